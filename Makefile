@@ -1,0 +1,34 @@
+# `make demo` and `make test` each set up all they need: a .venv with the package and its tools.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test format clean
+
+demo: $(STAMP)
+	$(BIN)/vis segment sample_videos -o demo
+	@echo "The overlay videos, to look at:" && ls -1 "$(CURDIR)"/demo/*.mp4
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Done again only when the dependencies may have changed.
+$(STAMP): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# Where Python comes without ensurepip (Debian's python3), its own pip puts one into the .venv.
+$(BIN)/python:
+	$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $@ install --quiet pip; }
+
+clean:
+	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

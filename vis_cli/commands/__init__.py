@@ -1,0 +1,1 @@
+"""The commands of `vis`: parse, call, print; registered by `app`, imported by nobody else."""

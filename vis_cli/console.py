@@ -1,0 +1,206 @@
+"""All printing: messages, progress bars and the closing table on stderr, the product on stdout.
+
+Used by the commands; the trainer may use it too, nothing else prints.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from vis_cli.errors import VisError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_stderr = Console(stderr=True, highlight=False)
+_stdout = Console(highlight=False)
+
+
+class UsageError(VisError):
+    """Say in one line what of the command line itself cannot be meant; the exit code is 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Tell a person on stderr what happens: `quiet` leaves warnings and errors, `debug` adds tracebacks."""
+
+    quiet: bool = False
+    debug: bool = False
+
+    def note(self, message: str) -> None:
+        """Print a line that is good to know."""
+        if not self.quiet:
+            _print_line("", "", message)
+
+    def warn(self, message: str) -> None:
+        """Print a line about something that is not as it should be."""
+        _print_line("warning: ", "yellow", message)
+
+    def error(self, message: str, cause: BaseException | None = None) -> None:
+        """Print the one line of a mistake, under the traceback of its `cause` where that is asked for."""
+        if self.debug and cause is not None:
+            _stderr.print(Text("".join(traceback.format_exception(cause))), end="", soft_wrap=True)
+        _print_line("error: ", "bold red", message)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn a user's mistake into one line and its exit code, and Ctrl-C into 130.
+
+        Raises:
+            typer.Exit: 1 for a VisError, 2 for a UsageError, 130 for an interruption.
+        """
+        try:
+            yield
+        except VisError as error:
+            self.error(str(error), error)
+            raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from error
+        except KeyboardInterrupt as interruption:
+            self.error("interrupted", interruption)
+            raise typer.Exit(EXIT_INTERRUPTED) from interruption
+
+
+@dataclass(frozen=True, slots=True)
+class VideoReport:
+    """Hold what became of one input: a row of the closing table."""
+
+    video: str
+    status: Literal["done", "skipped", "failed"]
+    frames: int | None = None
+    instances: int | None = None
+    seconds: float | None = None
+    outputs: tuple[Path, ...] = ()
+    reason: str | None = None  # why it was skipped or failed
+
+    def as_json(self) -> str:
+        """Return the report as one JSON line."""
+        return json.dumps({**asdict(self), "outputs": [str(path) for path in self.outputs]})
+
+
+def print_line(text: str) -> None:
+    """Print a line of the product on stdout, as it is."""
+    typer.echo(text)
+
+
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table that is the product on stdout; columns whose names end in ' #' hold numbers."""
+    _stdout.print(_table(title, columns, rows))
+
+
+def print_reports(reports: Sequence[VideoReport]) -> None:
+    """Print the closing table of a batch on stderr."""
+    columns = ("video", "frames #", "instances #", "seconds #", "output")
+    _stderr.print(_table(None, columns, [_report_cells(report) for report in reports]))
+
+
+class BatchProgress:
+    """Show how far the batch and the video at work are, while stderr is a terminal.
+
+    Use as a context manager around the batch; `update` is the progress callback of the engine.
+    """
+
+    def __init__(self, num_videos: int, reporter: Reporter) -> None:
+        """Prepare the bars of a batch of `num_videos`."""
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            _TimeLeft(),
+            console=_stderr,
+            transient=True,
+            disable=reporter.quiet or not _stderr.is_terminal,
+        )
+        self._batch = self._bars.add_task("videos", total=num_videos, visible=num_videos > 1, frames=0)
+        self._video: TaskID | None = None
+        self._name = self._stage = ""
+
+    def __enter__(self) -> BatchProgress:
+        """Show the bars."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bars away."""
+        self._bars.stop()
+
+    def start_video(self, name: str) -> None:
+        """Begin the bar of the next video."""
+        self._name, self._stage = name, ""
+        self._video = self._bars.add_task(name, total=None, frames=0)
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        """Say that `done` of the `total` frames of a stage are done; total 0 means that it is not known."""
+        if self._video is None:
+            raise ValueError("update before start_video")
+        if stage != self._stage:
+            self._stage = stage
+            self._bars.reset(self._video, description=f"{self._name}: {stage}")
+        self._bars.update(self._video, completed=done, total=total or None, frames=done)
+
+    def end_video(self, frames: int) -> None:
+        """Count the video at work, of so many frames, as done."""
+        if self._video is not None:
+            self._bars.remove_task(self._video)
+        self._video = None
+        total = self._bars.tasks[self._batch].fields["frames"] + frames
+        self._bars.update(self._batch, advance=1, frames=total)
+
+
+class _Rate(ProgressColumn):
+    """Show the frames a second since a task began."""
+
+    def render(self, task: Task) -> Text:
+        """Return for instance '4.2 frames/s', or nothing before the first frame."""
+        frames, elapsed = task.fields["frames"], task.elapsed
+        return Text(f"{frames / elapsed:.1f} frames/s" if frames and elapsed else "")
+
+
+class _TimeLeft(ProgressColumn):
+    """Show the time left at the mean pace so far; rich's own forgets what is older than 30 s."""
+
+    def render(self, task: Task) -> Text:
+        """Return for instance '0:02:10 left', or nothing while it cannot be known."""
+        if not (task.total and task.completed and task.elapsed):
+            return Text("")
+        left = round(task.elapsed / task.completed * (task.total - task.completed))
+        return Text(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+
+
+def _print_line(prefix: str, style: str, message: str) -> None:
+    _stderr.print(Text.assemble((prefix, style), " ".join(message.split())), soft_wrap=True)
+
+
+def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        is_number = column.endswith(" #")
+        table.add_column(
+            column.removesuffix(" #"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _report_cells(report: VideoReport) -> tuple[str, ...]:
+    seconds = "" if report.seconds is None else f"{report.seconds:.1f}"
+    counts = ("" if count is None else str(count) for count in (report.frames, report.instances))
+    outputs = "\n".join(str(path) for path in report.outputs)
+    outcome = outputs if report.status == "done" else f"{report.status}: {report.reason}"
+    return (report.video, *counts, seconds, outcome)

@@ -1,0 +1,1 @@
+"""Seq Mask R-CNN: the layers and their named verbs; used by the engine and the trainer, knows torch only."""

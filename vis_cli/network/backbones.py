@@ -1,0 +1,64 @@
+"""Backbones that return C2..C5; built by `seq_mask_rcnn` from the model config's name."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet
+from torchvision.models._utils import IntermediateLayerGetter
+
+
+class LiteBackbone(nn.Module):
+    """EfficientNet-Lite2 without its classifier."""
+
+    channels = (24, 48, 120, 352)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = timm.create_model("tf_efficientnet_lite2", features_only=True, out_indices=(1, 2, 3, 4))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return C2..C5 at strides 4, 8, 16, 32 of (B, 3, h, w)."""
+        features: list[Tensor] = self.body(images)
+        return features
+
+
+class ResNetBackbone(nn.Module):
+    """A torchvision ResNet or ResNeXt, stride on the 3x3 convolution."""
+
+    channels = (256, 512, 1024, 2048)
+
+    def __init__(self, body: resnet.ResNet) -> None:
+        super().__init__()
+        layers = {f"layer{i}": f"c{i + 1}" for i in range(1, 5)}
+        self.body = IntermediateLayerGetter(body, layers)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return C2..C5 at strides 4, 8, 16, 32 of (B, 3, h, w)."""
+        return list(self.body(images).values())
+
+
+def build_backbone(name: str) -> LiteBackbone | ResNetBackbone:
+    """Build the named backbone with random weights.
+
+    Raises:
+        ValueError: no backbone has that name.
+    """
+    match name:
+        case "efficientnet_lite2":
+            return LiteBackbone()
+        case "r50":
+            return ResNetBackbone(resnet.resnet50())
+        case "r101":
+            return ResNetBackbone(resnet.resnet101())
+        case "x101":
+            return ResNetBackbone(resnet.resnext101_64x4d())
+    raise ValueError(f"no backbone is named {name!r}")
+
+
+def freeze_norms(module: nn.Module) -> None:
+    """Let every batch norm use its running statistics, in training too (norm_eval, reference.md fact 4)."""
+    for child in module.modules():
+        if isinstance(child, torch.nn.modules.batchnorm._BatchNorm):
+            child.eval()

@@ -1,0 +1,180 @@
+"""The image-level half of Seq Mask R-CNN: proposals, boxes, classes and masks of one frame (Mask R-CNN).
+
+Built of torchvision's detection parts; used by `seq_mask_rcnn` for inference and by `detection_losses` for training.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image
+
+from vis_cli.network.config import ModelConfig
+from vis_cli.network.structures import Detections, FrameFeatures
+
+LEVELS = ("p2", "p3", "p4", "p5", "p6")
+ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))
+ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * 5
+BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+MIN_BOX_SIDE = 1.0  # pixels of the network input
+UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothing where not all objects are labelled
+CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
+
+
+class ProposalNetwork(RegionProposalNetwork):
+    """torchvision's RPN that does not call a region background where an unlabelled object may stand."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Set the label of such anchors to -1; targets hold `boxes`, `ignore` (M, 4) and `exhaustive` (bool)."""
+        labels, matched = super().assign_targets_to_anchors(anchors, targets)
+        for i, target in enumerate(targets):
+            unknown = covered_by(anchors[i], target["ignore"]) > CROWD_COVER
+            if not bool(target["exhaustive"]):
+                unknown |= best_iou(anchors[i], target["boxes"]) < UNLABELLED_IOU
+            labels[i] = torch.where(unknown & (labels[i] == 0), torch.full_like(labels[i], -1), labels[i])
+        return labels, matched
+
+
+class BoxPredictor(nn.Module):
+    """Class scores (N, C+1) and box deltas (N, 4R) of R = 1 or C+1 regressors."""
+
+    def __init__(self, in_channels: int, num_classes: int, num_regressors: int) -> None:
+        super().__init__()
+        self.cls_score = nn.Linear(in_channels, num_classes + 1)
+        self.bbox_pred = nn.Linear(in_channels, 4 * num_regressors)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return class logits and deltas of RoI features (N, D)."""
+        return self.cls_score(x), self.bbox_pred(x)
+
+
+class Detector(nn.Module):
+    """Region proposals, box head and mask head over the FPN levels P2..P6."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels = config.fpn_channels
+        self.class_specific = config.class_specific
+        num_maps = config.num_classes + 1 if config.class_specific else 1
+        anchors = AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS)
+        self.rpn = ProposalNetwork(
+            anchors,
+            RPNHead(channels, anchors.num_anchors_per_location()[0]),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=128,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": 1000, "testing": 400},
+            post_nms_top_n={"training": 400, "testing": 200},
+            nms_thresh=0.7,
+        )
+        self.box_pool = MultiScaleRoIAlign(LEVELS[:4], output_size=7, sampling_ratio=2)
+        self.box_head = TwoMLPHead(channels * 7 * 7, config.box_channels)
+        self.box_predictor = BoxPredictor(config.box_channels, config.num_classes, num_maps)
+        self.mask_pool = MultiScaleRoIAlign(LEVELS[:4], output_size=14, sampling_ratio=2)
+        self.mask_head = MaskRCNNHeads(channels, (channels,) * config.mask_convs, 1)
+        self.mask_predictor = MaskRCNNPredictor(channels, channels, num_maps)
+        self.box_coder = BoxCoder(BOX_CODER_WEIGHTS)
+
+    def propose(self, features: FrameFeatures, targets: list[dict[str, Tensor]] | None = None) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the proposals (R, 4) of each frame and, while training, the RPN losses."""
+        batch = features.c2.shape[0]
+        height, width = 4 * features.c2.shape[-2], 4 * features.c2.shape[-1]
+        blank = features.c2.new_empty((batch, 1, 1, 1)).expand(batch, 3, height, width)
+        images = ImageList(blank, [features.image_size] * batch)
+        proposals, losses = self.rpn(images, _float_levels(features), targets)
+        return proposals, losses
+
+    def classify(self, features: FrameFeatures, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return class logits (N, C+1) and deltas (N, 4R) of the boxes of all frames, in order."""
+        pooled = self.box_pool(_float_levels(features), boxes, [features.image_size] * len(boxes))
+        logits, deltas = self.box_predictor(self.box_head(pooled))
+        return logits.float(), deltas.float()
+
+    def mask_logits(self, features: FrameFeatures, boxes: list[Tensor], labels: Tensor) -> Tensor:
+        """Return mask logits (N, 28, 28) of the boxes of all frames, each of its label's map."""
+        pooled = self.mask_pool(_float_levels(features), boxes, [features.image_size] * len(boxes))
+        logits: Tensor = self.mask_predictor(self.mask_head(pooled)).float()
+        channel = labels if self.class_specific else torch.zeros_like(labels)
+        return logits[torch.arange(len(labels), device=labels.device), channel]
+
+    def decode_boxes(self, deltas: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Return boxes (N, 4) refined by the deltas (N, 4R) of their labels (N,)."""
+        regressors = deltas.reshape(len(boxes), deltas.shape[1] // 4, 4)  # (N, R, 4)
+        slot = labels if self.class_specific else torch.zeros_like(labels)
+        chosen = regressors[torch.arange(len(boxes), device=boxes.device), slot]
+        return self.box_coder.decode_single(chosen, boxes)
+
+    def detect(
+        self,
+        features: FrameFeatures,
+        *,
+        score_threshold: float,
+        nms_iou: float,
+        max_instances: int,
+        class_agnostic: bool,
+    ) -> Detections:
+        """Find at most `max_instances` objects of one frame (B = 1), best first.
+
+        Class-agnostic, a box's score is that of not being background and its label the likeliest class.
+        """
+        proposals, _ = self.propose(features)
+        logits, deltas = self.classify(features, proposals)
+        probs = torch.softmax(logits, dim=1)
+        if class_agnostic:
+            best = probs[:, 1:].argmax(dim=1) + 1
+            index, labels = torch.arange(len(probs), device=probs.device), best
+            scores = 1.0 - probs[:, 0]
+        else:
+            index, labels = torch.nonzero(probs[:, 1:] > score_threshold, as_tuple=True)
+            labels = labels + 1
+            scores = probs[index, labels]
+        boxes = self.decode_boxes(deltas[index], proposals[0][index], labels)
+        boxes = clip_boxes_to_image(boxes, features.image_size)
+        sides = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1)
+        wanted = torch.nonzero((scores > score_threshold) & (sides >= MIN_BOX_SIDE))[:, 0]
+        boxes, scores, labels = boxes[wanted], scores[wanted], labels[wanted]
+        groups = torch.zeros_like(labels) if class_agnostic else labels
+        keep = batched_nms(boxes, scores, groups, nms_iou)[:max_instances]
+        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+        return Detections(boxes, scores, labels, self.paste_masks(features, [boxes], labels))
+
+    def paste_masks(self, features: FrameFeatures, boxes: list[Tensor], labels: Tensor) -> Tensor:
+        """Return soft masks (N, h, w) in 0..1 of boxes that all lie in one frame (B = 1)."""
+        height, width = features.image_size
+        if len(labels) == 0:
+            return torch.zeros((0, height, width), device=labels.device)
+        probs = self.mask_logits(features, boxes, labels).sigmoid()
+        return paste_masks_in_image(probs[:, None], boxes[0], (height, width))[:, 0]
+
+
+def best_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Return for each box (N, 4) its best IoU with `others` (M, 4); 0 when M = 0."""
+    if len(others) == 0:
+        return boxes.new_zeros(len(boxes))
+    return box_iou(boxes, others).amax(dim=1)
+
+
+def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:
+    """Return the largest share of each box (N, 4) that one of `regions` (M, 4) covers; 0 when M = 0."""
+    if len(regions) == 0:
+        return boxes.new_zeros(len(boxes))
+    low = torch.maximum(boxes[:, None, :2], regions[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    overlap = (high - low).clamp(min=0).prod(dim=2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1)
+    return (overlap / areas.clamp(min=1.0)[:, None]).amax(dim=1)
+
+
+def _float_levels(features: FrameFeatures) -> dict[str, Tensor]:
+    return dict(zip(LEVELS, features.pyramid, strict=True))

@@ -1,0 +1,70 @@
+"""Losses as free functions of tensors (Sec. 3.1.3, reference.md F); used by `training.objective`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import roi_align
+
+IOU_EPS = 1e-6  # in the denominator of the soft IoU (reference.md fact 46)
+MASK_SIZE = 28
+BOX_BETA = 1.0  # where the smooth L1 of the box head turns linear (reference.md fact 45)
+
+
+def soft_iou_loss(probs: Tensor, masks: Tensor) -> Tensor:
+    """Return 1 - sum min(p, g) / sum max(p, g) of each object, (N,): every object weighs the same, whatever its size.
+
+    Args:
+        probs: (N, H, W) in 0..1, after soft aggregation.
+        masks: (N, H, W) in 0..1.
+    """
+    probs, masks = probs.float().flatten(1), masks.float().flatten(1)
+    overlap = torch.minimum(probs, masks).sum(dim=1)
+    union = torch.maximum(probs, masks).sum(dim=1)
+    return 1.0 - overlap / (union + IOU_EPS)
+
+
+def aggregated_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return the mean pixel cross-entropy of one clip's objects against background.
+
+    Args:
+        logits: (N+1, H, W) aggregated logits, background first.
+        masks: (N, H, W) binary and disjoint.
+    """
+    target = torch.cat([torch.full_like(masks[:1], 0.5, dtype=torch.float32), masks.float()]).argmax(dim=0)
+    return F.cross_entropy(logits[None], target[None])
+
+
+def partial_cross_entropy(logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
+    """Return the mean classification loss of R regions in pictures where some classes are not labelled.
+
+    A background region says only that it is no object of a labelled class there: the probability of the other
+    classes counts as background's.
+
+    Args:
+        logits: (R, C+1), background first.
+        labels: (R,) in 0..C.
+        labelled: (R, C+1) bool, which classes are labelled exhaustively in the region's picture.
+    """
+    log_probs = F.log_softmax(logits.float(), dim=1)
+    allowed = ~labelled
+    allowed[:, 0] = True
+    background = log_probs.masked_fill(~allowed, float("-inf")).logsumexp(dim=1)
+    chosen = log_probs.gather(1, labels[:, None])[:, 0]
+    return -torch.where(labels == 0, background, chosen).sum() / max(1, len(labels))
+
+
+def box_regression_loss(deltas: Tensor, targets: Tensor, num_regions: int) -> Tensor:
+    """Return smooth L1 of the positives' deltas (P, 4), summed over them and divided by all regions."""
+    return F.smooth_l1_loss(deltas, targets, beta=BOX_BETA, reduction="sum") / max(1, num_regions)
+
+
+def mask_loss(logits: Tensor, masks: Tensor, boxes: Tensor) -> Tensor:
+    """Return binary cross-entropy of mask logits (P, 28, 28) against full masks (P, H, W) cut to boxes (P, 4)."""
+    if len(logits) == 0:
+        return logits.sum()
+    index = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)[:, None]
+    rois = torch.cat([index, boxes], dim=1)
+    targets = roi_align(masks[:, None].float(), rois, (MASK_SIZE, MASK_SIZE), 1.0)[:, 0]
+    return F.binary_cross_entropy_with_logits(logits.float(), targets)

@@ -1,0 +1,68 @@
+"""The memory of one propagation: what it keeps and how a query frame reads it (Sec. 3.1.2; reference.md fact 21)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vis_cli.network.structures import MemoryEntry
+
+AFFINITY_BUDGET_BYTES = 64 * 2**20  # of float32 affinity held at once; longer queries are read in chunks
+
+
+class MemoryBank:
+    """Keep the key frame's entry for ever and the most recent others up to `max_frames` in all (None: all)."""
+
+    def __init__(self, first: MemoryEntry, *, max_frames: int | None) -> None:
+        self._entries = [first]
+        self._max_frames = max_frames
+        self._stacked: MemoryEntry | None = None
+
+    def write(self, entry: MemoryEntry) -> None:
+        """Append a frame; the oldest one but the first leaves when the bank is full."""
+        self._entries.append(entry)
+        if self._max_frames is not None and len(self._entries) > self._max_frames:
+            self._entries.pop(min(1, len(self._entries) - 1))
+        self._stacked = None
+
+    def __len__(self) -> int:
+        """Count the frames kept."""
+        return len(self._entries)
+
+    @property
+    def key(self) -> Tensor:
+        """Return the keys of all kept frames, (N, CK, T, hf, wf)."""
+        return self._stack().key
+
+    @property
+    def value(self) -> Tensor:
+        """Return the values of all kept frames, (N, CV, T, hf, wf)."""
+        return self._stack().value
+
+    def _stack(self) -> MemoryEntry:
+        if self._stacked is None:
+            keys = torch.stack([entry.key for entry in self._entries], dim=2)
+            values = torch.stack([entry.value for entry in self._entries], dim=2)
+            self._stacked = MemoryEntry(keys, values)
+        return self._stacked
+
+
+def read_memory(query_key: Tensor, mem_key: Tensor, mem_value: Tensor) -> Tensor:
+    """Read softmax(Q K^T / sqrt(CK)) V over all memory positions.
+
+    Args:
+        query_key: (N, CK, hf, wf).
+        mem_key: (N, CK, T, hf, wf).
+        mem_value: (N, CV, T, hf, wf).
+
+    Returns:
+        The readout (N, CV, hf, wf). Never more than AFFINITY_BUDGET_BYTES of affinity are held (one row at least).
+    """
+    num, _, height, width = query_key.shape
+    query = query_key.flatten(2).transpose(1, 2)  # (N, hf*wf, CK)
+    keys = mem_key.flatten(2).transpose(1, 2)  # (N, T*hf*wf, CK)
+    values = mem_value.flatten(2).transpose(1, 2)  # (N, T*hf*wf, CV)
+    rows = max(1, AFFINITY_BUDGET_BYTES // max(1, num * keys.shape[1] * 4))
+    parts = [F.scaled_dot_product_attention(part, keys, values) for part in query.split(rows, dim=1)]
+    return torch.cat(parts, dim=1).transpose(1, 2).reshape(num, -1, height, width)

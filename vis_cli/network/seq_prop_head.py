@@ -1,0 +1,145 @@
+"""The Seq-Prop head: memorize a frame with its masks, query another, decode its masks (Sec. 3.1.3; reference.md D).
+
+Used by `seq_mask_rcnn`; widths come from the model config, so the paper's head and the narrow one are this code.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vis_cli.network.memory import read_memory
+
+
+class ResBlock(nn.Module):
+    """Two pre-activated 3x3 convolutions beside a shortcut; no ReLU at the end."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1)
+        changes_shape = stride != 1 or in_channels != out_channels
+        self.downsample = nn.Conv2d(in_channels, out_channels, 3, stride, 1) if changes_shape else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, out, h/stride, w/stride) from (B, in, h, w)."""
+        residual = self.conv2(F.relu(self.conv1(F.relu(x))))
+        shortcut: Tensor = self.downsample(x)
+        return shortcut + residual
+
+
+class Encoder(nn.Module):
+    """Two strided residual blocks from P2 to stride 16, then a key and a value."""
+
+    def __init__(self, in_channels: int, hidden: int, key_channels: int, value_channels: int) -> None:
+        super().__init__()
+        self.block1 = ResBlock(in_channels, in_channels, 2)
+        self.block2 = ResBlock(in_channels, hidden, 2)
+        self.key = nn.Conv2d(hidden, key_channels, 1)
+        self.value = nn.Conv2d(hidden, value_channels, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return key (B, CK, h/4, w/4) and value (B, CV, h/4, w/4) from (B, F, h, w)."""
+        x = self.block2(self.block1(x))
+        return self.key(x), self.value(x)
+
+
+class Refine(nn.Module):
+    """Join a skip feature of twice the resolution to what is decoded so far."""
+
+    def __init__(self, skip_channels: int, channels: int) -> None:
+        super().__init__()
+        self.conv_skip = nn.Conv2d(skip_channels, channels, 3, 1, 1)
+        self.res_skip = ResBlock(channels, channels)
+        self.res_merge = ResBlock(channels, channels)
+
+    def encode_skip(self, feature: Tensor) -> Tensor:
+        """Return the object-independent part (B, D, h, w) of a backbone feature."""
+        skip: Tensor = self.res_skip(self.conv_skip(feature))
+        return skip
+
+    def forward(self, skip: Tensor, coarse: Tensor) -> Tensor:
+        """Return (N, D, h, w) from skip (1 or N, D, h, w) and coarse (N, D, h/2, w/2)."""
+        upsampled = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+        merged: Tensor = self.res_merge(skip + upsampled)
+        return merged
+
+
+class SeqPropHead(nn.Module):
+    """Propagate masks from memorised frames to a query frame."""
+
+    def __init__(
+        self,
+        *,
+        fpn_channels: int,
+        c2_channels: int,
+        c3_channels: int,
+        encoder_channels: int,
+        key_channels: int,
+        value_channels: int,
+        decoder_channels: int,
+    ) -> None:
+        super().__init__()
+        self.mask_conv = nn.Conv2d(1, fpn_channels, 7, 1, 3)
+        self.memory_encoder = Encoder(fpn_channels, encoder_channels, key_channels, value_channels)
+        self.query_encoder = Encoder(fpn_channels, encoder_channels, key_channels, value_channels)
+        self.conv_merge = nn.Conv2d(2 * value_channels, decoder_channels, 3, 1, 1)
+        self.res_merge = ResBlock(decoder_channels, decoder_channels)
+        self.refine3 = Refine(c3_channels, decoder_channels)
+        self.refine2 = Refine(c2_channels, decoder_channels)
+        self.predict = nn.Conv2d(decoder_channels, 2, 3, 1, 1)
+
+    def memorize(self, p2: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode N masks with their frame.
+
+        Args:
+            p2: (1 or N, F, h/4, w/4).
+            masks: (N, H, W) in 0..1; smaller than four times P2 they are zero-padded right and bottom.
+
+        Returns:
+            Key (N, CK, h/16, w/16) and value (N, CV, h/16, w/16).
+
+        Raises:
+            ValueError: the masks are larger than the frame that P2 covers.
+        """
+        height, width = p2.shape[-2:]
+        pad_h, pad_w = 4 * height - masks.shape[-2], 4 * width - masks.shape[-1]
+        if pad_h < 0 or pad_w < 0:
+            raise ValueError(f"masks {tuple(masks.shape[-2:])} exceed the frame {(4 * height, 4 * width)}")
+        padded = F.pad(masks.float(), (0, pad_w, 0, pad_h)).unsqueeze(1)  # (N, 1, H, W)
+        small = F.interpolate(padded, size=(height, width), mode="bilinear", align_corners=False)
+        key, value = self.memory_encoder(p2 + self.mask_conv(small.to(p2.dtype)))
+        return key, value
+
+    def encode_query(self, p2: Tensor) -> tuple[Tensor, Tensor]:
+        """Return key (B, CK, h/16, w/16) and value (B, CV, h/16, w/16) of a frame without masks."""
+        key, value = self.query_encoder(p2)
+        return key, value
+
+    def encode_skips(self, c3: Tensor, c2: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the decoder's object-independent features at strides 8 and 4."""
+        return self.refine3.encode_skip(c3), self.refine2.encode_skip(c2)
+
+    def segment(
+        self, query: tuple[Tensor, Tensor], skips: tuple[Tensor, Tensor], mem_key: Tensor, mem_value: Tensor
+    ) -> Tensor:
+        """Read the memory and decode.
+
+        Args:
+            query: key and value, (1 or N, C, h/16, w/16).
+            skips: features at strides 8 and 4, (1 or N, D, ...).
+            mem_key: (N, CK, T, h/16, w/16).
+            mem_value: (N, CV, T, h/16, w/16).
+
+        Returns:
+            Foreground probability of each object alone, (N, h, w) float32.
+        """
+        num = mem_key.shape[0]
+        query_key, query_value = (part.expand(num, -1, -1, -1) for part in query)
+        readout = read_memory(query_key, mem_key, mem_value)
+        decoded = self.res_merge(self.conv_merge(torch.cat([readout, query_value], dim=1)))
+        decoded = self.refine2(skips[1], self.refine3(skips[0], decoded))
+        logits = self.predict(F.relu(decoded)).float()  # (N, 2, h/4, w/4)
+        logits = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
+        return torch.softmax(logits, dim=1)[:, 1]

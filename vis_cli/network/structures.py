@@ -1,0 +1,51 @@
+"""What flows between the network's verbs; made by `seq_mask_rcnn`, carried by the engine and the trainer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFeatures:
+    """Hold B encoded frames: what detection, scoring and propagation read."""
+
+    pyramid: tuple[Tensor, ...]  # P2..P6, each (B, F, h/2^l, w/2^l) of the padded input
+    c2: Tensor  # (B, C2, h/4, w/4)
+    c3: Tensor  # (B, C3, h/8, w/8)
+    image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of all tensors, for byte budgets."""
+        return sum(t.numel() * t.element_size() for t in (*self.pyramid, self.c2, self.c3))
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Hold the N instances of one frame, in the detector's order."""
+
+    boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input
+    scores: Tensor  # (N,) float32 in 0..1
+    labels: Tensor  # (N,) int64 in 1..C
+    mask_probs: Tensor  # (N, h, w) float32 in 0..1, pasted at the unpadded input size
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFeatures:
+    """Hold what propagation needs of one frame and no object: computed once a frame, read by every sequence."""
+
+    key: Tensor  # (1, CK, h/16, w/16)
+    value: Tensor  # (1, CV, h/16, w/16)
+    skip3: Tensor  # (1, D, h/8, w/8)
+    skip2: Tensor  # (1, D, h/4, w/4)
+    image_size: tuple[int, int]  # (h, w) before padding
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEntry:
+    """Hold N objects of one memorised frame."""
+
+    key: Tensor  # (N, CK, h/16, w/16)
+    value: Tensor  # (N, CV, h/16, w/16)

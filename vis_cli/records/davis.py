@@ -1,0 +1,142 @@
+"""DAVIS label maps: palette PNGs whose pixel value is the instance, and how a result is painted into them.
+
+Used by `export-json` to write a submission and by `metrics.davis` to read and to score one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vis_cli.errors import VisError
+from vis_cli.records.atomic import atomic_path
+from vis_cli.records.types import InstanceSequence, VideoResult
+
+MAX_PROPOSALS = 20  # the unsupervised protocol's limit a sequence
+VOID = 255  # ground-truth pixels that belong to nobody; never a legal prediction
+LABEL_MODES = ("P", "L")  # Pillow's names of palette and single-channel pictures
+
+
+def read_label_png(path: Path) -> NDArray[np.uint8]:
+    """Read a palette or single-channel PNG as its (H, W) pixel values.
+
+    Raises:
+        VisError: the file is missing or damaged, or has colours instead of labels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in LABEL_MODES:
+                raise VisError(f"{path}: a {image.mode} picture; save it as a palette or 8-bit single-channel PNG")
+            return np.array(image, dtype=np.uint8)
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+        raise VisError(f"{path}: cannot be read as a PNG ({error})") from error
+
+
+def write_label_png(labels: NDArray[np.uint8], path: Path) -> None:
+    """Write (H, W) labels as a palette PNG in PASCAL VOC's colours.
+
+    Raises:
+        VisError: the file cannot be written.
+    """
+    image = Image.fromarray(labels)
+    image.putpalette(voc_palette().tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG", optimize=True)
+
+
+def write_davis(
+    result: VideoResult,
+    folder: Path,
+    *,
+    frame_names: Sequence[str] | None = None,
+    max_instances: int = MAX_PROPOSALS,
+) -> Path:
+    """Write one palette PNG a frame into `folder`/<video name>, all-zero ones where nothing was found.
+
+    Args:
+        result: what was found in one video.
+        folder: of all sequences.
+        frame_names: the ground truth's, without suffix; None: 00000, 00001, …
+        max_instances: the highest-scoring so many are painted.
+
+    Returns:
+        The folder of this sequence.
+
+    Raises:
+        VisError: there are not as many frame names as frames, or a file cannot be written.
+    """
+    video = result.video
+    names = [f"{frame:05d}" for frame in range(video.num_frames)] if frame_names is None else frame_names
+    if len(names) != video.num_frames:
+        raise VisError(f"{video.name}: {video.num_frames} frames, but {len(names)} frame names; they must be as many")
+    for name, labels in zip(names, iter_label_maps(result, max_instances=max_instances), strict=True):
+        write_label_png(labels, folder / video.name / f"{name}.png")
+    return folder / video.name
+
+
+def iter_label_maps(result: VideoResult, *, max_instances: int = MAX_PROPOSALS) -> Iterator[NDArray[np.uint8]]:
+    """Paint each frame's instances into one (H, W) label map, the higher score over the lower.
+
+    Raises:
+        ValueError: `max_instances` does not leave 0 for the background and 255 for void.
+    """
+    if not 0 < max_instances < VOID:
+        raise ValueError(f"max_instances is {max_instances}, but must be between 1 and {VOID - 1}")
+    ranked = sorted(result.instances, key=lambda instance: -instance.score)[:max_instances]
+    painted = list(zip(instance_labels(ranked, max_instances), ranked, strict=True))
+    for frame in range(result.video.num_frames):
+        labels = np.zeros((result.video.height, result.video.width), dtype=np.uint8)
+        for label, instance in reversed(painted):
+            mask = instance.mask(frame)
+            if mask is not None:
+                labels[mask] = label
+        yield labels
+
+
+def instance_labels(ranked: Sequence[InstanceSequence], max_instances: int) -> list[int]:
+    """Choose the pixel value of each instance: its id, so that given masks keep their value, or else its rank from 1.
+
+    Ranks are taken for all of them as soon as one id does not fit between 1 and `max_instances`.
+    """
+    ids = [instance.id for instance in ranked]
+    return ids if all(1 <= i <= max_instances for i in ids) else list(range(1, len(ids) + 1))
+
+
+def voc_palette() -> NDArray[np.uint8]:
+    """Return PASCAL VOC's colour map: uint8 (256, 3) RGB, black first.
+
+    Bit 3k+c of a label becomes bit 7-k of channel c, so that neighbouring labels differ most.
+    """
+    labels = np.arange(256)
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for bit in range(8):
+        palette[:, bit % 3] |= (((labels >> bit) & 1) << (7 - bit // 3)).astype(np.uint8)
+    return palette
+
+
+def list_sequences(folder: Path) -> list[str]:
+    """Name the sequence folders of a DAVIS annotation or result folder, in order.
+
+    Raises:
+        VisError: there is none.
+    """
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    if not names:
+        raise VisError(f"{folder}: no sequence folders; give the folder that holds <sequence>/<frame>.png")
+    return names
+
+
+def list_label_pngs(folder: Path) -> list[Path]:
+    """List the PNGs of one sequence in the order of their names.
+
+    Raises:
+        VisError: there is none.
+    """
+    paths = sorted(folder.glob("*.png"))
+    if not paths:
+        raise VisError(f"{folder}: no PNG files; a sequence needs one a frame")
+    return paths

@@ -1,0 +1,156 @@
+"""Run-length encoded masks: encode, decode, measure and read the three ways COCO files spell them.
+
+Used by the engine's finalize and reduce steps, by every reader and writer of `records`, and by `metrics`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from vis_cli.errors import VisError
+from vis_cli.records.types import Rle
+
+MAX_RUN_CHARACTERS = 7  # of 5 bits each: more than any run of a picture that pycocotools can address (32 bits)
+MIN_POLYGON_NUMBERS = 6  # three corners
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> Rle:
+    """Encode an (H, W) mask, a non-zero pixel being foreground."""
+    encoded = coco_mask.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
+    return _as_rle(encoded)
+
+
+def decode_rle(rle: Rle) -> NDArray[np.bool_]:
+    """Decode to an (H, W) mask."""
+    mask: NDArray[np.bool_] = np.ascontiguousarray(coco_mask.decode(rle)).astype(np.bool_)
+    return mask
+
+
+def rle_area(rle: Rle) -> int:
+    """Count the foreground pixels without decoding."""
+    return int(coco_mask.area(rle))
+
+
+def rle_areas(rles: Sequence[Rle | None]) -> NDArray[np.int64]:
+    """Count the foreground pixels of each mask, None being an empty one: int64 (len(rles),)."""
+    return np.array([0 if rle is None else rle_area(rle) for rle in rles], dtype=np.int64)
+
+
+def rle_box(rle: Rle) -> tuple[int, int, int, int]:
+    """Return the tight box (x, y, width, height) in pixels; all 0 for an empty mask."""
+    x, y, width, height = (int(side) for side in coco_mask.toBbox(rle))
+    return x, y, width, height
+
+
+def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> NDArray[np.int64]:
+    """Count the pixels that each mask of `a` shares with each of `b`, None being an empty mask.
+
+    Returns:
+        int64 (len(a), len(b)); with `rle_areas` it gives every union.
+
+    Raises:
+        ValueError: the masks differ in size.
+    """
+    intersections = np.zeros((len(a), len(b)), dtype=np.int64)
+    rows = [i for i, rle in enumerate(a) if rle is not None]
+    columns = [j for j, rle in enumerate(b) if rle is not None]
+    if not rows or not columns:
+        return intersections
+    present_a, present_b = [rle for rle in a if rle is not None], [rle for rle in b if rle is not None]
+    _require_one_size([*present_a, *present_b])
+    # pycocotools divides the intersection by the area of `a` alone where `b` is crowd: times that area it is exact.
+    shares = np.asarray(coco_mask.iou(present_a, present_b, [1] * len(present_b)))
+    areas = rle_areas(present_a)
+    intersections[np.ix_(rows, columns)] = np.rint(shares * areas[:, None]).astype(np.int64)
+    return intersections
+
+
+def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle | None:
+    """Read one frame's entry of a JSON file: null, an RLE with counts as text or as a list, or polygons.
+
+    Args:
+        data: what the JSON parser gave.
+        height: of the video, in pixels.
+        width: of the video, in pixels.
+        where: file and entry, for the error.
+
+    Raises:
+        VisError: the entry is none of these, has another size, or its counts do not fill the picture.
+    """
+    if data is None or data == []:
+        return None
+    if isinstance(data, list):
+        return _parse_polygons(data, height, width, where)
+    if not isinstance(data, Mapping) or not {"size", "counts"} <= data.keys():
+        raise VisError(f"{where}: a segmentation must be null, polygons, or an object with 'size' and 'counts'")
+    size, counts = data["size"], data["counts"]
+    if size != [height, width]:
+        raise VisError(f"{where}: the mask's size is {size}, but the video's is [{height}, {width}] (height, width)")
+    runs = _decode_counts(counts, num_pixels=height * width)
+    if runs is None:
+        raise VisError(f"{where}: damaged mask, its RLE counts do not fill {width}x{height} pixels")
+    if isinstance(counts, str) and (runs[1:] > 0).all():
+        return Rle(size=[height, width], counts=counts)
+    foreground = np.arange(len(runs)) % 2 == 1  # also mends runs of length 0, which pycocotools measures wrongly
+    return encode_mask(np.repeat(foreground, runs).reshape(width, height).T)
+
+
+def _parse_polygons(data: list[object], height: int, width: int, where: str) -> Rle:
+    for polygon in data:
+        if not isinstance(polygon, list) or len(polygon) < MIN_POLYGON_NUMBERS or len(polygon) % 2:
+            raise VisError(f"{where}: a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more")
+        if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in polygon):
+            raise VisError(f"{where}: a polygon has a corner that is not a number")
+    return _as_rle(coco_mask.merge(coco_mask.frPyObjects(data, height, width)))
+
+
+def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
+    """Return the run lengths, background first; None where they do not fill `num_pixels`."""
+    if isinstance(counts, str):
+        runs = _run_lengths(counts)
+    elif isinstance(counts, list) and all(isinstance(run, int) and 0 <= run <= num_pixels for run in counts):
+        runs = np.array(counts, dtype=np.int64)
+    else:
+        return None
+    fills = runs is not None and bool((runs >= 0).all()) and int(runs.sum()) == num_pixels
+    return runs if fills else None
+
+
+def _run_lengths(counts: str) -> NDArray[np.int64] | None:
+    """Decode COCO's compressed counts to run lengths, background first; None where they are not such a text.
+
+    Each character holds five bits, low ones first, and whether more follow; from the fourth run on a number is the
+    difference to the run two before. Needed because pycocotools decodes short counts to uninitialised memory.
+    """
+    codes = np.frombuffer(counts.encode("utf-8"), dtype=np.uint8).astype(np.int64) - ord("0")
+    ends = np.flatnonzero((codes & 0x20) == 0)  # the last character of each run
+    if len(ends) == 0 or ends[-1] != len(codes) - 1 or codes.min() < 0 or codes.max() > 0x3F:
+        return None
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts + 1  # characters a run
+    if lengths.max() > MAX_RUN_CHARACTERS:
+        return None
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    runs: NDArray[np.int64] = np.add.reduceat((codes & 0x1F) << shifts, starts)
+    runs -= np.where(codes[ends] & 0x10, np.int64(1) << (5 * lengths), 0)  # two's complement
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs
+
+
+def _as_rle(encoded: Mapping[str, Any]) -> Rle:
+    """Turn pycocotools' answer, whose counts are bytes, into one that JSON can hold."""
+    height, width = encoded["size"]
+    return Rle(size=[int(height), int(width)], counts=encoded["counts"].decode("ascii"))
+
+
+def _require_one_size(rles: Sequence[Rle]) -> None:
+    sizes = {tuple(rle["size"]) for rle in rles}
+    if len(sizes) > 1:
+        raise ValueError(f"masks of different sizes cannot be compared: {sorted(sizes)}")

@@ -1,0 +1,178 @@
+"""The joint loss of a batch of clips, L = L_cls + L_box + L_mask + L_prop plus the RPN's (Sec. 3.1.3).
+
+Used by the trainer. Detection learns on each clip's last frame, propagation from its first frame to all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vis_cli.network.aggregation import aggregate_logits
+from vis_cli.network.detection_losses import FrameTargets, detection_losses
+from vis_cli.network.losses import aggregated_cross_entropy, soft_iou_loss
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.structures import FrameFeatures
+from vis_cli.training.structures import TrainClip
+
+MAX_PERTURBATION = 0.08  # of the object's box side, for perturbed true masks
+
+
+@dataclass(frozen=True, slots=True)
+class GuidanceShares:
+    """Say which guidance masks an object is trained from; the rest are the network's own estimates (the paper)."""
+
+    true: float = 0.0
+    perturbed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedObjects:
+    """Hold the G guided objects of all clips, clip after clip."""
+
+    clip: Tensor  # (G,) index of the clip
+    counts: list[int]  # objects of each clip
+    masks: Tensor  # (T, G, H, W) uint8 true masks, zero where not visible
+
+
+def clip_losses(
+    model: SeqMaskRCNN,
+    clips: list[TrainClip],
+    *,
+    guidance: GuidanceShares,
+    cross_entropy_weight: float,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Return every loss term of a batch of clips of one canvas and length."""
+    batch, frames = len(clips), len(clips[0].images)
+    images = torch.cat([clip.images for clip in clips])  # (B*T, 3, H, W)
+    features = model.encode_frames(images)
+    losses: dict[str, Tensor] = {}
+    taught = [i for i in range(batch) if clips[i].detect]
+    if taught:
+        last = select_frames(features, [i * frames + frames - 1 for i in taught])
+        losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught])
+    objects = _guided_objects(clips)
+    if len(objects.clip):
+        start = _guidance_masks(model, select_frames(features, range(0, batch * frames, frames)), clips, objects)
+        masks = _mix_guidance(start, objects.masks[0].float(), guidance, generator)
+        losses |= _propagation_losses(model, features, objects, masks, frames, cross_entropy_weight)
+    return losses
+
+
+def select_frames(features: FrameFeatures, frames: list[int] | range) -> FrameFeatures:
+    """Return the features of some frames of a batch, in the given order."""
+    index = torch.tensor(list(frames), device=features.c2.device)
+    return FrameFeatures(
+        tuple(level[index] for level in features.pyramid), features.c2[index], features.c3[index], features.image_size
+    )
+
+
+def _frame_targets(clip: TrainClip) -> FrameTargets:
+    target = clip.targets[-1]
+    return FrameTargets(target.boxes, target.labels, target.masks, clip.ignore[-1], clip.labelled)
+
+
+def _guided_objects(clips: list[TrainClip]) -> GuidedObjects:
+    masks, index, counts = [], [], []
+    height, width = clips[0].images.shape[-2:]
+    for i, clip in enumerate(clips):
+        counts.append(len(clip.guided_ids))
+        for object_id in clip.guided_ids.tolist():
+            index.append(i)
+            masks.append(torch.stack([_mask_of(target, object_id, height, width) for target in clip.targets]))
+    stacked = torch.stack(masks, dim=1) if masks else torch.zeros(len(clips[0].targets), 0, height, width)
+    return GuidedObjects(torch.tensor(index, dtype=torch.int64), counts, stacked)
+
+
+def _mask_of(target: object, object_id: int, height: int, width: int) -> Tensor:
+    found = torch.nonzero(target.instance_ids == object_id)[:, 0]  # type: ignore[attr-defined]
+    if len(found) == 0:
+        return torch.zeros((height, width), dtype=torch.uint8)
+    mask: Tensor = target.masks[found[0]]  # type: ignore[attr-defined]
+    return mask
+
+
+@torch.no_grad()
+def _guidance_masks(
+    model: SeqMaskRCNN, first: FrameFeatures, clips: list[TrainClip], objects: GuidedObjects
+) -> Tensor:
+    """Estimate the guided objects' soft masks (G, H, W) in the first frames from their true boxes, detached."""
+    estimates = []
+    for i, clip in enumerate(clips):
+        target = clip.targets[0]
+        rows = torch.tensor([int((target.instance_ids == g).nonzero()[0]) for g in clip.guided_ids], dtype=torch.int64)
+        labels = target.labels[rows].clamp(min=1)
+        estimates.append(model.detector.paste_masks(select_frames(first, [i]), [target.boxes[rows]], labels))
+    return torch.cat(estimates)
+
+
+def _mix_guidance(estimates: Tensor, masks: Tensor, shares: GuidanceShares, generator: torch.Generator) -> Tensor:
+    draw = torch.rand(len(masks), generator=generator)
+    mixed = estimates.clone()
+    for i, value in enumerate(draw.tolist()):
+        if value < shares.true:
+            mixed[i] = masks[i]
+        elif value < shares.true + shares.perturbed:
+            mixed[i] = _perturb(masks[i], generator)
+    return mixed
+
+
+def _perturb(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Grow or shrink and shift a mask (H, W) by a few per cent of its size."""
+    side = float(mask.sum().sqrt())
+    reach = max(1, int(side * MAX_PERTURBATION))
+    radius, dy, dx = (int(torch.randint(-reach, reach + 1, (1,), generator=generator)) for _ in range(3))
+    kernel = 2 * abs(radius) + 1
+    signed = mask if radius >= 0 else 1.0 - mask
+    grown = F.max_pool2d(signed[None, None], kernel, 1, abs(radius))[0, 0]
+    return torch.roll(grown if radius >= 0 else 1.0 - grown, (dy, dx), dims=(0, 1))
+
+
+def _propagation_losses(
+    model: SeqMaskRCNN,
+    features: FrameFeatures,
+    objects: GuidedObjects,
+    masks: Tensor,
+    num_frames: int,
+    cross_entropy_weight: float,
+) -> dict[str, Tensor]:
+    """Propagate through the query frames, memorising each but the last as inference does."""
+    head, clip, last = model.prop_head, objects.clip, num_frames - 1
+    height, width = features.image_size
+    frame_features = [
+        select_frames(features, range(t, len(features.c2), num_frames)) for t in range(num_frames)
+    ]
+    memory = [head.memorize(frame_features[0].pyramid[0][clip], masks)]
+    iou_terms, entropy_terms = [], []
+    for t in range(1, num_frames):
+        query = head.encode_query(frame_features[t].pyramid[0])
+        skips = head.encode_skips(frame_features[t].c3, frame_features[t].c2)
+        probs = head.segment(
+            (query[0][clip], query[1][clip]),
+            (skips[0][clip], skips[1][clip]),
+            torch.stack([key for key, _ in memory], dim=2),
+            torch.stack([value for _, value in memory], dim=2),
+        )[:, :height, :width]
+        logits = [aggregate_logits(part) for part in probs.split(objects.counts) if len(part)]
+        aggregated = torch.cat([torch.softmax(part, dim=0)[1:] for part in logits])
+        truth = objects.masks[t]
+        iou_terms.append(_visible_mean(soft_iou_loss(aggregated, truth), aggregated, truth))
+        parts = truth.split([n for n in objects.counts if n])
+        entropy_terms += [aggregated_cross_entropy(a, b) for a, b in zip(logits, parts, strict=True)]
+        if t < last:
+            memory.append(head.memorize(frame_features[t].pyramid[0][clip], aggregated))
+    losses = {"loss_prop": torch.stack(iou_terms).mean()}
+    if cross_entropy_weight > 0.0:
+        losses["loss_prop_pixels"] = cross_entropy_weight * torch.stack(entropy_terms).mean()
+    return losses
+
+
+def _visible_mean(losses: Tensor, probs: Tensor, truth: Tensor) -> Tensor:
+    """Average over objects visible in the query frame; an absent one counts by the share of the frame it claims."""
+    visible = truth.flatten(1).any(dim=1)
+    claimed = probs.flatten(1).mean(dim=1)
+    return torch.where(visible, losses, claimed).mean()

@@ -1,0 +1,107 @@
+"""Colour and quality changes of pseudo-videos: strong ones a clip, mild ones a frame.
+
+Used by `pseudo_video` (whole frames) and `copy_paste` (the colours of a cut-out).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # RGB to YIQ
+_MID_GREY = 118.0  # contrast turns about the usual mean of a photograph
+_LARGEST_BLUR = 9  # pixels of a motion blur's path
+_LARGEST_NOISE = 12.0  # standard deviation, of 255
+_JPEG_QUALITIES = (15, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourLimits:
+    """Bound colour changes (0: none, 0.5: strong) and say how often the quality suffers."""
+
+    clip: float  # common to all frames of a clip
+    frame: float  # from frame to frame
+    grey: float  # probability of a grey clip
+    blur: float  # probability of blurred clips, and of noisy and JPEG-compressed ones
+    noise: float
+    jpeg: float
+
+
+@dataclass(frozen=True, slots=True)
+class ColourShift:
+    """A change of colours; all zero: none."""
+
+    brightness: float
+    contrast: float
+    saturation: float  # -1: grey
+    hue: float  # radians
+
+    def matrix(self) -> NDArray[np.float64]:
+        """Return the (3, 4) affine map of RGB 0..255."""
+        chroma = 1.0 + self.saturation
+        cos, sin = chroma * np.cos(self.hue), chroma * np.sin(self.hue)
+        turn = np.array([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
+        linear = (1.0 + self.contrast) * np.linalg.inv(_TO_LUMA) @ turn @ _TO_LUMA
+        offset = 255.0 * self.brightness - _MID_GREY * self.contrast
+        return np.hstack([linear, np.full((3, 1), offset)])
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the (H, W, 3) RGB picture in changed colours."""
+        return np.asarray(cv2.transform(image, self.matrix()), np.uint8)
+
+
+def draw_colour(strength: float, rng: np.random.Generator) -> ColourShift:
+    """Draw a change of at most `strength`."""
+    brightness, contrast, saturation, hue = strength * rng.uniform(-1.0, 1.0, 4)
+    return ColourShift(0.4 * brightness, 0.8 * contrast, 1.2 * saturation, 0.8 * hue)
+
+
+def change_colours(
+    frames: list[NDArray[np.uint8]], limits: ColourLimits, rng: np.random.Generator
+) -> list[NDArray[np.uint8]]:
+    """Return the frames of one clip with colours and quality changed."""
+    whole = draw_colour(limits.clip, rng)
+    grey = rng.random() < limits.grey
+    blurred, noisy, packed = rng.random(3) < (limits.blur, limits.noise, limits.jpeg)
+    changed = []
+    for frame in frames:
+        mild = draw_colour(limits.frame, rng)
+        saturation = -1.0 if grey else whole.saturation + mild.saturation
+        shift = ColourShift(
+            whole.brightness + mild.brightness, whole.contrast + mild.contrast, saturation, whole.hue + mild.hue
+        )
+        image = shift.apply(frame)
+        image = _blur(image, rng) if blurred else image
+        image = _add_noise(image, rng) if noisy else image
+        changed.append(_pack(image, rng) if packed else image)
+    return changed
+
+
+def _blur(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 2.0)), np.uint8)
+    return np.asarray(cv2.filter2D(image, -1, _motion_kernel(rng)), np.uint8)
+
+
+def _motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the kernel of a straight camera path, its sum 1."""
+    half = _LARGEST_BLUR // 2
+    angle, reach = rng.uniform(0.0, np.pi), rng.uniform(1.0, half)
+    kernel = np.zeros((_LARGEST_BLUR, _LARGEST_BLUR), np.float32)
+    step = np.round(reach * np.array([np.cos(angle), np.sin(angle)])).astype(int)
+    cv2.line(kernel, (half - int(step[0]), half - int(step[1])), (half + int(step[0]), half + int(step[1])), 1.0)
+    return kernel / kernel.sum()
+
+
+def _add_noise(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    noise = rng.uniform(1.0, _LARGEST_NOISE) * rng.standard_normal(image.shape, np.float32)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def _pack(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    quality = int(rng.integers(*_JPEG_QUALITIES))
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

@@ -1,0 +1,267 @@
+"""Clips made of annotated pictures: a moving camera, pasted objects, changed colours (Sec. 3.3 and beyond).
+
+Used by `datasets`, with one still repeated (a pseudo-video) or with the frames of a real video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vis_cli.training.copy_paste import PasteLimits, Place, apply_paste, draw_pastes
+from vis_cli.training.cutouts import CutoutBank
+from vis_cli.training.photometric import ColourLimits, change_colours
+from vis_cli.training.structures import ClipTargets
+from vis_cli.training.targets import FrameObjects, choose_guided, frame_targets
+from vis_cli.training.transforms import (
+    Matrix,
+    MotionLimits,
+    draw_motion,
+    pose_matrix,
+    sampling_maps,
+    scale_matrix,
+    view_matrix,
+)
+
+_REPLICATE, _REFLECT, _MEAN = cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT
+_MEAN_COLOUR = (124, 116, 104)  # of ImageNet, RGB
+_ALIASING = 0.7  # shrinking by more than this needs averaging first
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame to start from; several frames of a clip may share one picture."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    id_map: NDArray[np.uint16]  # (H, W) instance ids, 0 where nothing is
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoVideoConfig:
+    """Say how strongly a clip is changed; `STRONG`, `VIDEO` and `PAPER` are the settings in use."""
+
+    camera: MotionLimits
+    paste: PasteLimits
+    colour: ColourLimits
+    zoom: tuple[float, float]  # 1: the picture just covers the canvas
+    tilt: float  # degrees, both ways, of the first frame
+    focus: float  # probability that the view is turned to a random object
+    flip: float = 0.5  # probability
+    max_guided: int = 5  # guided objects a clip (reference.md fact 46)
+    smallest_area: int = 16  # pixels: what shows less of itself is no target of that frame
+    smallest_side: int = 3
+
+
+_PASTE_MOTION = MotionLimits(
+    rotation=30.0, scale=0.3, shear=0.15, translation=0.25, perspective=0.05, elastic=0.03, jitter=0.05
+)
+_PASTE = PasteLimits(
+    most=5,
+    same_class=0.6,
+    same_cutout=0.25,
+    flock=0.15,
+    behind=0.25,
+    near=0.5,
+    rival=0.5,
+    side=(0.1, 0.7),
+    flock_side=(0.08, 0.3),
+    tilt=15.0,
+    colour=0.3,
+    motion=_PASTE_MOTION,
+)
+_STILL = MotionLimits(rotation=0.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0)
+_COLOUR = ColourLimits(clip=0.4, frame=0.08, grey=0.05, blur=0.15, noise=0.1, jpeg=0.15)
+
+STRONG = PseudoVideoConfig(  # stills: everything moves
+    camera=MotionLimits(
+        rotation=30.0, scale=0.25, shear=0.1, translation=0.15, perspective=0.1, elastic=0.015, jitter=0.05
+    ),
+    paste=_PASTE,
+    colour=_COLOUR,
+    zoom=(0.5, 2.0),
+    tilt=10.0,
+    focus=0.8,
+)
+VIDEO = PseudoVideoConfig(  # real videos move by themselves
+    camera=MotionLimits(
+        rotation=3.0, scale=0.05, shear=0.02, translation=0.03, perspective=0.01, elastic=0.0, jitter=0.2
+    ),
+    paste=_PASTE,
+    colour=_COLOUR,
+    zoom=(0.8, 2.0),
+    tilt=5.0,
+    focus=0.8,
+)
+PAPER = PseudoVideoConfig(  # the paper's: rotation by up to 30 degrees and flips, nothing else
+    camera=MotionLimits(
+        rotation=30.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0
+    ),
+    paste=PasteLimits(
+        most=0,
+        same_class=0.0,
+        same_cutout=0.0,
+        flock=0.0,
+        behind=0.0,
+        near=0.0,
+        rival=0.0,
+        side=(0.1, 0.7),
+        flock_side=(0.1, 0.3),
+        tilt=0.0,
+        colour=0.0,
+        motion=_STILL,
+    ),
+    colour=ColourLimits(clip=0.0, frame=0.0, grey=0.0, blur=0.0, noise=0.0, jpeg=0.0),
+    zoom=(1.0, 1.0),
+    tilt=0.0,
+    focus=0.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedClip:
+    """Hold the frames of a clip with their objects, ready to become a `TrainClip`."""
+
+    images: Tensor  # (T, 3, H, W) uint8 RGB
+    targets: tuple[ClipTargets, ...]
+    ignore: tuple[Tensor, ...]  # T times (M, 4)
+    guided_ids: Tensor  # (G,)
+
+
+def render_clip(
+    pictures: Sequence[Picture],
+    objects: FrameObjects,
+    bank: CutoutBank,
+    config: PseudoVideoConfig,
+    *,
+    canvas: tuple[int, int],
+    rng: np.random.Generator,
+) -> RenderedClip:
+    """Make a clip of T frames of T pictures of one size (the same one T times: a pseudo-video).
+
+    Args:
+        pictures: what the frames start from, in playing order.
+        objects: what the ids of their maps are.
+        bank: objects that may be pasted.
+        config: how strongly the clip is changed.
+        canvas: height and width of the frames.
+        rng: decides everything.
+
+    Raises:
+        VisError: the picture of a pasted object cannot be read.
+    """
+    images, id_maps = _film(pictures, config, canvas, rng)
+    pasted = _paste_objects(images, id_maps, objects, bank, config, rng)
+    images = change_colours(images, config.colour, rng)
+    known = FrameObjects({**objects.labels, **pasted}, objects.crowds)
+    found = [
+        frame_targets(id_map, known, smallest_area=config.smallest_area, smallest_side=config.smallest_side)
+        for id_map in id_maps
+    ]
+    targets = tuple(target for target, _ in found)
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
+    return RenderedClip(
+        stacked, targets, tuple(ignore for _, ignore in found), choose_guided(targets, config.max_guided, rng)
+    )
+
+
+def _film(
+    pictures: Sequence[Picture], config: PseudoVideoConfig, canvas: tuple[int, int], rng: np.random.Generator
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint16]]]:
+    """Look at the pictures through one moving camera."""
+    view = _draw_view(pictures[0], config, canvas, rng)
+    motion = draw_motion(config.camera, len(pictures), rng)
+    center = (canvas[1] / 2, canvas[0] / 2)
+    border = int(rng.choice([_REPLICATE, _REFLECT, _MEAN]))
+    images, id_maps = [], []
+    for picture, pose, warp in zip(pictures, motion.poses, motion.warps, strict=True):
+        matrix = pose_matrix(pose, center, canvas) @ view
+        seen, to_seen = _shrink(picture, matrix)
+        maps = sampling_maps(to_seen @ np.linalg.inv(matrix), (0, 0, canvas[1], canvas[0]), warp)
+        id_map = cv2.remap(seen.id_map, *maps, cv2.INTER_NEAREST, borderMode=_MEAN, borderValue=0)
+        images.append(_sample(seen, maps, id_map, border))
+        id_maps.append(np.asarray(id_map, np.uint16))
+    return images, id_maps
+
+
+def _draw_view(
+    picture: Picture, config: PseudoVideoConfig, canvas: tuple[int, int], rng: np.random.Generator
+) -> Matrix:
+    height, width = picture.id_map.shape
+    focus = (width * rng.random(), height * rng.random())
+    ids = np.flatnonzero(np.bincount(picture.id_map.ravel()))[1:]
+    if len(ids) and rng.random() < config.focus:
+        x, y, across, down = cv2.boundingRect((picture.id_map == rng.choice(ids)).view(np.uint8))
+        focus = (x + across / 2, y + down / 2)
+    view = view_matrix(
+        (height, width),
+        canvas,
+        zoom=float(np.exp(rng.uniform(*np.log(config.zoom)))),
+        flip=bool(rng.random() < config.flip),
+        focus=focus,
+        at=(rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)),
+    )
+    tilt = np.zeros(7)
+    tilt[0] = np.deg2rad(config.tilt) * rng.uniform(-1.0, 1.0)
+    return pose_matrix(tilt, (canvas[1] / 2, canvas[0] / 2), canvas) @ view
+
+
+def _shrink(picture: Picture, matrix: Matrix) -> tuple[Picture, Matrix]:
+    """Average a picture down to about the size it is shown at; also return the matrix to the smaller one."""
+    factor = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    if factor > _ALIASING:
+        return picture, np.eye(3)
+    height, width = picture.id_map.shape
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    image = cv2.resize(picture.image, size, interpolation=cv2.INTER_AREA)
+    id_map = cv2.resize(picture.id_map, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return Picture(image, id_map), scale_matrix(size[0] / width, size[1] / height)
+
+
+def _sample(
+    picture: Picture,
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]],
+    id_map: NDArray[np.uint16],
+    border: int,
+) -> NDArray[np.uint8]:
+    """Sample the picture; what lies outside mirrors it only where that would not double an object."""
+    if border == _REFLECT:
+        mirrored = cv2.remap(picture.id_map, *maps, cv2.INTER_NEAREST, borderMode=_REFLECT)
+        border = _REFLECT if np.array_equal(mirrored, id_map) else _REPLICATE
+    image = cv2.remap(picture.image, *maps, cv2.INTER_LINEAR, borderMode=border, borderValue=_MEAN_COLOUR)
+    return np.asarray(image, np.uint8)
+
+
+def _paste_objects(
+    images: list[NDArray[np.uint8]],
+    id_maps: list[NDArray[np.uint16]],
+    objects: FrameObjects,
+    bank: CutoutBank,
+    config: PseudoVideoConfig,
+    rng: np.random.Generator,
+) -> dict[int, int]:
+    """Draw the pasted objects into the frames and id maps in place; return their labels by id."""
+    originals = [id_map.copy() for id_map in id_maps]
+    canvas = (originals[0].shape[0], originals[0].shape[1])
+    pastes = draw_pastes(
+        config.paste, bank, _places(originals[0], objects), num_frames=len(images), canvas=canvas, rng=rng
+    )
+    first = max([0, *objects.labels, *objects.crowds]) + 1
+    for instance_id, paste in enumerate(pastes, first):
+        for frame, (image, id_map) in enumerate(zip(images, id_maps, strict=True)):
+            apply_paste(image, id_map, originals[frame], paste, frame=frame, instance_id=instance_id)
+    return {instance_id: paste.cutout.label for instance_id, paste in enumerate(pastes, first)}
+
+
+def _places(id_map: NDArray[np.uint16], objects: FrameObjects) -> list[Place]:
+    seen = np.flatnonzero(np.bincount(id_map.ravel()))
+    return [
+        Place(int(value), objects.labels[int(value)], cv2.boundingRect((id_map == value).view(np.uint8)))
+        for value in seen
+        if int(value) in objects.labels
+    ]

@@ -1,0 +1,64 @@
+"""What a training sample is: a short clip, its objects, and what is known about them.
+
+Made by `datasets`, checked and looked at through `contact_sheet`, consumed by `trainer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTargets:
+    """Hold the N labelled objects that are visible in one frame of a clip."""
+
+    boxes: Tensor  # (N, 4) float32 xyxy pixels, tight around the mask: x2 = last column + 1
+    labels: Tensor  # (N,) int64 in 1..C
+    masks: Tensor  # (N, H, W) uint8 in {0, 1}, disjoint
+    instance_ids: Tensor  # (N,) int64 above 0, the same object has the same id in all frames of the clip
+
+    def __post_init__(self) -> None:
+        """Check that every field speaks of the same N objects.
+
+        Raises:
+            ValueError: the lengths differ.
+        """
+        lengths = {len(self.boxes), len(self.labels), len(self.masks), len(self.instance_ids)}
+        if len(lengths) != 1:
+            raise ValueError(f"boxes, labels, masks and instance_ids differ in length: {sorted(lengths)}")
+
+
+@dataclass(slots=True)
+class TrainClip:
+    """Hold T frames: frame 0 is the guidance frame, the others are query frames in playing order."""
+
+    images: Tensor  # (T, 3, H, W) uint8 RGB
+    targets: tuple[ClipTargets, ...]  # T
+    labelled: Tensor  # (C+1,) bool: label i is labelled exhaustively in these pictures; index 0: all of them are
+    detect: bool  # False: the labels say nothing (classes unknown), the clip is for the propagation head only
+    ignore: tuple[Tensor, ...]  # T times (M, 4) float32 xyxy: crowds and slivers, neither object nor background
+    name: str  # file names, for error messages
+    guided_ids: Tensor  # (G,) int64 instance ids given to the propagation head, all visible in frame 0
+
+    def __post_init__(self) -> None:
+        """Check that targets and ignored boxes are there for each frame.
+
+        Raises:
+            ValueError: their number is not that of the frames.
+        """
+        if not len(self.images) == len(self.targets) == len(self.ignore):
+            raise ValueError(f"{len(self.images)} frames, {len(self.targets)} targets, {len(self.ignore)} ignore")
+
+
+def collate(clips: Sequence[TrainClip]) -> list[TrainClip]:
+    """Return the clips of one batch as they are; their frames have one size, their objects do not stack.
+
+    Raises:
+        ValueError: the frames of two clips differ in number or size.
+    """
+    if len({clip.images.shape for clip in clips}) > 1:
+        raise ValueError(f"clips of one batch differ in shape: {[tuple(clip.images.shape) for clip in clips]}")
+    return list(clips)

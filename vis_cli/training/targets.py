@@ -1,0 +1,80 @@
+"""From maps of instance ids to training targets, and the choice of the guided objects; used by `pseudo_video`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vis_cli.training.structures import ClipTargets
+
+_LEAVE_OUT_NEIGHBOUR = 0.7  # probability that an object of the first guided object's class is not guided
+
+
+@dataclass(frozen=True, slots=True)
+class FrameObjects:
+    """Say which values of an id map are objects (id -> label) and which are crowds."""
+
+    labels: Mapping[int, int]
+    crowds: frozenset[int]
+
+
+def frame_targets(
+    id_map: NDArray[np.uint16], objects: FrameObjects, *, smallest_area: int, smallest_side: int
+) -> tuple[ClipTargets, Tensor]:
+    """Return the objects of one frame and the (M, 4) boxes to ignore: crowds and objects hidden to a sliver.
+
+    Args:
+        id_map: (H, W) instance ids; values that are neither object nor crowd are background.
+        objects: what the ids are.
+        smallest_area: pixels that an object must show.
+        smallest_side: pixels of its box's shorter side.
+    """
+    masks, boxes, ids, ignored = [], [], [], []
+    for value in np.flatnonzero(np.bincount(id_map.ravel())):
+        if value not in objects.labels and value not in objects.crowds:
+            continue
+        mask = (id_map == value).view(np.uint8)
+        x, y, width, height = cv2.boundingRect(mask)
+        box = (x, y, x + width, y + height)
+        small = min(width, height) < smallest_side or cv2.countNonZero(mask) < smallest_area
+        if small or value in objects.crowds:
+            ignored.append(box)
+        else:
+            masks.append(mask)
+            boxes.append(box)
+            ids.append(int(value))
+    stacked = np.stack(masks) if masks else np.zeros((0, *id_map.shape), np.uint8)
+    targets = ClipTargets(
+        boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor([objects.labels[value] for value in ids], dtype=torch.int64),
+        masks=torch.from_numpy(stacked),
+        instance_ids=torch.tensor(ids, dtype=torch.int64),
+    )
+    return targets, torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4)
+
+
+def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator) -> Tensor:
+    """Return the sorted ids of 1 to `most` guided objects of frame 0, none if it has none.
+
+    The number is uniform. The first one is seen again in a query frame if any is; an object of its class is
+    then mostly left unguided, so that appearance alone does not tell which object is meant.
+    """
+    first = targets[0]
+    ids = first.instance_ids.tolist()
+    if not ids:
+        return torch.zeros(0, dtype=torch.int64)
+    label = dict(zip(ids, first.labels.tolist(), strict=True))
+    again = {value for later in targets[1:] for value in later.instance_ids.tolist()}
+    number = int(rng.integers(1, min(most, len(ids)) + 1))
+    lead = int(rng.choice([value for value in ids if value in again] or ids))
+    alike = [value for value in ids if value != lead and label[value] == label[lead]]
+    left_out = int(rng.choice(alike)) if alike and rng.random() < _LEAVE_OUT_NEIGHBOUR else 0
+    rest = [value for value in ids if value not in (lead, left_out)]
+    chosen = rng.permutation(rest)[: number - 1].tolist()
+    return torch.tensor(sorted([lead, *chosen]), dtype=torch.int64)
