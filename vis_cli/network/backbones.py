@@ -13,6 +13,7 @@ class LiteBackbone(nn.Module):
     """EfficientNet-Lite2 without its classifier."""
 
     channels = (24, 48, 120, 352)
+    first_stage = ("body.conv_stem.", "body.bn1.", "body.blocks.0.", "body.blocks.1.")
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +29,7 @@ class ResNetBackbone(nn.Module):
     """A torchvision ResNet or ResNeXt, stride on the 3x3 convolution."""
 
     channels = (256, 512, 1024, 2048)
+    first_stage = ("body.conv1.", "body.bn1.", "body.layer1.")
 
     def __init__(self, body: resnet.ResNet) -> None:
         super().__init__()
@@ -62,3 +64,9 @@ def freeze_norms(module: nn.Module) -> None:
     for child in module.modules():
         if isinstance(child, torch.nn.modules.batchnorm._BatchNorm):
             child.eval()
+
+
+def freeze_first_stage(backbone: LiteBackbone | ResNetBackbone) -> None:
+    """Keep what leads to C2 as it was pretrained (frozen_stages = 1, reference.md fact 4)."""
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(not name.startswith(backbone.first_stage))

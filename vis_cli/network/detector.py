@@ -24,6 +24,7 @@ LEVELS = ("p2", "p3", "p4", "p5", "p6")
 ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))
 ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * 5
 BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+PREDICTOR_STD = 0.01  # of the last layers' first weights: every class and pixel starts undecided
 MIN_BOX_SIDE = 1.0  # pixels of the network input
 UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothing where not all objects are labelled
 CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
@@ -85,6 +86,9 @@ class Detector(nn.Module):
         self.mask_head = MaskRCNNHeads(channels, (channels,) * config.mask_convs, 1)
         self.mask_predictor = MaskRCNNPredictor(channels, channels, num_maps)
         self.box_coder = BoxCoder(BOX_CODER_WEIGHTS)
+        nn.init.normal_(self.mask_predictor.mask_fcn_logits.weight, std=PREDICTOR_STD)
+        nn.init.normal_(self.box_predictor.cls_score.weight, std=PREDICTOR_STD)
+        nn.init.normal_(self.box_predictor.bbox_pred.weight, std=0.1 * PREDICTOR_STD)
 
     def propose(self, features: FrameFeatures, targets: list[dict[str, Tensor]] | None = None) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the proposals (R, 4) of each frame and, while training, the RPN losses."""

@@ -95,10 +95,16 @@ def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle
     runs = _decode_counts(counts, num_pixels=height * width)
     if runs is None:
         raise VisError(f"{where}: damaged mask, its RLE counts do not fill {width}x{height} pixels")
-    if isinstance(counts, str) and (runs[1:] > 0).all():
-        return Rle(size=[height, width], counts=counts)
+    if (runs[1:] > 0).all():
+        return _compress(counts, height, width)
     foreground = np.arange(len(runs)) % 2 == 1  # also mends runs of length 0, which pycocotools measures wrongly
     return encode_mask(np.repeat(foreground, runs).reshape(width, height).T)
+
+
+def _compress(counts: str | list[int], height: int, width: int) -> Rle:
+    if isinstance(counts, str):
+        return Rle(size=[height, width], counts=counts)
+    return _as_rle(coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width))
 
 
 def _parse_polygons(data: list[object], height: int, width: int, where: str) -> Rle:

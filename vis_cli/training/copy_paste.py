@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.training.cutouts import Cutout, CutoutBank
+from vis_cli.training.cutouts import Cutout, CutoutBank, Picture, cut_out
 from vis_cli.training.photometric import draw_colour
 from vis_cli.training.transforms import (
     Matrix,
@@ -38,6 +38,7 @@ class PasteLimits:
     """Say how many objects are pasted, which, how large and how they move."""
 
     most: int  # objects a clip, drawn from 0 to this
+    twin: float  # probability that it looks like an original object: cut out of the same picture
     same_class: float  # probability that a pasted object is of a class already there
     same_cutout: float  # probability that it is the previous cut-out once more, near to it
     flock: float  # probability that a clip has `most` small objects, mostly alike
@@ -56,8 +57,8 @@ class Place:
     """An object in the guidance frame that pasted ones may imitate or stand beside."""
 
     instance_id: int  # 0: a pasted one
-    label: int
-    box: tuple[float, float, float, float]  # x, y, width, height in canvas pixels
+    label: int  # 1..C, 0 if unknown
+    box: Sequence[float]  # x, y, width, height in canvas pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Paste:
 def draw_pastes(
     limits: PasteLimits,
     bank: CutoutBank,
+    picture: Picture,
     places: Sequence[Place],
     *,
     num_frames: int,
@@ -84,6 +86,7 @@ def draw_pastes(
     Args:
         limits: how many, which, where.
         bank: where they come from; empty: nothing is pasted.
+        picture: what frame 0 is made of.
         places: the original objects in frame 0.
         num_frames: T.
         canvas: height and width.
@@ -96,14 +99,16 @@ def draw_pastes(
     number = (limits.most if flock else int(rng.integers(limits.most + 1))) if len(bank) else 0
     sides = limits.flock_side if flock else limits.side
     known, pastes = list(places), list[Paste]()
+    near: Place | None
     for _ in range(number):
         if pastes and rng.random() < (_FLOCK_AGAIN if flock else limits.same_cutout):
             cutout, near = pastes[-1].cutout, known[-1]
-            side = max(near.box[2:]) * rng.uniform(0.8, 1.25)
+            side = max(known[-1].box[2:]) * rng.uniform(0.8, 1.25)
         else:
-            cutout = _draw_cutout(limits, bank, known, rng)
+            cutout = _draw_cutout(limits, bank, picture, known, rng)
             near, side = _draw_neighbour(limits, cutout.label, known, rng)
-            side = side or min(canvas) * float(np.exp(rng.uniform(*np.log(sides))))
+            if flock or not side:
+                side = min(canvas) * float(np.exp(rng.uniform(*np.log(sides))))
         box = _draw_box(cutout, side, near, canvas, rng)
         behind = int(rng.choice([p.instance_id for p in places])) if places and rng.random() < limits.behind else 0
         pastes.append(_set_off(cutout, box, behind, limits, num_frames=num_frames, canvas=canvas, rng=rng))
@@ -147,9 +152,16 @@ def apply_paste(
     id_map[y0:y1, x0:x1][alpha > 0.5] = instance_id
 
 
-def _draw_cutout(limits: PasteLimits, bank: CutoutBank, known: list[Place], rng: np.random.Generator) -> Cutout:
-    alike = [place.label for place in known] if rng.random() < limits.same_class else []
-    cutout = bank.draw(alike, rng)
+def _draw_cutout(
+    limits: PasteLimits, bank: CutoutBank, picture: Picture, known: list[Place], rng: np.random.Generator
+) -> Cutout:
+    originals = [place for place in known if place.instance_id]
+    if originals and rng.random() < limits.twin:
+        place = originals[int(rng.integers(len(originals)))]
+        cutout = cut_out(picture.image, (picture.id_map == place.instance_id).view(np.uint8), place.label)
+    else:
+        alike = [place.label for place in known] if rng.random() < limits.same_class else []
+        cutout = bank.draw(alike, rng)
     colours = draw_colour(limits.colour, rng).apply(np.ascontiguousarray(cutout.rgba[..., :3]))
     return replace(cutout, rgba=np.dstack([colours, cutout.rgba[..., 3]]))
 

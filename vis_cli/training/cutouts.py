@@ -9,17 +9,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.training.annotations import Still, StillObject, decode_mask, read_picture
+from vis_cli.records.rle import decode_rle
+from vis_cli.training.annotations import Still, StillObject, read_picture
 
 _RIM = 3  # pixels of surroundings kept around a cut-out, so that its soft edge is whole
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture with its objects."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    id_map: NDArray[np.uint16]  # (H, W) instance ids, 0 where nothing is
 
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
     """One object cut out of a picture."""
 
-    rgba: NDArray[np.uint8]  # (h, w, 4), alpha 0 or 255
-    label: int  # 1..C
+    rgba: NDArray[np.uint8]  # (h, w, 4)
+    label: int  # 1..C, 0 if unknown
 
 
 class CutoutBank:
@@ -48,7 +57,7 @@ class CutoutBank:
         any_label = self._weights / self._weights.sum()
         label = int(rng.choice(offered) if offered else rng.choice(self._labels, p=any_label))
         still, item = self._by_label[label][int(rng.integers(len(self._by_label[label])))]
-        return cut_out(read_picture(still.path, still.width, still.height), decode_mask(item.rle), label)
+        return cut_out(read_picture(still.path, still.width, still.height), decode_rle(item.rle).view(np.uint8), label)
 
 
 def paste_candidates(still: Still, smallest: float) -> list[StillObject]:
@@ -56,7 +65,7 @@ def paste_candidates(still: Still, smallest: float) -> list[StillObject]:
     return [
         item
         for item in still.objects
-        if not item.crowd and item.area > smallest * still.width * still.height and _off_border(item, still)
+        if not item.is_crowd and item.area > smallest * still.width * still.height and _off_border(item, still)
     ]
 
 
@@ -65,7 +74,9 @@ def cut_out(image: NDArray[np.uint8], mask: NDArray[np.uint8], label: int) -> Cu
     x, y, width, height = cv2.boundingRect(mask)
     rows = slice(max(y - _RIM, 0), y + height + _RIM)
     columns = slice(max(x - _RIM, 0), x + width + _RIM)
-    return Cutout(np.dstack([image[rows, columns], 255 * mask[rows, columns]]), label)
+    # Some collections' masks have pinholes.
+    whole = cv2.morphologyEx(mask[rows, columns], cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    return Cutout(np.dstack([image[rows, columns], 255 * whole]), label)
 
 
 def _off_border(item: StillObject, still: Still) -> bool:

@@ -12,22 +12,21 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.errors import VisError
+from vis_cli.records.rle import decode_rle
 from vis_cli.records.types import Rle
 from vis_cli.training.annotations import (
     Still,
     StillObject,
     VideoClip,
-    decode_mask,
     read_picture,
     read_stills,
     read_video_clips,
 )
-from vis_cli.training.cutouts import CutoutBank, paste_candidates
-from vis_cli.training.pseudo_video import STRONG, VIDEO, Picture, PseudoVideoConfig, RenderedClip, render_clip
+from vis_cli.training.cutouts import CutoutBank, Picture, paste_candidates
+from vis_cli.training.pseudo_video import STRONG, VIDEO, PseudoVideoConfig, RenderedClip, render_clip
 from vis_cli.training.structures import TrainClip
 from vis_cli.training.targets import FrameObjects
 
@@ -41,9 +40,7 @@ class ClipSource(Protocol):
     def __len__(self) -> int:
         """Count the items that clips start from."""
 
-    def sample(
-        self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator
-    ) -> TrainClip:
+    def sample(self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator) -> TrainClip:
         """Make a clip of item `index`, a function of the arguments only."""
 
 
@@ -52,7 +49,7 @@ class LabelMap:
     """Bring the categories of data sets to the labels 1..C of a model, by name."""
 
     names: tuple[str, ...]  # label i is names[i - 1]
-    labelled_by_source: Mapping[str, Sequence[str]] = field(default_factory=dict)  # absent: everything is labelled
+    labelled_by_source: Mapping[str, Sequence[str]] = field(default_factory=dict)   # a source absent here labels everything; "": pictures that name no source
 
     def __post_init__(self) -> None:
         """Refuse names in `labelled_by_source` that no category has.
@@ -107,9 +104,7 @@ class StillsPseudoVideo:
         """Count the stills."""
         return len(self._stills)
 
-    def sample(
-        self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator
-    ) -> TrainClip:
+    def sample(self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator) -> TrainClip:
         """Make a pseudo-video of still `index`.
 
         Raises:
@@ -117,9 +112,9 @@ class StillsPseudoVideo:
         """
         still = self._stills[index]
         masks = {i: item.rle for i, item in enumerate(still.objects, 1)}
-        labels = {i: label for i, item in enumerate(still.objects, 1) if (label := self._label_map.label(item.category))}
-        crowds = frozenset(i for i, item in enumerate(still.objects, 1) if item.crowd)
-        objects = FrameObjects({i: label for i, label in labels.items() if i not in crowds}, crowds)
+        crowds = frozenset(i for i, item in enumerate(still.objects, 1) if item.is_crowd)
+        labels = {i: self._label_map.label(item.category) for i, item in enumerate(still.objects, 1) if i not in crowds}
+        objects = FrameObjects({i: label for i, label in labels.items() if label is not None}, crowds)
         picture = _picture(still.path, still.width, still.height, masks, objects)
         rendered = render_clip([picture] * num_frames, objects, self.bank, self._config, canvas=canvas, rng=rng)
         return _train_clip(rendered, self._label_map.labelled(still.source), detect=True, name=str(still.path))
@@ -144,12 +139,12 @@ class YouTubeVisClips:
         Args:
             annotations: the JSON file.
             images: the folder of its frames.
-            label_map: names to labels. With `detect` False, a class that it lacks gets label 1: the labels of
-                such clips say nothing.
+            label_map: names to labels.
             config: how the clips are changed.
             bank: objects to paste, possibly none.
             max_gap: largest number of frames from one frame of a clip to the next.
-            detect: whether the classes are known, so that the detector may learn from the clips.
+            detect: whether the detector may learn from the clips; if not, their labels say nothing and objects of
+                classes that `label_map` lacks are kept (as label 1).
 
         Raises:
             VisError: the annotations or a frame cannot be read, or no frame shows an object.
@@ -165,9 +160,7 @@ class YouTubeVisClips:
         """Count the frames that show an object."""
         return len(self._items)
 
-    def sample(
-        self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator
-    ) -> TrainClip:
+    def sample(self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator) -> TrainClip:
         """Make a clip of frame `index` and frames before or after it.
 
         Raises:
@@ -175,17 +168,17 @@ class YouTubeVisClips:
         """
         video, start = self._items[index]
         frames = draw_frames(start, len(video.frames), num_frames, self._max_gap, rng)
-        crowds = frozenset(i for i, item in enumerate(video.objects, 1) if item.crowd)
+        crowds = frozenset(i for i, item in enumerate(video.objects, 1) if item.is_crowd)
         labels = {i: self._label(item.category) for i, item in enumerate(video.objects, 1) if i not in crowds}
-        objects = FrameObjects({i: label for i, label in labels.items() if label}, crowds)
+        objects = FrameObjects({i: label for i, label in labels.items() if label is not None}, crowds)
         pictures = [self._picture(video, frame, objects) for frame in frames]
         rendered = render_clip(pictures, objects, self._bank, self._config, canvas=canvas, rng=rng)
         name = f"{video.frames[start]} frames {frames}"
-        return _train_clip(rendered, self._label_map.labelled(video.source), detect=self._detect, name=name)
+        return _train_clip(rendered, self._label_map.labelled(""), detect=self._detect, name=name)
 
     def _label(self, category: str) -> int | None:
         label = self._label_map.label(category)
-        return label if self._detect else label or 1
+        return label if self._detect else label or 0
 
     def _picture(self, video: VideoClip, frame: int, objects: FrameObjects) -> Picture:
         masks = {i: rle for i, item in enumerate(video.objects, 1) if (rle := item.rles[frame]) is not None}
@@ -210,7 +203,7 @@ def _shown_frames(video: VideoClip) -> list[int]:
     return [
         frame
         for frame in range(len(video.frames))
-        if any(item.rles[frame] is not None and not item.crowd for item in video.objects)
+        if any(item.rles[frame] is not None and not item.is_crowd for item in video.objects)
     ]
 
 
@@ -226,16 +219,14 @@ def _cutout_bank(stills: Sequence[Still], label_map: LabelMap) -> CutoutBank:
 
 def _picture(path: Path, width: int, height: int, masks: Mapping[int, Rle], objects: FrameObjects) -> Picture:
     """Read a picture and paint its masks, crowds first, then from the largest object to the smallest."""
-    decoded: dict[int, NDArray[np.uint8]] = {i: decode_mask(rle) for i, rle in masks.items()}
+    decoded = {i: decode_rle(rle) for i, rle in masks.items()}
     order = sorted(decoded, key=lambda i: (i not in objects.crowds, -int(decoded[i].sum())))
     id_map = np.zeros((height, width), np.uint16)
     for i in order:
         if i in objects.crowds or i in objects.labels:
-            id_map[decoded[i] > 0] = i
+            id_map[decoded[i]] = i
     return Picture(read_picture(path, width, height), id_map)
 
 
 def _train_clip(rendered: RenderedClip, labelled: Tensor, *, detect: bool, name: str) -> TrainClip:
-    return TrainClip(
-        rendered.images, rendered.targets, labelled, detect, rendered.ignore, name, rendered.guided_ids
-    )
+    return TrainClip(rendered.images, rendered.targets, labelled, detect, rendered.ignore, name, rendered.guided_ids)

@@ -173,6 +173,6 @@ def _propagation_losses(
 
 def _visible_mean(losses: Tensor, probs: Tensor, truth: Tensor) -> Tensor:
     """Average over objects visible in the query frame; an absent one counts by the share of the frame it claims."""
-    visible = truth.flatten(1).any(dim=1)
+    visible = (truth.flatten(1) > 0).any(dim=1)
     claimed = probs.flatten(1).mean(dim=1)
     return torch.where(visible, losses, claimed).mean()

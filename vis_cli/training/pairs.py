@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -19,12 +19,7 @@ from vis_cli.training.datasets import ClipSource
 from vis_cli.training.structures import TrainClip
 
 
-class ClipKey(NamedTuple):
-    """Name one sample of a run."""
-
-    epoch: int
-    index: int
-    canvas: tuple[int, int]  # height and width of its frames
+ClipKey: TypeAlias = tuple[int, int, tuple[int, int]]  # epoch, index, (height, width) of the frames: names a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +48,12 @@ class MixedClips:
         Raises:
             VisError: a picture cannot be read.
         """
-        rng = np.random.default_rng([self.seed, key.epoch, key.index])
+        epoch, index, canvas = key
+        rng = np.random.default_rng([self.seed, epoch, index])
         shares = np.asarray(self.weights, np.float64) / sum(self.weights)
         source = self.sources[int(rng.choice(len(self.sources), p=shares))]
         item = int(rng.integers(len(source)))
-        return source.sample(item, canvas=key.canvas, num_frames=self.num_frames, rng=rng)
+        return source.sample(item, canvas=canvas, num_frames=self.num_frames, rng=rng)
 
 
 class ClipDataset(Dataset[TrainClip]):
@@ -69,7 +65,7 @@ class ClipDataset(Dataset[TrainClip]):
 
     def __getitem__(self, key: ClipKey) -> TrainClip:
         """Make the clip of a key (see `MixedClips.sample`)."""
-        return self._clips.sample(ClipKey(*key))
+        return self._clips.sample(key)
 
 
 class BatchPlan(Sampler[list[ClipKey]]):
@@ -104,7 +100,7 @@ class BatchPlan(Sampler[list[ClipKey]]):
         for step in range(self._start_step, self._num_steps):
             rng = np.random.default_rng([self._seed, step])
             canvas = self._canvases[int(rng.integers(len(self._canvases)))]
-            yield [ClipKey(step, place, canvas) for place in range(self._batch_size)]
+            yield [(step, place, canvas) for place in range(self._batch_size)]
 
 
 def init_worker(worker_id: int) -> None:

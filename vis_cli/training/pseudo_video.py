@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.training.copy_paste import PasteLimits, Place, apply_paste, draw_pastes
-from vis_cli.training.cutouts import CutoutBank
+from vis_cli.training.cutouts import CutoutBank, Picture
 from vis_cli.training.photometric import ColourLimits, change_colours
 from vis_cli.training.structures import ClipTargets
 from vis_cli.training.targets import FrameObjects, choose_guided, frame_targets
@@ -32,14 +32,6 @@ from vis_cli.training.transforms import (
 _REPLICATE, _REFLECT, _MEAN = cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT
 _MEAN_COLOUR = (124, 116, 104)  # of ImageNet, RGB
 _ALIASING = 0.7  # shrinking by more than this needs averaging first
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One frame to start from; several frames of a clip may share one picture."""
-
-    image: NDArray[np.uint8]  # (H, W, 3) RGB
-    id_map: NDArray[np.uint16]  # (H, W) instance ids, 0 where nothing is
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +55,7 @@ _PASTE_MOTION = MotionLimits(
 )
 _PASTE = PasteLimits(
     most=5,
+    twin=0.15,
     same_class=0.6,
     same_cutout=0.25,
     flock=0.15,
@@ -84,7 +77,7 @@ STRONG = PseudoVideoConfig(  # stills: everything moves
     ),
     paste=_PASTE,
     colour=_COLOUR,
-    zoom=(0.5, 2.0),
+    zoom=(0.6, 2.0),
     tilt=10.0,
     focus=0.8,
 )
@@ -99,11 +92,10 @@ VIDEO = PseudoVideoConfig(  # real videos move by themselves
     focus=0.8,
 )
 PAPER = PseudoVideoConfig(  # the paper's: rotation by up to 30 degrees and flips, nothing else
-    camera=MotionLimits(
-        rotation=30.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0
-    ),
+    camera=MotionLimits(rotation=30.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0),
     paste=PasteLimits(
         most=0,
+        twin=0.0,
         same_class=0.0,
         same_cutout=0.0,
         flock=0.0,
@@ -156,7 +148,7 @@ def render_clip(
         VisError: the picture of a pasted object cannot be read.
     """
     images, id_maps = _film(pictures, config, canvas, rng)
-    pasted = _paste_objects(images, id_maps, objects, bank, config, rng)
+    pasted = _paste_objects(pictures[0], images, id_maps, objects, bank, config, rng)
     images = change_colours(images, config.colour, rng)
     known = FrameObjects({**objects.labels, **pasted}, objects.crowds)
     found = [
@@ -177,15 +169,16 @@ def _film(
     view = _draw_view(pictures[0], config, canvas, rng)
     motion = draw_motion(config.camera, len(pictures), rng)
     center = (canvas[1] / 2, canvas[0] / 2)
-    border = int(rng.choice([_REPLICATE, _REFLECT, _MEAN]))
+    border = int(rng.choice([_REFLECT, _REFLECT, _REPLICATE, _MEAN]))
     images, id_maps = [], []
     for picture, pose, warp in zip(pictures, motion.poses, motion.warps, strict=True):
         matrix = pose_matrix(pose, center, canvas) @ view
         seen, to_seen = _shrink(picture, matrix)
         maps = sampling_maps(to_seen @ np.linalg.inv(matrix), (0, 0, canvas[1], canvas[0]), warp)
-        id_map = cv2.remap(seen.id_map, *maps, cv2.INTER_NEAREST, borderMode=_MEAN, borderValue=0)
+        sampled = cv2.remap(seen.id_map, *maps, cv2.INTER_NEAREST, borderMode=_MEAN, borderValue=0)
+        id_map = np.asarray(sampled, np.uint16)
         images.append(_sample(seen, maps, id_map, border))
-        id_maps.append(np.asarray(id_map, np.uint16))
+        id_maps.append(id_map)
     return images, id_maps
 
 
@@ -220,7 +213,9 @@ def _shrink(picture: Picture, matrix: Matrix) -> tuple[Picture, Matrix]:
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
     image = cv2.resize(picture.image, size, interpolation=cv2.INTER_AREA)
     id_map = cv2.resize(picture.id_map, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return Picture(image, id_map), scale_matrix(size[0] / width, size[1] / height)
+    return Picture(np.asarray(image, np.uint8), np.asarray(id_map, np.uint16)), scale_matrix(
+        size[0] / width, size[1] / height
+    )
 
 
 def _sample(
@@ -238,6 +233,7 @@ def _sample(
 
 
 def _paste_objects(
+    picture: Picture,
     images: list[NDArray[np.uint8]],
     id_maps: list[NDArray[np.uint16]],
     objects: FrameObjects,
@@ -249,7 +245,7 @@ def _paste_objects(
     originals = [id_map.copy() for id_map in id_maps]
     canvas = (originals[0].shape[0], originals[0].shape[1])
     pastes = draw_pastes(
-        config.paste, bank, _places(originals[0], objects), num_frames=len(images), canvas=canvas, rng=rng
+        config.paste, bank, picture, _places(originals[0], objects), num_frames=len(images), canvas=canvas, rng=rng
     )
     first = max([0, *objects.labels, *objects.crowds]) + 1
     for instance_id, paste in enumerate(pastes, first):

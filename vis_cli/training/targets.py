@@ -18,9 +18,9 @@ _LEAVE_OUT_NEIGHBOUR = 0.7  # probability that an object of the first guided obj
 
 @dataclass(frozen=True, slots=True)
 class FrameObjects:
-    """Say which values of an id map are objects (id -> label) and which are crowds."""
+    """Say which values of an id map are objects and which are crowds."""
 
-    labels: Mapping[int, int]
+    labels: Mapping[int, int]  # id -> 1..C, or 0: of unknown class, in clips that teach no detector
     crowds: frozenset[int]
 
 
@@ -28,6 +28,8 @@ def frame_targets(
     id_map: NDArray[np.uint16], objects: FrameObjects, *, smallest_area: int, smallest_side: int
 ) -> tuple[ClipTargets, Tensor]:
     """Return the objects of one frame and the (M, 4) boxes to ignore: crowds and objects hidden to a sliver.
+
+    An object of unknown class gets label 1.
 
     Args:
         id_map: (H, W) instance ids; values that are neither object nor crowd are background.
@@ -52,7 +54,7 @@ def frame_targets(
     stacked = np.stack(masks) if masks else np.zeros((0, *id_map.shape), np.uint8)
     targets = ClipTargets(
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        labels=torch.tensor([objects.labels[value] for value in ids], dtype=torch.int64),
+        labels=torch.tensor([max(objects.labels[value], 1) for value in ids], dtype=torch.int64),
         masks=torch.from_numpy(stacked),
         instance_ids=torch.tensor(ids, dtype=torch.int64),
     )

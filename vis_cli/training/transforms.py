@@ -75,7 +75,7 @@ def shift_matrix(x: float, y: float) -> Matrix:
 
 def scale_matrix(x: float, y: float) -> Matrix:
     """Return the (3, 3) scaling by x and y; a negative factor flips."""
-    return np.diag([x, y, 1.0])
+    return np.array([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]])
 
 
 def view_matrix(

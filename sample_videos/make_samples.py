@@ -1,0 +1,254 @@
+"""Makes the sample clips and their ground truth from photographs that scikit-image ships; run by hand.
+
+`pip install scikit-image`, then `python sample_videos/make_samples.py`: the same files come out every time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+
+from vis_cli.records.rle import encode_mask, rle_area, rle_box
+from vis_cli.records.types import Rle
+
+WIDTH, HEIGHT, FPS, NUM_FRAMES = 640, 360, 24, 60
+QUALITY = 21  # x264's crf
+INFO = {"description": "Sample clips of vis, made by make_samples.py", "licence": "CC0 and public domain, see README.md"}
+CATEGORY_IDS = {"cat": 1, "person": 2}
+
+# Outlines by hand, in pixels of the photographs; GrabCut then moves them to the edge nearby.
+# The cat's stops at the picture's border, where the photograph cuts off her ears and her back.
+CAT_OUTLINE = (
+    (38, 0), (35, 30), (32, 60), (30, 85), (30, 105), (18, 115), (8, 123), (0, 130), (0, 300), (258, 300), (265, 292),
+    (280, 285), (300, 277), (313, 266), (319, 250), (318, 235), (317, 220), (330, 203), (345, 187), (356, 166),
+    (361, 150), (361, 135), (359, 115), (355, 95), (354, 80), (360, 68), (370, 52), (377, 38), (384, 24), (394, 10),
+    (400, 0),
+)  # fmt: skip
+# The astronaut's ends below row 350, where her helmet begins to cover her; the clips show only what is above.
+PERSON_OUTLINE = (
+    (20, 512), (22, 470), (20, 420), (19, 390), (24, 350), (30, 315), (40, 285), (55, 255), (75, 230), (100, 214),
+    (113, 207), (113, 190), (122, 188), (124, 172), (135, 158), (150, 150), (170, 149), (183, 149), (183, 140),
+    (178, 131), (168, 122), (156, 105), (153, 80), (155, 60), (165, 48), (188, 34), (205, 22), (230, 15), (260, 20),
+    (280, 35), (293, 55), (300, 72), (301, 95), (296, 115), (286, 128), (276, 136), (266, 136), (260, 160), (255, 172),
+    (268, 178), (285, 195), (298, 215), (304, 235), (320, 242), (335, 255), (345, 275), (353, 295), (358, 320),
+    (362, 346), (362, 512),
+)  # fmt: skip
+SEARCH_RADIUS = 6  # pixels around an outline in which GrabCut looks for the edge
+EDGE_SOFTNESS = 0.9  # standard deviation in pixels
+MIXED_EDGE = 2  # pixels inside the edge whose colour is partly the old background's
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+Matte = NDArray[np.float32]  # (H, W) in 0..1
+Outline = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Say where a picture lies in a frame: its point (x, y) comes to `at`, turned by `degrees`."""
+
+    x: float
+    y: float
+    scale: float
+    degrees: float = 0.0
+    at: tuple[float, float] = (WIDTH / 2, HEIGHT / 2)
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Return the (2, 3) affine map from picture to frame."""
+        matrix = cv2.getRotationMatrix2D((self.x, self.y), self.degrees, self.scale)
+        matrix[:, 2] += np.array(self.at) - (self.x, self.y)
+        return np.asarray(matrix, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Hold one picture of a scene, its matte, its way through time 0..1, and the instance that it shows, if any."""
+
+    picture: Picture
+    matte: Matte
+    view: Callable[[float], View]
+    category: str | None = None
+    is_backdrop: bool = False  # the whole picture is drawn; the matte only marks the instance in it
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Name a scene; layers from back to front."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+
+def main() -> None:
+    """Write every clip and the annotations beside this script."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent)
+    folder: Path = parser.parse_args().output
+    clips = (cat_clip(), launchpad_clip())
+    tracks = [write_clip(clip, folder / f"{clip.name}.mp4") for clip in clips]
+    text = json.dumps(youtube_vis(clips, tracks), separators=(",", ":"))
+    (folder / "annotations.json").write_text(text + "\n", encoding="utf-8")
+
+
+def cat_clip() -> Clip:
+    """Move the camera slowly over the photograph of Chelsea the cat."""
+    picture = skimage.data.chelsea()
+
+    def camera(time: float) -> View:
+        x = 226 - 8 * math.cos(math.pi * time) + 1.5 * math.sin(9 * time)
+        y = 128 + 48 * ease(time) + 1.5 * math.sin(7 * time + 1)
+        return View(x, y, scale=1.52 + 0.14 * math.sin(math.pi * time), degrees=1.2 * math.sin(2 * math.pi * time))
+
+    return Clip("cat", (Layer(picture, cut_matte(picture, CAT_OUTLINE), camera, "cat", is_backdrop=True),))
+
+
+def launchpad_clip() -> Clip:
+    """Let the astronaut walk past a rocket at dusk while the cat leans in before the lens and draws back."""
+    rocket, astronaut, cat = skimage.data.rocket(), skimage.data.astronaut(), skimage.data.chelsea()
+    person_matte, cat_matte = cut_matte(astronaut, PERSON_OUTLINE), cut_matte(cat, CAT_OUTLINE)
+
+    def pan(time: float) -> View:
+        return View(306 + 28 * ease(time), 225 + 2 * math.sin(5 * time), scale=1.2, degrees=0.6 * math.sin(4 * time))
+
+    def walk(time: float) -> View:
+        step = 2 * math.pi * 2 * time
+        at = (505 - 260 * ease(time), 205 + 4 * abs(math.sin(step)))
+        return View(190, 190, scale=0.98 + 0.04 * time, degrees=1.2 * math.sin(step), at=at)
+
+    def lean_in(time: float) -> View:
+        reach = ease(min(max((time - 0.08) / 0.47, 0.0), 1.0)) - 0.7 * ease(min(max((time - 0.6) / 0.4, 0.0), 1.0))
+        return View(200, 150, scale=1.38, degrees=1.5 * math.sin(5 * time), at=(-290 + 455 * reach, 180))
+
+    whole = np.ones(rocket.shape[:2], dtype=np.float32)
+    return Clip(
+        "launchpad",
+        (
+            Layer(np.asarray(cv2.GaussianBlur(rocket, (0, 0), 1.2), dtype=np.uint8), whole, pan, is_backdrop=True),
+            Layer(clean_edge(astronaut, person_matte), person_matte, walk, "person"),
+            Layer(clean_edge(cat, cat_matte), cat_matte, lean_in, "cat"),
+        ),
+    )
+
+
+def ease(time: float) -> float:
+    """Go from 0 to 1 with a soft start and a soft stop."""
+    return (1 - math.cos(math.pi * time)) / 2
+
+
+def cut_matte(picture: Picture, outline: Outline) -> Matte:
+    """Cut an object out of a picture along the edge near its outline; the matte's own edge is soft."""
+    inside = np.zeros(picture.shape[:2], dtype=np.uint8)
+    cv2.fillPoly(inside, [np.array(outline, dtype=np.int32)], 1)
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * SEARCH_RADIUS + 1, 2 * SEARCH_RADIUS + 1))
+    labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[cv2.erode(inside, disk) == 1] = cv2.GC_FGD  # OpenCV's default border keeps the picture's border inside
+    labels[cv2.dilate(inside, disk) == 0] = cv2.GC_BGD
+    cv2.setRNGSeed(0)
+    cv2.grabCut(picture[:, :, ::-1].copy(), labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    found = largest_part((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+    return np.asarray(cv2.GaussianBlur(found.astype(np.float32), (0, 0), EDGE_SOFTNESS), dtype=np.float32)
+
+
+def largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest connected part, its ragged edge smoothed."""
+    smooth = cv2.medianBlur(mask.astype(np.uint8), 5)
+    _, parts, statistics, _ = cv2.connectedComponentsWithStats(smooth)
+    largest = 1 + int(np.argmax(statistics[1:, cv2.CC_STAT_AREA]))
+    return np.asarray(parts == largest)
+
+
+def clean_edge(picture: Picture, matte: Matte) -> Picture:
+    """Paint the old background, and the edge that is mixed with it, in the colour of the object nearby."""
+    kernel = np.ones((2 * MIXED_EDGE + 1, 2 * MIXED_EDGE + 1), dtype=np.uint8)
+    pure = cv2.erode((matte > 0.5).astype(np.uint8), kernel)
+    _, nearest = cv2.distanceTransformWithLabels(1 - pure, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    colours = np.zeros((int(nearest.max()) + 1, 3), dtype=np.uint8)
+    colours[nearest[pure == 1]] = picture[pure == 1]
+    return np.where(pure[:, :, None] == 1, picture, colours[nearest])
+
+
+def render_frame(clip: Clip, time: float) -> tuple[Picture, list[NDArray[np.bool_]]]:
+    """Draw the scene at `time` in 0..1, and mark what of each instance is seen, in the order of the layers."""
+    canvas = np.zeros((HEIGHT, WIDTH, 3), dtype=np.float32)
+    visible: list[NDArray[np.bool_]] = []
+    for layer in clip.layers:
+        matrix = layer.view(time).matrix
+        picture = warp(layer.picture, matrix, cv2.BORDER_REFLECT_101).astype(np.float32)
+        matte = warp(layer.matte, matrix, cv2.BORDER_CONSTANT)
+        alpha = np.ones_like(matte) if layer.is_backdrop else matte
+        canvas += alpha[:, :, None] * (picture - canvas)
+        visible = [mask & (alpha < 0.5) for mask in visible]
+        if layer.category is not None:
+            visible.append(matte >= 0.5)
+    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8), visible
+
+
+def warp(image: NDArray[Any], matrix: NDArray[np.float64], border: int) -> NDArray[Any]:
+    """Bring a picture or a matte into the frame."""
+    interpolation = cv2.INTER_CUBIC if image.ndim == 3 else cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=interpolation, borderMode=border))
+
+
+def write_clip(clip: Clip, path: Path) -> list[list[Rle | None]]:
+    """Write a clip as H.264.
+
+    Returns:
+        For each instance one RLE a frame, None where nothing of it is seen.
+    """
+    tracks: list[list[Rle | None]] = [[] for layer in clip.layers if layer.category is not None]
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": str(QUALITY), "preset": "slow"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.thread_count = 1  # the number of threads changes the bytes
+        for picture, masks in iter_frames(clip):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            for track, mask in zip(tracks, masks, strict=True):
+                track.append(encode_mask(mask) if mask.any() else None)
+        container.mux(stream.encode(None))
+    return tracks
+
+
+def iter_frames(clip: Clip) -> Iterator[tuple[Picture, list[NDArray[np.bool_]]]]:
+    """Draw the frames of a clip one by one."""
+    for frame in range(NUM_FRAMES):
+        yield render_frame(clip, frame / (NUM_FRAMES - 1))
+
+
+def youtube_vis(clips: Sequence[Clip], tracks: Sequence[list[list[Rle | None]]]) -> dict[str, Any]:
+    """Put the ground truth into YouTube-VIS layout; `<clip>/<frame>.jpg` names a frame of `<clip>.mp4`."""
+    size = {"width": WIDTH, "height": HEIGHT, "length": NUM_FRAMES}
+    videos: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for video_id, (clip, segmentations) in enumerate(zip(clips, tracks, strict=True), start=1):
+        names = [f"{clip.name}/{frame:05d}.jpg" for frame in range(NUM_FRAMES)]
+        videos.append({"id": video_id, **size, "file_names": names})
+        categories = [layer.category for layer in clip.layers if layer.category is not None]
+        for category, track in zip(categories, segmentations, strict=True):
+            ids = {"id": len(annotations) + 1, "video_id": video_id, "category_id": CATEGORY_IDS[category]}
+            annotations.append({**ids, "iscrowd": 0, **size, **track_fields(track)})
+    named = [{"id": category_id, "name": name} for name, category_id in CATEGORY_IDS.items()]
+    return {"info": INFO, "videos": videos, "annotations": annotations, "categories": named}
+
+
+def track_fields(track: Sequence[Rle | None]) -> dict[str, Any]:
+    """Return one instance's masks, areas and boxes (x, y, width, height), null where nothing of it is seen."""
+    return {
+        "segmentations": list(track),
+        "areas": [None if rle is None else rle_area(rle) for rle in track],
+        "bboxes": [None if rle is None else list(rle_box(rle)) for rle in track],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Where the network runs and in which number format; used by `segmenter`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from vis_cli.errors import VisError
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # instructions that make bfloat16 faster than float32, not slower
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:n` or `mps` into a device that is there.
+
+    Raises:
+        VisError: the name is none of these, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.device(_best_device())
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise VisError(f"device is {name!r}, but must be auto, cpu, cuda, cuda:<number> or mps") from None
+    if not _is_there(device):
+        raise VisError(f"device {name} was asked for, but torch finds none here; use --device auto or cpu")
+    return device
+
+
+def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
+    """Turn `auto` into bfloat16 where the device computes it natively, into float32 elsewhere."""
+    if name != "auto":
+        named: dict[Precision, torch.dtype] = {
+            "float32": torch.float32,
+            "bfloat16": torch.bfloat16,
+            "float16": torch.float16,
+        }
+        return named[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Return the context in which layers run in `precision`; with float32 it changes nothing."""
+    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _is_there(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    return device.type == "cpu" or (device.type == "mps" and torch.backends.mps.is_available())
+
+
+def _cpu_has_bfloat16() -> bool:
+    if not CPU_INFO.exists():
+        return False
+    flags = next((line for line in CPU_INFO.read_text().splitlines() if line.startswith("flags")), "")
+    return not BFLOAT16_FLAGS.isdisjoint(flags.split())

@@ -1,0 +1,79 @@
+"""Key frames: which they are and what is found in them (Sec. 3.1.1); used by `segmenter` and `propose`."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.config import KeyFrameSpacing, SegmentConfig
+from vis_cli.engine.sequences import KeyMasks
+from vis_cli.network.structures import FrameFeatures
+
+if TYPE_CHECKING:
+    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+
+
+def select_key_frames(num_frames: int, num_key_frames: int, spacing: KeyFrameSpacing) -> tuple[int, ...]:
+    """Choose the key frames of a video of T frames: ascending, no duplicates, at most K of them.
+
+    "even" is Eq. 1, g(k) = max(floor(T / K), 1) k. "endpoints" includes the first and the last frame
+    (reference.md fact 25, without its duplicates; a single key frame is the first).
+    """
+    steps = range(num_key_frames)
+    if spacing == "even":
+        stride = max(num_frames // num_key_frames, 1)
+        return tuple(stride * k for k in steps if stride * k < num_frames)
+    last_step = max(num_key_frames - 1, 1)
+    return tuple(sorted({k * (num_frames - 1) // last_step for k in steps}))
+
+
+def mask_nms(masks: NDArray[np.bool_], iou_threshold: float) -> list[int]:
+    """Keep each mask of (N, H, W), in order, whose IoU with every kept one is below the threshold (fact 26).
+
+    Two empty masks have no IoU and do not suppress each other.
+    """
+    flat = masks.reshape(len(masks), -1).astype(np.float64)  # (N, H*W); float64 counts pixels exactly
+    areas = flat.sum(axis=1)
+    intersections = flat @ flat.T
+    unions = areas[:, None] + areas[None, :] - intersections
+    overlaps = (unions > 0) & (intersections >= iou_threshold * unions)
+    kept: list[int] = []
+    for index in range(len(masks)):
+        if not overlaps[index, kept].any():
+            kept.append(index)
+    return kept
+
+
+class DetectedMasks:
+    """Start sequences from what the network detects on the key frames."""
+
+    one_contest = False  # sequences of different key frames may be the same object
+
+    def __init__(self, network: SeqMaskRCNN, key_frames: tuple[int, ...], config: SegmentConfig) -> None:
+        self.key_frames = key_frames
+        self._network = network
+        self._config = config
+        self._ids = count()
+
+    def masks_at(self, frame: int, features: FrameFeatures) -> KeyMasks:  # noqa: ARG002 (a detector needs no index)
+        """Detect, best first, and keep the masks that overlap no better one; each is a sequence of its own.
+
+        A detection without a pixel above the threshold cannot be propagated and is left out.
+        """
+        config = self._config
+        found = self._network.detect(
+            features,
+            score_threshold=config.detection_score,
+            nms_iou=config.box_nms_iou,
+            max_instances=config.max_instances,
+            class_agnostic=config.class_agnostic,
+        )
+        masks = found.mask_probs > config.mask_threshold
+        kept = mask_nms(masks.cpu().numpy(), config.mask_nms_iou)
+        kept = [index for index in kept if bool(masks[index].any())]
+        ids = tuple(next(self._ids) for _ in kept)
+        probs = found.mask_probs[kept].float()
+        return KeyMasks(ids, probs, masks[kept].float(), is_answer=not config.resegment_key_frame)

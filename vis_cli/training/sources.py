@@ -1,0 +1,50 @@
+"""From a run's config to its clips: the datasets it names, mixed by weight, and the plan of its steps; for the trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vis_cli.errors import VisError
+from vis_cli.training.config import SourceConfig, TrainConfig
+from vis_cli.training.cutouts import CutoutBank
+from vis_cli.training.datasets import ClipSource, LabelMap, StillsPseudoVideo, YouTubeVisClips
+from vis_cli.training.pairs import BatchPlan, ClipDataset, MixedClips
+
+
+def build_dataset(config: TrainConfig) -> ClipDataset:
+    """Open every source of the mix.
+
+    Raises:
+        VisError: a source cannot be read or is of an unknown kind.
+    """
+    names = tuple(category.name for category in config.model_config().categories)
+    stills = [_open_stills(s, names) for s in config.data if s.kind == "stills"]
+    bank = stills[0].bank if stills else CutoutBank({})
+    opened = iter(stills)
+    sources: list[ClipSource] = []
+    for source in config.data:
+        if source.kind == "stills":
+            sources.append(next(opened))
+        elif source.kind == "video":
+            sources.append(_open_video(source, names, bank))
+        else:
+            raise VisError(f"[data] kind is {source.kind!r}, but must be 'stills' or 'video'")
+    weights = [source.weight for source in config.data]
+    return ClipDataset(MixedClips(sources, weights, config.seed, config.num_frames))
+
+
+def build_plan(config: TrainConfig, start_step: int) -> BatchPlan:
+    """Plan the steps of a run from `start_step` on."""
+    return BatchPlan(config.steps, config.batch_size, config.canvases, config.seed, start_step)
+
+
+def _open_stills(source: SourceConfig, names: tuple[str, ...]) -> StillsPseudoVideo:
+    labels = LabelMap(names, source.labelled)
+    return StillsPseudoVideo(Path(source.annotations), Path(source.images), labels)
+
+
+def _open_video(source: SourceConfig, names: tuple[str, ...], bank: CutoutBank) -> YouTubeVisClips:
+    labels = LabelMap(names, source.labelled)
+    return YouTubeVisClips(
+        Path(source.annotations), Path(source.images), labels, bank=bank, detect=source.detect
+    )
