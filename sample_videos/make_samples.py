@@ -24,7 +24,7 @@ from vis_cli.records.types import Rle
 
 WIDTH, HEIGHT, FPS, NUM_FRAMES = 640, 360, 24, 60
 QUALITY = 21  # x264's crf
-INFO = {"description": "Sample clips of vis, made by make_samples.py", "licence": "CC0 and public domain, see README.md"}
+INFO = {"description": "Sample clips made by make_samples.py", "licence": "CC0 and public domain, see README.md"}
 CATEGORY_IDS = {"cat": 1, "person": 2}
 
 # Outlines by hand, in pixels of the photographs; GrabCut then moves them to the edge nearby.
@@ -45,6 +45,7 @@ PERSON_OUTLINE = (
     (362, 346), (362, 512),
 )  # fmt: skip
 SEARCH_RADIUS = 6  # pixels around an outline in which GrabCut looks for the edge
+NO_BOX = (0, 0, 0, 0)  # GrabCut starts from the outline instead
 EDGE_SOFTNESS = 0.9  # standard deviation in pixels
 MIXED_EDGE = 2  # pixels inside the edge whose colour is partly the old background's
 
@@ -66,9 +67,9 @@ class View:
     @property
     def matrix(self) -> NDArray[np.float64]:
         """Return the (2, 3) affine map from picture to frame."""
-        matrix = cv2.getRotationMatrix2D((self.x, self.y), self.degrees, self.scale)
+        matrix = np.array(cv2.getRotationMatrix2D((self.x, self.y), self.degrees, self.scale), dtype=np.float64)
         matrix[:, 2] += np.array(self.at) - (self.x, self.y)
-        return np.asarray(matrix, dtype=np.float64)
+        return matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def main() -> None:
 
 def cat_clip() -> Clip:
     """Move the camera slowly over the photograph of Chelsea the cat."""
-    picture = skimage.data.chelsea()
+    picture = load_picture("chelsea")
 
     def camera(time: float) -> View:
         x = 226 - 8 * math.cos(math.pi * time) + 1.5 * math.sin(9 * time)
@@ -115,7 +116,7 @@ def cat_clip() -> Clip:
 
 def launchpad_clip() -> Clip:
     """Let the astronaut walk past a rocket at dusk while the cat leans in before the lens and draws back."""
-    rocket, astronaut, cat = skimage.data.rocket(), skimage.data.astronaut(), skimage.data.chelsea()
+    rocket, astronaut, cat = load_picture("rocket"), load_picture("astronaut"), load_picture("chelsea")
     person_matte, cat_matte = cut_matte(astronaut, PERSON_OUTLINE), cut_matte(cat, CAT_OUTLINE)
 
     def pan(time: float) -> View:
@@ -141,6 +142,11 @@ def launchpad_clip() -> Clip:
     )
 
 
+def load_picture(name: str) -> Picture:
+    """Return one of the photographs that come with scikit-image."""
+    return np.asarray(getattr(skimage.data, name)(), dtype=np.uint8)
+
+
 def ease(time: float) -> float:
     """Go from 0 to 1 with a soft start and a soft stop."""
     return (1 - math.cos(math.pi * time)) / 2
@@ -155,7 +161,8 @@ def cut_matte(picture: Picture, outline: Outline) -> Matte:
     labels[cv2.erode(inside, disk) == 1] = cv2.GC_FGD  # OpenCV's default border keeps the picture's border inside
     labels[cv2.dilate(inside, disk) == 0] = cv2.GC_BGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(picture[:, :, ::-1].copy(), labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    bgr, colours_out, colours_in = picture[:, :, ::-1].copy(), np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(bgr, labels, NO_BOX, colours_out, colours_in, 4, cv2.GC_INIT_WITH_MASK)
     found = largest_part((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
     return np.asarray(cv2.GaussianBlur(found.astype(np.float32), (0, 0), EDGE_SOFTNESS), dtype=np.float32)
 

@@ -16,6 +16,11 @@ ScoreFrames: TypeAlias = Literal["all", "visible"]
 Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
 
 
+def _require(holds: bool, name: str, value: object, rule: str) -> None:
+    if not holds:
+        raise VisError(f"{name} is {value}, but must be {rule}")
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentConfig:
     """Hold every choice of the Propose-Reduce inference (paper.md Sec. 3)."""
@@ -87,8 +92,3 @@ def with_overrides(base: SegmentConfig, overrides: dict[str, object]) -> Segment
         VisError: a value is outside its range.
     """
     return dataclasses.replace(base, **{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
-
-
-def _require(holds: bool, name: str, value: object, rule: str) -> None:
-    if not holds:
-        raise VisError(f"{name} is {value}, but must be {rule}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,6 +78,7 @@ class VideoReport:
     """Hold what became of one input: a row of the closing table."""
 
     video: str
+    source: str
     status: Literal["done", "skipped", "failed"]
     frames: int | None = None
     instances: int | None = None
@@ -95,15 +96,15 @@ def print_line(text: str) -> None:
     typer.echo(text)
 
 
-def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table that is the product on stdout; columns whose names end in ' #' hold numbers."""
-    _stdout.print(_table(title, columns, rows))
+    _stdout.print(_table(columns, rows))
 
 
 def print_reports(reports: Sequence[VideoReport]) -> None:
     """Print the closing table of a batch on stderr."""
     columns = ("video", "frames #", "instances #", "seconds #", "output")
-    _stderr.print(_table(None, columns, [_report_cells(report) for report in reports]))
+    _stderr.print(_table(columns, [_report_cells(report) for report in reports]))
 
 
 class BatchProgress:
@@ -162,6 +163,39 @@ class BatchProgress:
         self._bars.update(self._batch, advance=1, frames=total)
 
 
+class StepProgress:
+    """Show how far a training run is, while stderr is a terminal; a context manager around the run."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        """Prepare the bar."""
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _TimeLeft(),
+            TextColumn("{task.fields[losses]}", markup=False),
+            console=_stderr,
+            disable=reporter.quiet or not _stderr.is_terminal,
+        )
+        self._steps = self._bars.add_task("steps", total=None, losses="")
+
+    def __enter__(self) -> StepProgress:
+        """Show the bar."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the bar where it is."""
+        self._bars.stop()
+
+    def update(self, step: int, num_steps: int, losses: Mapping[str, float]) -> None:
+        """Say that `step` of `num_steps` are done, the last with these losses."""
+        words = " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
+        self._bars.update(self._steps, completed=step, total=num_steps, losses=words)
+
+
 class _Rate(ProgressColumn):
     """Show the frames a second since a task began."""
 
@@ -186,8 +220,8 @@ def _print_line(prefix: str, style: str, message: str) -> None:
     _stderr.print(Text.assemble((prefix, style), " ".join(message.split())), soft_wrap=True)
 
 
-def _table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left")
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table()
     for column in columns:
         is_number = column.endswith(" #")
         table.add_column(

@@ -1,4 +1,4 @@
-"""The options that commands share: one annotated type for every field of SegmentConfig and RunConfig, named as the field.
+"""The options of the commands, among them one for every field of SegmentConfig and RunConfig, named as the field.
 
 Used by the commands' signatures; defaults, ranges and presets stay in `config`.
 """
@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -26,6 +27,14 @@ from vis_cli.config import (
 from vis_cli.console import UsageError
 from vis_cli.errors import VisError
 
+METHOD_PANEL = "The method (defaults are those of the preset named default)"
+SWITCH_PANEL = "Switches of the method"
+RUN_PANEL = "Where and how it runs"
+OUTPUT_PANEL = "What is written"
+MESSAGE_PANEL = "Messages"
+
+SHARE = "0..1"  # what help shows for a value between them
+RUN = RunConfig()
 ZERO_MEANS_NONE = ("short_side", "long_side", "memory_frames")  # an option cannot be None: that is "not given"
 
 
@@ -62,7 +71,9 @@ def run_config(given: Mapping[str, Any]) -> RunConfig:
     """
     run = RunConfig(**{field.name: given[field.name] for field in dataclasses.fields(RunConfig)})
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", run.device):
-        raise UsageError(f"no device {run.device!r}: {did_you_mean(run.device, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps'))}")
+        raise UsageError(
+            f"no device {run.device!r}: {did_you_mean(run.device, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps'))}"
+        )
     return run
 
 
@@ -70,37 +81,74 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _method(name: str, text: str, *, zero: str = "", **limits: Any) -> OptionInfo:
+def _method(name: str, text: str, metavar: str, *, zero: str = "", **limits: Any) -> OptionInfo:
     """Describe the option of a SegmentConfig field; None stands for what the preset says."""
     default = getattr(SegmentConfig(), name)
-    shown = zero if default is None else default
-    if isinstance(default, bool):
-        shown = "yes" if default else "no"
     if zero:
         text, limits = f"{text} 0: {zero}.", {**limits, "min": 0}
-    flags = f"{_flag(name)}/--no-{_flag(name)[2:]}" if isinstance(default, bool) else _flag(name)
     info: OptionInfo = typer.Option(
-        flags,
-        help=f"{text} [dim]\\[default: {shown}][/dim]",
-        rich_help_panel="The method, where it shall depart from the preset",
+        _flag(name),
+        metavar=metavar,
+        help=f"{text} [dim]\\[default: {0 if default is None else default}][/dim]",
+        rich_help_panel=METHOD_PANEL,
         show_default=False,
         **limits,
     )
     return info
 
 
-def _run(name: str, text: str, **limits: Any) -> OptionInfo:
-    info: OptionInfo = typer.Option(_flag(name), help=text, rich_help_panel="Where and how it runs", **limits)
+def _switch(name: str, text: str) -> OptionInfo:
+    """Describe the option of a SegmentConfig field that is a bool."""
+    flag, default = _flag(name), "yes" if getattr(SegmentConfig(), name) else "no"
+    text = f"{text} [dim]\\[default: {default}][/dim]"
+    info: OptionInfo = typer.Option(
+        f"{flag}/--no-{flag[2:]}", metavar="", help=text, rich_help_panel=SWITCH_PANEL, show_default=False
+    )
     return info
 
 
-def _messages(flag: str, text: str) -> OptionInfo:
-    info: OptionInfo = typer.Option(flag, help=text, rich_help_panel="Messages")
+def _run(name: str, text: str, metavar: str, **limits: Any) -> OptionInfo:
+    info: OptionInfo = typer.Option(_flag(name), metavar=metavar, help=text, rich_help_panel=RUN_PANEL, **limits)
     return info
 
 
-Quiet: TypeAlias = Annotated[bool, _messages("--quiet", "Print warnings and errors only.")]
-Debug: TypeAlias = Annotated[bool, _messages("--debug", "Print the traceback of every error.")]
+def _flag_option(flags: str, text: str, panel: str) -> OptionInfo:
+    info: OptionInfo = typer.Option(flags, metavar="", help=text, rich_help_panel=panel)
+    return info
+
+
+Quiet: TypeAlias = Annotated[bool, _flag_option("--quiet", "Print warnings and errors only.", MESSAGE_PANEL)]
+Debug: TypeAlias = Annotated[bool, _flag_option("--debug", "Print the traceback of every error.", MESSAGE_PANEL)]
+
+Inputs: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Videos, folders of frames, folders of either, or quoted patterns such as 'day?/*.mp4'.",
+        show_default=False,
+    ),
+]
+OutFolder: TypeAlias = Annotated[
+    Path, typer.Option("-o", "--out", metavar="DIR", file_okay=False, help="Folder of the results; made if missing.")
+]
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", metavar="NAME|DIR", help="A model that `vis models` lists, or the folder of another.")
+]
+Masks: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--masks",
+        metavar="PNG|DIR",
+        exists=True,
+        help="Follow these objects instead of looking for any: a palette PNG for the first frame (pixel value = "
+        "object, 0 = background), or a folder of PNGs named by frame number, from 0, or as the video's images.",
+    ),
+]
+Render: TypeAlias = Annotated[bool, _flag_option("--render/--no-render", "Write the overlay video, too.", OUTPUT_PANEL)]
+Overwrite: TypeAlias = Annotated[bool, _flag_option("--overwrite", "Make anew what is there already.", OUTPUT_PANEL)]
+AsJson: TypeAlias = Annotated[
+    bool, _flag_option("--json", "Print one JSON line a video on stdout, for scripts.", OUTPUT_PANEL)
+]
 
 Preset: TypeAlias = Annotated[
     str,
@@ -114,88 +162,101 @@ Preset: TypeAlias = Annotated[
 
 NumKeyFrames: TypeAlias = Annotated[
     int | None,
-    _method("num_key_frames", "Frames in which objects are looked for (K); more of them find more and take longer.", min=1),
+    _method(
+        "num_key_frames", "Frames in which objects are looked for (K): more find more and take longer.", "N", min=1
+    ),
 ]
 KeyFrames: TypeAlias = Annotated[
     KeyFrameSpacing | None,
-    _method("key_frame_spacing", "even: every T/K frames from the first (the paper); endpoints: the last frame is one, too."),
+    _method(
+        "key_frame_spacing", "even: from the first frame on (the paper); endpoints: up to the last frame, too.", "WAY"
+    ),
 ]
 ShortSide: TypeAlias = Annotated[
     int | None,
-    _method("short_side", "Pixels of the shorter side that the network sees.", zero="as the model was trained"),
+    _method("short_side", "Shorter side of what the network sees.", "PIXELS", zero="as the model was trained"),
 ]
 LongSide: TypeAlias = Annotated[
-    int | None,
-    _method("long_side", "Pixels of the longer side, at most.", zero="as the model was trained"),
+    int | None, _method("long_side", "Longer side, at most.", "PIXELS", zero="as the model was trained")
 ]
 DetectionScore: TypeAlias = Annotated[
     float | None,
-    _method("detection_score", "Lowest score at which an object counts as found in a key frame.", min=0.0, max=1.0),
+    _method("detection_score", "Lowest score of an object in a key frame.", SHARE, min=0.0, max=1.0),
 ]
 BoxNmsIou: TypeAlias = Annotated[
     float | None,
-    _method("box_nms_iou", "Of two objects whose boxes overlap more than this, the weaker is dropped.", min=0.0, max=1.0),
+    _method("box_nms_iou", "Boxes in a key frame that overlap more are one object.", SHARE, min=0.0, max=1.0),
 ]
 MaxInstances: TypeAlias = Annotated[
-    int | None, _method("max_instances", "Objects taken from one key frame, at most (O).", min=1)
+    int | None, _method("max_instances", "Objects taken from one key frame, at most (O).", "N", min=1)
 ]
 MaskNmsIou: TypeAlias = Annotated[
     float | None,
-    _method("mask_nms_iou", "Of two objects whose masks overlap more than this, the weaker is dropped.", min=0.0, max=1.0),
+    _method("mask_nms_iou", "Masks in a key frame that overlap more are one object.", SHARE, min=0.0, max=1.0),
 ]
 ClassAgnostic: TypeAlias = Annotated[
-    bool | None, _method("class_agnostic", "Ask only whether something is an object, not of which class, as DAVIS does.")
+    bool | None, _switch("class_agnostic", "Ask whether something is an object, not of which class, as DAVIS does.")
 ]
 ResegmentKeyFrame: TypeAlias = Annotated[
-    bool | None,
-    _method("resegment_key_frame", "Let the propagation draw the key frame's own masks anew, too."),
+    bool | None, _switch("resegment_key_frame", "Draw the masks of the key frame itself anew, too.")
 ]
 MemoryStride: TypeAlias = Annotated[
-    int | None, _method("memory_stride", "Every so many frames one enters the memory.", min=1)
+    int | None, _method("memory_stride", "Every so many frames, one enters the memory.", "N", min=1)
 ]
 MemoryFrames: TypeAlias = Annotated[
     int | None,
     _method(
         "memory_frames",
         "Frames that the memory holds at most, the key frame included.",
-        zero="all of them (the paper), which grows with the video",
+        "N",
+        zero="all (the paper), which grows with the video",
     ),
 ]
 ScoreFramesOption: TypeAlias = Annotated[
     ScoreFrames | None,
-    _method("score_frames", "Average an object's class scores over all frames (the paper) or those that show it."),
+    _method(
+        "score_frames",
+        "Class scores are averaged over all frames (the paper), or the visible: where it is seen.",
+        "WHICH",
+    ),
 ]
 ReductionOption: TypeAlias = Annotated[
     Reduction | None,
-    _method("reduction", "How the findings of several key frames become one an object; category-aware: class by class."),
+    _method(
+        "reduction",
+        "How what several key frames found becomes one object: nms, soft-nms, category-aware or none.",
+        "WAY",
+    ),
 ]
 SequenceIou: TypeAlias = Annotated[
     float | None,
-    _method("sequence_iou", "Findings that overlap more than this through the video are one object.", min=0.0, max=1.0),
+    _method("sequence_iou", "Sequences of masks that overlap more are one object.", SHARE, min=0.0, max=1.0),
 ]
 SequenceScore: TypeAlias = Annotated[
-    float | None, _method("sequence_score", "Lowest score of an object in the result.", min=0.0, max=1.0)
+    float | None, _method("sequence_score", "Lowest score of an object in the result.", SHARE, min=0.0, max=1.0)
 ]
 SoftNmsSigma: TypeAlias = Annotated[
     float | None,
-    _method("soft_nms_sigma", "Width of the Gaussian of soft-nms; greater values take less off an overlapping object."),
+    _method("soft_nms_sigma", "Width of soft-nms: a greater one takes less off what overlaps.", "SIGMA"),
 ]
-MaxSequences: TypeAlias = Annotated[int | None, _method("max_sequences", "Objects a video, at most.", min=1)]
+MaxSequences: TypeAlias = Annotated[int | None, _method("max_sequences", "Objects in a video, at most.", "N", min=1)]
 MaskThreshold: TypeAlias = Annotated[
     float | None,
-    _method("mask_threshold", "Lowest probability at which a pixel belongs to an object.", min=0.0, max=1.0),
+    _method("mask_threshold", "Lowest probability of a pixel that belongs to an object.", SHARE, min=0.0, max=1.0),
 ]
 
 Device: TypeAlias = Annotated[
-    str, _run("device", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU where there is one.", metavar="DEVICE")
+    str, _run("device", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU where there is one.", "DEVICE")
 ]
 Precision: TypeAlias = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
-    _run("precision", "Number format of the network; auto takes the fastest that the device does well."),
+    _run(
+        "precision", "auto, float32, bfloat16 or float16; auto takes the fastest that the device does well.", "FORMAT"
+    ),
 ]
 FeatureBudgetMb: TypeAlias = Annotated[
-    int, _run("feature_budget_mb", "Megabytes for encoded frames kept for the second sweep.", min=0)
+    int, _run("feature_budget_mb", "Memory for encoded frames, kept for the second sweep.", "MB", min=0)
 ]
 FrameBudgetMb: TypeAlias = Annotated[
-    int, _run("frame_budget_mb", "Megabytes for decoded frames kept at the network's size.", min=0)
+    int, _run("frame_budget_mb", "Memory for decoded frames, kept at the network's size.", "MB", min=0)
 ]

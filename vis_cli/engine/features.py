@@ -1,4 +1,4 @@
-"""Encoded frames within a byte budget, so that the backward sweep finds what the forward one made; used by `propose`."""
+"""Encoded frames within a byte budget: the backward sweep finds what the forward one made; used by `propose`."""
 
 from __future__ import annotations
 

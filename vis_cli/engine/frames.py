@@ -33,8 +33,8 @@ def network_size(video: Size, *, short_side: int, long_side: int) -> Size:
 def resize_frame(frame: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     """Resize (H, W, 3) uint8 to (h, w, 3): bilinear without antialiasing, up and down alike (fact 2)."""
     if frame.shape[:2] == size:
-        return frame
-    resized: NDArray[np.uint8] = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        return np.array(frame, order="C")  # a copy: the buffer may be a flipped view, or be used again
+    resized: NDArray[np.uint8] = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR))
     return resized
 
 
@@ -68,7 +68,7 @@ class FrameStore:
 
     def _read(self, capacity: int, progress: Progress) -> int:
         count = 0
-        for count, frame in enumerate(self._video.iter_frames(), start=1):  # noqa: B007 (the count is the result)
+        for count, frame in enumerate(self._video.iter_frames(), start=1):
             if count <= capacity:
                 self._kept.append(resize_frame(frame, self.size))
             progress("read", count, self._video.num_frames or 0)

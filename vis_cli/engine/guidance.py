@@ -21,7 +21,9 @@ class GivenMasks:
 
     one_contest = True  # values of a label map exclude each other
 
-    def __init__(self, guidance: Mapping[int, NDArray[np.integer]], *, num_frames: int, video: Size, size: Size) -> None:
+    def __init__(
+        self, guidance: Mapping[int, NDArray[np.integer]], *, num_frames: int, video: Size, size: Size
+    ) -> None:
         """Take label maps (H, W) by frame: 0 background, else the id of an instance.
 
         Args:

@@ -58,7 +58,7 @@ class DetectedMasks:
         self._config = config
         self._ids = count()
 
-    def masks_at(self, frame: int, features: FrameFeatures) -> KeyMasks:  # noqa: ARG002 (a detector needs no index)
+    def masks_at(self, frame: int, features: FrameFeatures) -> KeyMasks:
         """Detect, best first, and keep the masks that overlap no better one; each is a sequence of its own.
 
         A detection without a pixel above the threshold cannot be propagated and is left out.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.config import SegmentConfig
@@ -19,7 +20,7 @@ from vis_cli.engine.scoring import frame_class_probs, mean_class_scores
 from vis_cli.engine.sequences import KeyMasks, MaskSource, SequenceProposals, SequenceSet, gather_proposals
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryBank
-from vis_cli.network.structures import FrameFeatures
+from vis_cli.network.structures import FrameFeatures, MemoryEntry
 
 if TYPE_CHECKING:
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -77,9 +78,97 @@ class Proposer:
 
     def _sweep_backward(self, progress: Progress) -> None:
         for started in self._sets:
-            started.bank = self._new_bank(started)
+            started.bank = self._new_bank(started.first)
         start = max((s.key_frame for s in self._sets), default=0)
         for done, index in enumerate(reversed(range(start)), start=1):
             later = [s for s in self._sets if s.key_frame > index]
             self._visit(index, self._cache.take(index), later, None, last=0)
             progress("backward", done, start)
+
+    def _start_set(self, index: int, features: FrameFeatures, known: KeyMasks) -> None:
+        """Begin a sequence for each object that none of the sets follows yet."""
+        followed = {id_ for s in self._sets for id_ in s.ids}
+        new = [row for row, id_ in enumerate(known.ids) if id_ not in followed]
+        if not new:
+            return
+        first = self._network.memorize(features, known.guidance[new])
+        started = SequenceSet(
+            key_frame=index,
+            ids=tuple(known.ids[row] for row in new),
+            first=first,
+            bank=self._new_bank(first),
+            segmentations=[[None] * self._num_frames for _ in new],
+            class_sums=np.zeros((len(new), self._num_scores)),
+            num_visible=np.zeros(len(new), dtype=np.int64),
+        )
+        self._sets.append(started)
+
+    def _visit(
+        self, index: int, frame: EncodedFrame, sets: list[SequenceSet], known: KeyMasks | None, *, last: int
+    ) -> None:
+        """Give every sequence of `sets` its mask in one frame; `last` ends the sweep, after it no memory is read."""
+        if not sets:
+            return
+        probs = self._segment(frame, sets, known)
+        self._record(index, frame.features, sets, probs, known)
+        for followed, masks in zip(sets, probs, strict=True):
+            if index != last and self._enters_memory(index, followed, known):
+                followed.bank.write(self._network.memorize(frame.features, masks))
+
+    def _segment(self, frame: EncodedFrame, sets: list[SequenceSet], known: KeyMasks | None) -> list[Tensor]:
+        """Propagate to one frame and settle which object each pixel belongs to: a tensor (N, h, w) for each set."""
+        alone = [self._segment_alone(frame, followed, known) for followed in sets]
+        contests = [torch.cat(alone)] if self._source.one_contest else alone
+        shares = torch.cat([soft_aggregate(contest)[1:] for contest in contests])
+        probs = torch.split(shares, [len(followed.ids) for followed in sets])
+        if known is None:
+            return list(probs)
+        return [known.impose(followed.ids, masks) for followed, masks in zip(sets, probs, strict=True)]
+
+    def _segment_alone(self, frame: EncodedFrame, followed: SequenceSet, known: KeyMasks | None) -> Tensor:
+        """Return the probability (N, h, w) of each object, as if there were no other."""
+        if known is not None and known.answers(followed.ids):
+            return known.impose(followed.ids, torch.empty_like(known.probs[: len(followed.ids)]))
+        alone = self._network.propagate(frame.query, followed.bank)
+        return alone if known is None else known.impose(followed.ids, alone)
+
+    def _record(
+        self,
+        index: int,
+        features: FrameFeatures,
+        sets: list[SequenceSet],
+        probs: list[Tensor],
+        known: KeyMasks | None,
+    ) -> None:
+        """Keep of one frame only what grows little: the masks as RLE and the sums of class probabilities."""
+        threshold = self._config.mask_threshold
+        all_probs = torch.cat(probs).cpu().numpy()  # (all N, h, w)
+        masks = all_probs > threshold
+        class_probs = frame_class_probs(self._network, features, masks, class_agnostic=self._config.class_agnostic)
+        members = [(followed, row) for followed in sets for row in range(len(followed.ids))]
+        for (followed, row), prob, mask, scores in zip(members, all_probs, masks, class_probs, strict=True):
+            exact = None if known is None else known.segmentation(followed.ids[row])
+            followed.segmentations[row][index] = exact or encode_probs(prob, self._video, threshold)
+            followed.class_sums[row] += scores
+            followed.num_visible[row] += bool(mask.any())
+
+    def _enters_memory(self, index: int, followed: SequenceSet, known: KeyMasks | None) -> bool:
+        """Tell whether a set memorises this frame: every `memory_stride` frames, and where masks are given."""
+        if index == followed.key_frame or self._config.memory_frames == 1:
+            return False  # the key frame is in the memory already
+        if known is not None and not set(known.ids).isdisjoint(followed.ids):
+            return True
+        return abs(index - followed.key_frame) % self._config.memory_stride == 0
+
+    def _new_bank(self, first: MemoryEntry) -> MemoryBank:
+        return MemoryBank(first, max_frames=self._config.memory_frames)
+
+    def _class_scores(self) -> NDArray[np.float64]:
+        """Score all sequences (Eq. 2), in the order of their sets: (N, C+1)."""
+        none = np.zeros((0, self._num_scores))
+        return mean_class_scores(
+            np.concatenate([none, *(s.class_sums for s in self._sets)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(s.num_visible for s in self._sets)]),
+            num_frames=self._num_frames,
+            score_frames=self._config.score_frames,
+        )

@@ -111,9 +111,7 @@ def reduce_each_category(
     return reduced
 
 
-def _reduce_by_nms(
-    proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig
-) -> SequenceProposals:
+def _reduce_by_nms(proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig) -> SequenceProposals:
     selected = sequence_nms(
         iou, proposals.scores, iou_threshold=config.sequence_iou, score_threshold=config.sequence_score
     )
@@ -139,9 +137,7 @@ def _reduce_by_soft_nms(
 def _reduce_by_category(
     proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig
 ) -> SequenceProposals:
-    distinct = sequence_nms(
-        iou, proposals.scores, iou_threshold=DUPLICATE_IOU, score_threshold=config.sequence_score
-    )
+    distinct = sequence_nms(iou, proposals.scores, iou_threshold=DUPLICATE_IOU, score_threshold=config.sequence_score)
     remaining = proposals.select(distinct)
     class_scores = reduce_each_category(
         iou[np.ix_(distinct, distinct)],

@@ -24,21 +24,24 @@ class KeyMasks:
     ids: tuple[int, ...]  # of the sequences they belong to
     probs: Tensor  # (N, h, w) float32 in 0..1
     guidance: Tensor  # (N, h, w) float32 in 0..1, as the memory is to see them
-    segmentations: Segmentations | None = None  # one an object, where the masks are known at the video's size
+    segmentations: tuple[Rle, ...] | None = None  # at the video's size, where they are known
     is_answer: bool = True  # they are the sequences' masks at this frame; else propagation answers here too
 
+    def answers(self, ids: tuple[int, ...]) -> bool:
+        """Tell whether all of these sequences have their mask at this frame from here."""
+        return self.is_answer and set(ids) <= set(self.ids)
+
     def impose(self, ids: tuple[int, ...], probs: Tensor) -> Tensor:
-        """Overwrite the rows of `probs` (N, h, w) whose id is known here; return `probs`."""
-        if self.is_answer:
-            for row, id_ in enumerate(ids):
-                if id_ in self.ids:
-                    probs[row] = self.probs[self.ids.index(id_)]
+        """Overwrite the rows of `probs` (N, h, w) whose sequence has its mask from here; return `probs`."""
+        for row, id_ in enumerate(ids):
+            if self.answers((id_,)):
+                probs[row] = self.probs[self.ids.index(id_)]
         return probs
 
-    def segmentation(self, id_: int, otherwise: Rle | None) -> Rle | None:
-        """Return the known mask of sequence `id_` at the video's size, else `otherwise`."""
+    def segmentation(self, id_: int) -> Rle | None:
+        """Return the mask of a sequence at the video's size, None where it is not known."""
         if self.segmentations is None or id_ not in self.ids:
-            return otherwise
+            return None
         return self.segmentations[self.ids.index(id_)]
 
 

@@ -60,6 +60,8 @@ def read_memory(query_key: Tensor, mem_key: Tensor, mem_value: Tensor) -> Tensor
         The readout (N, CV, hf, wf). Never more than AFFINITY_BUDGET_BYTES of affinity are held (one row at least).
     """
     num, _, height, width = query_key.shape
+    if num == 0:
+        return mem_value[:, :, 0]
     query = query_key.flatten(2).transpose(1, 2)  # (N, hf*wf, CK)
     keys = mem_key.flatten(2).transpose(1, 2)  # (N, T*hf*wf, CK)
     values = mem_value.flatten(2).transpose(1, 2)  # (N, T*hf*wf, CV)

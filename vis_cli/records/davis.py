@@ -30,7 +30,9 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             if image.mode not in LABEL_MODES:
-                raise VisError(f"{path}: a {image.mode} picture; save it as a palette or 8-bit single-channel PNG")
+                raise VisError(
+                    f"{path}: has colours ({image.mode}) instead of labels; save it as a palette or single-channel PNG"
+                )
             return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
         raise VisError(f"{path}: cannot be read as a PNG ({error})") from error

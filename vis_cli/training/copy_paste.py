@@ -102,8 +102,8 @@ def draw_pastes(
     near: Place | None
     for _ in range(number):
         if pastes and rng.random() < (_FLOCK_AGAIN if flock else limits.same_cutout):
-            cutout, near = pastes[-1].cutout, known[-1]
-            side = max(known[-1].box[2:]) * rng.uniform(0.8, 1.25)
+            near = known[-1]  # and the same cut-out
+            side = max(near.box[2:]) * rng.uniform(0.8, 1.25)
         else:
             cutout = _draw_cutout(limits, bank, picture, known, rng)
             near, side = _draw_neighbour(limits, cutout.label, known, rng)

@@ -21,6 +21,7 @@ from vis_cli.training.annotations import (
     Still,
     StillObject,
     VideoClip,
+    VideoObject,
     read_picture,
     read_stills,
     read_video_clips,
@@ -49,7 +50,8 @@ class LabelMap:
     """Bring the categories of data sets to the labels 1..C of a model, by name."""
 
     names: tuple[str, ...]  # label i is names[i - 1]
-    labelled_by_source: Mapping[str, Sequence[str]] = field(default_factory=dict)   # a source absent here labels everything; "": pictures that name no source
+    # Source -> the only names labelled there; "" are pictures that name no source. One not here labels everything.
+    labelled_by_source: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse names in `labelled_by_source` that no category has.
@@ -112,9 +114,7 @@ class StillsPseudoVideo:
         """
         still = self._stills[index]
         masks = {i: item.rle for i, item in enumerate(still.objects, 1)}
-        crowds = frozenset(i for i, item in enumerate(still.objects, 1) if item.is_crowd)
-        labels = {i: self._label_map.label(item.category) for i, item in enumerate(still.objects, 1) if i not in crowds}
-        objects = FrameObjects({i: label for i, label in labels.items() if label is not None}, crowds)
+        objects = _frame_objects(still.objects, [self._label_map.label(item.category) for item in still.objects])
         picture = _picture(still.path, still.width, still.height, masks, objects)
         rendered = render_clip([picture] * num_frames, objects, self.bank, self._config, canvas=canvas, rng=rng)
         return _train_clip(rendered, self._label_map.labelled(still.source), detect=True, name=str(still.path))
@@ -168,9 +168,7 @@ class YouTubeVisClips:
         """
         video, start = self._items[index]
         frames = draw_frames(start, len(video.frames), num_frames, self._max_gap, rng)
-        crowds = frozenset(i for i, item in enumerate(video.objects, 1) if item.is_crowd)
-        labels = {i: self._label(item.category) for i, item in enumerate(video.objects, 1) if i not in crowds}
-        objects = FrameObjects({i: label for i, label in labels.items() if label is not None}, crowds)
+        objects = _frame_objects(video.objects, [self._label(item.category) for item in video.objects])
         pictures = [self._picture(video, frame, objects) for frame in frames]
         rendered = render_clip(pictures, objects, self._bank, self._config, canvas=canvas, rng=rng)
         name = f"{video.frames[start]} frames {frames}"
@@ -215,6 +213,13 @@ def _cutout_bank(stills: Sequence[Still], label_map: LabelMap) -> CutoutBank:
             if label:
                 candidates.setdefault(label, []).append((still, item))
     return CutoutBank(candidates)
+
+
+def _frame_objects(items: Sequence[StillObject | VideoObject], labels: Sequence[int | None]) -> FrameObjects:
+    """Number the objects from 1; what is no crowd and has no label is background."""
+    known = {i: label for i, label in enumerate(labels, 1) if label is not None}
+    crowds = frozenset(i for i, item in enumerate(items, 1) if item.is_crowd)
+    return FrameObjects({i: label for i, label in known.items() if i not in crowds}, crowds)
 
 
 def _picture(path: Path, width: int, height: int, masks: Mapping[int, Rle], objects: FrameObjects) -> Picture:

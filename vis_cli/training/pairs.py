@@ -18,7 +18,6 @@ from torch.utils.data import Dataset, Sampler
 from vis_cli.training.datasets import ClipSource
 from vis_cli.training.structures import TrainClip
 
-
 ClipKey: TypeAlias = tuple[int, int, tuple[int, int]]  # epoch, index, (height, width) of the frames: names a sample
 
 

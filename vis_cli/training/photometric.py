@@ -93,7 +93,8 @@ def _motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
     kernel = np.zeros((_LARGEST_BLUR, _LARGEST_BLUR), np.float32)
     step = np.round(reach * np.array([np.cos(angle), np.sin(angle)])).astype(int)
     cv2.line(kernel, (half - int(step[0]), half - int(step[1])), (half + int(step[0]), half + int(step[1])), 1.0)
-    return np.divide(kernel, kernel.sum())
+    kernel /= kernel.sum()
+    return kernel
 
 
 def _add_noise(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from vis_cli.training.checkpoint import CHECKPOINT_NAME, WeightAverage, read_che
 from vis_cli.training.config import OptimConfig, TrainConfig, read_train_config
 from vis_cli.training.imagenet import load_imagenet
 from vis_cli.training.objective import GuidanceShares, clip_losses
+from vis_cli.training.pairs import init_worker
 from vis_cli.training.sources import build_dataset, build_plan
 from vis_cli.training.structures import TrainClip, collate
 
@@ -161,7 +162,8 @@ def _iter_batches(config: TrainConfig, start: int) -> Iterator[list[TrainClip]]:
         batch_sampler=build_plan(config, start),
         num_workers=config.num_workers,
         collate_fn=collate,
-        persistent_workers=False,
+        worker_init_fn=init_worker,
+        generator=torch.Generator(),  # its own, so that making the loader leaves the run's random state alone
     )
     yield from loader
 

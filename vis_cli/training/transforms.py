@@ -1,19 +1,19 @@
 """Geometry of pseudo-videos: smooth paths of affine, perspective and elastic warps, and how they are sampled.
 
 Used by `pseudo_video` (the camera) and `copy_paste` (each pasted object). Coordinates are continuous: the
-centre of pixel i lies at i + 0.5. Matrices are 3x3 float64 and map (x, y, 1) columns.
+centre of pixel i lies at i + 0.5. Matrices are (3, 3) float64 and map (x, y, 1) columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.floating[Any]]
 Region: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels, x1 and y1 exclusive
 
 _CELL = 8  # pixels: warps are computed on a grid this coarse and interpolated, which the eye cannot tell
@@ -65,7 +65,8 @@ def pose_matrix(pose: NDArray[np.float64], center: tuple[float, float], canvas: 
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     skew = np.array([[1.0, shear, 0.0], [0.0, 1.0, 0.0], [tilt_x / width, tilt_y / height, 1.0]])
     x, y = center
-    return shift_matrix(x + shift_x * width, y + shift_y * height) @ turn @ skew @ shift_matrix(-x, -y)
+    matrix: Matrix = shift_matrix(x + shift_x * width, y + shift_y * height) @ turn @ skew @ shift_matrix(-x, -y)
+    return matrix
 
 
 def shift_matrix(x: float, y: float) -> Matrix:

@@ -1,0 +1,1 @@
+"""Tests of vis_cli.metrics."""

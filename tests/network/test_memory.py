@@ -1,0 +1,61 @@
+"""The memory bank keeps what it should, and reading it is attention, whatever the chunk."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vis_cli.network import memory as memory_module
+from vis_cli.network.memory import MemoryBank, read_memory
+from vis_cli.network.structures import MemoryEntry
+
+
+def entry(number: float) -> MemoryEntry:
+    return MemoryEntry(torch.full((2, 3, 4, 5), number), torch.full((2, 6, 4, 5), number))
+
+
+@pytest.mark.parametrize(
+    ("max_frames", "kept"), [(None, [0.0, 1.0, 2.0, 3.0]), (3, [0.0, 2.0, 3.0]), (2, [0.0, 3.0]), (1, [0.0])]
+)
+def test_bank_keeps_the_first_and_the_most_recent(max_frames: int | None, kept: list[float]) -> None:
+    bank = MemoryBank(entry(0.0), max_frames=max_frames)
+    for number in (1.0, 2.0, 3.0):
+        bank.write(entry(number))
+    assert bank.key.shape == (2, 3, len(kept), 4, 5)
+    assert bank.key[0, 0, :, 0, 0].tolist() == kept
+    assert bank.value[1, 5, :, 3, 4].tolist() == kept
+    assert len(bank) == len(kept)
+
+
+def test_read_is_scaled_dot_product_attention_over_all_positions() -> None:
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(2, 4, 3, 5, generator=generator)
+    key = torch.randn(2, 4, 2, 3, 5, generator=generator)
+    value = torch.randn(2, 7, 2, 3, 5, generator=generator)
+    affinity = torch.einsum("ncq,ncm->nqm", query.flatten(2), key.flatten(2)) / 4**0.5
+    expected = torch.einsum("nqm,ncm->ncq", affinity.softmax(dim=2), value.flatten(2)).reshape(2, 7, 3, 5)
+    torch.testing.assert_close(read_memory(query, key, value), expected)
+
+
+def test_a_small_affinity_budget_gives_the_same_readout(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(2)
+    query, key = torch.randn(1, 4, 6, 5, generator=generator), torch.randn(1, 4, 3, 6, 5, generator=generator)
+    value = torch.randn(1, 2, 3, 6, 5, generator=generator)
+    whole = read_memory(query, key, value)
+    seen: list[int] = []
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def spy(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        seen.append(q.shape[1] * k.shape[1] * 4)
+        return attention(q, k, v)
+
+    monkeypatch.setattr(memory_module, "AFFINITY_BUDGET_BYTES", 4000)
+    monkeypatch.setattr(memory_module.F, "scaled_dot_product_attention", spy)
+    torch.testing.assert_close(read_memory(query, key, value), whole)
+    assert len(seen) > 1
+    assert max(seen) <= 4000
+
+
+def test_read_of_no_objects_is_empty() -> None:
+    readout = read_memory(torch.zeros(0, 4, 3, 5), torch.zeros(0, 4, 2, 3, 5), torch.zeros(0, 7, 2, 3, 5))
+    assert readout.shape == (0, 7, 3, 5)

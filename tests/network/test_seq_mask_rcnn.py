@@ -1,0 +1,136 @@
+"""The verbs of the network: shapes, N = 0, permutation, odd and tiny frames."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.network.factories import make_config, make_model
+from vis_cli.network.backbones import freeze_first_stage
+from vis_cli.network.config import ModelConfig
+from vis_cli.network.detection_losses import FrameTargets, detection_losses
+from vis_cli.network.detector import best_iou, covered_by
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+
+
+@pytest.fixture(scope="module")
+def model() -> SeqMaskRCNN:
+    return make_model()
+
+
+def frame(height: int = 50, width: int = 75) -> torch.Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(3)) * 255
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("size", [(50, 75), (2, 2), (64, 96)])
+def test_every_verb_keeps_the_frame_size(model: SeqMaskRCNN, size: tuple[int, int]) -> None:
+    features = model.encode_frames(frame(*size))
+    found = model.detect(features, score_threshold=0.0, nms_iou=0.5, max_instances=4, class_agnostic=False)
+    assert len(found.boxes) <= 4
+    assert found.mask_probs.shape == (len(found.boxes), *size)
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    memory = MemoryBank(model.memorize(features, torch.rand(3, *size)), max_frames=None)
+    probs = model.propagate(model.encode_query(features), memory)
+    assert probs.shape == (3, *size)
+    assert 0.0 <= float(probs.min()) <= float(probs.max()) <= 1.0
+
+
+@torch.inference_mode()
+def test_no_objects_is_a_normal_case(model: SeqMaskRCNN) -> None:
+    features = model.encode_frames(frame())
+    found = model.detect(features, score_threshold=1.0, nms_iou=0.5, max_instances=4, class_agnostic=True)
+    assert found.mask_probs.shape == (0, 50, 75)
+    assert model.class_probs(features, found.boxes).shape == (0, 4)
+    memory = MemoryBank(model.memorize(features, torch.zeros(0, 50, 75)), max_frames=None)
+    assert model.propagate(model.encode_query(features), memory).shape == (0, 50, 75)
+
+
+@torch.inference_mode()
+def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
+    features = model.encode_frames(frame())
+    masks = torch.zeros(2, 50, 75)
+    masks[0, 5:20, 5:20], masks[1, 25:45, 40:70] = 1.0, 1.0
+    query = model.encode_query(features)
+    forth = model.propagate(query, MemoryBank(model.memorize(features, masks), max_frames=None))
+    back = model.propagate(query, MemoryBank(model.memorize(features, masks.flip(0)), max_frames=None))
+    torch.testing.assert_close(forth.flip(0), back, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_class_probabilities_sum_to_one_and_name_all_classes(model: SeqMaskRCNN) -> None:
+    probs = model.class_probs(model.encode_frames(frame()), torch.tensor([[0.0, 0.0, 20.0, 20.0], [5.0, 5.0, 6.0, 6.0]]))
+    assert probs.shape == (2, 4)
+    torch.testing.assert_close(probs.sum(dim=1), torch.ones(2))
+
+
+def test_masks_larger_than_the_frame_are_refused(model: SeqMaskRCNN) -> None:
+    with pytest.raises(ValueError, match="exceed the frame"):
+        model.memorize(model.encode_frames(frame(32, 32)), torch.zeros(1, 33, 32))
+
+
+def test_norms_stay_in_eval_and_the_first_stage_stays_frozen() -> None:
+    model = make_model().train()
+    norms = [m for m in model.backbone.modules() if "norm" in type(m).__name__.lower()]
+    assert norms
+    assert not any(m.training for m in norms)
+    freeze_first_stage(model.backbone)
+    frozen = {n for n, p in model.backbone.named_parameters() if not p.requires_grad}
+    assert "body.conv_stem.weight" in frozen
+    assert not any(n.startswith("body.blocks.2") for n in frozen)
+
+
+@pytest.mark.parametrize("backbone", ["r50"])
+def test_the_papers_widths_are_the_same_code(backbone: str) -> None:
+    model = make_model(backbone=backbone)
+    with torch.inference_mode():
+        features = model.encode_frames(frame(32, 64))
+    assert [tuple(level.shape[-2:]) for level in features.pyramid] == [(8, 16), (4, 8), (2, 4), (1, 2), (1, 1)]
+    assert (features.c2.shape[1], features.c3.shape[1]) == (256, 512)
+
+
+def test_unknown_backbone_is_refused() -> None:
+    with pytest.raises(ValueError, match="r49"):
+        make_model(backbone="r49")
+
+
+def test_config_survives_json() -> None:
+    assert ModelConfig.from_json(make_config().to_json()) == make_config()
+    with pytest.raises(ValueError, match="not a model config"):
+        ModelConfig.from_json('{"name": "x"}')
+
+
+def test_detection_losses_are_finite_with_and_without_objects() -> None:
+    model = make_model().train()
+    features = model.encode_frames(torch.cat([frame(64, 64), frame(64, 64)]))
+    mask = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    mask[0, 10:40, 10:40] = 1
+    everything = torch.ones(4, dtype=torch.bool)
+    empty = torch.zeros(0, 4)
+    busy = FrameTargets(torch.tensor([[10.0, 10.0, 40.0, 40.0]]), torch.tensor([1]), mask, empty, everything)
+    bare = FrameTargets(empty, torch.zeros(0, dtype=torch.int64), mask[:0], empty, ~everything)
+    losses = detection_losses(model.detector, features, [busy, bare])
+    assert set(losses) == {"loss_rpn_objectness", "loss_rpn_box", "loss_cls", "loss_box", "loss_mask"}
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert losses["loss_mask"].item() > 0.0
+
+
+def test_unlabelled_and_crowded_anchors_are_neither_object_nor_background() -> None:
+    rpn = make_model().train().detector.rpn
+    anchors = [torch.tensor([[0.0, 0.0, 10.0, 10.0], [2.0, 0.0, 12.0, 20.0], [50.0, 50.0, 60.0, 60.0]])]
+    target = {"boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0]]), "ignore": torch.zeros(0, 4)}
+    known, _ = rpn.assign_targets_to_anchors(anchors, [target | {"exhaustive": torch.tensor(True)}])
+    assert known[0].tolist()[0::2] == [1.0, 0.0]
+    partly, _ = rpn.assign_targets_to_anchors(anchors, [target | {"exhaustive": torch.tensor(False)}])
+    assert partly[0].tolist()[0::2] == [1.0, -1.0]
+    crowd = target | {"exhaustive": torch.tensor(True), "ignore": torch.tensor([[45.0, 45.0, 80.0, 80.0]])}
+    crowded, _ = rpn.assign_targets_to_anchors(anchors, [crowd])
+    assert crowded[0].tolist()[0::2] == [1.0, -1.0]
+
+
+def test_overlaps_of_boxes() -> None:
+    boxes, others = torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([[5.0, 0.0, 15.0, 10.0]])
+    assert best_iou(boxes, others).item() == pytest.approx(1 / 3)
+    assert covered_by(boxes, others).item() == pytest.approx(0.5)
+    assert best_iou(boxes, others[:0]).item() == covered_by(boxes, others[:0]).item() == 0.0

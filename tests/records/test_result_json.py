@@ -1,0 +1,152 @@
+"""NAME.json there and back, its layout, and one line for every way in which it can be damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.records.result_factory import make_instance, make_mask, make_result
+from vis_cli.errors import VisError
+from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.rle import encode_mask
+from vis_cli.records.types import VideoResult
+
+MASK = make_mask(["......", "..##..", "...#..", "......"])
+
+
+def result_of_two() -> VideoResult:
+    return make_result(
+        [
+            make_instance(1, [MASK, None], score=0.875, category_id=7, category_scores={7: 0.875, 3: 0.1}),
+            make_instance(5, [None, None], score=1, category_id=3),
+        ],
+        name="clip é",
+        num_frames=2,
+    )
+
+
+def write_changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Write a good result, then change its JSON."""
+    write_result(result_of_two(), path)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("result", [result_of_two(), make_result(num_frames=3), make_result(categories=())])
+def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> None:
+    path = tmp_path / "out" / "clip.json"
+    write_result(result, path)
+    assert read_result(path) == result
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_layout_of_the_file(tmp_path: Path) -> None:
+    write_result(result_of_two(), tmp_path / "clip.json")
+    data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
+    assert list(data) == ["schema", "video", "model", "config", "categories", "instances"]
+    assert data["schema"] == 1
+    assert data["video"] == {
+        "name": "clip é",
+        "path": str(Path("videos") / "clip é"),
+        "width": 6,
+        "height": 4,
+        "fps": 23.976,
+        "num_frames": 2,
+    }
+    assert data["model"] == {"name": "lite", "sha256": "ab" * 32}
+    assert data["categories"] == [{"id": 3, "name": "giant_panda"}, {"id": 7, "name": "cat"}]
+    assert data["instances"][0] == {
+        "id": 1,
+        "category_id": 7,
+        "score": 0.875,
+        "category_scores": {"7": 0.875, "3": 0.1},
+        "key_frame": 0,
+        "segmentations": [dict(encode_mask(MASK)), None],
+    }
+
+
+def test_a_score_that_json_cannot_hold_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_result(make_result([make_instance(1, [MASK], score=float("nan"))]), tmp_path / "clip.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged"),
+        (b'{"schema": 1, "video"', "damaged"),
+        (b"\xff\xfe\x00", "damaged"),
+        (b'{"schema": NaN}', "NaN is not JSON"),
+        (b"[]", "must hold one JSON object, but holds a list"),
+        (b"3", "must hold one JSON object, but holds 3"),
+        (b"{}", "'schema' is missing"),
+    ],
+)
+def test_what_is_no_result_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "clip.json"
+    path.write_bytes(content)
+    with pytest.raises(VisError, match=f"clip.json: .*{message}"):
+        read_result(path)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match=r"clip\.json: cannot be read \(No such file"):
+        read_result(tmp_path / "clip.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(schema=2), "has schema 2, this version reads 1"),
+        (lambda d: d.update(schema=True), "'schema' must be a whole number, but is True"),
+        (lambda d: d.update(video=None), "'video' must be an object, but is null"),
+        (lambda d: d["video"].pop("fps"), "video: 'fps' is missing"),
+        (lambda d: d["video"].update(fps="24"), "video: 'fps' must be a number, but is a text"),
+        (lambda d: d["video"].update(width=6.5), "video: 'width' must be a whole number, but is 6.5"),
+        (lambda d: d["video"].update(width=0), "video: its size is 0x4"),
+        (lambda d: d["video"].update(height=0), "video: its size is 6x0"),
+        (lambda d: d["video"].update(num_frames=-1), "video: 'num_frames' is -1"),
+        (lambda d: d["video"].update(num_frames=3), r"instances\[0\]: has 2 segmentations, but the video has 3"),
+        (lambda d: d["model"].pop("sha256"), "model: 'sha256' is missing"),
+        (lambda d: d.update(config=[]), "'config' must be an object, but is a list"),
+        (lambda d: d["categories"].append(3), r"categories\[2\] must be an object, but is 3"),
+        (lambda d: d["categories"][1].update(id=3), "categories: 3 is used 2 times"),
+        (lambda d: d["categories"][1].pop("name"), r"categories\[1\]: 'name' is missing"),
+        (lambda d: d["categories"].pop(0), r"instances\[0\]: 'category_scores' has '3', which is not among"),
+        (lambda d: d["instances"][1].update(category_id=4), r"instances\[1\]: 'category_id' is 4"),
+        (lambda d: d["instances"][1].update(id=1), "instances: 1 is used 2 times"),
+        (lambda d: d["instances"][1].update(key_frame=2), r"instances\[1\]: 'key_frame' is 2"),
+        (lambda d: d["instances"][1].update(key_frame=-1), r"instances\[1\]: 'key_frame' is -1"),
+        (lambda d: d["instances"][1].update(score=None), r"instances\[1\]: 'score' must be a number, but is null"),
+        (lambda d: d["instances"][0]["category_scores"].update({"7": "x"}), r"category_scores: '7' must be a number"),
+        (
+            lambda d: d["instances"][0]["segmentations"][0].update(size=[6, 4]),
+            r"instances\[0\]\.segmentations\[0\]: the mask's size is \[6, 4\]",
+        ),
+        (
+            lambda d: d["instances"][0]["segmentations"][0].update(counts="0"),
+            r"instances\[0\]\.segmentations\[0\]: damaged mask",
+        ),
+    ],
+)
+def test_damage_is_named_by_file_and_entry(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    path = write_changed(tmp_path / "clip.json", change)
+    with pytest.raises(VisError, match=rf"clip\.json: {message}|clip\.json: .*{message}"):
+        read_result(path)
+
+
+def test_a_number_too_large_is_refused(tmp_path: Path) -> None:
+    write_result(result_of_two(), tmp_path / "clip.json")
+    text = (tmp_path / "clip.json").read_text(encoding="utf-8")
+    (tmp_path / "clip.json").write_text(text.replace('"score":0.875', '"score":1e999'), encoding="utf-8")
+    with pytest.raises(VisError, match=r"instances\[0\]: 'score' is not a finite number"):
+        read_result(tmp_path / "clip.json")

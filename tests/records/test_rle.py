@@ -1,0 +1,126 @@
+"""Masks survive encoding, measures equal counted pixels, and every spelling of a COCO mask is read or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from tests.records.result_factory import make_mask
+from vis_cli.errors import VisError
+from vis_cli.records.rle import (
+    decode_rle,
+    encode_mask,
+    pairwise_intersections,
+    parse_segmentation,
+    rle_area,
+    rle_areas,
+    rle_box,
+)
+
+MASK = make_mask(["......", "..##..", "...#..", "......"])
+
+
+def random_masks(count: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.random((9, 13)) < rng.choice([0.02, 0.3, 0.98]) for _ in range(count)]
+
+
+def test_encoding_keeps_every_pixel() -> None:
+    for mask in [*random_masks(20, seed=0), np.zeros((3, 5), bool), np.ones((3, 5), bool), np.ones((1, 1), bool)]:
+        rle = encode_mask(mask)
+        assert isinstance(rle["counts"], str)
+        assert rle["size"] == list(mask.shape)
+        decoded = decode_rle(rle)
+        assert decoded.dtype == np.bool_
+        np.testing.assert_array_equal(decoded, mask)
+
+
+def test_encoding_takes_any_non_zero_value_as_foreground() -> None:
+    np.testing.assert_array_equal(decode_rle(encode_mask(MASK * np.uint8(255))), MASK)
+
+
+def test_area_and_box_are_those_of_the_pixels() -> None:
+    assert rle_area(encode_mask(MASK)) == 3
+    assert rle_box(encode_mask(MASK)) == (2, 1, 2, 2)
+    assert rle_box(encode_mask(np.zeros((4, 6), bool))) == (0, 0, 0, 0)
+    np.testing.assert_array_equal(rle_areas([encode_mask(MASK), None]), [3, 0])
+
+
+def test_intersections_equal_counted_pixels() -> None:
+    a, b = random_masks(6, seed=1), random_masks(5, seed=2)
+    expected = [[int((x & y).sum()) for y in b] for x in a]
+    found = pairwise_intersections([encode_mask(x) for x in a], [encode_mask(y) for y in b])
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_intersections_with_absent_masks_are_zero_and_stay_in_place() -> None:
+    rle = encode_mask(MASK)
+    np.testing.assert_array_equal(pairwise_intersections([None, rle], [rle, None, rle]), [[0, 0, 0], [3, 0, 3]])
+    assert pairwise_intersections([], [rle]).shape == (0, 1)
+    assert pairwise_intersections([None], []).shape == (1, 0)
+
+
+def test_intersections_of_different_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="different sizes"):
+        pairwise_intersections([encode_mask(MASK)], [encode_mask(MASK.T)])
+
+
+def test_all_spellings_of_a_mask_are_read() -> None:
+    rle = encode_mask(MASK)
+    assert parse_segmentation(None, 4, 6, "x") is None
+    assert parse_segmentation([], 4, 6, "x") is None
+    assert parse_segmentation(dict(rle), 4, 6, "x") == rle
+    assert parse_segmentation({"size": [4, 6], "counts": [9, 1, 3, 2, 9]}, 4, 6, "x") == rle
+    square = parse_segmentation([[1, 1, 3, 1, 3, 3, 1, 3]], 4, 6, "x")
+    assert square is not None
+    np.testing.assert_array_equal(decode_rle(square), make_mask(["......", ".##...", ".##...", "......"]))
+
+
+def test_polygons_of_one_object_are_united() -> None:
+    both = parse_segmentation([[0, 0, 1, 0, 1, 1, 0, 1], [4, 2, 6, 2, 6, 4, 4, 4]], 4, 6, "x")
+    assert both is not None
+    assert rle_area(both) == 1 + 4
+
+
+@pytest.mark.parametrize("counts", [[9, 1, 0, 0, 3, 2, 9, 0], "empty runs as text"])
+def test_runs_of_no_length_are_mended(counts: object) -> None:
+    if isinstance(counts, str):
+        runs = {"size": [4, 6], "counts": [9, 1, 0, 0, 3, 2, 9, 0]}
+        counts = coco_mask.frPyObjects(runs, 4, 6)["counts"].decode()
+    assert parse_segmentation({"size": [4, 6], "counts": counts}, 4, 6, "x") == encode_mask(MASK)
+
+
+def test_long_and_falling_runs_are_understood() -> None:
+    mask = np.zeros((300, 400), bool)
+    mask[5:290, 3:390:7] = True  # runs above 5 bits, differences of either sign
+    mask[:, 200:] = True
+    assert parse_segmentation(dict(encode_mask(mask)), 300, 400, "x") == encode_mask(mask)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    ["", "garbage!", "é", "0", "09", "P", "o" * 20, [9, 1], [], [-1, 25], [1.5, 22.5], [10**30], ["24"], 24, None],
+)
+def test_damaged_counts_are_refused(counts: object) -> None:
+    with pytest.raises(VisError, match=r"a\.json: instances\[2\]: damaged mask, .* 6x4 pixels"):
+        parse_segmentation({"size": [4, 6], "counts": counts}, 4, 6, "a.json: instances[2]")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"size": [6, 4], "counts": "04"}, r"size is \[6, 4\], but the video's is \[4, 6\]"),
+        ({"counts": "04"}, "must be null, polygons"),
+        ("04", "must be null, polygons"),
+        ([[1, 1, 2, 2]], "three corners"),
+        ([[1, 1, 2, 2, 3, 3, 4]], "three corners"),
+        ([1, 1, 2, 2, 3, 3], "three corners"),
+        ([[1, 1, 2, 2, 3, "3"]], "not a number"),
+        ([[1, 1, 2, 2, 3, float("inf")]], "not a number"),
+    ],
+)
+def test_what_is_no_mask_is_refused(data: object, message: str) -> None:
+    with pytest.raises(VisError, match=f"^here: .*{message}"):
+        parse_segmentation(data, 4, 6, "here")

@@ -1,0 +1,167 @@
+"""The trainer end to end on a made data set: it learns, resumes exactly, and stops on what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vis_cli.errors import VisError
+from vis_cli.network.weights import load_model
+from vis_cli.records.rle import encode_mask
+from vis_cli.training import trainer
+from vis_cli.training.config import OptimConfig, read_train_config
+from vis_cli.training.trainer import guidance_shares, learning_rate, train
+
+CONFIG = """
+steps = {steps}
+batch_size = 1
+canvases = [[64, 64]]
+checkpoint_every = {every}
+init = "none"
+num_workers = 0
+precision = "float32"
+cross_entropy_weight = 0.5
+{extra}
+[model]
+name = "tiny"
+backbone = "efficientnet_lite2"
+fpn_channels = 16
+box_channels = 16
+mask_convs = 1
+class_specific = false
+encoder_channels = 16
+key_channels = 8
+value_channels = 8
+decoder_channels = 8
+categories = ["cat", "object"]
+[optim]
+learning_rate = 2e-3
+warmup_steps = 1
+[[data]]
+kind = "stills"
+annotations = "stills.json"
+images = "."
+"""
+
+
+def make_run(folder: Path, *, steps: int = 2, every: int = 1, extra: str = "") -> Path:
+    """Write a still with two discs, its annotations and a config; return the config's path."""
+    picture = np.full((80, 80, 3), 40, np.uint8)
+    annotations = []
+    for number, (x, colour) in enumerate([(22, (30, 200, 90)), (58, (200, 60, 30))], 1):
+        mask = np.zeros((80, 80), np.uint8)
+        cv2.circle(mask, (x, 40), 14, 1, -1)
+        picture[mask > 0] = colour
+        entry = {"id": number, "image_id": 1, "category_id": 7, "iscrowd": 0, "area": int(mask.sum())}
+        annotations.append(entry | {"bbox": [x - 14, 26, 29, 29], "segmentation": encode_mask(mask > 0)})
+    cv2.imwrite(str(folder / "discs.png"), picture)
+    images = [{"id": 1, "file_name": "discs.png", "width": 80, "height": 80}]
+    data = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "cat"}]}
+    (folder / "stills.json").write_text(json.dumps(data))
+    config = folder / "run.toml"
+    config.write_text(CONFIG.format(steps=steps, every=every, extra=extra))
+    return config
+
+
+def test_a_run_writes_a_loadable_model_and_a_log(tmp_path: Path) -> None:
+    seen: list[int] = []
+    out = train(make_run(tmp_path), tmp_path / "out", progress=lambda done, total, losses: seen.append(done))
+    assert seen == [1, 2]
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [0, 1]
+    assert {"loss_cls", "loss_box", "loss_mask", "loss_prop", "loss_rpn_box"} <= set(records[0])
+    assert [c.name for c in load_model(str(out)).model.config.categories] == ["cat", "object"]
+
+
+def test_resume_equals_an_unbroken_run(tmp_path: Path) -> None:
+    config = make_run(tmp_path, steps=4, every=2)
+    whole = load_file(train(config, tmp_path / "whole") / "weights.safetensors")
+    stop = RuntimeError("power cut")
+
+    def cut(done: int, total: int, losses: dict[str, float]) -> None:
+        if done == 3:
+            raise stop
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(config, tmp_path / "broken", progress=cut)
+    resumed = load_file(train(config, tmp_path / "broken", resume=True) / "weights.safetensors")
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name].float(), value.float(), rtol=0, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow
+def test_one_clip_is_learnt(tmp_path: Path) -> None:
+    """The loss of propagation falls, since the same two discs are followed in every clip."""
+    out = train(make_run(tmp_path, steps=150, every=150), tmp_path / "out")
+    losses = [json.loads(line)["loss_prop"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-15:]) < 0.7 * np.mean(losses[:15])
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    config = make_run(tmp_path, steps=1)
+    train(config, tmp_path / "out")
+    with pytest.raises(VisError, match="holds a run already"):
+        train(config, tmp_path / "out")
+
+
+def test_resume_without_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match="run without --resume first"):
+        train(make_run(tmp_path), tmp_path / "out", resume=True)
+
+
+def test_resume_from_a_damaged_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK nothing")
+    with pytest.raises(VisError, match="not a checkpoint of this model"):
+        train(make_run(tmp_path), tmp_path / "out", resume=True)
+
+
+def test_a_loss_that_is_not_finite_names_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        return {"loss_cls": torch.tensor(float("nan"))}
+
+    monkeypatch.setattr(trainer, "clip_losses", broken)
+    with pytest.raises(VisError, match=r"loss is nan at step 0; clips: .*discs\.png"):
+        train(make_run(tmp_path), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("batchsize = 2", "has no field batchsize; did you mean batch_size"),
+        ("seed = 'x'", "seed is 'x', but must be of type int"),
+        ("this is not toml", "not valid TOML"),
+    ],
+)
+def test_a_mistyped_config_is_named(tmp_path: Path, extra: str, message: str) -> None:
+    with pytest.raises(VisError, match=message):
+        read_train_config(make_run(tmp_path, extra=extra))
+
+
+def test_a_config_without_data_or_file(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("steps = 1\n[model]\nname = 'x'\n")
+    with pytest.raises(VisError, match=r"no \[\[data\]\]"):
+        read_train_config(config)
+    with pytest.raises(VisError, match="cannot read"):
+        read_train_config(tmp_path / "none.toml")
+
+
+def test_schedule_warms_up_then_falls() -> None:
+    optim = OptimConfig(learning_rate=1.0, warmup_steps=10, final_share=0.1)
+    rates = [learning_rate(step, 100, optim) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) > 0.95
+    assert rates[100] == pytest.approx(0.1)
+
+
+def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
+    config = read_train_config(make_run(tmp_path, steps=100, extra="true_guidance = [0.9, 0.3]"))
+    shares = [guidance_shares(step, config).true for step in (0, 25, 50, 99)]
+    assert shares == pytest.approx([0.9, 0.6, 0.3, 0.3])

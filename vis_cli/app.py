@@ -1,0 +1,77 @@
+"""The Typer app: which commands there are and their order in `vis --help`.
+
+Used by the console script and by `python -m vis_cli`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from vis_cli.commands.export_json import export_json
+from vis_cli.commands.models import models
+from vis_cli.commands.render import render
+from vis_cli.commands.segment import segment
+from vis_cli.commands.train import train
+from vis_cli.console import print_line
+
+DISTRIBUTION = "vis-cli"
+
+app = typer.Typer(
+    name="vis",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def examples(*lines: str) -> str:
+    """Lay out example commands for the end of a help page."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+app.command(
+    epilog=examples(
+        "vis segment holiday.mp4 -o results",
+        "vis segment videos/ -o results --no-render --preset ytvis2021",
+        "vis segment clip.mp4 -o results --masks first_frame.png",
+        "vis segment 'day?/*.mov' -o results --device cuda:1 --num-key-frames 8",
+    )
+)(segment)
+app.command(
+    epilog=examples(
+        "vis render results/holiday.json -o holiday_masks.mp4 --no-labels",
+        "vis render results/holiday.json moved/holiday.mp4 -o cat.mp4 --only 1,4",
+    )
+)(render)
+app.command("export-json", epilog=examples("vis export-json results/ --split valid.json -o submission.zip"))(
+    export_json
+)
+app.command(
+    epilog=examples("vis train models/lite/train.toml -o runs/lite", "vis train my.toml -o runs/mine --resume")
+)(train)
+app.command()(models)
+
+
+@app.callback(epilog=examples("vis segment holiday.mp4 -o results", "vis segment --help"))
+def vis(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", metavar="", help="Print the version.", is_eager=True)
+    ] = False,
+) -> None:
+    """Video instance segmentation: a class, a score and a mask in every frame for each object of a video.
+
+    Exit code: 0 all is done, 1 some input failed, 2 wrong usage, 130 interrupted.
+    """
+    if show_version:
+        print_line(version(DISTRIBUTION))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run `vis` with the arguments of the process."""
+    app(prog_name="vis")

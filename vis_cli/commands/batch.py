@@ -1,0 +1,139 @@
+"""One video after the other: what is there is kept, what fails is told, and the rest goes on.
+
+Used by `segment`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vis_cli.commands.given_masks import read_given_masks
+from vis_cli.commands.outputs import Job, default_name, existing_result
+from vis_cli.commands.render import write_overlay
+from vis_cli.config import RunConfig, SegmentConfig
+from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
+from vis_cli.errors import VisError
+from vis_cli.records.result_json import write_result
+from vis_cli.records.types import VideoResult
+from vis_cli.records.video import Video, open_video
+
+if TYPE_CHECKING:
+    from vis_cli.engine.segmenter import Segmenter
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words for it
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """Hold what the command line says of a batch as a whole."""
+
+    model: str
+    config: SegmentConfig
+    run: RunConfig
+    masks: Path | None = None  # given instead of detections
+    overwrite: bool = False
+
+
+class Batch:
+    """Segment many videos with one model and one set of choices."""
+
+    def __init__(self, options: BatchOptions, reporter: Reporter) -> None:
+        """Take the choices; the model is loaded when the first video needs it."""
+        self._options = options
+        self._reporter = reporter
+
+    def run(self, jobs: Sequence[Job]) -> tuple[list[VideoReport], bool]:
+        """Work through the jobs; return a report on each that ended, and whether Ctrl-C cut the batch short.
+
+        Raises:
+            UsageError: the model or the device cannot be had, which no video can change.
+        """
+        reports: list[VideoReport] = []
+        with BatchProgress(len(jobs), self._reporter) as progress:
+            try:
+                for job in jobs:
+                    progress.start_video(job.name)
+                    reports.append(self._process(job, progress))
+                    progress.end_video(reports[-1].frames or 0)
+                    if len(jobs) > 1:
+                        self._tell(reports[-1], f"[{len(reports)}/{len(jobs)}]")
+            except KeyboardInterrupt as interruption:
+                done = f"{len(reports)} of {len(jobs)} videos are done"
+                self._reporter.error(f"interrupted: {done}; the same command goes on from here", interruption)
+                return reports, True
+        return reports, False
+
+    def _process(self, job: Job, progress: BatchProgress) -> VideoReport:
+        """Make what is missing of one video's outputs; what goes wrong with it is its own affair."""
+        report = VideoReport(job.name, str(job.source), "done", outputs=job.outputs)
+        started = time.perf_counter()
+        try:
+            result = None if self._options.overwrite else existing_result(job)
+            if result is not None and all(output.exists() for output in job.outputs):
+                reason = f"{job.result} exists, --overwrite makes it anew"
+                report = dataclasses.replace(report, status="skipped", reason=reason)
+            else:
+                result = self._make_outputs(job, result, progress)
+        except UsageError:
+            raise
+        except (VisError, OSError, MemoryError, RuntimeError) as error:
+            reason = _reason(error)
+            self._reporter.error(reason if str(job.source) in reason else f"{job.source}: {reason}", error)
+            return dataclasses.replace(report, status="failed", outputs=(), reason=reason)
+        seconds = time.perf_counter() - started if report.status == "done" else None
+        return dataclasses.replace(
+            report, frames=result.video.num_frames, instances=len(result.instances), seconds=seconds
+        )
+
+    def _make_outputs(self, job: Job, result: VideoResult | None, progress: BatchProgress) -> VideoResult:
+        if job.name != default_name(job.source):
+            self._reporter.note(f"{job.source}: written as {job.name}, as another input has the same name")
+        video = open_video(job.source)
+        if result is None:
+            result = self._segment(job, video, progress)
+        if job.overlay is not None:
+            write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
+        for loss in video.losses:
+            self._reporter.warn(f"{job.source}: {loss}")
+        return result
+
+    def _segment(self, job: Job, video: Video, progress: BatchProgress) -> VideoResult:
+        masks = self._options.masks
+        guidance = None if masks is None else read_given_masks(masks, job.source)
+        found = self._segmenter.segment(video, progress=progress.update, guidance=guidance)
+        result = dataclasses.replace(found, video=dataclasses.replace(found.video, name=job.name))
+        write_result(result, job.result)
+        if job.overlay is not None:
+            job.overlay.unlink(missing_ok=True)  # an older one would show another result
+        return result
+
+    @cached_property
+    def _segmenter(self) -> Segmenter:
+        from vis_cli.engine.segmenter import Segmenter
+
+        options = self._options
+        try:
+            return Segmenter(options.model, config=options.config, run=options.run)
+        except VisError as error:
+            raise UsageError(str(error)) from error
+
+    def _tell(self, report: VideoReport, number: str) -> None:
+        if report.status == "done":
+            found = f"{report.instances} instances in {report.frames} frames"
+            self._reporter.note(f"{number} {report.video}: {found}, {report.seconds:.1f} s")
+        else:
+            self._reporter.note(f"{number} {report.video}: {report.status}")
+
+
+def _reason(error: Exception) -> str:
+    """Say in a line why a video failed."""
+    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        return "out of memory; less is needed with a smaller --short-side, --max-instances or --feature-budget-mb"
+    if isinstance(error, RuntimeError):
+        return f"the network failed: {str(error).partition(chr(10))[0]} (--debug shows where)"
+    return str(error)

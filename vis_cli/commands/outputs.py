@@ -1,0 +1,103 @@
+"""Where the results of a batch go, and what of them is there already.
+
+Used by `segment`: every input gets its own names, nothing foreign and no input is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from vis_cli.console import UsageError
+from vis_cli.errors import VisError
+from vis_cli.records.result_json import read_result
+from vis_cli.records.types import VideoResult
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Name one input and the files that come of it; `overlay` is None where none is wanted."""
+
+    source: Path
+    name: str
+    result: Path
+    overlay: Path | None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Return the files that are to be made."""
+        return (self.result,) if self.overlay is None else (self.result, self.overlay)
+
+
+def plan_jobs(sources: Sequence[Path], out: Path, *, render: bool) -> list[Job]:
+    """Give each input names of its own in the folder `out`, in the inputs' order."""
+    taken: set[str] = set()
+    jobs = []
+    for source in sources:
+        name = next(name for name in _candidate_names(source) if name.casefold() not in taken)
+        taken.add(name.casefold())  # some file systems do not tell Clip from clip
+        jobs.append(Job(source, name, out / f"{name}.json", out / f"{name}.mp4" if render else None))
+    return jobs
+
+
+def default_name(source: Path) -> str:
+    """Return what the results of a video are called where no other video has that name."""
+    source = source.absolute()  # '.' has no name of its own
+    return source.name if source.is_dir() else source.stem
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the folder `out` and see that a file can be written into it, before any work is done for nothing.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written to ({error.strerror}); give another folder with -o") from error
+
+
+def existing_result(job: Job) -> VideoResult | None:
+    """Return the result that an earlier run made of this input, None if there is none.
+
+    Raises:
+        VisError: what is in its place is damaged or of another origin.
+    """
+    if not job.result.exists():
+        if job.overlay is not None and job.overlay.exists():
+            raise VisError(f"{job.overlay} exists without its {job.result.name}: --overwrite replaces it")
+        return None
+    result = read_result(job.result)
+    origin = result.video.path
+    if origin.exists() and not origin.samefile(job.source):
+        raise VisError(f"{job.result} is the result of another video, {origin}: give another -o, or --overwrite")
+    return result
+
+
+def protect_inputs(jobs: Sequence[Job]) -> None:
+    """Refuse a batch that would write over one of its own inputs.
+
+    Raises:
+        UsageError: an output is an input.
+    """
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        for output in job.outputs:
+            if output.resolve() in sources:
+                raise UsageError(f"{output} is an input and would be overwritten: give another folder with -o")
+
+
+def _candidate_names(source: Path) -> Iterator[str]:
+    """Yield names for an input, the nicest first: clip, clip_mov, holiday_clip, clip_2, clip_3, …"""
+    name = default_name(source)
+    yield name
+    if source.suffix and not source.is_dir():
+        yield f"{name}_{source.suffix[1:]}"
+    yield f"{source.absolute().parent.name}_{name}"
+    yield from (f"{name}_{number}" for number in count(2))

@@ -1,0 +1,107 @@
+"""`vis segment`: find, segment and follow the objects of videos.
+
+Registered by `app`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from vis_cli import options
+from vis_cli.commands.batch import Batch, BatchOptions
+from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
+from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_line, print_reports
+from vis_cli.errors import VisError
+from vis_cli.options import RUN
+from vis_cli.records.video import find_inputs
+
+
+def segment(
+    ctx: typer.Context,
+    inputs: options.Inputs,
+    out: options.OutFolder,
+    *,
+    model: options.Model = "lite",
+    preset: options.Preset = "default",
+    masks: options.Masks = None,
+    render: options.Render = True,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+    device: options.Device = RUN.device,
+    precision: options.Precision = RUN.precision,
+    feature_budget_mb: options.FeatureBudgetMb = RUN.feature_budget_mb,
+    frame_budget_mb: options.FrameBudgetMb = RUN.frame_budget_mb,
+    num_key_frames: options.NumKeyFrames = None,
+    key_frame_spacing: options.KeyFrames = None,
+    short_side: options.ShortSide = None,
+    long_side: options.LongSide = None,
+    detection_score: options.DetectionScore = None,
+    box_nms_iou: options.BoxNmsIou = None,
+    max_instances: options.MaxInstances = None,
+    mask_nms_iou: options.MaskNmsIou = None,
+    class_agnostic: options.ClassAgnostic = None,
+    resegment_key_frame: options.ResegmentKeyFrame = None,
+    memory_stride: options.MemoryStride = None,
+    memory_frames: options.MemoryFrames = None,
+    score_frames: options.ScoreFramesOption = None,
+    reduction: options.ReductionOption = None,
+    sequence_iou: options.SequenceIou = None,
+    sequence_score: options.SequenceScore = None,
+    soft_nms_sigma: options.SoftNmsSigma = None,
+    max_sequences: options.MaxSequences = None,
+    mask_threshold: options.MaskThreshold = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Find, segment and follow the objects of videos.
+
+    For every video, DIR gets NAME.json, which holds each object's class, score and mask in every frame, and NAME.mp4, the
+    video with the masks drawn over it.
+
+    Results that are there already are kept: call an interrupted batch again, and it goes on.
+    """
+    reporter = Reporter(quiet, debug)
+    with reporter.guard():
+        config, run = options.segment_config(preset, ctx.params), options.run_config(ctx.params)
+        sources, missing = find_sources(inputs, reporter)
+        if masks is not None and len(sources) != 1:
+            raise UsageError(f"--masks are those of one video, but there are {len(sources)}")
+        jobs = plan_jobs(sources, out, render=render)
+        protect_inputs(jobs)
+        prepare_folder(out)
+        batch = Batch(BatchOptions(model, config, run, masks=masks, overwrite=overwrite), reporter)
+        reports, interrupted = batch.run(jobs)
+        show([*missing, *reports], quiet=quiet, as_json=as_json)
+        raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
+
+
+def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path], list[VideoReport]]:
+    """Return the videos meant by what was typed, each once, and a failure for each text that means none."""
+    found: dict[Path, Path] = {}
+    missing = []
+    for text in inputs:
+        try:
+            found.update((path.resolve(), path) for path in find_inputs([text]) if path.resolve() not in found)
+        except VisError as error:
+            reporter.error(str(error), error)
+            missing.append(VideoReport(text, text, "failed", reason=str(error)))
+    return list(found.values()), missing
+
+
+def show(reports: Sequence[VideoReport], *, quiet: bool, as_json: bool) -> None:
+    """Print the closing table, and the JSON lines where they are asked for."""
+    if not quiet:
+        print_reports(reports)
+    if as_json:
+        for report in reports:
+            print_line(report.as_json())
+
+
+def exit_code(reports: Sequence[VideoReport], *, interrupted: bool) -> int:
+    """Return 130 after Ctrl-C, 1 if some input failed, else 0."""
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if any(report.status == "failed" for report in reports) else 0

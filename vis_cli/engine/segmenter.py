@@ -1,0 +1,152 @@
+"""Propose-Reduce for one video after the other (paper.md Sec. 3); used by the commands and by programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vis_cli.config import RunConfig, SegmentConfig
+from vis_cli.engine.device import autocast, choose_device, choose_precision
+from vis_cli.engine.features import FeatureCache
+from vis_cli.engine.finalize import make_instances
+from vis_cli.engine.frames import FrameStore, Progress, Size, network_size
+from vis_cli.engine.guidance import GivenMasks
+from vis_cli.engine.key_frames import DetectedMasks, select_key_frames
+from vis_cli.engine.propose import Proposer
+from vis_cli.engine.reduce import reduce_proposals
+from vis_cli.engine.sequences import MaskSource, SequenceProposals
+from vis_cli.errors import VisError
+from vis_cli.network.malloc import tune_malloc
+from vis_cli.network.weights import LoadedModel, load_model
+from vis_cli.records.types import Category, VideoInfo, VideoResult
+from vis_cli.records.video import Video, open_video
+
+Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
+
+OBJECT = Category(1, "object")  # the one category of a class-agnostic result
+MEGABYTE = 2**20
+
+
+def segment_video(
+    video: str | Path | Video,
+    *,
+    model: str | LoadedModel = "lite",
+    config: SegmentConfig | None = None,
+    run: RunConfig | None = None,
+    progress: Progress | None = None,
+    guidance: Guidance | None = None,
+) -> VideoResult:
+    """Find, segment and follow the objects of one video.
+
+    Args:
+        video: a file, a folder of frames, or what `open_video` made of it.
+        model: a name or a folder of `load_model`, or what it returned.
+        config: the method's choices; None: the defaults.
+        run: device, precision and memory; None: the defaults.
+        progress: called with a stage ("read", "forward", "backward"), the frames done and those in all (0: unknown).
+        guidance: label maps (H, W) by frame, 0 background, else an instance's id. Given, nothing is detected: these
+            objects are followed and keep their ids.
+
+    Raises:
+        VisError: the video, the model, the device or the guidance cannot be used.
+    """
+    return Segmenter(model, config=config, run=run).segment(video, progress=progress, guidance=guidance)
+
+
+class Segmenter:
+    """Keep a model on its device for many videos; nothing of one video reaches the next."""
+
+    def __init__(
+        self, model: str | LoadedModel = "lite", *, config: SegmentConfig | None = None, run: RunConfig | None = None
+    ) -> None:
+        """Load the model onto the device; arguments and errors as in `segment_video`."""
+        self._run = run or RunConfig()
+        self._device = choose_device(self._run.device)
+        if self._device.type == "cpu":
+            tune_malloc()
+        self._precision = choose_precision(self._run.precision, self._device)
+        loaded = load_model(model) if isinstance(model, str) else model
+        self._model_info = loaded.info
+        self._network = loaded.model.to(self._device).to(memory_format=torch.channels_last)
+        self._config = self._with_sizes(config or SegmentConfig())
+
+    @torch.inference_mode()
+    def segment(
+        self, video: str | Path | Video, *, progress: Progress | None = None, guidance: Guidance | None = None
+    ) -> VideoResult:
+        """Find, segment and follow the objects of one video; arguments and errors as in `segment_video`."""
+        opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
+        report = progress or _ignore
+        frames = self._read_frames(opened, report)
+        source = self._choose_masks(opened, frames, guidance)
+        proposals = self._propose(opened, frames, source, report)
+        sequences = reduce_proposals(proposals, self._config) if guidance is None else proposals
+        return self._make_result(opened, frames.num_frames, sequences)
+
+    def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
+        short_side, long_side = self._config.short_side, self._config.long_side
+        if short_side is None or long_side is None:
+            raise ValueError("the network's input size is not settled")
+        size = network_size(_size(video), short_side=short_side, long_side=long_side)
+        return FrameStore(video, size, budget_bytes=self._run.frame_budget_mb * MEGABYTE, progress=progress)
+
+    def _choose_masks(self, video: Video, frames: FrameStore, guidance: Guidance | None) -> MaskSource:
+        """Decide where sequences start: in the given label maps, else in what is detected on K key frames (Eq. 1)."""
+        if guidance is not None:
+            return GivenMasks(guidance, num_frames=frames.num_frames, video=_size(video), size=frames.size)
+        config = self._config
+        key_frames = select_key_frames(frames.num_frames, config.num_key_frames, config.key_frame_spacing)
+        return DetectedMasks(self._network, key_frames, config)
+
+    def _propose(self, video: Video, frames: FrameStore, source: MaskSource, progress: Progress) -> SequenceProposals:
+        cache = FeatureCache(
+            self._network,
+            frames,
+            device=self._device,
+            budget_bytes=self._run.feature_budget_mb * MEGABYTE,
+            reused_before=source.key_frames[-1],
+        )
+        proposer = Proposer(
+            self._network, cache, source, self._config, num_frames=frames.num_frames, video=_size(video)
+        )
+        try:
+            with autocast(self._device, self._precision):
+                return proposer.propose(progress)
+        except torch.cuda.OutOfMemoryError:
+            raise VisError(
+                f"{video.path}: the memory of {self._device} does not suffice; lower short_side and long_side,"
+                " max_instances or feature_budget_mb, or choose device cpu"
+            ) from None
+
+    def _make_result(self, video: Video, num_frames: int, sequences: SequenceProposals) -> VideoResult:
+        categories = (OBJECT,) if self._config.class_agnostic else self._network.config.categories
+        return VideoResult(
+            video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
+            model=self._model_info,
+            config=dataclasses.asdict(self._config),
+            categories=categories,
+            instances=make_instances(sequences, categories, reported_score=self._config.sequence_score),
+        )
+
+    def _with_sizes(self, config: SegmentConfig) -> SegmentConfig:
+        """Settle the network's input size where the config leaves it to the model, so that results name it."""
+        trained = self._network.config
+        return dataclasses.replace(
+            config,
+            short_side=config.short_side or trained.short_side,
+            long_side=config.long_side or trained.long_side,
+        )
+
+
+def _size(video: Video) -> Size:
+    return video.height, video.width
+
+
+def _ignore(stage: str, done: int, total: int) -> None:
+    """Take progress that nobody asked for."""

@@ -1,0 +1,57 @@
+"""A video as everything above sees it: a size, a rate, and RGB frames by number, from a file or a folder of images.
+
+Used by the engine and the commands; the doors to `inputs` and `video_writer` are here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.errors import VisError
+from vis_cli.records.frame_folder import FOLDER_FPS, FrameFolder
+from vis_cli.records.inputs import IMAGE_SUFFIXES, find_inputs
+from vis_cli.records.video_file import VideoFile
+from vis_cli.records.video_writer import TimedSource, write_video
+
+__all__ = ["Video", "find_inputs", "open_video", "write_video"]
+
+
+class Video(TimedSource, Protocol):
+    """What an opened video offers, beside the timing that `write_video` needs of it."""
+
+    @property
+    def name(self) -> str:
+        """Return the name results are filed under: the file's without suffix, or the folder's."""
+
+    @property
+    def num_frames(self) -> int | None:
+        """Return the number of frames: exact after one full iteration, until then a guess or None."""
+
+    @property
+    def losses(self) -> list[str]:
+        """Return what of the file did not decode, in plain words; complete after one full iteration."""
+
+    def count_frames(self) -> int:
+        """Return the exact number of frames, decoding the video for it unless that has been done."""
+
+    def iter_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames [start, stop) as (H, W, 3) uint8 RGB; a number means the same picture each time."""
+
+
+def open_video(path: Path, *, folder_fps: float = FOLDER_FPS) -> Video:
+    """Open a video file, a folder of images or one image; frames are decoded when they are asked for.
+
+    Raises:
+        VisError: it is missing, empty, no video and no folder of images, or its first frame cannot be had.
+    """
+    try:
+        if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+            return FrameFolder(path, fps=folder_fps)
+        return VideoFile(path)
+    except OSError as error:
+        raise VisError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,153 @@
+"""Frames into an MP4 that browsers play, with the timing and the sound of the video they were made from.
+
+Used by the commands through `video.write_video`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vis_cli.errors import VisError
+from vis_cli.records.atomic import atomic_path
+from vis_cli.records.decoder import opened_container, sound_of
+from vis_cli.records.sound import Sound
+
+ENCODER_OPTIONS = {"crf": "20", "preset": "veryfast"}  # looks like the source; a short lookahead keeps memory low
+BT709 = 1  # ITU-T H.273, of primaries, transfer and matrix alike: the colours players assume
+LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
+FINEST_TIME_BASE = Fraction(1, 1_000_000)  # finer ticks overflow MP4's 32 bits a frame
+
+
+class TimedSource(Protocol):
+    """What a video must tell for another one to be written in its time."""
+
+    @property
+    def path(self) -> Path:
+        """Return the file or folder it is read from."""
+
+    @property
+    def width(self) -> int:
+        """Return the width in pixels as displayed."""
+
+    @property
+    def height(self) -> int:
+        """Return the height in pixels as displayed."""
+
+    @property
+    def fps(self) -> float:
+        """Return the mean number of frames a second."""
+
+    @property
+    def has_audio(self) -> bool:
+        """Return whether there is sound."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """Return the seconds of a tick."""
+
+    def frame_pts(self, number: int) -> int:
+        """Return when frame `number` is shown, in ticks; of the number of frames, when the video ends."""
+
+
+def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
+    """Write (H, W, 3) uint8 RGB frames as H.264 in MP4, frame i shown when the source shows its frame i.
+
+    The file appears when it is whole. Odd sizes are padded to even ones by repeating the last row and column, because
+    yuv420p needs it. Of several sound tracks the one that FFmpeg thinks best is kept.
+
+    Raises:
+        VisError: the output is the source itself, or cannot be written (no permission, disk full).
+        ValueError: there are no frames, or one is not of the source's size.
+    """
+    if path.exists() and path.samefile(source.path):
+        raise VisError(f"{path}: this is the input, which is never overwritten; choose another output folder")
+    try:
+        with atomic_path(path) as temporary:
+            _write_mp4(temporary, frames, source)
+    except av.FFmpegError as error:
+        raise VisError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
+    with (
+        av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as output,
+        _sound(source, output) as sound,
+    ):
+        stream = _video_stream(output, source)
+        num_frames = 0
+        for picture in frames:
+            ticks = _ticks(source, num_frames)
+            output.mux(stream.encode(_frame(picture, ticks, source)))
+            if sound is not None:
+                sound.write_until(ticks * _time_base(source))
+            num_frames += 1
+        if num_frames == 0:
+            raise ValueError("there are no frames to write")
+        *packets, last = stream.encode(None)
+        last.duration = _ticks(source, num_frames) - last.pts  # else MP4 ends a mean frame after it
+        output.mux([*packets, last])
+        if sound is not None:
+            sound.write_until()
+
+
+@contextmanager
+def _sound(source: TimedSource, output: OutputContainer) -> Iterator[Sound | None]:
+    if not source.has_audio:
+        yield None
+        return
+    with opened_container(source.path) as container:
+        stream = sound_of(container)
+        yield None if stream is None else Sound(container, stream, output)
+
+
+def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
+    stream = output.add_stream("libx264", rate=Fraction(source.fps).limit_denominator(1001), options=ENCODER_OPTIONS)
+    stream.width, stream.height = _even(source.width), _even(source.height)
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.time_base = _time_base(source)
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = LIMITED_RANGE
+    return stream
+
+
+def _frame(picture: NDArray[np.uint8], ticks: int, source: TimedSource) -> VideoFrame:
+    """Turn a picture into an encodable frame of even size, shown at `ticks`."""
+    if picture.shape != (source.height, source.width, 3):
+        raise ValueError(f"a frame is {picture.shape}, the video ({source.height}, {source.width}, 3)")
+    frame = VideoFrame.from_ndarray(_padded(picture), format="rgb24")
+    frame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE)
+    frame.pts = ticks
+    frame.time_base = _time_base(source)
+    return frame
+
+
+def _padded(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    bottom, right = _even(height) - height, _even(width) - width
+    return cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+
+
+def _ticks(source: TimedSource, number: int) -> int:
+    """Return when frame `number` is shown, in the output's ticks."""
+    return round(source.frame_pts(number) * source.time_base / _time_base(source))
+
+
+def _time_base(source: TimedSource) -> Fraction:
+    return max(source.time_base, FINEST_TIME_BASE)
+
+
+def _even(length: int) -> int:
+    return length + length % 2
