@@ -81,28 +81,25 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _method(name: str, text: str, metavar: str, *, zero: str = "", **limits: Any) -> OptionInfo:
+def _method(name: str, text: str, metavar: str) -> OptionInfo:
     """Describe the option of a SegmentConfig field; None stands for what the preset says."""
     default = getattr(SegmentConfig(), name)
-    if zero:
-        text, limits = f"{text} 0: {zero}.", {**limits, "min": 0}
     info: OptionInfo = typer.Option(
         _flag(name),
         metavar=metavar,
         help=f"{text} [dim]\\[default: {0 if default is None else default}][/dim]",
         rich_help_panel=METHOD_PANEL,
         show_default=False,
-        **limits,
     )
     return info
 
 
-def _switch(name: str, text: str) -> OptionInfo:
+def _switch(name: str, opposite: str, text: str) -> OptionInfo:
     """Describe the option of a SegmentConfig field that is a bool."""
-    flag, default = _flag(name), "yes" if getattr(SegmentConfig(), name) else "no"
+    default = "yes" if getattr(SegmentConfig(), name) else "no"
     text = f"{text} [dim]\\[default: {default}][/dim]"
     info: OptionInfo = typer.Option(
-        f"{flag}/--no-{flag[2:]}", metavar="", help=text, rich_help_panel=SWITCH_PANEL, show_default=False
+        f"{_flag(name)}/{opposite}", metavar="", help=text, rich_help_panel=SWITCH_PANEL, show_default=False
     )
     return info
 
@@ -162,9 +159,7 @@ Preset: TypeAlias = Annotated[
 
 NumKeyFrames: TypeAlias = Annotated[
     int | None,
-    _method(
-        "num_key_frames", "Frames in which objects are looked for (K): more find more and take longer.", "N", min=1
-    ),
+    _method("num_key_frames", "Frames in which objects are looked for (K): more find more and take longer.", "N"),
 ]
 KeyFrames: TypeAlias = Annotated[
     KeyFrameSpacing | None,
@@ -174,42 +169,44 @@ KeyFrames: TypeAlias = Annotated[
 ]
 ShortSide: TypeAlias = Annotated[
     int | None,
-    _method("short_side", "Shorter side of what the network sees.", "PIXELS", zero="as the model was trained"),
+    _method("short_side", "Shorter side of what the network sees; 0: as the model was trained.", "PIXELS"),
 ]
 LongSide: TypeAlias = Annotated[
-    int | None, _method("long_side", "Longer side, at most.", "PIXELS", zero="as the model was trained")
+    int | None, _method("long_side", "Longer side, at most; 0: as the model was trained.", "PIXELS")
 ]
 DetectionScore: TypeAlias = Annotated[
     float | None,
-    _method("detection_score", "Lowest score of an object in a key frame.", SHARE, min=0.0, max=1.0),
+    _method("detection_score", "Lowest score of an object in a key frame.", SHARE),
 ]
 BoxNmsIou: TypeAlias = Annotated[
     float | None,
-    _method("box_nms_iou", "Boxes in a key frame that overlap more are one object.", SHARE, min=0.0, max=1.0),
+    _method("box_nms_iou", "Boxes in a key frame that overlap more are one object.", SHARE),
 ]
 MaxInstances: TypeAlias = Annotated[
-    int | None, _method("max_instances", "Objects taken from one key frame, at most (O).", "N", min=1)
+    int | None, _method("max_instances", "Objects taken from one key frame, at most (O).", "N")
 ]
 MaskNmsIou: TypeAlias = Annotated[
     float | None,
-    _method("mask_nms_iou", "Masks in a key frame that overlap more are one object.", SHARE, min=0.0, max=1.0),
+    _method("mask_nms_iou", "Masks in a key frame that overlap more are one object.", SHARE),
 ]
 ClassAgnostic: TypeAlias = Annotated[
-    bool | None, _switch("class_agnostic", "Ask whether something is an object, not of which class, as DAVIS does.")
+    bool | None,
+    _switch(
+        "class_agnostic", "--class-aware", "Ask whether something is an object, not of which class, as DAVIS does."
+    ),
 ]
 ResegmentKeyFrame: TypeAlias = Annotated[
-    bool | None, _switch("resegment_key_frame", "Draw the masks of the key frame itself anew, too.")
+    bool | None, _switch("resegment_key_frame", "--keep-key-frame", "Draw the masks of the key frame itself anew, too.")
 ]
 MemoryStride: TypeAlias = Annotated[
-    int | None, _method("memory_stride", "Every so many frames, one enters the memory.", "N", min=1)
+    int | None, _method("memory_stride", "Every so many frames, one enters the memory.", "N")
 ]
 MemoryFrames: TypeAlias = Annotated[
     int | None,
     _method(
         "memory_frames",
-        "Frames that the memory holds at most, the key frame included.",
+        "Frames that the memory holds, at most; 0: all (the paper), so that it grows with the video.",
         "N",
-        zero="all (the paper), which grows with the video",
     ),
 ]
 ScoreFramesOption: TypeAlias = Annotated[
@@ -230,19 +227,19 @@ ReductionOption: TypeAlias = Annotated[
 ]
 SequenceIou: TypeAlias = Annotated[
     float | None,
-    _method("sequence_iou", "Sequences of masks that overlap more are one object.", SHARE, min=0.0, max=1.0),
+    _method("sequence_iou", "Sequences of masks that overlap more are one object.", SHARE),
 ]
 SequenceScore: TypeAlias = Annotated[
-    float | None, _method("sequence_score", "Lowest score of an object in the result.", SHARE, min=0.0, max=1.0)
+    float | None, _method("sequence_score", "Lowest score of an object in the result.", SHARE)
 ]
 SoftNmsSigma: TypeAlias = Annotated[
     float | None,
     _method("soft_nms_sigma", "Width of soft-nms: a greater one takes less off what overlaps.", "SIGMA"),
 ]
-MaxSequences: TypeAlias = Annotated[int | None, _method("max_sequences", "Objects in a video, at most.", "N", min=1)]
+MaxSequences: TypeAlias = Annotated[int | None, _method("max_sequences", "Objects in a video, at most.", "N")]
 MaskThreshold: TypeAlias = Annotated[
     float | None,
-    _method("mask_threshold", "Lowest probability of a pixel that belongs to an object.", SHARE, min=0.0, max=1.0),
+    _method("mask_threshold", "Lowest probability of a pixel that belongs to an object.", SHARE),
 ]
 
 Device: TypeAlias = Annotated[

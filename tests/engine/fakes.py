@@ -141,7 +141,9 @@ class FakeNetwork(nn.Module):
         self.propagated.append((_number(query.skip2), frames))
         total = memory.value[:, :, :, 0, 0].sum(dim=2)  # (N, 4)
         colours = total[:, :3] / total[:, 3:].clamp(min=1e-6)
-        return torch.stack([0.02 + 0.93 * _of_colour(query.skip2, tuple(colour.tolist())).float() for colour in colours])
+        return torch.stack(
+            [0.02 + 0.93 * _of_colour(query.skip2, tuple(colour.tolist())).float() for colour in colours]
+        )
 
     def _class_probs(self, image: Tensor, box: list[int]) -> Tensor:
         x0, y0, x1, y1 = box

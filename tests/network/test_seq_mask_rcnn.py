@@ -60,7 +60,9 @@ def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
 
 @torch.inference_mode()
 def test_class_probabilities_sum_to_one_and_name_all_classes(model: SeqMaskRCNN) -> None:
-    probs = model.class_probs(model.encode_frames(frame()), torch.tensor([[0.0, 0.0, 20.0, 20.0], [5.0, 5.0, 6.0, 6.0]]))
+    probs = model.class_probs(
+        model.encode_frames(frame()), torch.tensor([[0.0, 0.0, 20.0, 20.0], [5.0, 5.0, 6.0, 6.0]])
+    )
     assert probs.shape == (2, 4)
     torch.testing.assert_close(probs.sum(dim=1), torch.ones(2))
 

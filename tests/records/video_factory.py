@@ -155,6 +155,16 @@ def make_images(folder: Path, names: Sequence[str], size: tuple[int, int] = (64,
 
 
 def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of 8 or 16 bits."""
-    order = {2: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[1 + image.shape[2] if image.ndim == 3 and False else image.ndim]
-    del order
+    """Write (H, W), (H, W, 3) RGB or (H, W, 4) RGBA of 8 or 16 bits in the format that the suffix asks for."""
+    if image.ndim == 3:
+        image = image[..., [2, 1, 0, 3][: image.shape[2]]]
+    encoded, data = cv2.imencode(path.suffix, image)
+    assert encoded
+    path.write_bytes(data.tobytes())
+
+
+def with_exif_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """Insert an EXIF block that holds nothing but an orientation, 1 to 8."""
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    block = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]

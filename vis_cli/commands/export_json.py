@@ -42,7 +42,7 @@ def export_json(
 ) -> None:
     """Write results as a submission to the YouTube-VIS or OVIS server.
 
-    That is a zip with results.json in it, one entry for each object and each of its likely categories.
+    OUT.zip holds results.json alone: an entry for each object and each of its likely categories.
 
     Videos and categories are matched with the split's by name.
     """

@@ -48,7 +48,7 @@ def render(
 ) -> None:
     """Draw a result over its video again.
 
-    Nothing is segmented anew, so this takes seconds; choose what is drawn, or draw over a cut of the same size and length.
+    Nothing is segmented anew, so this takes seconds. Choose what is drawn, and where it is written to.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():

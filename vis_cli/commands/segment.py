@@ -58,8 +58,9 @@ def segment(
 ) -> None:
     """Find, segment and follow the objects of videos.
 
-    For every video, DIR gets NAME.json, which holds each object's class, score and mask in every frame, and NAME.mp4, the
-    video with the masks drawn over it.
+    DIR/NAME.json then holds each object's class, score and mask in every frame of the video NAME.
+
+    DIR/NAME.mp4 shows the masks, drawn over the video.
 
     Results that are there already are kept: call an interrupted batch again, and it goes on.
     """

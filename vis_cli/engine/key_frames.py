@@ -35,13 +35,14 @@ def mask_nms(masks: NDArray[np.bool_], iou_threshold: float) -> list[int]:
 
     Two empty masks have no IoU and do not suppress each other.
     """
-    flat = masks.reshape(len(masks), -1).astype(np.float64)  # (N, H*W); float64 counts pixels exactly
+    num, height, width = masks.shape
+    flat = masks.reshape(num, height * width).astype(np.float64)  # float64 counts pixels exactly
     areas = flat.sum(axis=1)
     intersections = flat @ flat.T
     unions = areas[:, None] + areas[None, :] - intersections
     overlaps = (unions > 0) & (intersections >= iou_threshold * unions)
     kept: list[int] = []
-    for index in range(len(masks)):
+    for index in range(num):
         if not overlaps[index, kept].any():
             kept.append(index)
     return kept

@@ -40,9 +40,7 @@ class Regions:
 
 def detection_losses(detector: Detector, features: FrameFeatures, targets: list[FrameTargets]) -> dict[str, Tensor]:
     """Return loss_rpn_objectness, loss_rpn_box, loss_cls, loss_box and loss_mask of B frames."""
-    rpn_targets = [
-        {"boxes": t.boxes, "ignore": t.ignore, "exhaustive": t.labelled.all()} for t in targets
-    ]
+    rpn_targets = [{"boxes": t.boxes, "ignore": t.ignore, "exhaustive": t.labelled.all()} for t in targets]
     proposals, rpn_losses = detector.propose(features, rpn_targets)
     with torch.no_grad():
         regions = [_sample_regions(p.detach(), t) for p, t in zip(proposals, targets, strict=True)]

@@ -6,7 +6,6 @@ Built of torchvision's detection parts; used by `seq_mask_rcnn` for inference an
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -30,7 +29,7 @@ UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothi
 CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
 
 
-class ProposalNetwork(RegionProposalNetwork):
+class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision is untyped
     """torchvision's RPN that does not call a region background where an unlabelled object may stand."""
 
     def assign_targets_to_anchors(
@@ -90,7 +89,9 @@ class Detector(nn.Module):
         nn.init.normal_(self.box_predictor.cls_score.weight, std=PREDICTOR_STD)
         nn.init.normal_(self.box_predictor.bbox_pred.weight, std=0.1 * PREDICTOR_STD)
 
-    def propose(self, features: FrameFeatures, targets: list[dict[str, Tensor]] | None = None) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def propose(
+        self, features: FrameFeatures, targets: list[dict[str, Tensor]] | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the proposals (R, 4) of each frame and, while training, the RPN losses."""
         batch = features.c2.shape[0]
         height, width = 4 * features.c2.shape[-2], 4 * features.c2.shape[-1]
@@ -117,7 +118,8 @@ class Detector(nn.Module):
         regressors = deltas.reshape(len(boxes), deltas.shape[1] // 4, 4)  # (N, R, 4)
         slot = labels if self.class_specific else torch.zeros_like(labels)
         chosen = regressors[torch.arange(len(boxes), device=boxes.device), slot]
-        return self.box_coder.decode_single(chosen, boxes)
+        decoded: Tensor = self.box_coder.decode_single(chosen, boxes)
+        return decoded
 
     def detect(
         self,
@@ -159,14 +161,16 @@ class Detector(nn.Module):
         if len(labels) == 0:
             return torch.zeros((0, height, width), device=labels.device)
         probs = self.mask_logits(features, boxes, labels).sigmoid()
-        return paste_masks_in_image(probs[:, None], boxes[0], (height, width))[:, 0]
+        pasted: Tensor = paste_masks_in_image(probs[:, None], boxes[0], (height, width))[:, 0]
+        return pasted
 
 
 def best_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """Return for each box (N, 4) its best IoU with `others` (M, 4); 0 when M = 0."""
     if len(others) == 0:
         return boxes.new_zeros(len(boxes))
-    return box_iou(boxes, others).amax(dim=1)
+    iou: Tensor = box_iou(boxes, others)
+    return iou.amax(dim=1)
 
 
 def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:

@@ -66,5 +66,5 @@ def read_memory(query_key: Tensor, mem_key: Tensor, mem_value: Tensor) -> Tensor
     keys = mem_key.flatten(2).transpose(1, 2)  # (N, T*hf*wf, CK)
     values = mem_value.flatten(2).transpose(1, 2)  # (N, T*hf*wf, CV)
     rows = max(1, AFFINITY_BUDGET_BYTES // max(1, num * keys.shape[1] * 4))
-    parts = [F.scaled_dot_product_attention(part, keys, values) for part in query.split(rows, dim=1)]
+    parts = [F.scaled_dot_product_attention(part, keys, values) for part in torch.split(query, rows, dim=1)]
     return torch.cat(parts, dim=1).transpose(1, 2).reshape(num, -1, height, width)

@@ -98,7 +98,5 @@ class SeqMaskRCNN(nn.Module):
     def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
         height, width = query.image_size
-        probs = self.prop_head.segment(
-            (query.key, query.value), (query.skip3, query.skip2), memory.key, memory.value
-        )
+        probs = self.prop_head.segment((query.key, query.value), (query.skip3, query.skip2), memory.key, memory.value)
         return probs[:, :height, :width]

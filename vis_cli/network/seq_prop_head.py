@@ -24,7 +24,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, h/stride, w/stride) from (B, in, h, w)."""
-        residual = self.conv2(F.relu(self.conv1(F.relu(x))))
+        residual: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
         shortcut: Tensor = self.downsample(x)
         return shortcut + residual
 

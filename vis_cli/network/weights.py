@@ -142,4 +142,6 @@ def _load_state(model: SeqMaskRCNN, state: dict[str, torch.Tensor]) -> None:
     missing, unexpected = model.load_state_dict(state, strict=False)
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing or unexpected:
-        raise ValueError(f"{len(missing)} tensors missing, {len(unexpected)} left over, first: {[*missing, *unexpected][0]}")
+        raise ValueError(
+            f"{len(missing)} tensors missing, {len(unexpected)} left over, first: {[*missing, *unexpected][0]}"
+        )

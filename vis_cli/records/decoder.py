@@ -102,7 +102,9 @@ def opened_video(path: Path, *, threads: int) -> Iterator[tuple[InputContainer, 
     with opened_container(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-            raise VisError(f"{path}: {'sound only, there is' if container.streams.audio else 'there is'} no video in it")
+            raise VisError(
+                f"{path}: {'sound only, there is' if container.streams.audio else 'there is'} no video in it"
+            )
         if stream.codec_context is None:
             raise VisError(f"{path}: there is no decoder for its video; convert it to H.264 first")
         stream.codec_context.thread_type = "AUTO"

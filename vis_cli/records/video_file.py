@@ -195,14 +195,16 @@ class VideoFile:
     def _picture(self, frame: VideoFrame) -> NDArray[np.uint8]:
         width, height = self._coded_size
         picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-        return self._orientation.apply(picture.astype(np.uint8, copy=False))
+        return self._orientation.apply(np.ascontiguousarray(picture, np.uint8))
 
     def _shortfall(self) -> list[str]:
         """Say so where the frames end well before the header promises: a file cut between two packets."""
         end = float(self.frame_pts(len(self._index)) * self.time_base)
         if self._promised is None or end >= float(self._promised) - SHORTFALL_SECONDS:
             return []
-        return [f"the file ends early: its header promises {float(self._promised):.1f} s, its frames end at {end:.1f} s"]
+        return [
+            f"the file ends early: its header promises {float(self._promised):.1f} s, its frames end at {end:.1f} s"
+        ]
 
 
 def _frame_rate(stream: VideoStream) -> Fraction:

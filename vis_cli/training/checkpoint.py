@@ -1,4 +1,7 @@
-"""A run's whole state on disk: weights, their average, optimiser, step and random state; exact resume for the trainer."""
+"""A run's whole state on disk: weights, their average, optimiser, step and random state.
+
+Used by the trainer; a resumed run equals an unbroken one.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class WeightAverage:
     def update(self, model: SeqMaskRCNN, step: int) -> None:
         """Move the average towards the model; faster in the first steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        parameters = [parameter for _, parameter in model.named_parameters()]
+        parameters: list[torch.Tensor] = [parameter for _, parameter in model.named_parameters()]
         torch._foreach_lerp_(list(self.values.values()), parameters, 1.0 - decay)
 
     @torch.no_grad()
@@ -37,7 +40,11 @@ class WeightAverage:
 
 
 def write_checkpoint(
-    out: Path, model: SeqMaskRCNN, average: WeightAverage, optimizer: torch.optim.Optimizer, step: int,
+    out: Path,
+    model: SeqMaskRCNN,
+    average: WeightAverage,
+    optimizer: torch.optim.Optimizer,
+    step: int,
     generator: torch.Generator,
 ) -> None:
     """Write the state after `step` steps, complete or not at all.

@@ -105,9 +105,7 @@ def read_train_config(path: Path) -> TrainConfig:
 
 
 def _resolve(source: SourceConfig, folder: Path) -> SourceConfig:
-    return dataclasses.replace(
-        source, annotations=str(folder / source.annotations), images=str(folder / source.images)
-    )
+    return dataclasses.replace(source, annotations=str(folder / source.annotations), images=str(folder / source.images))
 
 
 def _build(kind: type[T], fields: dict[str, Any], where: str) -> T:
@@ -119,7 +117,8 @@ def _build(kind: type[T], fields: dict[str, Any], where: str) -> T:
             raise VisError(f"[{where}] has no field {name}; {hint}")
         _check_type(get_type_hints(kind)[name], value, f"[{where}] {name}")
     missing = [
-        n for n, f in known.items()
+        n
+        for n, f in known.items()
         if n not in fields and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:

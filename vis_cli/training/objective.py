@@ -16,7 +16,7 @@ from vis_cli.network.detection_losses import FrameTargets, detection_losses
 from vis_cli.network.losses import aggregated_cross_entropy, soft_iou_loss
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
-from vis_cli.training.structures import TrainClip
+from vis_cli.training.structures import ClipTargets, TrainClip
 
 MAX_PERTURBATION = 0.08  # of the object's box side, for perturbed true masks
 
@@ -88,18 +88,16 @@ def _guided_objects(clips: list[TrainClip]) -> GuidedObjects:
     return GuidedObjects(torch.tensor(index, dtype=torch.int64), counts, stacked)
 
 
-def _mask_of(target: object, object_id: int, height: int, width: int) -> Tensor:
-    found = torch.nonzero(target.instance_ids == object_id)[:, 0]  # type: ignore[attr-defined]
+def _mask_of(target: ClipTargets, object_id: int, height: int, width: int) -> Tensor:
+    found = torch.nonzero(target.instance_ids == object_id)[:, 0]
     if len(found) == 0:
         return torch.zeros((height, width), dtype=torch.uint8)
-    mask: Tensor = target.masks[found[0]]  # type: ignore[attr-defined]
+    mask: Tensor = target.masks[found[0]]
     return mask
 
 
 @torch.no_grad()
-def _guidance_masks(
-    model: SeqMaskRCNN, first: FrameFeatures, clips: list[TrainClip], objects: GuidedObjects
-) -> Tensor:
+def _guidance_masks(model: SeqMaskRCNN, first: FrameFeatures, clips: list[TrainClip], objects: GuidedObjects) -> Tensor:
     """Estimate the guided objects' soft masks (G, H, W) in the first frames from their true boxes, detached."""
     estimates = []
     for i, clip in enumerate(clips):
@@ -143,9 +141,7 @@ def _propagation_losses(
     """Propagate through the query frames, memorising each but the last as inference does."""
     head, clip, last = model.prop_head, objects.clip, num_frames - 1
     height, width = features.image_size
-    frame_features = [
-        select_frames(features, range(t, len(features.c2), num_frames)) for t in range(num_frames)
-    ]
+    frame_features = [select_frames(features, range(t, len(features.c2), num_frames)) for t in range(num_frames)]
     memory = [head.memorize(frame_features[0].pyramid[0][clip], masks)]
     iou_terms, entropy_terms = [], []
     for t in range(1, num_frames):
@@ -157,11 +153,11 @@ def _propagation_losses(
             torch.stack([key for key, _ in memory], dim=2),
             torch.stack([value for _, value in memory], dim=2),
         )[:, :height, :width]
-        logits = [aggregate_logits(part) for part in probs.split(objects.counts) if len(part)]
+        logits = [aggregate_logits(part) for part in torch.split(probs, objects.counts) if len(part)]
         aggregated = torch.cat([torch.softmax(part, dim=0)[1:] for part in logits])
         truth = objects.masks[t]
         iou_terms.append(_visible_mean(soft_iou_loss(aggregated, truth), aggregated, truth))
-        parts = truth.split([n for n in objects.counts if n])
+        parts = torch.split(truth, [n for n in objects.counts if n])
         entropy_terms += [aggregated_cross_entropy(a, b) for a, b in zip(logits, parts, strict=True)]
         if t < last:
             memory.append(head.memorize(frame_features[t].pyramid[0][clip], aggregated))

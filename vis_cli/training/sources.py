@@ -1,4 +1,7 @@
-"""From a run's config to its clips: the datasets it names, mixed by weight, and the plan of its steps; for the trainer."""
+"""From a run's config to its clips: the datasets it names, mixed by weight, and the plan of its steps.
+
+Used by the trainer.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,4 @@ def _open_stills(source: SourceConfig, names: tuple[str, ...]) -> StillsPseudoVi
 
 def _open_video(source: SourceConfig, names: tuple[str, ...], bank: CutoutBank) -> YouTubeVisClips:
     labels = LabelMap(names, source.labelled)
-    return YouTubeVisClips(
-        Path(source.annotations), Path(source.images), labels, bank=bank, detect=source.detect
-    )
+    return YouTubeVisClips(Path(source.annotations), Path(source.images), labels, bank=bank, detect=source.detect)

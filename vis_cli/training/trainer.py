@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
-from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.backbones import freeze_first_stage
+from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import load_model, save_model
 from vis_cli.training.checkpoint import CHECKPOINT_NAME, WeightAverage, read_checkpoint, write_checkpoint
@@ -149,11 +149,17 @@ def _train_step(
     if not torch.isfinite(total):
         raise VisError(f"loss is {total.item()} at step {step}; clips: {', '.join(clip.name for clip in clips)}")
     optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    torch.autograd.backward(total)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
     optimizer.step()
     values = {name: loss.item() for name, loss in losses.items()}
-    return {"loss": total.item(), **values, "grad_norm": norm.item(), "lr": rate, "seconds": time.perf_counter() - began}
+    return {
+        "loss": total.item(),
+        **values,
+        "grad_norm": norm.item(),
+        "lr": rate,
+        "seconds": time.perf_counter() - began,
+    }
 
 
 def _iter_batches(config: TrainConfig, start: int) -> Iterator[list[TrainClip]]:

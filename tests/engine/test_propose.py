@@ -1,0 +1,184 @@
+"""Alg. 1 with a network that knows colours: what is propagated from where, what is memorised, what it costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vis_cli.config import RunConfig
+from vis_cli.records.rle import decode_rle
+from vis_cli.records.types import InstanceSequence, VideoResult
+
+from .fakes import Box, FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes, segment
+
+
+def test_every_key_frame_proposes_every_object_through_the_whole_video() -> None:
+    video = make_video(moving_boxes(9))
+    result = segment(video, num_key_frames=3, reduction="none")
+    found = sorted((instance.key_frame, instance.category_id) for instance in result.instances)
+    assert found == [(0, 3), (0, 7), (3, 3), (3, 7), (6, 3), (6, 7)]
+    for instance in result.instances:
+        _expect_masks(instance, video, colour=0 if instance.category_id == 7 else 1)
+
+
+def test_an_object_is_found_before_and_after_the_key_frame_that_saw_it() -> None:
+    boxes: list[dict[int, Box]] = [{0: (2, 2, 9, 9)} for _ in range(8)]
+    for index in (0, 1, 4, 5, 6):
+        boxes[index] = {}  # hidden at the first key frame, and again for a while
+    video = make_video(boxes)
+    network = FakeNetwork()
+    (instance,) = segment(video, network, num_key_frames=3).instances  # 0, 2, 4
+    assert instance.key_frame == 2
+    _expect_masks(instance, video, colour=0)
+    assert [mask is None for mask in instance.segmentations] == [True, True, False, False, True, True, True, False]
+
+
+def test_each_frame_is_decoded_encoded_and_classified_once_for_all_key_frames() -> None:
+    network, video = FakeNetwork(), make_video(moving_boxes(9))
+    segment(video, network, num_key_frames=3)
+    assert video.decoded == list(range(9))
+    assert network.encoded == list(range(9))
+    assert network.detected == [0, 3, 6]
+    assert [frame for frame, _ in network.classified] == [*range(9), *reversed(range(6))]
+    forward, backward = [2, 2, 2, 4, 4, 4, 6, 6, 6], [2, 2, 2, 4, 4, 4]  # objects a frame
+    assert [len(boxes) for _, boxes in network.classified] == forward + backward
+
+
+def test_without_budgets_the_result_is_the_same() -> None:
+    boxes = moving_boxes(9)
+    poor = RunConfig(device="cpu", precision="float32", feature_budget_mb=0, frame_budget_mb=0)
+    network, video = FakeNetwork(), make_video(boxes)
+    result = make_segmenter(network, run=poor, num_key_frames=3).segment(video)  # type: ignore[arg-type]
+    assert result.instances == segment(make_video(boxes), num_key_frames=3).instances
+    assert network.encoded == [*range(9), *reversed(range(6))]
+
+
+def test_both_directions_start_from_the_key_frame_and_memorise_every_stride() -> None:
+    network = FakeNetwork()
+    network.blind_frames = {0}
+    segment(make_video(moving_boxes(10)), network, num_key_frames=2, memory_stride=2, memory_frames=None)  # 0 and 5
+    assert [frame for frame, _ in network.memorized] == [5, 7, 3, 1]  # not the last frame of a sweep: 9
+    assert network.propagated == [
+        (6, [5]),
+        (7, [5]),
+        (8, [5, 7]),
+        (9, [5, 7]),
+        (4, [5]),
+        (3, [5]),
+        (2, [5, 3]),
+        (1, [5, 3]),
+        (0, [5, 3, 1]),
+    ]
+
+
+def test_nothing_is_memorised_at_the_last_frame_of_a_sweep() -> None:
+    network = FakeNetwork()
+    segment(make_video(moving_boxes(6)), network, num_key_frames=2, memory_stride=3)  # 0 and 3
+    assert [frame for frame, _ in network.memorized] == [0, 3, 3]  # start, the first set's stride, start; none at 0
+
+
+def test_the_memory_keeps_the_key_frame_and_the_most_recent() -> None:
+    network = FakeNetwork()
+    segment(make_video(moving_boxes(9)), network, num_key_frames=1, memory_stride=1, memory_frames=3)
+    assert network.propagated[-1] == (8, [0, 6, 7])
+    assert max(len(frames) for _, frames in network.propagated) == 3
+
+
+def test_a_memory_of_one_frame_is_never_written() -> None:
+    network = FakeNetwork()
+    segment(make_video(moving_boxes(6)), network, num_key_frames=1, memory_stride=1, memory_frames=1)
+    assert [frame for frame, _ in network.memorized] == [0]
+
+
+def test_what_is_memorised_is_the_aggregated_soft_mask() -> None:
+    network = FakeNetwork()
+    segment(make_video(moving_boxes(3)), network, num_key_frames=1, memory_stride=1)
+    (_, first), (_, second) = network.memorized
+    assert first.unique().tolist() == [0.0, 1.0]  # the key frame's detection is binary
+    inside = second[0, 5, 6]
+    assert 0.99 < inside < 1.0  # 0.95 alone, but the other object has only 0.02 here
+    assert second.sum(dim=0).max() < 1.0
+
+
+def test_the_key_frames_answer_is_the_detection_or_on_request_the_propagation() -> None:
+    video = make_video(moving_boxes(4))
+    plain, again = FakeNetwork(), FakeNetwork()
+    segment(video, plain, num_key_frames=1)
+    assert [frame for frame, _ in plain.propagated] == [1, 2, 3]
+    result = segment(video, again, num_key_frames=1, resegment_key_frame=True)
+    assert again.propagated[0] == (0, [0])
+    assert [frame for frame, _ in again.propagated] == [0, 1, 2, 3]
+    _expect_masks(result.instances[0], video, colour=0)
+
+
+def test_frames_before_the_first_detection_are_not_encoded_in_vain() -> None:
+    network = FakeNetwork()
+    result = segment(make_video([{}] * 12), network, num_key_frames=3)
+    assert result.instances == ()
+    assert network.encoded == [0, 4, 8]
+    assert network.propagated == []
+
+
+def test_a_sequence_without_a_pixel_is_no_proposal() -> None:
+    class Amnesia(FakeNetwork):
+        def propagate(self, query, memory):  # type: ignore[no-untyped-def]
+            return torch.zeros_like(super().propagate(query, memory))
+
+    result = segment(
+        make_video(moving_boxes(3)), Amnesia(), resegment_key_frame=True, reduction="none", sequence_score=0
+    )
+    assert result.instances == ()
+
+
+def test_scores_average_over_all_or_over_visible_frames() -> None:
+    boxes: list[dict[int, Box]] = [{0: (2, 2, 9, 9)} if index < 2 else {} for index in range(8)]
+    (over_all,) = segment(make_video(boxes), num_key_frames=1).instances
+    (over_visible,) = segment(make_video(boxes), num_key_frames=1, score_frames="visible").instances
+    np.testing.assert_allclose([over_all.score, over_visible.score], [0.85 * 2 / 8, 0.85], rtol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_clip() -> None:
+    network = FakeNetwork()
+    run = RunConfig(device="cpu", precision="float32", feature_budget_mb=1, frame_budget_mb=0)
+    make_segmenter(network, run=run, num_key_frames=2).segment(make_video(moving_boxes(3) * 40))  # type: ignore[arg-type]
+    assert max(len(frames) for _, frames in network.propagated) <= 6
+    encoded_again = network.encoded[120:]
+    assert 0 < len(encoded_again) < 60  # some of the 60 frames before the last key frame were kept, not all
+
+
+def test_time_reversal_mirrors_the_sequences() -> None:
+    boxes = moving_boxes(7)
+    boxes[2] = {1: boxes[2][1]}  # object 0 is hidden once
+    forward = segment(make_video(boxes), num_key_frames=3, key_frame_spacing="endpoints")
+    backward = segment(make_video(boxes[::-1]), num_key_frames=3, key_frame_spacing="endpoints")
+    assert len(forward.instances) == 2
+    assert {instance.category_id: instance.segmentations for instance in forward.instances} == {
+        instance.category_id: instance.segmentations[::-1] for instance in backward.instances
+    }
+
+
+def test_the_order_of_detections_does_not_change_the_sequences() -> None:
+    boxes = [{**objects, 3: (14, 1, 30, 2 + 9 - index)} for index, objects in enumerate(moving_boxes(6))]
+    results = [
+        segment(make_video(boxes), FakeNetwork(scores=scores), num_key_frames=2)
+        for scores in ((0.9, 0.8, 0.7, 0.6), (0.6, 0.7, 0.8, 0.9))
+    ]
+    assert len(results[0].instances) == 3
+    assert _as_set(results[0]) == _as_set(results[1])
+
+
+def test_a_still_clip_keeps_its_mask() -> None:
+    result = segment(make_video([moving_boxes(1)[0]] * 11))
+    for instance in result.instances:
+        assert len({str(mask) for mask in instance.segmentations}) == 1
+
+
+def _as_set(result: VideoResult) -> set[tuple[int, str]]:
+    return {(instance.category_id, str(instance.segmentations)) for instance in result.instances}
+
+
+def _expect_masks(instance: InstanceSequence, video: FakeVideo, *, colour: int) -> None:
+    for mask, drawn in zip(instance.segmentations, drawn_masks(video, colour), strict=True):
+        assert (mask is None) == (not drawn.any())
+        if mask is not None:
+            np.testing.assert_array_equal(decode_rle(mask), drawn)
