@@ -59,7 +59,9 @@ def main() -> None:
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; options that are not this script's are those of `vis segment`."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog="Other options go to `vis segment`.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="Other options go to `vis segment`.", allow_abbrev=False
+    )
     parser.add_argument("--video", type=Path, default=SAMPLE, help="played forth and back to the lengths wanted")
     parser.add_argument("--short", type=int, default=60, help="frames of the short clip")
     parser.add_argument("--long", type=int, default=600, help="frames of the long clip")

@@ -5,11 +5,11 @@ Used by the console script and by `python -m vis_cli`.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from vis_cli import __version__
 from vis_cli.commands.export_json import export_json
 from vis_cli.commands.models import models
 from vis_cli.commands.render import render
@@ -17,20 +17,25 @@ from vis_cli.commands.segment import segment
 from vis_cli.commands.train import train
 from vis_cli.console import print_line
 
-DISTRIBUTION = "vis-cli"
-
 app = typer.Typer(
     name="vis",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
 def examples(*lines: str) -> str:
     """Lay out example commands for the end of a help page."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and leave, where it is wanted."""
+    if wanted:
+        print_line(f"vis {__version__}")
+        raise typer.Exit
 
 
 app.command(
@@ -43,7 +48,7 @@ app.command(
 )(segment)
 app.command(
     epilog=examples(
-        "vis render results/holiday.json -o holiday_masks.mp4 --no-labels",
+        "vis render results/holiday.json -o holiday_masks.mp4 --min-score 0.5",
         "vis render results/holiday.json moved/holiday.mp4 -o cat.mp4 --only 1,4",
     )
 )(render)
@@ -60,16 +65,14 @@ app.command()(models)
 def vis(
     *,
     show_version: Annotated[
-        bool, typer.Option("--version", metavar="", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option("--version", metavar="", help="Print the version.", is_eager=True, callback=print_version),
     ] = False,
 ) -> None:
     """Video instance segmentation: a class, a score and a mask in every frame for each object of a video.
 
     Exit code: 0 all is done, 1 some input failed, 2 wrong usage, 130 interrupted.
     """
-    if show_version:
-        print_line(version(DISTRIBUTION))
-        raise typer.Exit
 
 
 def main() -> None:

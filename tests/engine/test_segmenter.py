@@ -6,7 +6,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.network.factories import make_model
 from vis_cli.config import RunConfig, SegmentConfig
-from vis_cli.engine.segmenter import segment_video
+from vis_cli.engine.segmenter import Segmenter, segment_video
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -130,6 +131,19 @@ def test_no_gradient_is_recorded() -> None:
     network = Watched()
     segment(make_video(moving_boxes(3)), network)
     assert len(network.propagated) > 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_real_network_speaks_the_verbs_of_the_fake_one(precision: Literal["float32", "bfloat16"]) -> None:
+    model = LoadedModel(make_model().requires_grad_(False), ModelInfo("tiny", "0" * 64))
+    config = SegmentConfig(detection_score=0.0, sequence_score=0.0, max_instances=2, mask_threshold=0.4)
+    segmenter = Segmenter(model, config=config, run=RunConfig(device="cpu", precision=precision))
+    video = make_video(moving_boxes(4), size=(50, 70))
+    found = segmenter.segment(video)  # type: ignore[arg-type]
+    assert len(found.instances) > 0
+    given = segmenter.segment(video, guidance={1: drawn_masks(video, 0)[1].astype(np.int64)})  # type: ignore[arg-type]
+    np.testing.assert_array_equal(given.instances[0].mask(1), drawn_masks(video, 0)[1])
+    assert sum(mask is not None for mask in given.instances[0].segmentations) == 4
 
 
 def test_segment_video_takes_a_folder_of_frames(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_missing_boundaries() -> None:
 
 def test_frames_equal_the_slow_transcription() -> None:
     rng = np.random.default_rng(3)
-    for shape in [(14, 17), (90, 100), (8, 130)]:
+    for shape in [(14, 17), (8, 130), (260, 6)]:
         coarse = rng.integers(0, 4, (2, -(-shape[0] // 5), -(-shape[1] // 5)))
         prediction, truth = (np.kron(c, np.ones((5, 5), int))[: shape[0], : shape[1]].astype(np.uint8) for c in coarse)
         scores = score_frame(prediction, truth, 4, 3)

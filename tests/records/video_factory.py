@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.records.video import Video, open_video
+from vis_cli.records.video_writer import write_video
+
 RED, GREEN, BLUE = (200, 40, 40), (40, 180, 40), (40, 40, 200)
 GREY_STEP = 10  # between the grey of a frame and the next, so at most 22 frames
 SOUND_RATE = 48_000
@@ -168,3 +171,21 @@ def with_exif_orientation(jpeg: bytes, orientation: int) -> bytes:
     tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     block = b"Exif\0\0" + tiff
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + jpeg[2:]
+
+
+def rewrite(source_path: Path, output: Path) -> Video:
+    """Write the frames of a source as they are; returns the source."""
+    source = open_video(source_path)
+    write_video(output, source.iter_frames(), source)
+    return source
+
+
+def frame_times(path: Path) -> list[Fraction]:
+    """Return when each frame is shown, and when the last one ends, counted from the first."""
+    with av.open(str(path)) as container:
+        times = []
+        for frame in container.decode(video=0):
+            assert frame.pts is not None
+            assert frame.time_base is not None
+            times.append(frame.pts * frame.time_base)
+        return [time - times[0] for time in (*times, times[-1] + frame.duration * frame.time_base)]

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 from vis_cli.records.rle import encode_mask
+from vis_cli.training.annotations import Still, StillObject
+from vis_cli.training.cutouts import CutoutBank, Picture
 
 GREY = 30  # of every background
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 230, 20), (20, 20, 230), (230, 230, 230)
@@ -56,6 +58,26 @@ def draw(boxes: Sequence[Box | None], size: tuple[int, int]) -> np.ndarray:
         if box:
             image[box.mask(size)] = box.colour
     return image
+
+
+def make_picture(boxes: list[Box], size: tuple[int, int]) -> Picture:
+    """Return the drawn boxes with the ids 1, 2, ..."""
+    id_map = np.zeros(size, np.uint16)
+    for i, box in enumerate(boxes, 1):
+        id_map[box.mask(size)] = i
+    return Picture(draw(boxes, size), id_map)
+
+
+def make_bank(folder: Path, colours: dict[int, tuple[int, int, int]]) -> CutoutBank:
+    """Return a bank of one box a label."""
+    candidates = {}
+    for label, colour in colours.items():
+        box = Box("", (30, 30, 70, 60), colour)
+        path = folder / f"cutout-{label}.png"
+        cv2.imwrite(str(path), draw([box], (100, 100))[..., ::-1])
+        item = StillObject("", False, encode_mask(box.mask((100, 100))), 1200, (30, 30, 40, 30))
+        candidates[label] = [(Still(path, 100, 100, "", (item,)), item)]
+    return CutoutBank(candidates)
 
 
 def write_stills(

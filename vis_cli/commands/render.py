@@ -30,9 +30,6 @@ def render(
     ] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The overlay video to write.")],
-    labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", metavar="", help="Write category, id and score.")
-    ] = True,
     only: Annotated[
         str,
         typer.Option(metavar="IDS", help="Draw these instances alone, by id, as in 1,4,7. [dim]\\[default: all][/dim]"),
@@ -59,7 +56,7 @@ def render(
         with BatchProgress(1, reporter) as progress:
             progress.start_video(result.video.name)
             video = open_video(source)
-            write_overlay(result, video, out, instances=shown, labels=labels, progress=progress.update)
+            write_overlay(result, video, out, instances=shown, progress=progress.update)
         for loss in video.losses:
             reporter.warn(f"{source}: {loss}")
         reporter.note(f"{out}: {len(shown)} of {len(result.instances)} instances drawn")
@@ -71,7 +68,6 @@ def write_overlay(
     path: Path,
     *,
     instances: Sequence[InstanceSequence],
-    labels: bool = True,
     progress: Callable[[str, int, int], None],
 ) -> None:
     """Write the overlay video of those `instances` of a result.
@@ -82,7 +78,7 @@ def write_overlay(
     shape, expected = (video.width, video.height), (result.video.width, result.video.height)
     if shape != expected:
         raise VisError(f"{video.path} is {_times(shape)}, but the result is of a video of {_times(expected)}")
-    write_video(path, _overlay_frames(result, video, instances, labels, progress), video)
+    write_video(path, _overlay_frames(result, video, instances, progress), video)
 
 
 def find_video(result: VideoResult, result_path: Path) -> Path:
@@ -129,14 +125,13 @@ def _overlay_frames(
     result: VideoResult,
     video: Video,
     instances: Sequence[InstanceSequence],
-    labels: bool,
     progress: Callable[[str, int, int], None],
 ) -> Iterator[Frame]:
     total, done = result.video.num_frames, 0
     for done, frame in enumerate(video.iter_frames(), start=1):
         if done > total:
             break
-        yield draw_overlay(frame, instances, done - 1, result.categories, labels=labels)
+        yield draw_overlay(frame, instances, done - 1, result.categories)
         progress("render", done, total)
     if done != total:
         raise VisError(f"{video.path} has {'more' if done > total else done} frames, but the result is of {total}")

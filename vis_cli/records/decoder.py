@@ -20,6 +20,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -174,7 +175,7 @@ def _display_matrix(frame: VideoFrame) -> tuple[float, float, float, float]:
         return math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
     if matrix is None:
         return 1, 0, 0, 1
-    values = np.frombuffer(bytes(matrix), np.int32)
+    values = np.frombuffer(bytes(cast("SideData", matrix)), np.int32)
     return float(values[0]), float(values[1]), float(values[3]), float(values[4])
 
 

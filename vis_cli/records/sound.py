@@ -30,10 +30,10 @@ class Sound:
         self._output = output
         origin = start_seconds(container)
         if source.codec_context.codec.canonical_name in COPIED_CODECS:
-            self._packets = _copied(container, source, output.add_stream_from_template(source), origin)
+            packets = _copied(container, source, output.add_stream_from_template(source), origin)
         else:
-            target = output.add_stream("aac", rate=SOUND_RATE, layout="stereo")
-            self._packets = _encoded(container, source, target, origin)
+            packets = _encoded(container, source, output.add_stream("aac", rate=SOUND_RATE, layout="stereo"), origin)
+        self._packets = _in_order(packets)
 
     def write_until(self, seconds: Fraction | None = None) -> None:
         """Write what is heard up to a time of the output, or all that is left."""
@@ -44,18 +44,29 @@ class Sound:
                 return
 
 
+def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
+    """Move packets that do not come after the one before right behind it (joined recordings), as MP4 needs it.
+
+    One without a time is left out.
+    """
+    last: int | None = None
+    for packet in packets:
+        if packet.dts is None:
+            continue
+        if last is not None and packet.dts <= last:
+            packet.pts = packet.dts = last + max(1, packet.duration or 0)
+        last = packet.dts
+        yield packet
+
+
 def _copied(
     container: InputContainer, source: AudioStream, target: AudioStream, origin: Fraction
 ) -> Iterator[Packet[AudioStream]]:
-    """Yield the source's packets as they are; one that is out of order, which MP4 cannot hold, is left out."""
-    last: int | None = None
+    """Yield the source's packets as they are, with the origin of time moved."""
     for packet in stream_packets(container, source, Damage()):
-        if packet.dts is None or (last is not None and packet.dts <= last):
-            continue
-        last = packet.dts
         shift = round(origin / packet.time_base)
-        packet.pts = (packet.dts if packet.pts is None else packet.pts) - shift
-        packet.dts -= shift
+        packet.dts = None if packet.dts is None else packet.dts - shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
         packet.stream = target
         yield packet
 

@@ -60,7 +60,7 @@ class FrameIndex:
             pts = self.end_pts
         self.pts.append(pts)
         self.end_pts = pts + max(1, frame.duration or self._frame_ticks)
-        self.checksums.append(zlib.crc32(picture))
+        self.checksums.append(zlib.crc32(picture.data))
         if frame.key_frame:
             self.key_frames.append(len(self.pts) - 1)
 
@@ -185,7 +185,7 @@ class VideoFile:
                 if frame.pts != self._index.pts[number]:
                     return
                 picture = self._picture(frame)
-                if zlib.crc32(picture) != self._index.checksums[number]:
+                if zlib.crc32(picture.data) != self._index.checksums[number]:
                     return
                 yield picture
                 number += 1

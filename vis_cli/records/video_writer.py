@@ -6,7 +6,7 @@ Used by the commands through `video.write_video`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ from vis_cli.records.decoder import opened_container, sound_of
 from vis_cli.records.sound import Sound
 
 ENCODER_OPTIONS = {"crf": "20", "preset": "veryfast"}  # looks like the source; a short lookahead keeps memory low
+MP4_OPTIONS = {"movflags": "+faststart"}  # the index first, so that browsers play while they load
 BT709 = 1  # ITU-T H.273, of primaries, transfer and matrix alike: the colours players assume
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
 FINEST_TIME_BASE = Fraction(1, 1_000_000)  # finer ticks overflow MP4's 32 bits a frame
@@ -71,21 +72,20 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
         VisError: the output is the source itself, or cannot be written (no permission, disk full).
         ValueError: there are no frames, or one is not of the source's size.
     """
-    if path.exists() and path.samefile(source.path):
-        raise VisError(f"{path}: this is the input, which is never overwritten; choose another output folder")
     try:
         with atomic_path(path) as temporary:
+            if path.exists() and path.samefile(source.path):
+                raise VisError(f"{path}: this is the input, which is never overwritten; choose another output folder")
             _write_mp4(temporary, frames, source)
     except av.FFmpegError as error:
         raise VisError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
-    with (
-        av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as output,
-        _sound(source, output) as sound,
-    ):
+    with ExitStack() as stack:
+        output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
         stream = _video_stream(output, source)
+        sound = stack.enter_context(_sound(source, output))
         num_frames = 0
         for picture in frames:
             ticks = _ticks(source, num_frames)
@@ -96,7 +96,7 @@ def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSou
         if num_frames == 0:
             raise ValueError("there are no frames to write")
         *packets, last = stream.encode(None)
-        last.duration = _ticks(source, num_frames) - last.pts  # else MP4 ends a mean frame after it
+        last.duration = _ticks(source, num_frames) - (last.pts or 0)  # else MP4 ends a mean frame after it
         output.mux([*packets, last])
         if sound is not None:
             sound.write_until()
@@ -117,6 +117,7 @@ def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
     stream.width, stream.height = _even(source.width), _even(source.height)
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
+    context.thread_type = "AUTO"  # PyAV cuts each frame into slices by default, which costs quality
     context.time_base = _time_base(source)
     context.colorspace = context.color_primaries = context.color_trc = BT709
     context.color_range = LIMITED_RANGE

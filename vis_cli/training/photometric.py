@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # RGB to YIQ
+_FROM_LUMA = np.linalg.inv(_TO_LUMA)
 _MID_GREY = 118.0  # contrast turns about the usual mean of a photograph
 _LARGEST_BLUR = 9  # pixels of a motion blur's path
 _LARGEST_NOISE = 12.0  # standard deviation, of 255
@@ -44,7 +45,7 @@ class ColourShift:
         chroma = 1.0 + self.saturation
         cos, sin = chroma * np.cos(self.hue), chroma * np.sin(self.hue)
         turn = np.array([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
-        linear = (1.0 + self.contrast) * np.linalg.inv(_TO_LUMA) @ turn @ _TO_LUMA
+        linear = (1.0 + self.contrast) * _FROM_LUMA @ turn @ _TO_LUMA
         offset = 255.0 * self.brightness - _MID_GREY * self.contrast
         return np.hstack([linear, np.full((3, 1), offset)])
 

@@ -20,6 +20,7 @@ from vis_cli.network.weights import load_model, save_model
 from vis_cli.training.checkpoint import CHECKPOINT_NAME, WeightAverage, read_checkpoint, write_checkpoint
 from vis_cli.training.config import OptimConfig, TrainConfig, read_train_config
 from vis_cli.training.imagenet import load_imagenet
+from vis_cli.training.initialise import initialise_heads
 from vis_cli.training.objective import GuidanceShares, clip_losses
 from vis_cli.training.pairs import init_worker
 from vis_cli.training.sources import build_dataset, build_plan
@@ -72,6 +73,7 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
         VisError: the start cannot be had.
     """
     model = SeqMaskRCNN(config.model_config())
+    initialise_heads(model)
     if config.init == "imagenet":
         load_imagenet(model)
         freeze_first_stage(model.backbone)

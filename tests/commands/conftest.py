@@ -1,0 +1,116 @@
+"""The commands in process, and a stand-in for the network: all else of their path is real."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from tests.records.result_factory import CATEGORIES, make_instance
+from vis_cli.app import app
+from vis_cli.config import RunConfig, SegmentConfig
+from vis_cli.errors import VisError
+from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
+from vis_cli.records.video import Video
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind; `err` has runs of blanks made one, as tables pad."""
+
+    code: int
+    out: str
+    err: str
+
+
+RunVis = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run_vis() -> RunVis:
+    """Return a function that runs `vis` with arguments; what is no SystemExit goes through."""
+
+    def run(*args: object) -> Outcome:
+        result = CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+        return Outcome(result.exit_code, result.stdout, " ".join(result.stderr.split()))
+
+    return run
+
+
+@dataclass
+class Network:
+    """Say what the stand-in does, and remember what it was asked."""
+
+    num_instances: int = 1
+    raises: dict[str, BaseException] = field(default_factory=dict)  # by video name
+    loaded: list[tuple[str, SegmentConfig, RunConfig]] = field(default_factory=list)
+    segmented: list[str] = field(default_factory=list)
+    guidance: Mapping[int, NDArray[np.integer[Any]]] | None = None
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    """Replace the segmenter by one that finds the upper left quarter of every frame."""
+    state = Network()
+
+    class FakeSegmenter:
+        def __init__(self, model: str, *, config: SegmentConfig, run: RunConfig) -> None:
+            self._config = config
+            state.loaded.append((model, config, run))
+
+        def segment(
+            self,
+            video: Video,
+            *,
+            progress: Callable[[str, int, int], None],
+            guidance: Mapping[int, NDArray[np.integer[Any]]] | None,
+        ) -> VideoResult:
+            state.guidance = guidance
+            state.segmented.append(video.name)
+            num_frames = 0
+            for num_frames, _ in enumerate(video.iter_frames(), start=1):  # noqa: B007
+                progress("read", num_frames, video.num_frames or 0)
+            if video.name in state.raises:
+                raise state.raises[video.name]
+            if num_frames == 0:
+                raise VisError(f"{video.path}: no frame of it decodes")
+            return make_found(video, num_frames, state.num_instances, self._config)
+
+    monkeypatch.setattr("vis_cli.engine.segmenter.Segmenter", FakeSegmenter)
+    return state
+
+
+def make_found(video: Video, num_frames: int, num_instances: int, config: SegmentConfig) -> VideoResult:
+    mask = np.zeros((video.height, video.width), np.bool_)
+    mask[: (video.height + 1) // 2, : (video.width + 1) // 2] = True
+    return VideoResult(
+        video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
+        model=ModelInfo("fake", "ab" * 32),
+        config=dataclasses.asdict(config),
+        categories=CATEGORIES,
+        instances=tuple(
+            make_instance(number + 1, [mask] * num_frames, score=0.9 - number / 10) for number in range(num_instances)
+        ),
+    )
+
+
+@pytest.fixture
+def untouched(tmp_path: Path) -> Iterator[Callable[[Path], Path]]:
+    """Return a function that marks an input; at the end each must be what it was, and no half file may lie about."""
+    before: dict[Path, bytes | None] = {}
+
+    def mark(path: Path) -> Path:
+        files = [path, *path.rglob("*")] if path.is_dir() else [path]
+        before.update((file, file.read_bytes()) for file in files if file.is_file())
+        return path
+
+    yield mark
+    assert {file: file.read_bytes() for file in before} == before
+    assert not list(tmp_path.rglob("*.tmp-*"))

@@ -1,0 +1,242 @@
+"""Bad input to `vis segment`: one clear line, the right exit code, nothing lost, the input untouched."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.records.video_factory import make_sound, make_video, picture
+from vis_cli.records.result_json import read_result
+
+from .conftest import Network, RunVis
+
+Mark = Callable[[Path], Path]
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def mixed_sizes(folder: Path) -> Path:
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), picture(0))
+    cv2.imwrite(str(folder / "2.png"), picture(0, (32, 24)))
+    return folder
+
+
+def empty_folder(folder: Path) -> Path:
+    write(folder / "notes.txt", b"nothing to see")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "gone.mp4", "no such file, folder or pattern"),
+        (lambda folder: write(folder / "empty.mp4", b""), "the file is empty"),
+        (lambda folder: write(folder / "text.mp4", b"not a video " * 99), "not a video that can be read"),
+        (lambda folder: make_sound(folder), "no video in it"),
+        (lambda folder: empty_folder(folder / "documents"), "no videos and no images in this folder"),
+        (lambda folder: mixed_sizes(folder / "mixed"), "frames of one video must be of one size"),
+    ],
+    ids=["missing", "empty", "text", "sound", "no-images", "mixed-sizes"],
+)
+def test_an_input_that_cannot_be_used(
+    make: Callable[[Path], Path], said: str, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+) -> None:
+    source = untouched(make(tmp_path))
+    outcome = run_vis("segment", source, "-o", tmp_path / "out")
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"error: {source}")
+    assert said in outcome.err
+    assert outcome.err.count("error:") == 1
+    assert "Traceback" not in outcome.err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_truncated_video_is_used_and_its_loss_said(
+    tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+) -> None:
+    whole = make_video(tmp_path, "clip.mkv", num_frames=20, size=(320, 240), options={"g": "5"}).read_bytes()
+    source = untouched(write(tmp_path / "cut.mkv", whole[: len(whole) // 2]))
+    outcome = run_vis("segment", source, "-o", tmp_path / "out")
+    assert outcome.code == 0
+    assert 0 < read_result(tmp_path / "out" / "cut.json").video.num_frames < 20
+    assert f"warning: {source}: " in outcome.err
+
+
+@pytest.mark.parametrize(("num_frames", "size"), [(1, (64, 48)), (4, (2, 2))], ids=["one-frame", "2x2"])
+def test_a_tiny_clip(
+    num_frames: int, size: tuple[int, int], tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+) -> None:
+    source = untouched(make_video(tmp_path, num_frames=num_frames, size=size))
+    outcome = run_vis("segment", source, "-o", tmp_path / "out")
+    assert outcome.code == 0
+    video = read_result(tmp_path / "out" / "clip.json").video
+    assert (video.num_frames, video.width, video.height) == (num_frames, *size)
+    assert (tmp_path / "out" / "clip.mp4").exists()
+
+
+def test_a_clip_without_objects_gets_its_result(
+    tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+) -> None:
+    network.num_instances = 0
+    outcome = run_vis("segment", untouched(make_video(tmp_path)), "-o", tmp_path / "out")
+    assert outcome.code == 0
+    assert json.loads((tmp_path / "out" / "clip.json").read_text())["instances"] == []
+    assert (tmp_path / "out" / "clip.mp4").exists()
+
+
+class TestOutput:
+    @pytest.mark.parametrize("below", ["", "deeper"])
+    def test_a_file_in_the_place_of_the_folder(
+        self, below: str, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+    ) -> None:
+        out = untouched(write(tmp_path / "out", b"mine"))
+        outcome = run_vis("segment", make_video(tmp_path), "-o", out / below)
+        assert outcome.code == 2
+        assert str(out) in outcome.err
+        assert network.loaded == []
+
+    def test_a_folder_that_refuses_files(
+        self, tmp_path: Path, run_vis: RunVis, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+        outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out")
+        assert outcome.code == 2
+        assert outcome.err.startswith(f"error: {tmp_path / 'out'}: cannot be written to (Permission denied)")
+        assert network.loaded == []
+
+    def test_the_folder_of_the_input_would_overwrite_it(
+        self, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+    ) -> None:
+        clip = untouched(make_video(tmp_path))
+        outcome = run_vis("segment", clip, "-o", tmp_path, "--overwrite")
+        assert outcome.code == 2
+        assert f"error: {clip} is an input and would be overwritten" in outcome.err
+        assert run_vis("segment", clip, "-o", tmp_path, "--no-render").code == 0
+
+    @pytest.mark.parametrize("name", ["clip.json", "clip.mp4"])
+    def test_a_foreign_file_in_the_place_of_an_output(
+        self, name: str, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+    ) -> None:
+        foreign = untouched(write(tmp_path / "out" / name, b'{"annotations": []}'))
+        outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out")
+        assert outcome.code == 1
+        assert str(foreign) in outcome.err
+        assert network.segmented == []
+
+    def test_the_result_of_another_video(
+        self, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+    ) -> None:
+        clip, out = make_video(tmp_path), tmp_path / "out"
+        (tmp_path / "b").mkdir()
+        other = make_video(tmp_path / "b", num_frames=3)
+        run_vis("segment", clip, "-o", out)
+        untouched(out)
+        outcome = run_vis("segment", other, "-o", out)
+        assert outcome.code == 1
+        assert f"is the result of another video, {clip}" in outcome.err
+
+    def test_a_result_whose_video_was_moved_is_kept(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        clip, out = make_video(tmp_path), tmp_path / "out"
+        run_vis("segment", clip, "-o", out)
+        moved = clip.rename(tmp_path / "b" if (tmp_path / "b").is_dir() else clip.with_name("moved.mp4"))
+        renamed = moved.rename(tmp_path / "out" / ".." / "clip.mp4") if False else moved
+        (out / "clip.json").rename(out / "moved.json")
+        (out / "clip.mp4").rename(out / "moved.mp4")
+        assert "skipped" in run_vis("segment", renamed, "-o", out).err
+
+
+class TestDiskFull:
+    def test_result(
+        self, tmp_path: Path, run_vis: RunVis, network: Network, monkeypatch: pytest.MonkeyPatch, untouched: Mark
+    ) -> None:
+        def half_write(path: Path, text: str, **_: object) -> None:
+            path.write_bytes(text[: len(text) // 2].encode())
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_text", half_write)
+        outcome = run_vis("segment", untouched(make_video(tmp_path)), "-o", tmp_path / "out")
+        assert outcome.code == 1
+        assert f"{tmp_path / 'out' / 'clip.json'}: cannot be written (No space left on device)" in outcome.err
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_overlay(self, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark) -> None:
+        """The limit on a file's size makes a real write fail half-way, in a process of its own."""
+        clip, out = untouched(make_video(tmp_path, num_frames=20, size=(320, 240))), tmp_path / "out"
+        run_vis("segment", clip, "-o", out, "--no-render")
+        code = (
+            "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+            "from vis_cli.app import main; sys.argv[0] = 'vis'; main()"
+        )
+        command = [sys.executable, "-c", code, "segment", str(clip), "-o", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert f"{out / 'clip.mp4'}: cannot be written" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert [path.name for path in out.iterdir()] == ["clip.json"]
+
+
+class TestModel:
+    def test_unknown_name(self, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(tmp_path / "zoo" / "lite" / "weights.safetensors", b"")
+        monkeypatch.setattr("vis_cli.network.weights.zoo_dir", lambda: tmp_path / "zoo")
+        clips = [make_video(tmp_path, name, num_frames=2) for name in ("a.mp4", "b.mp4")]
+        outcome = run_vis("segment", *clips, "-o", tmp_path / "out", "--model", "light")
+        assert outcome.code == 2
+        assert "no model is named light" in outcome.err
+        assert "did you mean lite?" in outcome.err
+        assert outcome.err.count("error:") == 1  # not once a video
+
+    def test_corrupt_weights(self, tmp_path: Path, run_vis: RunVis, untouched: Mark) -> None:
+        weights = untouched(write(tmp_path / "model" / "weights.safetensors", b"\x10" * 100))
+        outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--model", weights.parent)
+        assert outcome.code == 2
+        assert f"{weights} is not a readable weights file" in outcome.err
+        assert "Traceback" not in outcome.err
+
+    def test_another_schema(self, tmp_path: Path, run_vis: RunVis) -> None:
+        (tmp_path / "model").mkdir()
+        save_file({"x": torch.zeros(1)}, tmp_path / "model" / "weights.safetensors", {"schema": "vis-model-0"})
+        outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--model", tmp_path / "model")
+        assert outcome.code == 2
+        assert "has schema 'vis-model-0'" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--preset", "ovi", "no preset 'ovi': did you mean 'ovis'?"),
+        ("--preset", "xyz", "no preset 'xyz': there are: davis-uvos, default,"),
+        ("--device", "cudo", "no device 'cudo': did you mean 'cuda'?"),
+        ("--device", "cuda:x", "no device 'cuda:x'"),
+        ("--num-key-frames", "0", "--num-key-frames is 0, but must be at least 1"),
+        ("--short-side", "-1", "--short-side is -1, but must be at least 1"),
+        ("--mask-nms-iou", "1.5", "--mask-nms-iou is 1.5, but must be between 0 and 1"),
+        ("--modle", "lite", "--model"),
+        ("--reduction", "mns", "'soft-nms'"),
+    ],
+)
+def test_an_option_that_cannot_be_meant(
+    option: str, value: str, said: str, tmp_path: Path, run_vis: RunVis, network: Network
+) -> None:
+    outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", option, value)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,93 @@
+"""Tests of `vis_cli.records.inputs`: what a user types and which videos that means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vis_cli.errors import VisError
+from vis_cli.records.inputs import VIDEO_SUFFIXES, find_inputs, natural_key
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_natural_order() -> None:
+    names = ["b", "a10", "a2", "A1", "a02", "a", "10", "9", "a1b2", "a1b10"]
+    assert sorted(names, key=natural_key) == ["9", "10", "a", "A1", "a1b2", "a1b10", "a02", "a2", "a10", "b"]
+
+
+def test_a_file_is_itself_whatever_its_suffix(tmp_path: Path) -> None:
+    touch(tmp_path, "clip.dat")
+    assert find_inputs([tmp_path / "clip.dat"]) == [tmp_path / "clip.dat"]
+    assert find_inputs([str(tmp_path / "clip.dat")]) == [tmp_path / "clip.dat"]
+
+
+def test_folder_of_videos_is_each_of_them(tmp_path: Path) -> None:
+    touch(tmp_path, "v10.mp4", "v2.MOV", "v1.mkv", "poster.jpg", "notes.txt", ".v3.tmp-1.mp4", "out/v1.mp4")
+    assert find_inputs([tmp_path]) == [tmp_path / "v1.mkv", tmp_path / "v2.MOV", tmp_path / "v10.mp4"]
+
+
+def test_folder_of_images_is_one_video(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "2.PNG", "masks/1.png")
+    assert find_inputs([tmp_path]) == [tmp_path]
+
+
+def test_folder_of_frame_folders_is_each_of_them(tmp_path: Path) -> None:
+    touch(tmp_path, "bear/0.jpg", "car10/0.png", "car9/0.webp", "empty/notes.txt", ".cache/0.jpg", "readme.txt")
+    assert find_inputs([tmp_path]) == [tmp_path / "bear", tmp_path / "car9", tmp_path / "car10"]
+
+
+def test_folder_that_is_named_like_a_video_is_no_video_file(tmp_path: Path) -> None:
+    touch(tmp_path, "frames.mp4/0.jpg")
+    assert find_inputs([tmp_path]) == [tmp_path / "frames.mp4"]
+
+
+def test_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/v10.mp4", "a/v9.mp4", "a/x.txt", "b/v1.mp4")
+    assert find_inputs([f"{tmp_path}/a/*.mp4"]) == [tmp_path / "a/v9.mp4", tmp_path / "a/v10.mp4"]
+    monkeypatch.chdir(tmp_path)
+    assert find_inputs(["**/v?.mp4"]) == [Path("a/v9.mp4"), Path("b/v1.mp4")]
+
+
+def test_pattern_of_folders_takes_what_they_hold(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "b/clip.mp4", "c/notes.txt")
+    assert find_inputs([f"{tmp_path}/*"]) == [tmp_path / "a", tmp_path / "b/clip.mp4"]
+
+
+def test_a_path_that_exists_is_no_pattern(tmp_path: Path) -> None:
+    touch(tmp_path, "clip[1].mp4", "clip1.mp4")
+    assert find_inputs([tmp_path / "clip[1].mp4"]) == [tmp_path / "clip[1].mp4"]
+
+
+def test_what_is_named_twice_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert find_inputs(["b.mp4", "./b.mp4", tmp_path, "*.mp4"]) == [Path("b.mp4"), tmp_path / "a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["gone.mp4", "*.mp4", "gone/deeper.mp4", "x" * 400])
+def test_nothing_that_matches_is_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(VisError) as caught:
+        find_inputs([tmp_path / name])
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_with_nothing_to_see_is_one_line(tmp_path: Path) -> None:
+    touch(tmp_path, "notes.txt")
+    with pytest.raises(VisError, match="no videos and no images in this folder"):
+        find_inputs([tmp_path])
+
+
+def test_nothing_asked_is_nothing_found() -> None:
+    assert find_inputs([]) == []
+
+
+def test_suffixes_are_written_as_they_are_compared() -> None:
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in VIDEO_SUFFIXES)

@@ -1,0 +1,127 @@
+"""Tests of `vis_cli.records.sound` through `write_video`: the source's sound, in step, in what browsers play."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.records.video_factory import frame_times, make_video, numbers_in, picture, rewrite, tone_frames
+from vis_cli.records.video import open_video
+
+
+def sound_packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def samples_of(path: Path) -> NDArray[np.float32]:
+    """Decode the sound as (samples,) float32 of the first channel."""
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def lag_of_sound(path: Path) -> float:
+    """Return how many seconds after the first frame the sound starts, priming aside."""
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert video.time_base is not None
+        assert audio.time_base is not None
+        return float((audio.start_time or 0) * audio.time_base - (video.start_time or 0) * video.time_base)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound"),
+    [("a.mp4", "libx264", "aac"), ("a.avi", "mpeg4", "libmp3lame"), ("a.mkv", "libx264", "libopus")],
+)
+def test_what_browsers_play_is_copied(tmp_path: Path, name: str, codec: str, sound: str) -> None:
+    source = make_video(tmp_path, name, codec=codec, sound=sound)
+    rewrite(source, tmp_path / "out.mp4")
+    assert sound_packets(tmp_path / "out.mp4") == sound_packets(source)
+    assert lag_of_sound(tmp_path / "out.mp4") == pytest.approx(lag_of_sound(source), abs=0.003)
+
+
+def test_aac_of_a_transport_stream_is_copied_in_step(tmp_path: Path) -> None:
+    source = make_video(tmp_path, "a.ts", codec="mpeg2video", sound="aac", start=Fraction(10))
+    rewrite(source, tmp_path / "out.mp4")
+    assert len(sound_packets(tmp_path / "out.mp4")) == len(sound_packets(source))
+    assert lag_of_sound(tmp_path / "out.mp4") == pytest.approx(lag_of_sound(source), abs=0.003)
+    assert frame_times(tmp_path / "out.mp4") == frame_times(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "layout"),
+    [
+        ("a.mkv", "pcm_s16le", "stereo"),
+        ("a.mkv", "flac", "mono"),
+        ("a.mkv", "ac3", "stereo"),
+        ("a.ts", "mp2", "mono"),
+    ],
+)
+def test_other_sound_becomes_aac_and_sounds_the_same(tmp_path: Path, name: str, sound: str, layout: str) -> None:
+    codec = "mpeg2video" if name == "a.ts" else "libx264"
+    source = make_video(tmp_path, name, codec=codec, sound=sound, sound_layout=layout, num_frames=20)
+    rewrite(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        context = container.streams.audio[0].codec_context
+        assert (context.name, context.layout.name) == ("aac", "stereo")
+    samples = samples_of(tmp_path / "out.mp4")
+    assert samples.size / 48_000 == pytest.approx(0.8, abs=0.06)
+    middle = samples[9_600:28_800]
+    loudest = np.abs(np.fft.rfft(middle)).argmax() * 48_000 / middle.size
+    assert loudest == pytest.approx(440, abs=3)
+    assert np.sqrt((middle**2).mean()) == pytest.approx(np.sqrt(0.5) / 3, rel=0.35)
+
+
+def test_sound_that_changes_its_layout_is_kept_whole(tmp_path: Path) -> None:
+    first = make_video(tmp_path, "1.ts", codec="mpeg2video", sound="mp2", num_frames=20)
+    second = make_video(
+        tmp_path, "2.ts", codec="mpeg2video", sound="mp2", sound_layout="mono", num_frames=20, start=Fraction(4, 5)
+    )
+    both = tmp_path / "both.ts"
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    rewrite(both, tmp_path / "out.mp4")
+    assert samples_of(tmp_path / "out.mp4").size / 48_000 == pytest.approx(1.6, abs=0.15)
+
+
+def test_sound_longer_than_the_pictures_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        tone = output.add_stream("aac", rate=48_000, layout="stereo")
+        for number in range(5):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        output.mux(stream.encode(None))
+        for samples in tone_frames(Fraction(2), "stereo", Fraction(0)):
+            output.mux(tone.encode(samples))
+        output.mux(tone.encode(None))
+    rewrite(path, tmp_path / "out.mp4")
+    assert sound_packets(tmp_path / "out.mp4") == sound_packets(path)
+
+
+@pytest.mark.parametrize("sound", ["aac", "flac"])
+def test_damaged_sound_costs_only_itself(tmp_path: Path, sound: str) -> None:
+    source = make_video(tmp_path, sound=sound, num_frames=20)
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    for position, size in packets[5:10]:
+        assert position is not None
+        data[position : position + size] = b"\xff" * size
+    source.write_bytes(data)
+    rewrite(source, tmp_path / "out.mp4")
+    assert numbers_in(open_video(tmp_path / "out.mp4").iter_frames()) == list(range(20))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.duration is not None
+        assert container.duration / 1e6 == pytest.approx(0.8, abs=0.06)
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+
+
+def test_silent_source_gives_a_silent_output(tmp_path: Path) -> None:
+    rewrite(make_video(tmp_path), tmp_path / "out.mp4")
+    assert not open_video(tmp_path / "out.mp4").has_audio

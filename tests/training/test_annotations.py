@@ -1,0 +1,115 @@
+"""Tests of reading annotation files and pictures: one clear line for everything that is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from vis_cli.errors import VisError
+from vis_cli.training.annotations import read_picture, read_stills, read_video_clips
+
+from .boxes import RED, Box, write_stills, write_video
+
+CAT = Box("cat", (20, 20, 60, 60), RED)
+
+
+def test_stills_are_read_with_their_source_and_objects(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT], []], source="cats")
+
+    first, second = read_stills(stored.annotations, stored.images)
+
+    assert (first.path, first.width, first.height, first.source) == (tmp_path / "1.png", 128, 96, "cats")
+    assert [(item.category, item.area, item.box) for item in first.objects] == [("cat", 1600, (20, 20, 40, 40))]
+    assert second.objects == ()
+
+
+def test_a_picture_is_read_as_rgb(tmp_path: Path) -> None:
+    write_stills(tmp_path, [[CAT]])
+
+    assert read_picture(tmp_path / "1.png", 128, 96)[40, 40].tolist() == list(RED)
+
+
+def change_annotation(**fields: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda data: data["annotations"][0].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_annotation(segmentation=None), r"stills.json: annotations\[0\]: has no mask"),
+        (change_annotation(segmentation=[]), r"annotations\[0\]: has no mask"),
+        (change_annotation(segmentation=7), r"annotations\[0\]: a segmentation must be"),
+        (change_annotation(segmentation={"size": [5, 5], "counts": "0"}), r"annotations\[0\]: the mask's size"),
+        (change_annotation(category_id=99), r"annotations\[0\]: category_id 99 is not among"),
+        (change_annotation(image_id=99), r"annotations\[0\]: image_id 99 is not among"),
+        (lambda data: data["images"].clear(), "'images' is empty; there is nothing to train on"),
+        (lambda data: data["images"].append(data["images"][0]), r"images: .*1 is used"),
+        (lambda data: data.pop("images"), "'images' is missing"),
+        (lambda data: data["images"][0].pop("width"), r"images\[0\]: 'width' is missing"),
+        (lambda data: data["images"][0].update(file_name="no.png"), r"images\[0\]: .*no.png is missing"),
+    ],
+)
+def test_damaged_annotations_are_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    stored = write_stills(tmp_path, [[CAT]]).edit(change)
+
+    with pytest.raises(VisError, match=message):
+        read_stills(stored.annotations, stored.images)
+
+
+def test_an_annotation_file_that_is_missing_or_no_json_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match=r"absent\.json: cannot be read"):
+        read_stills(tmp_path / "absent.json", tmp_path)
+    (tmp_path / "text.json").write_text("{")
+    with pytest.raises(VisError, match=r"text\.json: not a JSON"):
+        read_stills(tmp_path / "text.json", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
+    _, data = cv2.imencode(f".{suffix}", noise)
+    path.write_bytes(data.tobytes())
+    assert read_picture(path, 128, 96).shape == (96, 128, 3)
+    path.write_bytes(data.tobytes()[: len(data) // 2])
+
+    with pytest.raises(VisError, match=rf"cut\.{suffix}: the picture is truncated"):
+        read_picture(path, 128, 96)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "not a picture"), (b"no picture", "not a picture"), (None, "cannot be read")]
+)
+def test_a_picture_that_is_none_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "1.png").write_bytes(content)
+
+    with pytest.raises(VisError, match=rf"1\.png: {message}"):
+        read_picture(tmp_path / "1.png", 128, 96)
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((50, 60, 3), np.uint8))
+
+    with pytest.raises(VisError, match="the picture is 60x50, but its annotations say 128x96"):
+        read_picture(tmp_path / "1.png", 128, 96)
+
+
+def test_a_video_file_without_masks_is_refused(tmp_path: Path) -> None:
+    stored = write_video(tmp_path, [[CAT, CAT]]).edit(lambda data: data.pop("annotations"))
+    with pytest.raises(VisError, match=r"video\.json: has no annotations to train on"):
+        read_video_clips(stored.annotations, stored.images)
+
+
+def test_a_missing_frame_is_refused(tmp_path: Path) -> None:
+    stored = write_video(tmp_path, [[CAT, CAT]])
+    (tmp_path / "clip" / "00001.png").unlink()
+    with pytest.raises(VisError, match=r"video 1: .*00001\.png is missing"):
+        read_video_clips(stored.annotations, stored.images)
