@@ -75,7 +75,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             state.guidance = guidance
             state.segmented.append(video.name)
             num_frames = 0
-            for num_frames, _ in enumerate(video.iter_frames(), start=1):  # noqa: B007
+            for num_frames, _ in enumerate(video.iter_frames(), start=1):
                 progress("read", num_frames, video.num_frames or 0)
             if video.name in state.raises:
                 raise state.raises[video.name]

@@ -49,7 +49,7 @@ class TestOutputs:
     def test_the_closing_table_has_every_figure(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         network.num_instances = 2
         outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out")
-        row = [cell.strip() for cell in outcome.err.split("│") if cell.strip()]
+        row = [cell.strip() for cell in outcome.err.partition("┩")[2].split("│") if cell.strip()]
         assert row[:3] == ["clip", "8", "2"]
         assert float(row[3]) >= 0
         assert str(tmp_path / "out" / "clip.json") in outcome.err

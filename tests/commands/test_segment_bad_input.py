@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.records.video_factory import make_sound, make_video, picture
+from vis_cli.records.overlay import Frame
 from vis_cli.records.result_json import read_result
 
 from .conftest import Network, RunVis
@@ -155,11 +156,28 @@ class TestOutput:
     def test_a_result_whose_video_was_moved_is_kept(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         clip, out = make_video(tmp_path), tmp_path / "out"
         run_vis("segment", clip, "-o", out)
-        moved = clip.rename(tmp_path / "b" if (tmp_path / "b").is_dir() else clip.with_name("moved.mp4"))
-        renamed = moved.rename(tmp_path / "out" / ".." / "clip.mp4") if False else moved
-        (out / "clip.json").rename(out / "moved.json")
-        (out / "clip.mp4").rename(out / "moved.mp4")
-        assert "skipped" in run_vis("segment", renamed, "-o", out).err
+        (tmp_path / "b").mkdir()
+        moved = clip.rename(tmp_path / "b" / "clip.mp4")
+        outcome = run_vis("segment", moved, "-o", out)
+        assert outcome.code == 0
+        assert "skipped" in outcome.err
+
+
+def test_ctrl_c_while_the_overlay_is_drawn(
+    tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result, complete by then, stays; of the overlay nothing does."""
+
+    def interrupt_at_three(frame: Frame, instances: object, index: int, categories: object) -> Frame:
+        if index == 3:
+            raise KeyboardInterrupt
+        return frame
+
+    monkeypatch.setattr("vis_cli.commands.render.draw_overlay", interrupt_at_three)
+    outcome = run_vis("segment", untouched(make_video(tmp_path)), "-o", tmp_path / "out")
+    assert outcome.code == 130
+    assert "Traceback" not in outcome.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip.json"]
 
 
 class TestDiskFull:

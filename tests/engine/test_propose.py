@@ -92,6 +92,7 @@ def test_a_memory_of_one_frame_is_never_written() -> None:
 
 def test_what_is_memorised_is_the_aggregated_soft_mask() -> None:
     network = FakeNetwork()
+    network.blur = 0.25
     segment(make_video(moving_boxes(3)), network, num_key_frames=1, memory_stride=1)
     (_, first), (_, second) = network.memorized
     assert first.unique().tolist() == [0.0, 1.0]  # the key frame's detection is binary

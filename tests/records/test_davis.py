@@ -57,10 +57,10 @@ def test_what_is_no_label_png_is_named(tmp_path: Path) -> None:
     colours, text, cut, torn = (tmp_path / f"{name}.png" for name in ("colours", "text", "cut", "torn"))
     Image.new("RGB", (4, 4)).save(colours)
     text.write_text("no picture")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(cut)
-    content = cut.read_bytes()
-    cut.write_bytes(content[:600])
-    torn.write_bytes(content[:200] + b"\0" * 400 + content[600:])
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8)).save(cut)
+    head, first, second = cut.read_bytes().split(b"IDAT")  # noise does not compress, so it takes two chunks
+    cut.write_bytes(head + b"IDAT" + first[:600])
+    torn.write_bytes(head + b"IDAT" + first + b"\0\0\0\0" + second)
     with pytest.raises(VisError, match=r"colours\.png: has colours \(RGB\) instead of labels"):
         read_label_png(colours)
     for path in (text, cut, torn, tmp_path / "absent.png"):

@@ -99,9 +99,23 @@ def test_long_and_falling_runs_are_understood() -> None:
     assert parse_segmentation(dict(encode_mask(mask)), 300, 400, "x") == encode_mask(mask)
 
 
+def test_counts_of_a_full_background_as_text() -> None:
+    """The texts below differ from this one, 24 in two characters, by one fault each."""
+    assert parse_segmentation({"size": [4, 6], "counts": "h0"}, 4, 6, "x") == encode_mask(np.zeros((4, 6), bool))
+
+
 @pytest.mark.parametrize(
     "counts",
-    ["", "garbage!", "é", "0", "09", "P", "o" * 20, [9, 1], [], [-1, 25], [1.5, 22.5], [10**30], ["24"], 24, None],
+    [
+        *("", "garbage!", "é", "0", "09", "P"),
+        "h",  # more characters are promised
+        "h0P",  # likewise, after the whole mask
+        "(0",  # characters below and above the 64 legal ones, with the same low bits
+        "hp",
+        "hPPPPPPP0",  # a number of too many characters
+        "0n0J",  # runs 0, 30, -6
+        *([9, 1], [], [0, 30, -6], [1.5, 22.5], [10**30], [-(10**30)], ["24"], 24, None),
+    ],
 )
 def test_damaged_counts_are_refused(counts: object) -> None:
     with pytest.raises(VisError, match=r"a\.json: instances\[2\]: damaged mask, .* 6x4 pixels"):

@@ -136,4 +136,6 @@ def _reason(error: Exception) -> str:
         return "out of memory; less is needed with a smaller --short-side, --max-instances or --feature-budget-mb"
     if isinstance(error, RuntimeError):
         return f"the network failed: {str(error).partition(chr(10))[0]} (--debug shows where)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)

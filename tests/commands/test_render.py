@@ -1,0 +1,123 @@
+"""`vis render`: a result drawn again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.records.video_factory import make_video
+from vis_cli.config import SegmentConfig
+from vis_cli.records.result_json import write_result
+from vis_cli.records.video import open_video
+
+from .conftest import RunVis, make_found
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """Two objects (scores 0.9 and 0.8) in a clip of eight frames."""
+    video = open_video(make_video(tmp_path))
+    write_result(make_found(video, 8, 2, SegmentConfig()), tmp_path / "clip.json")
+    return tmp_path / "clip.json"
+
+
+def changed_pixels(overlay: Path, clip: Path) -> float:
+    """Return the share of the first frame that was drawn on."""
+    drawn, plain = (next(open_video(path).iter_frames()).astype(int) for path in (overlay, clip))
+    return float((np.abs(drawn - plain).max(axis=-1) > 25).mean())
+
+
+def test_finds_the_video_by_itself(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("render", result, "-o", tmp_path / "new" / "o.mp4")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "2 of 2 instances drawn" in outcome.err
+    assert changed_pixels(tmp_path / "new" / "o.mp4", tmp_path / "clip.mp4") == pytest.approx(0.25, abs=0.1)
+    assert len(list(open_video(tmp_path / "new" / "o.mp4").iter_frames())) == 8
+
+
+def test_a_video_that_was_moved(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    moved = (tmp_path / "clip.mp4").rename(tmp_path / "moved.mp4")
+    outcome = run_vis("render", result, "-o", tmp_path / "o.mp4")
+    assert outcome.code == 2
+    assert "give it as the second argument" in outcome.err
+    assert run_vis("render", result, moved, "-o", tmp_path / "o.mp4").code == 0
+
+
+def test_a_relative_path_is_looked_for_beside_the_result(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    from vis_cli.records.result_json import read_result
+
+    found = read_result(result)
+    relative = dataclasses.replace(found, video=dataclasses.replace(found.video, path=Path("clip.mp4")))
+    write_result(relative, result)
+    assert run_vis("render", result, "-o", tmp_path / "o.mp4").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--only", "2"], "1 of 2"),
+        (["--only", "1, 2"], "2 of 2"),
+        (["--min-score", "0.85"], "1 of 2"),
+        (["--min-score", "1"], "0 of 2"),
+    ],
+)
+def test_choosing_instances(options: list[str], said: str, result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("render", result, "-o", tmp_path / "o.mp4", *options)
+    assert outcome.code == 0
+    assert f"{said} instances drawn" in outcome.err
+    assert (changed_pixels(tmp_path / "o.mp4", tmp_path / "clip.mp4") > 0.1) is not said.startswith("0")
+
+
+def test_an_instance_that_is_not_there(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("render", result, "-o", tmp_path / "o.mp4", "--only", "2,7")
+    assert outcome.code == 2
+    assert outcome.err == "error: --only: no instance 7; there are 1, 2"
+
+
+def test_existing_files_are_kept(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    out = tmp_path / "o.mp4"
+    out.write_bytes(b"mine")
+    outcome = run_vis("render", result, "-o", out)
+    assert outcome.code == 2
+    assert outcome.err == f"error: {out} exists: --overwrite replaces it"
+    assert out.read_bytes() == b"mine"
+    assert run_vis("render", result, "-o", out, "--overwrite").code == 0
+
+
+def test_the_video_itself_is_never_overwritten(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    before = (tmp_path / "clip.mp4").read_bytes()
+    outcome = run_vis("render", result, "-o", tmp_path / "clip.mp4", "--overwrite")
+    assert outcome.code == 2
+    assert "is the video itself" in outcome.err
+    assert (tmp_path / "clip.mp4").read_bytes() == before
+
+
+def test_another_format(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("render", result, "-o", tmp_path / "o.avi")
+    assert outcome.code == 2
+    assert "give a name that ends in .mp4" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("size", "num_frames", "said"),
+    [((32, 48), 8, "is 32x48, but the result is of a video of 64x48"), ((64, 48), 5, "has 5 frames, but"),
+     ((64, 48), 9, "has more frames, but the result is of 8")],
+)  # fmt: skip
+def test_another_video(
+    size: tuple[int, int], num_frames: int, said: str, result: Path, tmp_path: Path, run_vis: RunVis
+) -> None:
+    other = make_video(tmp_path, "other.mp4", size=size, num_frames=num_frames)
+    outcome = run_vis("render", result, other, "-o", tmp_path / "o.mp4")
+    assert outcome.code == 1
+    assert said in outcome.err
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_a_damaged_result(tmp_path: Path, run_vis: RunVis) -> None:
+    (tmp_path / "clip.json").write_text('{"schema": 1')
+    outcome = run_vis("render", tmp_path / "clip.json", "-o", tmp_path / "o.mp4")
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"error: {tmp_path / 'clip.json'}: not a JSON file")

@@ -1,0 +1,99 @@
+"""`vis` itself: help without torch, every command and option documented, the version."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+import vis_cli
+from tests.commands.conftest import RunVis, run_vis  # noqa: F401 (a fixture)
+from vis_cli.app import app
+from vis_cli.config import RunConfig, SegmentConfig
+from vis_cli.options import Precision
+
+COMMANDS = ["segment", "render", "export-json", "train", "models"]
+
+
+def parameters(command: str) -> Iterator[tuple[str, typing.Any]]:
+    """Yield each parameter's name and what is written of it, as Typer has it."""
+    (info,) = (info for info in app.registered_commands if (info.name or info.callback.__name__) == command)
+    hints = typing.get_type_hints(info.callback, include_extras=True)
+    for name, hint in hints.items():
+        if hint not in (typer.Context, type(None)):
+            yield name, hint.__metadata__[0]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_no_torch(command: str) -> None:
+    code = (
+        "import sys; from vis_cli.app import app\n"
+        "try: app(sys.argv[1:])\n"
+        "finally: assert not {'torch', 'torchvision', 'timm', 'scipy'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--help"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: " in done.stdout
+
+
+def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811
+    lines = run_vis("--help").out.partition("Commands")[2].splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("│")] == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_is_explained(command: str, run_vis: RunVis) -> None:  # noqa: F811
+    page = run_vis(command, "--help").out
+    assert "…" not in page
+    for name, info in parameters(command):
+        assert info.help, name
+        assert info.help.partition(" [dim]")[0].split()[-1] in page, name
+    if command != "models":
+        assert "Examples" in page
+        assert f"vis {command} " in page.partition("Examples")[2]
+
+
+def test_no_option_is_cut_in_a_terminal_of_80_columns(run_vis: RunVis, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in COMMANDS:
+        assert "…" not in run_vis(command, "--help").out, command
+
+
+@pytest.mark.parametrize("config", [SegmentConfig, RunConfig])
+def test_every_setting_is_an_option_of_its_name(config: type) -> None:
+    declared = {name: info.param_decls[0] for name, info in parameters("segment") if info.param_decls}
+    for field in dataclasses.fields(config):
+        assert declared[field.name].split("/")[0] == f"--{field.name.replace('_', '-')}"
+
+
+def test_precisions_are_those_of_the_settings() -> None:
+    option = typing.get_args(typing.get_args(Precision)[0])
+    assert option == typing.get_args(typing.get_type_hints(RunConfig)["precision"])
+
+
+def test_version(run_vis: RunVis) -> None:  # noqa: F811
+    outcome = run_vis("--version")
+    assert (outcome.code, outcome.out) == (0, f"vis {vis_cli.__version__}\n")
+
+
+def test_the_nearest_command_is_suggested(run_vis: RunVis) -> None:  # noqa: F811
+    outcome = run_vis("segmnt")
+    assert outcome.code == 2
+    assert "'segment'" in outcome.err
+
+
+def test_nothing_is_named_after_a_later_command() -> None:
+    assert {info.name or info.callback.__name__ for info in app.registered_commands if info.callback} == set(COMMANDS)
+
+
+def test_python_dash_m() -> None:
+    command = [sys.executable, "-m", "vis_cli", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"vis {vis_cli.__version__}\n"
