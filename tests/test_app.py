@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import subprocess
 import sys
 import typing
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -20,13 +21,10 @@ from vis_cli.options import Precision
 COMMANDS = ["segment", "render", "export-json", "train", "models"]
 
 
-def parameters(command: str) -> Iterator[tuple[str, typing.Any]]:
-    """Yield each parameter's name and what is written of it, as Typer has it."""
-    (info,) = (info for info in app.registered_commands if (info.name or info.callback.__name__) == command)
-    hints = typing.get_type_hints(info.callback, include_extras=True)
-    for name, hint in hints.items():
-        if hint not in (typer.Context, type(None)):
-            yield name, hint.__metadata__[0]
+def parameters(command: str) -> list[typing.Any]:
+    """List the arguments and options of a command as Typer has made them."""
+    group: typing.Any = typer.main.get_command(app)
+    return [parameter for parameter in group.commands[command].params if parameter.name != "help"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -52,9 +50,9 @@ def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811
 def test_every_command_and_option_is_explained(command: str, run_vis: RunVis) -> None:  # noqa: F811
     page = run_vis(command, "--help").out
     assert "…" not in page
-    for name, info in parameters(command):
-        assert info.help, name
-        assert info.help.partition(" [dim]")[0].split()[-1] in page, name
+    for parameter in parameters(command):
+        assert parameter.help, parameter.name
+        assert parameter.help.partition(" [dim]")[0].split()[-1] in page, parameter.name
     if command != "models":
         assert "Examples" in page
         assert f"vis {command} " in page.partition("Examples")[2]
@@ -68,9 +66,20 @@ def test_no_option_is_cut_in_a_terminal_of_80_columns(run_vis: RunVis, monkeypat
 
 @pytest.mark.parametrize("config", [SegmentConfig, RunConfig])
 def test_every_setting_is_an_option_of_its_name(config: type) -> None:
-    declared = {name: info.param_decls[0] for name, info in parameters("segment") if info.param_decls}
+    options = {parameter.name: parameter.opts for parameter in parameters("segment")}
     for field in dataclasses.fields(config):
-        assert declared[field.name].split("/")[0] == f"--{field.name.replace('_', '-')}"
+        assert options[field.name] == [f"--{field.name.replace('_', '-')}"]
+
+
+def test_examples_use_commands_and_options_that_exist() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    pages = [readme, *(info.epilog or "" for info in app.registered_commands)]
+    lines = [line.strip() for page in pages for line in page.splitlines() if line.strip().startswith("vis ")]
+    assert len(lines) > 10
+    for line in lines:
+        _, command, *words = shlex.split(line, comments=True)
+        known = {option for parameter in parameters(command) for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known, line
 
 
 def test_precisions_are_those_of_the_settings() -> None:

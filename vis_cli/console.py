@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
@@ -125,9 +125,10 @@ class BatchProgress:
             transient=True,
             disable=reporter.quiet or not _stderr.is_terminal,
         )
-        self._batch = self._bars.add_task("videos", total=num_videos, visible=num_videos > 1, frames=0)
+        self._batch = self._bars.add_task("videos", total=num_videos, visible=num_videos > 1, frames=0, as_of=0.0)
         self._video: TaskID | None = None
         self._name = self._stage = ""
+        self._num_done = self._num_frames = 0  # videos that ended, and the frames in them
 
     def __enter__(self) -> BatchProgress:
         """Show the bars."""
@@ -143,7 +144,7 @@ class BatchProgress:
     def start_video(self, name: str) -> None:
         """Begin the bar of the next video."""
         self._name, self._stage = name, ""
-        self._video = self._bars.add_task(name, total=None, frames=0)
+        self._video = self._bars.add_task(name, total=None, frames=0, as_of=0.0)
 
     def update(self, stage: str, done: int, total: int) -> None:
         """Say that `done` of the `total` frames of a stage are done; total 0 means that it is not known."""
@@ -152,15 +153,16 @@ class BatchProgress:
         if stage != self._stage:
             self._stage = stage
             self._bars.reset(self._video, description=f"{self._name}: {stage}")
-        self._bars.update(self._video, completed=done, total=total or None, frames=done)
+        _progressed(self._bars, self._video, completed=done, total=total or None, frames=done)
 
     def end_video(self, frames: int) -> None:
         """Count the video at work, of so many frames, as done."""
         if self._video is not None:
             self._bars.remove_task(self._video)
         self._video = None
-        total = self._bars.tasks[self._batch].fields["frames"] + frames
-        self._bars.update(self._batch, advance=1, frames=total)
+        self._num_frames += frames
+        self._num_done += 1
+        _progressed(self._bars, self._batch, completed=self._num_done, frames=self._num_frames)
 
 
 class StepProgress:
@@ -177,7 +179,7 @@ class StepProgress:
             console=_stderr,
             disable=reporter.quiet or not _stderr.is_terminal,
         )
-        self._steps = self._bars.add_task("steps", total=None, losses="")
+        self._steps = self._bars.add_task("steps", total=None, losses="", as_of=0.0)
 
     def __enter__(self) -> StepProgress:
         """Show the bar."""
@@ -193,16 +195,16 @@ class StepProgress:
     def update(self, step: int, num_steps: int, losses: Mapping[str, float]) -> None:
         """Say that `step` of `num_steps` are done, the last with these losses."""
         words = " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
-        self._bars.update(self._steps, completed=step, total=num_steps, losses=words)
+        _progressed(self._bars, self._steps, completed=step, total=num_steps, losses=words)
 
 
 class _Rate(ProgressColumn):
-    """Show the frames a second since a task began."""
+    """Show the frames a second from a task's begin to its last frame so far."""
 
     def render(self, task: Task) -> Text:
         """Return for instance '4.2 frames/s', or nothing before the first frame."""
-        frames, elapsed = task.fields["frames"], task.elapsed
-        return Text(f"{frames / elapsed:.1f} frames/s" if frames and elapsed else "")
+        frames, seconds = task.fields["frames"], task.fields["as_of"]
+        return Text(f"{frames / seconds:.1f} frames/s" if frames and seconds else "")
 
 
 class _TimeLeft(ProgressColumn):
@@ -212,8 +214,15 @@ class _TimeLeft(ProgressColumn):
         """Return for instance '0:02:10 left', or nothing while it cannot be known."""
         if not (task.total and task.completed and task.elapsed):
             return Text("")
-        left = round(task.elapsed / task.completed * (task.total - task.completed))
+        whole = task.fields["as_of"] / task.completed * task.total
+        left = max(0, round(whole - task.elapsed))
         return Text(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+
+
+def _progressed(bars: Progress, task: TaskID, **changes: Any) -> None:
+    """Enter a task's progress with the second it is known at, so that its pace does not sink between two steps."""
+    elapsed = next((entry.elapsed for entry in bars.tasks if entry.id == task), None)
+    bars.update(task, as_of=elapsed or 0.0, **changes)
 
 
 def _print_line(prefix: str, style: str, message: str) -> None:

@@ -200,7 +200,7 @@ class TestDiskFull:
         run_vis("segment", clip, "-o", out, "--no-render")
         code = (
             "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096));"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
             "from vis_cli.app import main; sys.argv[0] = 'vis'; main()"
         )
         command = [sys.executable, "-c", code, "segment", str(clip), "-o", str(out)]

@@ -85,6 +85,8 @@ class TestPictures:
         assert [number_in(image) for image in images] == [0, 1, 2, 3, 0, 1, 2]
         assert {image.shape for image in images} == {(48, 64, 3)}
         assert video.losses == ["3 frames of another size scaled to 64x48"]
+        assert sum(1 for _ in video.iter_frames()) == 7
+        assert video.losses == ["3 frames of another size scaled to 64x48"]
 
 
 class TestOrientation:

@@ -16,6 +16,7 @@ from vis_cli.network.weights import load_model
 from vis_cli.records.rle import encode_mask
 from vis_cli.training import trainer
 from vis_cli.training.config import OptimConfig, read_train_config
+from vis_cli.training.sources import build_dataset
 from vis_cli.training.trainer import guidance_shares, learning_rate, train
 
 CONFIG = """
@@ -151,6 +152,17 @@ def test_a_config_without_data_or_file(tmp_path: Path) -> None:
         read_train_config(config)
     with pytest.raises(VisError, match="cannot read"):
         read_train_config(tmp_path / "none.toml")
+
+
+def test_an_unknown_generator_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match="generator is 'wild', but must be one of strong, paper"):
+        train(make_run(tmp_path, extra="generator = 'wild'"), tmp_path / "out")
+
+
+def test_the_papers_generator_is_a_setting(tmp_path: Path) -> None:
+    config = read_train_config(make_run(tmp_path, extra="generator = 'paper'\nmax_guided = 1"))
+    clip = build_dataset(config)[(0, 0, (64, 64))]
+    assert len(clip.guided_ids) == 1
 
 
 def test_schedule_warms_up_then_falls() -> None:

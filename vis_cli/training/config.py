@@ -59,7 +59,8 @@ class TrainConfig:
     batch_size: int = 4
     canvases: tuple[tuple[int, int], ...] = ((384, 384), (320, 448), (288, 512))  # (height, width)
     num_frames: int = 2
-    max_guided: int = 5
+    max_guided: int = 5  # objects a clip that the propagation head is given
+    generator: str = "strong"  # pseudo-videos of stills: "strong", or "paper" (rotation of up to 30 degrees only)
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
     perturbed_guidance: float = 0.2
     cross_entropy_weight: float = 0.0
@@ -68,7 +69,6 @@ class TrainConfig:
     num_workers: int = 1
     precision: str = "auto"
     checkpoint_every: int = 200
-    pseudo_video: dict[str, Any] = field(default_factory=dict)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def model_config(self) -> ModelConfig:

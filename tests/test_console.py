@@ -1,0 +1,147 @@
+"""What is printed: one line a message, exit codes, bars and times."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import typer
+from rich.console import Console
+
+from vis_cli import console
+from vis_cli.console import BatchProgress, Reporter, StepProgress, UsageError, VideoReport, print_reports
+from vis_cli.errors import VisError
+
+LONG = "a message " * 30
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Make stderr a terminal whose text is kept."""
+    text = io.StringIO()
+    monkeypatch.setattr(console, "_stderr", Console(file=text, force_terminal=True, width=120, color_system=None))
+    return text
+
+
+class TestReporter:
+    def test_a_message_is_one_line_however_long(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+        Reporter().error(f"{LONG}\nand more")
+        assert capsys.readouterr().err == f"error: {LONG}and more\n"
+
+    def test_quiet_leaves_warnings_and_errors(self, capsys: pytest.CaptureFixture[str]) -> None:
+        reporter = Reporter(quiet=True)
+        reporter.note("note")
+        reporter.warn("odd")
+        reporter.error("bad")
+        assert capsys.readouterr() == ("", "warning: odd\nerror: bad\n")
+
+    @pytest.mark.parametrize(
+        ("error", "code", "said"),
+        [
+            (VisError("broken"), 1, "error: broken\n"),
+            (UsageError("no such thing"), 2, "error: no such thing\n"),
+            (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        ],
+    )
+    def test_guard(self, error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(typer.Exit) as exit_, Reporter().guard():
+            raise error
+        assert exit_.value.exit_code == code
+        assert capsys.readouterr().err == said
+
+    def test_guard_lets_other_errors_through(self) -> None:
+        with pytest.raises(ZeroDivisionError), Reporter().guard():
+            raise ZeroDivisionError
+
+    def test_debug_adds_the_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(typer.Exit), Reporter(debug=True).guard():
+            raise VisError("[bold]broken")
+        err = capsys.readouterr().err
+        assert err.startswith("Traceback (most recent call last)")
+        assert "test_debug_adds_the_traceback" in err
+        assert err.endswith("error: [bold]broken\n")
+
+
+def test_the_table_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    print_reports([VideoReport("v" * 50, "in", "failed", reason="r" * 100)])
+    err = capsys.readouterr().err
+    assert err.count("v") - err.count("video") == 50
+    assert err.count("r") - err.count("frames") == 100
+    assert "…" not in err
+
+
+class TestProgress:
+    def test_bars_of_a_batch(self, terminal: io.StringIO) -> None:
+        with BatchProgress(3, Reporter()) as progress:
+            progress.start_video("a[0]")
+            progress.update("read", 4, 8)
+            progress._bars.refresh()
+            progress.update("forward", 1, 9)
+            progress._bars.refresh()
+            progress.end_video(8)
+            progress._bars.refresh()
+        text = terminal.getvalue()
+        assert "a[0]: read" in text
+        assert "4/8" in text
+        assert "a[0]: forward" in text
+        assert "1/9" in text
+        assert "videos" in text
+        assert "1/3" in text
+        assert "frames/s" in text
+        assert " left" in text
+
+    def test_an_unknown_number_of_frames(self, terminal: io.StringIO) -> None:
+        with BatchProgress(1, Reporter()) as progress:
+            progress.start_video("a")
+            progress.update("read", 4, 0)
+            progress._bars.refresh()
+        assert "4/?" in terminal.getvalue()
+        assert "videos" not in terminal.getvalue()
+
+    @pytest.mark.parametrize("quiet", [True, False])
+    def test_no_bars_where_nobody_looks(
+        self, quiet: bool, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not quiet:
+            monkeypatch.setattr(console, "_stderr", Console(file=terminal))
+        with BatchProgress(2, Reporter(quiet)) as progress:
+            progress.start_video("a")
+            progress.update("read", 4, 8)
+            progress.end_video(8)
+        assert terminal.getvalue() == ""
+
+    def test_update_needs_a_video(self) -> None:
+        with pytest.raises(ValueError, match="start_video"):
+            BatchProgress(1, Reporter()).update("read", 1, 2)
+
+    def test_steps_of_training(self, terminal: io.StringIO) -> None:
+        with StepProgress(Reporter()) as progress:
+            progress.update(3, 1000, {"prop": 0.25, "mask": 1.0})
+        text = terminal.getvalue()
+        assert "3/1000" in text
+        assert "prop 0.25 mask 1.00" in text
+
+    @pytest.mark.parametrize(
+        ("completed", "as_of", "elapsed", "expected"),
+        [
+            (1, 3661.0, 3661.0, "1:01:01 left"),
+            (1, 60.0, 70.0, "0:00:50 left"),
+            (1, 60.0, 200.0, "0:00:00 left"),
+            (0, 0.0, 5.0, ""),
+            (1, 0.0, None, ""),
+            (2, 5.0, 5.0, "0:00:00 left"),
+        ],
+    )
+    def test_time_left(self, completed: int, as_of: float, elapsed: float | None, expected: str) -> None:
+        task = cast(Any, SimpleNamespace(total=2, completed=completed, elapsed=elapsed, fields={"as_of": as_of}))
+        assert str(console._TimeLeft().render(task)) == expected
+
+    def test_rate(self) -> None:
+        task = cast(Any, SimpleNamespace(fields={"frames": 30, "as_of": 4.0}, elapsed=9.0))
+        assert str(console._Rate().render(task)) == "7.5 frames/s"
