@@ -91,6 +91,11 @@ class VideoReport:
         return json.dumps({**asdict(self), "outputs": [str(path) for path in self.outputs]})
 
 
+def counted(number: int, noun: str) -> str:
+    """Return for instance '1 frame' or '2 frames'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_line(text: str) -> None:
     """Print a line of the product on stdout, as it is."""
     typer.echo(text)

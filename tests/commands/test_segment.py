@@ -72,7 +72,7 @@ class TestOutputs:
         assert outcome.code == 0
         assert network.segmented == ["v2", "v10", "frames", "one", "p1"]
         assert len(network.loaded) == 1
-        assert "[2/5] v10: 1 instances in 2 frames" in outcome.err
+        assert "[2/5] v10: 1 instance in 2 frames" in outcome.err
 
     def test_two_videos_of_one_name_get_outputs_of_their_own(
         self, tmp_path: Path, run_vis: RunVis, network: Network
@@ -225,7 +225,7 @@ class TestBatch:
         outcome = run_vis("segment", tmp_path, "-o", tmp_path / "out")
         assert outcome.code == 130
         assert names_in(tmp_path / "out") == ["a.json", "a.mp4"]
-        assert "interrupted: 1 of 3 videos are done" in outcome.err
+        assert "interrupted: 1 of 3 videos are done, and their results are kept" in outcome.err
         assert "│ a │ 2 │ 1 │" in outcome.err
         network.raises.clear()
         network.segmented.clear()

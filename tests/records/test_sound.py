@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -60,7 +61,7 @@ def test_sound_of_a_transport_stream_stays_in_step(tmp_path: Path, sound: str) -
 def test_packets_are_put_in_order_and_those_without_a_time_left_out() -> None:
     packets = []
     for time in (None, 0, 4, 4, 3, 20):
-        packet: Packet[AudioStream] = Packet(b"sound")
+        packet = cast("Packet[AudioStream]", Packet(b"sound"))
         packet.pts, packet.dts, packet.duration = time, time, 4
         packets.append(packet)
     assert [(packet.pts, packet.dts) for packet in _in_order(packets)] == [(0, 0), (4, 4), (8, 8), (12, 12), (20, 20)]

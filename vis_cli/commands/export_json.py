@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vis_cli.console import Reporter, UsageError
+from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.result_json import read_result
 from vis_cli.records.youtube_vis import read_youtube_vis, write_youtube_vis_submission

@@ -1,6 +1,6 @@
 """The first weights of what no pretraining gives: scales at which every signal is heard from the first step on.
 
-Used by the trainer. A lite backbone's features have a deviation near 9; untreated, P2 drowns the mask that is added to it
+Used by the trainer. A lite backbone's features have a deviation near 9; untreated, P2 drowns the mask added to it
 a hundredfold and the affinity is one-hot, so that the Seq-Prop head does not learn at all.
 """
 
