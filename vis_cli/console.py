@@ -144,7 +144,8 @@ class BatchProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the bars away."""
-        self._bars.stop()
+        if not self._bars.disable:  # where it is, rich before 15 ends with an empty line
+            self._bars.stop()
 
     def start_video(self, name: str) -> None:
         """Begin the bar of the next video."""
@@ -195,7 +196,8 @@ class StepProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the bar where it is."""
-        self._bars.stop()
+        if not self._bars.disable:  # where it is, rich before 15 ends with an empty line
+            self._bars.stop()
 
     def update(self, step: int, num_steps: int, losses: Mapping[str, float]) -> None:
         """Say that `step` of `num_steps` are done, the last with these losses."""

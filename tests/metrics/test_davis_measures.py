@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -65,12 +66,11 @@ def test_boundary_accuracy_by_hand() -> None:
 
 
 def test_tolerance_is_a_disk() -> None:
-    """Points (1, 2) apart are further than 2 pixels, though their rows and columns are not."""
-    truth, near, far = (np.zeros((120, 50), np.uint8) for _ in range(3))
-    truth[-1, 20:], near[-1, 22:], far[-3, 21:] = 1, 1, 1  # on the last row a boundary is a single pixel
+    """Moved along the diagonal a square's corners are 2.8 and 4.2 pixels away from where they were."""
+    truth, near, far = (np.zeros((250, 40), np.uint8) for _ in range(3))  # diagonal 253, so 3 pixels
+    truth[100:110, 10:20], near[102:112, 12:22], far[103:113, 13:23] = 1, 1, 1
     assert boundary_accuracy(near, truth, 1, 1)[0, 0] == 1.0
-    assert boundary_accuracy(far, truth, 1, 1)[0, 0] == pytest.approx(literal_f(far == 1, truth == 1, far > 9))
-    assert boundary_accuracy(far, truth, 1, 1)[0, 0] < 1.0
+    assert 0.8 < boundary_accuracy(far, truth, 1, 1)[0, 0] < 1.0
 
 
 def test_missing_boundaries() -> None:
@@ -120,4 +120,6 @@ def test_statistics_equal_the_slow_transcription(num_frames: int) -> None:
 
 def test_averages_over_objects() -> None:
     assert average_statistics([Statistics(1.0, 0.5, 0.2), Statistics(0.5, 0.0, 0.0)]) == Statistics(0.75, 0.25, 0.1)
-    assert math.isnan(average_statistics([]).mean)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert math.isnan(average_statistics([]).mean)

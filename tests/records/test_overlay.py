@@ -110,7 +110,7 @@ def test_ink_is_white_on_a_dark_tag() -> None:
 def test_tag_says_category_id_and_score() -> None:
     """Another category, id width or score changes the tag; the same ones do not."""
     mask = box_mask(360, 640, 200, 100, 50, 400)
-    texts = [(7, 0.92), (7, 0.924), (3, 0.92), (7, 0.82)]
+    texts = [(7, 0.92), (7, 0.924), (3, 0.92), (7, 0.93)]
     tags = [draw(grey(360, 640), make_instance(1, [mask], category_id=c, score=s))[:200] for c, s in texts]
     np.testing.assert_array_equal(tags[0], tags[1])
     assert (tags[0] != tags[2]).any()

@@ -212,6 +212,8 @@ def test_the_same_results_make_the_same_file(tmp_path: Path, split: YouTubeVis) 
         write_youtube_vis_submission(results, split, tmp_path / name)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     assert len(read_submission(tmp_path / "a.zip")) == 2
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.infolist()[0].date_time == (1980, 1, 1, 0, 0, 0)  # not the time of writing
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vis_cli.commands.given_masks import read_given_masks
 from vis_cli.commands.outputs import Job, default_name, existing_result
 from vis_cli.commands.render import write_overlay
 from vis_cli.config import RunConfig, SegmentConfig
-from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
+from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport, counted
 from vis_cli.errors import VisError
 from vis_cli.records.result_json import write_result
 from vis_cli.records.types import VideoResult
@@ -63,8 +63,8 @@ class Batch:
                     if len(jobs) > 1:
                         self._tell(reports[-1], f"[{len(reports)}/{len(jobs)}]")
             except KeyboardInterrupt as interruption:
-                done = f"{len(reports)} of {len(jobs)} videos are done"
-                self._reporter.error(f"interrupted: {done}; the same command goes on from here", interruption)
+                done = f"{len(reports)} of {len(jobs)} videos are done, and their results are kept"
+                self._reporter.error(f"interrupted: {done}", interruption)
                 return reports, True
         return reports, False
 
@@ -123,11 +123,11 @@ class Batch:
             raise UsageError(str(error)) from error
 
     def _tell(self, report: VideoReport, number: str) -> None:
+        outcome: str = report.status
         if report.status == "done":
-            found = f"{report.instances} instances in {report.frames} frames"
-            self._reporter.note(f"{number} {report.video}: {found}, {report.seconds:.1f} s")
-        else:
-            self._reporter.note(f"{number} {report.video}: {report.status}")
+            found, frames = counted(report.instances or 0, "instance"), counted(report.frames or 0, "frame")
+            outcome = f"{found} in {frames}, {report.seconds:.1f} s"
+        self._reporter.note(f"{number} {report.video}: {outcome}")
 
 
 def _reason(error: Exception) -> str:

@@ -56,7 +56,8 @@ def export_json(
             reporter.warn(f"videos without a result, counted as empty: {_shorten(report.videos_without_result)}")
         if report.unmapped_categories:
             reporter.warn(f"categories that {split} does not know, left out: {_shorten(report.unmapped_categories)}")
-        reporter.note(f"{out}: {report.num_annotations} instances in {report.num_videos} videos")
+        entries, videos = counted(report.num_annotations, "instance"), counted(report.num_videos, "video")
+        reporter.note(f"{out}: {entries} in {videos}")
 
 
 def find_results(paths: Sequence[Path]) -> list[Path]:

@@ -95,7 +95,7 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
 def show(reports: Sequence[VideoReport], *, quiet: bool, as_json: bool) -> None:
     """Print the closing table, and the JSON lines where they are asked for."""
     told = len(reports) == 1 and reports[0].status == "failed"  # in a line of its own, which says all
-    if not (quiet or told):
+    if reports and not (quiet or told):
         print_reports(reports)
     if as_json:
         for report in reports:

@@ -106,11 +106,10 @@ def evaluate_unsupervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScor
     for pair in pairs:
         prediction = _check_prediction(pair, MAX_PROPOSALS, f"at most {MAX_PROPOSALS} proposals are allowed")
         num_proposals = max(num_proposals, int(prediction.max()))
-        ground_truth = _without_void(pair.ground_truth)
-        prediction = np.where(pair.ground_truth == VOID, np.uint8(0), prediction)
         if num_objects is None:
-            num_objects = int(ground_truth.max())
-        frames.append(score_frame(prediction, ground_truth, max(MAX_PROPOSALS, num_objects), num_objects))
+            num_objects = _count_objects(pair)
+        prediction = np.where(pair.ground_truth == VOID, np.uint8(0), prediction)
+        frames.append(score_frame(prediction, pair.ground_truth, max(MAX_PROPOSALS, num_objects), num_objects))
     if num_objects is None:
         raise VisError(f"{name}: no frames to evaluate")
     # Empty proposals are added only up to the number of objects: more of them would be free matches for absent objects.
@@ -139,11 +138,11 @@ def evaluate_semi_supervised(name: str, pairs: Iterable[LabelPair]) -> SequenceS
     """
     stream = iter(pairs)
     first = next(stream, None)
-    num_objects = 0 if first is None else int(_without_void(first.ground_truth).max())
+    num_objects = 0 if first is None else _count_objects(first)
     frames = []
     for pair, _ in pairwise(stream):
         prediction = _check_prediction(pair, num_objects, f"the sequence has {num_objects} objects")
-        frames.append(score_frame(prediction, _without_void(pair.ground_truth), num_objects, num_objects))
+        frames.append(score_frame(prediction, pair.ground_truth, num_objects, num_objects))
     if not frames:
         raise VisError(f"{name}: the first and the last frame are not scored, so at least 3 are needed")
     scores = np.stack(frames, axis=-1)  # (2, O, O, T)
@@ -268,8 +267,8 @@ def _check_prediction(pair: LabelPair, highest: int, rule: str) -> Labels:
     return prediction
 
 
-def _without_void(labels: Labels) -> Labels:
-    return np.where(labels == VOID, np.uint8(0), labels)
+def _count_objects(first: LabelPair) -> int:
+    return int(np.where(first.ground_truth == VOID, np.uint8(0), first.ground_truth).max())
 
 
 def _score_object(index: int, row: int, scores: Scores, *, has_proposal: bool) -> ObjectScore:
