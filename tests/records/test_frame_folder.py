@@ -133,7 +133,7 @@ def test_unreadable_image_is_an_error_that_names_it(tmp_path: Path, suffix: str,
     whole = bad.read_bytes()
     bad.write_bytes(whole[: len(whole) // 2] if content is None else content)
     folder = FrameFolder(tmp_path)
-    with pytest.raises(VisError, match=rf"2\{suffix}: cannot be read as an image"):
+    with pytest.raises(VisError, match=rf"2\{suffix}: cannot be read as an image; is the file whole"):
         list(folder.iter_frames())
 
 

@@ -44,15 +44,15 @@ def test_folder_of_frame_folders_is_each_of_them(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_named_like_a_video_is_no_video_file(tmp_path: Path) -> None:
-    touch(tmp_path, "frames.mp4/0.jpg")
+    touch(tmp_path, "frames.mp4/0.jpg", "notes.mp4/notes.txt")
     assert find_inputs([tmp_path]) == [tmp_path / "frames.mp4"]
 
 
 def test_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    touch(tmp_path, "a/v10.mp4", "a/v9.mp4", "a/x.txt", "b/v1.mp4")
+    touch(tmp_path, "a/v10.mp4", "a/v9.mp4", "a/x.txt", "b/deep/v1.mp4")
     assert find_inputs([f"{tmp_path}/a/*.mp4"]) == [tmp_path / "a/v9.mp4", tmp_path / "a/v10.mp4"]
     monkeypatch.chdir(tmp_path)
-    assert find_inputs(["**/v?.mp4"]) == [Path("a/v9.mp4"), Path("b/v1.mp4")]
+    assert find_inputs(["**/v?.mp4"]) == [Path("a/v9.mp4"), Path("b/deep/v1.mp4")]
 
 
 def test_pattern_of_folders_takes_what_they_hold(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_other_sound_becomes_aac_and_sounds_the_same(tmp_path: Path, name: str, 
         context = container.streams.audio[0].codec_context
         assert (context.name, context.layout.name) == ("aac", "stereo")
     samples = samples_of(tmp_path / "out.mp4")
-    assert samples.size / 48_000 == pytest.approx(0.8, abs=0.06)
+    assert 0.8 * 48_000 <= samples.size <= 0.8 * 48_000 + 4 * 1024  # whole blocks of AAC and of the source
     middle = samples[9_600:28_800]
     loudest = np.abs(np.fft.rfft(middle)).argmax() * 48_000 / middle.size
     assert loudest == pytest.approx(440, abs=3)

@@ -96,5 +96,5 @@ def _resampled(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
     """Bring frames to the encoder's rate and layout; a source may change its own on the way (television does)."""
     for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
         resampler = AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
-        for frame in chain(alike, (None,)):
+        for frame in alike:
             yield from resampler.resample(frame)

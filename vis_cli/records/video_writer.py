@@ -120,7 +120,6 @@ def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
     context.thread_type = "AUTO"  # PyAV cuts each frame into slices by default, which costs quality
     context.time_base = _time_base(source)
     context.colorspace = context.color_primaries = context.color_trc = BT709
-    context.color_range = LIMITED_RANGE
     return stream
 
 
