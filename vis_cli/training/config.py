@@ -42,6 +42,9 @@ class OptimConfig:
 
     learning_rate: float = 3e-4
     backbone_share: float = 0.3  # of the learning rate
+    # Of the learning rate, for the FPN and the Seq-Prop head. Nothing normalises what they compute: at 4e-4, keys grow
+    # twentyfold within a hundred steps, the affinity becomes one-hot, and no gradient brings it back.
+    unnormed_share: float = 0.5
     weight_decay: float = 0.02
     warmup_steps: int = 100
     final_share: float = 0.02
@@ -60,16 +63,23 @@ class TrainConfig:
     canvases: tuple[tuple[int, int], ...] = ((384, 384), (320, 448), (288, 512))  # (height, width)
     num_frames: int = 2
     max_guided: int = 5  # objects a clip that the propagation head is given
+    detect_share: float = 1.0  # of a batch's clips that the detector learns from, rounded up
     generator: str = "strong"  # pseudo-videos of stills: "strong", or "paper" (rotation of up to 30 degrees only)
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
     perturbed_guidance: float = 0.2
     cross_entropy_weight: float = 0.0
     init: str = "imagenet"  # "imagenet", "none" or a model folder
+    fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     seed: int = 0
     num_workers: int = 1
     precision: str = "auto"
     checkpoint_every: int = 200
     optim: OptimConfig = field(default_factory=OptimConfig)
+
+    @property
+    def starts_prop_head(self) -> bool:
+        """Tell whether the run starts the Seq-Prop head, or `init` brings it."""
+        return self.fresh_prop_head or self.init in ("imagenet", "none")
 
     def model_config(self) -> ModelConfig:
         """Build the network's config; the category ids are 1..C in the order of their names."""

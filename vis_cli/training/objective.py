@@ -5,6 +5,7 @@ Used by the trainer. Detection learns on each clip's last frame, propagation fro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -45,13 +46,18 @@ def clip_losses(
     guidance: GuidanceShares,
     cross_entropy_weight: float,
     generator: torch.Generator,
+    detect_share: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Return every loss term of a batch of clips of one canvas and length."""
+    """Return every loss term of a batch of clips of one canvas and length.
+
+    The detector learns from the first `detect_share` of the clips that may teach it: it costs as much as all else,
+    and needs less.
+    """
     batch, frames = len(clips), len(clips[0].images)
     images = torch.cat([clip.images for clip in clips])  # (B*T, 3, H, W)
     features = model.encode_frames(images)
     losses: dict[str, Tensor] = {}
-    taught = [i for i in range(batch) if clips[i].detect]
+    taught = [i for i in range(batch) if clips[i].detect][: math.ceil(detect_share * batch)]
     if taught:
         last = select_frames(features, [i * frames + frames - 1 for i in taught])
         losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught])

@@ -46,6 +46,7 @@ class PseudoVideoConfig:
     focus: float  # probability that the view is turned to a random object
     flip: float = 0.5  # probability
     max_guided: int = 5  # guided objects a clip (reference.md fact 46)
+    smallest_guided: int = 400  # pixels: the Seq-Prop head sees a grid of 16-pixel cells
     smallest_area: int = 16  # pixels: what shows less of itself is no target of that frame
     smallest_side: int = 3
 
@@ -54,7 +55,7 @@ _PASTE_MOTION = MotionLimits(
     rotation=30.0, scale=0.3, shear=0.15, translation=0.25, perspective=0.05, elastic=0.03, jitter=0.05
 )
 _PASTE = PasteLimits(
-    most=5,
+    most=4,
     twin=0.15,
     same_class=0.6,
     same_cutout=0.25,
@@ -62,8 +63,8 @@ _PASTE = PasteLimits(
     behind=0.25,
     near=0.5,
     rival=0.5,
-    side=(0.1, 0.7),
-    flock_side=(0.08, 0.3),
+    side=(0.15, 0.7),
+    flock_side=(0.12, 0.35),
     tilt=15.0,
     colour=0.3,
     motion=_PASTE_MOTION,
@@ -158,7 +159,7 @@ def render_clip(
     targets = tuple(target for target, _ in found)
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
     return RenderedClip(
-        stacked, targets, tuple(ignore for _, ignore in found), choose_guided(targets, config.max_guided, rng)
+        stacked, targets, tuple(ignore for _, ignore in found), choose_guided(targets, config.max_guided, rng, smallest=config.smallest_guided)
     )
 
 

@@ -61,17 +61,18 @@ def frame_targets(
     return targets, torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4)
 
 
-def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator) -> Tensor:
-    """Return the sorted ids of 1 to `most` guided objects of frame 0, none if it has none.
+def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator, *, smallest: int = 0) -> Tensor:
+    """Return the sorted ids of 1 to `most` guided objects of frame 0, none if none there has `smallest` pixels.
 
     The number is uniform. The first one is seen again in a query frame if any is; an object of its class is
     then mostly left unguided, so that appearance alone does not tell which object is meant.
     """
     first = targets[0]
-    ids = first.instance_ids.tolist()
+    large = first.masks.flatten(1).sum(dim=1, dtype=torch.int64) >= smallest
+    ids = first.instance_ids[large].tolist()
     if not ids:
         return torch.zeros(0, dtype=torch.int64)
-    label = dict(zip(ids, first.labels.tolist(), strict=True))
+    label = dict(zip(ids, first.labels[large].tolist(), strict=True))
     again = {value for later in targets[1:] for value in later.instance_ids.tolist()}
     number = int(rng.integers(1, min(most, len(ids)) + 1))
     lead = int(rng.choice([value for value in ids if value in again] or ids))

@@ -20,11 +20,13 @@ from vis_cli.network.weights import load_model, save_model
 from vis_cli.training.checkpoint import CHECKPOINT_NAME, WeightAverage, read_checkpoint, write_checkpoint
 from vis_cli.training.config import OptimConfig, TrainConfig, read_train_config
 from vis_cli.training.imagenet import load_imagenet
-from vis_cli.training.initialise import initialise_heads
+from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.objective import GuidanceShares, clip_losses
-from vis_cli.training.pairs import init_worker
+from vis_cli.training.pairs import BatchPlan, init_worker
 from vis_cli.training.sources import build_dataset, build_plan
 from vis_cli.training.structures import TrainClip, collate
+
+START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -50,6 +52,8 @@ def train(config_path: Path, out: Path, *, resume: bool = False, progress: Progr
     generator = torch.Generator().manual_seed(config.seed)
     _open_output(out, resume=resume)
     model = build_model(config)
+    if config.starts_prop_head and not resume:
+        _start_prop_head(model, config)
     optimizer = build_optimizer(model, config.optim)
     average = WeightAverage(model, config.optim.ema_decay)
     start = read_checkpoint(out, model, average, optimizer, generator) if resume else 0
@@ -73,7 +77,7 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
         VisError: the start cannot be had.
     """
     model = SeqMaskRCNN(config.model_config())
-    initialise_heads(model)
+    scale_laterals(model)
     if config.init == "imagenet":
         load_imagenet(model)
         freeze_first_stage(model.backbone)
@@ -84,19 +88,21 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
 
 
 def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.AdamW:
-    """Build AdamW with a smaller rate for the backbone and no weight decay on biases and norms."""
-    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    """Build AdamW with smaller rates for some parts and no weight decay on biases and norms."""
+    shares = {"backbone": optim.backbone_share, "fpn": optim.unnormed_share, "prop_head": optim.unnormed_share}
+    groups: dict[tuple[float, bool], list[Tensor]] = {}
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     for name, parameter in trained:
-        groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
+        share = shares.get(name.partition(".")[0], 1.0)
+        groups.setdefault((share, parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "share": optim.backbone_share if in_backbone else 1.0,
+                "share": share,
                 "weight_decay": optim.weight_decay if is_matrix else 0.0,
             }
-            for (in_backbone, is_matrix), parameters in groups.items()
+            for (share, is_matrix), parameters in groups.items()
         ],
         lr=optim.learning_rate,
         fused=True,
@@ -146,6 +152,7 @@ def _train_step(
             guidance=guidance_shares(step, config),
             cross_entropy_weight=config.cross_entropy_weight,
             generator=generator,
+            detect_share=config.detect_share,
         )
         total = torch.stack([loss.float() for loss in losses.values()]).sum()
     if not torch.isfinite(total):
@@ -162,6 +169,15 @@ def _train_step(
         "lr": rate,
         "seconds": time.perf_counter() - began,
     }
+
+
+@torch.no_grad()
+def _start_prop_head(model: SeqMaskRCNN, config: TrainConfig) -> None:
+    """Start the Seq-Prop head from what the backbone says of some frames like those of the run."""
+    dataset = build_dataset(config)
+    plan = BatchPlan(START_BATCHES, config.batch_size, config.canvases[:1], config.seed)
+    images = [torch.cat([dataset[key].images for key in keys]) for keys in plan]
+    start_as_label_copier(model.prop_head, torch.cat([model.encode_frames(batch).pyramid[0] for batch in images]))
 
 
 def _iter_batches(config: TrainConfig, start: int) -> Iterator[list[TrainClip]]:

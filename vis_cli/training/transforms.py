@@ -49,7 +49,7 @@ class Motion:
 def draw_motion(limits: MotionLimits, num_frames: int, rng: np.random.Generator) -> Motion:
     """Draw a path whose distance from frame 0 grows evenly; from nearly still to the limits."""
     progress = np.linspace(0.0, 1.0, num_frames)[:, None]
-    strength = float(np.sqrt(rng.uniform(0.05, 1.0)))
+    strength = float(rng.uniform(0.05, 1.0))
     poses = progress * strength * rng.uniform(-1.0, 1.0, 7)
     poses[1:] += limits.jitter * rng.standard_normal((num_frames - 1, 7))
     nodes = strength * limits.elastic * rng.standard_normal((1, _WARP_NODES, _WARP_NODES, 2))
