@@ -14,7 +14,9 @@ import typer
 from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.result_json import read_result
-from vis_cli.records.youtube_vis import read_youtube_vis, write_youtube_vis_submission
+from vis_cli.records.selection import Selection
+from vis_cli.records.youtube_vis import read_youtube_vis
+from vis_cli.records.youtube_vis_submission import write_youtube_vis_submission
 
 SHOWN_NAMES = 5  # of a list in a message
 
@@ -51,12 +53,12 @@ def export_json(
         if out.exists() and not overwrite:
             raise UsageError(f"{out} exists: --overwrite replaces it")
         loaded = (read_result(path) for path in find_results(results))
-        report = write_youtube_vis_submission(loaded, read_youtube_vis(split), out)
+        report = write_youtube_vis_submission(loaded, read_youtube_vis(split), out, selection=Selection())
         if report.videos_without_result:
             reporter.warn(f"videos without a result, counted as empty: {_shorten(report.videos_without_result)}")
         if report.unmapped_categories:
             reporter.warn(f"categories that {split} does not know, left out: {_shorten(report.unmapped_categories)}")
-        entries, videos = counted(report.num_annotations, "instance"), counted(report.num_videos, "video")
+        entries, videos = counted(report.num_entries, "instance"), counted(report.num_videos, "video")
         reporter.note(f"{out}: {entries} in {videos}")
 
 
