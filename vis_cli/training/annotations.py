@@ -97,7 +97,7 @@ def read_stills(annotations: Path, images: Path) -> list[Still]:
 
 
 def read_video_clips(annotations: Path, images: Path) -> list[VideoClip]:
-    """Read a YouTube-VIS instances file (protocols.md Sec. 1); videos without an object are kept.
+    """Read a YouTube-VIS instances file; videos without an object are kept.
 
     Raises:
         VisError: the file is damaged or has no masks, or a frame is missing; the entry is named.
