@@ -134,7 +134,7 @@ def _run_lengths(counts: str) -> NDArray[np.int64] | None:
     Each character holds five bits, low ones first, and whether more follow; from the fourth run on a number is the
     difference to the run two before. Needed because pycocotools decodes short counts to uninitialised memory.
     """
-    codes = np.frombuffer(counts.encode("utf-8"), dtype=np.uint8).astype(np.int64) - ord("0")
+    codes = np.frombuffer(counts.encode("utf-8", "surrogatepass"), dtype=np.uint8).astype(np.int64) - ord("0")
     ends = np.flatnonzero((codes & 0x20) == 0)  # the last character of each run
     if len(ends) == 0 or ends[-1] != len(codes) - 1 or codes.min() < 0 or codes.max() > 0x3F:
         return None
