@@ -90,19 +90,18 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
 def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.AdamW:
     """Build AdamW with smaller rates for some parts and no weight decay on biases and norms."""
     shares = {"backbone": optim.backbone_share, "fpn": optim.unnormed_share, "prop_head": optim.unnormed_share}
-    groups: dict[tuple[float, bool], list[Tensor]] = {}
+    groups: dict[tuple[str, bool], list[Tensor]] = {}
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     for name, parameter in trained:
-        share = shares.get(name.partition(".")[0], 1.0)
-        groups.setdefault((share, parameter.ndim > 1), []).append(parameter)
+        groups.setdefault((name.partition(".")[0], parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "share": share,
+                "share": shares.get(part, 1.0),
                 "weight_decay": optim.weight_decay if is_matrix else 0.0,
             }
-            for (share, is_matrix), parameters in groups.items()
+            for (part, is_matrix), parameters in groups.items()
         ],
         lr=optim.learning_rate,
         fused=True,
