@@ -17,6 +17,7 @@ from vis_cli.records.rle import (
     rle_area,
     rle_areas,
     rle_box,
+    sequence_intersections,
 )
 
 MASK = make_mask(["......", "..##..", "...#..", "......"])
@@ -66,6 +67,17 @@ def test_intersections_with_absent_masks_are_zero_and_stay_in_place() -> None:
 def test_intersections_of_different_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="different sizes"):
         pairwise_intersections([encode_mask(MASK)], [encode_mask(MASK.T)])
+
+
+def test_sequences_share_what_their_frames_share() -> None:
+    full, none = encode_mask(np.ones((4, 6), bool)), None
+    rle = encode_mask(MASK)
+    a, b = [[rle, none, full], [none, rle, rle]], [[full, full, full], [rle, none, none], [none, none, rle]]
+    np.testing.assert_array_equal(sequence_intersections(a, b), [[3 + 24, 3, 3], [3 + 3, 0, 3]])
+    assert sequence_intersections([], b).shape == (0, 3)
+    assert sequence_intersections(a, []).shape == (2, 0)
+    with pytest.raises(ValueError, match="argument"):
+        sequence_intersections(a, [[rle, rle]])
 
 
 def test_all_spellings_of_a_mask_are_read() -> None:

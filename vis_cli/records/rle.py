@@ -75,6 +75,22 @@ def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> 
     return intersections
 
 
+def sequence_intersections(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> NDArray[np.int64]:
+    """Count the pixels that each sequence of masks of `a` shares with each of `b`, summed over all frames.
+
+    Returns:
+        int64 (len(a), len(b)).
+
+    Raises:
+        ValueError: the masks of a frame differ in size, or the sequences in length.
+    """
+    intersections = np.zeros((len(a), len(b)), dtype=np.int64)
+    if len(a) and len(b):
+        for masks_a, masks_b in zip(zip(*a, strict=True), zip(*b, strict=True), strict=True):
+            intersections += pairwise_intersections(masks_a, masks_b)
+    return intersections
+
+
 def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle | None:
     """Read one frame's entry of a JSON file: null, an RLE with counts as text or as a list, or polygons.
 
@@ -178,7 +194,9 @@ def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.in
     sizes = np.array([len(text) for text in texts], dtype=np.intp)
     if len(sizes) == 0 or sizes.min() == 0:
         return None
-    codes = np.frombuffer("".join(texts).encode("utf-8"), dtype=np.uint8) - np.uint8(ord("0"))  # wraps below "0"
+    codes = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8) - np.uint8(
+        ord("0")
+    )  # wraps below "0"
     text_ends = np.cumsum(sizes)
     if codes.max() > 0x3F or (codes[text_ends - 1] & 0x20).any():
         return None
