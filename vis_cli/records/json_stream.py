@@ -72,10 +72,12 @@ class _Text:
             except json.JSONDecodeError as error:
                 if not self._read_on():  # it was not cut off by the end of the buffer
                     raise self.damage(error.msg) from error
-            else:
-                source = self._buffer[self._position : end]
-                self._position = end
-                return value, source
+                continue
+            if end == len(self._buffer) and self._read_on():  # a number may go on there
+                continue
+            source = self._buffer[self._position : end]
+            self._position = end
+            return value, source
 
     def damage(self, reason: str) -> VisError:
         """Return the error that says what is wrong."""
