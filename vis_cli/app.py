@@ -52,9 +52,16 @@ app.command(
         "vis render results/holiday.json moved/holiday.mp4 -o cat.mp4 --only 1,4",
     )
 )(render)
-app.command("export-json", epilog=examples("vis export-json results/ --split valid.json -o submission.zip"))(
-    export_json
-)
+app.command(
+    "export-json",
+    epilog=examples(
+        "vis export-json results/ --split valid.json -o submission.zip",
+        "vis export-json --check submission.zip --annotations valid.json",
+        "vis export-json results/ --split DAVIS/ImageSets/2017/val.txt -o davis.zip",
+        "vis export-json results/ --format coco-video -o found.json --min-score 0.3",
+        "vis export-json results/ --format mots -o mots/ --top 50",
+    ),
+)(export_json)
 app.command(
     epilog=examples("vis train models/lite/train.toml -o runs/lite", "vis train my.toml -o runs/mine --resume")
 )(train)

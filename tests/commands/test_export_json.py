@@ -1,4 +1,4 @@
-"""`vis export-json`: results into a submission."""
+"""`vis export-json`: results into each of its formats."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.records.davis_factory import VAL, write_davis
 from tests.records.result_factory import make_instance, make_mask, make_result
+from vis_cli.records.bundle import read_bundle
 from vis_cli.records.result_json import write_result
+from vis_cli.records.types import Category
+from vis_cli.records.youtube_vis import read_youtube_vis
 
 from .conftest import RunVis
 
@@ -92,3 +96,132 @@ def test_long_lists_are_cut(split: Path, tmp_path: Path, run_vis: RunVis) -> Non
     results = make_results(tmp_path / "results", "a")
     outcome = run_vis("export-json", results, "--split", split, "-o", tmp_path / "s.zip")
     assert "counted as empty: b, c, v0, v1, v2 and 2 more" in outcome.err
+
+
+def test_a_synonym_that_is_taken_is_said(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    split.write_text(split.read_text().replace('"cat"', '"Vehical"'))
+    categories = (Category(7, "truck"), Category(8, "bus"), Category(9, "cat"))
+    instance = make_instance(1, [MASK], score=0.5, category_scores={7: 0.5, 8: 0.4, 9: 0.3})
+    write_result(make_result([instance], name="a", categories=categories), tmp_path / "a.json")
+    outcome = run_vis("export-json", tmp_path / "a.json", "--split", split, "-o", tmp_path / "s.zip")
+    assert outcome.code == 0
+    assert "categories under other names: bus as Vehical, truck as Vehical" in outcome.err
+    assert "left out: cat" in outcome.err
+    assert "1 instance in 1 video" in outcome.err
+
+
+def test_what_is_taken_can_be_chosen(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    data = json.loads(split.read_text())
+    data["categories"].append({"id": 2, "name": "giant_panda"})
+    split.write_text(json.dumps(data))
+    instances = [
+        make_instance(i, [MASK], score=i / 10, category_scores={7: i / 10, 3: i / 20}) for i in (1, 2, 3)
+    ]  # of cat and of half as much giant_panda
+    write_result(make_result(instances, name="a"), tmp_path / "results" / "a.json")
+
+    def scores(*options: object) -> list[float]:
+        out = tmp_path / "s.zip"
+        options = ("--split", split, "-o", out, "--overwrite", *options)
+        outcome = run_vis("export-json", tmp_path / "results", *options)
+        assert outcome.code == 0
+        with zipfile.ZipFile(out) as archive:
+            return [entry["score"] for entry in json.loads(archive.read("results.json"))]
+
+    assert scores() == [0.1, 0.05, 0.2, 0.1, 0.3, 0.15]
+    assert scores("--top", 2) == [0.2, 0.1, 0.3, 0.15]
+    assert scores("--max-categories", 1) == [0.1, 0.2, 0.3]
+    assert scores("--min-score", 0.15) == [0.2, 0.3, 0.15]
+    assert scores("--top", 1, "--max-categories", 1) == [0.3]
+
+
+def test_what_was_not_chosen_is_counted(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    results = make_results(tmp_path / "results", "a", "b", "c")
+    outcome = run_vis("export-json", results, "--split", split, "-o", tmp_path / "s.zip", "--min-score", 0.95)
+    assert "left out by score or beyond the best of a video: 3 instances" in outcome.err
+    assert "warning: " + f"{tmp_path / 's.zip'} has no entry" in outcome.err
+    assert outcome.code == 0
+
+
+def test_davis_for_a_list(tmp_path: Path, run_vis: RunVis) -> None:
+    root = write_davis(tmp_path / "DAVIS")
+    write_result(make_result([make_instance(1, [MASK, None])], name="dog", num_frames=2), tmp_path / "dog.json")
+    outcome = run_vis("export-json", tmp_path / "dog.json", "--split", root / VAL, "-o", tmp_path / "s.zip")
+    assert outcome.code == 0
+    assert "warning: videos without a result, counted as empty: cat" in outcome.err
+    with read_bundle(tmp_path / "s.zip") as bundle:
+        assert bundle.names == ("dog/00000.png", "dog/00005.png", "cat/00000.png")
+    again = run_vis("export-json", "--check", tmp_path / "s.zip", "--annotations", root / VAL)
+    assert again.code == 0
+
+
+def test_davis_without_a_split_into_a_folder(tmp_path: Path, run_vis: RunVis) -> None:
+    results, out = make_results(tmp_path / "results", "a", "b"), tmp_path / "out"
+    out.mkdir()  # an empty folder is none of anybody's
+    command = ("export-json", results, "--format", "davis", "-o", out)
+    assert run_vis(*command).code == 0
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == ["a/00000.png", "b/00000.png"]
+    outcome = run_vis(*command)
+    assert (outcome.code, "exists: --overwrite replaces it" in outcome.err) == (2, True)
+    assert run_vis(*command, "--overwrite").code == 0
+
+
+def test_coco_video(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    results, out = make_results(tmp_path / "results", "a", "b"), tmp_path / "found.json"
+    assert run_vis("export-json", results, "--format", "coco-video", "-o", out).code == 0
+    assert [video.id for video in read_youtube_vis(out).videos] == [1, 2]
+    command = ("export-json", results, "--format", "coco-video", "--split", split, "-o", out, "--overwrite")
+    assert run_vis(*command).code == 0
+    assert [video.id for video in read_youtube_vis(out).videos] == [10, 11]
+
+
+def test_mots(tmp_path: Path, run_vis: RunVis) -> None:
+    categories = (Category(7, "person"), Category(8, "cat"))
+    instances = [make_instance(1, [MASK]), make_instance(2, [MASK], category_id=8)]
+    write_result(make_result(instances, name="a", categories=categories), tmp_path / "a.json")
+    outcome = run_vis("export-json", tmp_path / "a.json", "--format", "mots", "-o", tmp_path / "out")
+    assert outcome.code == 0
+    assert (tmp_path / "out" / "a.txt").read_text().startswith("0 2001 2 4 6 ")
+    assert "categories that MOTS does not know, left out: cat" in outcome.err
+    assert "person as pedestrian" in outcome.err
+
+
+def test_mots_for_a_split_in_a_zip(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    results = make_results(tmp_path / "results", "b")
+    command = ("export-json", results, "--format", "mots", "--split", split, "-o", tmp_path / "s.zip")
+    assert run_vis(*command).code == 0
+    with read_bundle(tmp_path / "s.zip") as bundle:
+        assert sorted(bundle.names) == ["a.txt", "b.txt", "c.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-o", "s.zip"], "youtube-vis needs --split SPLIT.json"),
+        ([], "give results (RESULT.json or a folder of them) and -o OUT, or --check FILE"),
+        (["-o", "s.json", "--split", "val.json"], "s.json: youtube-vis is one file, give a name that ends in .zip"),
+        (["-o", "s.zip", "--format", "coco-video"], "s.zip: coco-video is one file, give a name that ends in .json"),
+        (
+            ["-o", "s.zip", "--format", "coco-video", "--split", "results"],
+            "results has no ids: coco-video needs",
+        ),
+        (["-o", "s.zip", "--format", "youtube-vis", "--split", "results"], "results has no ids: youtube-vis needs"),
+        (["-o", "out", "--format", "davis", "--top", "21"], "--top is 21, but DAVIS allows 20 proposals a video"),
+        (["-o", "d.zip", "--split", "val.json"], "d.zip is a folder: give another name with -o"),
+    ],
+)
+def test_what_cannot_be_meant(
+    options: list[str], said: str, split: Path, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.zip").mkdir()
+    make_results(tmp_path / "results", "a")
+    before = sorted(tmp_path.rglob("*"))
+    outcome = run_vis("export-json", "results", *options)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
+    outcome = run_vis("export-json", "--format", "mots", "-o", tmp_path / "out")
+    assert (outcome.code, "give results" in outcome.err) == (2, True)

@@ -16,7 +16,6 @@ from vis_cli.records.davis import (
     list_sequences,
     read_label_png,
     voc_palette,
-    write_davis,
     write_label_png,
 )
 
@@ -111,28 +110,6 @@ def test_only_the_best_are_painted() -> None:
 def test_a_limit_that_would_paint_void_is_refused(max_instances: int) -> None:
     with pytest.raises(ValueError, match="max_instances"):
         next(iter_label_maps(make_result(), max_instances=max_instances))
-
-
-def test_write_davis_writes_one_png_a_frame(tmp_path: Path) -> None:
-    result = make_result([make_instance(1, [LEFT, None]), make_instance(2, [RIGHT, RIGHT], score=0.1)], num_frames=2)
-    folder = write_davis(result, tmp_path)
-    assert folder == tmp_path / "clip"
-    assert [path.name for path in sorted(folder.iterdir())] == ["00000.png", "00001.png"]
-    np.testing.assert_array_equal(read_label_png(folder / "00000.png"), np.where(LEFT, 1, 2 * RIGHT))
-    np.testing.assert_array_equal(read_label_png(folder / "00001.png"), 2 * RIGHT)
-    write_davis(result, tmp_path, max_instances=1)
-    np.testing.assert_array_equal(read_label_png(folder / "00000.png"), 1 * LEFT)
-
-
-def test_write_davis_writes_empty_frames_where_nothing_was_found(tmp_path: Path) -> None:
-    folder = write_davis(make_result(num_frames=2), tmp_path, frame_names=["00000", "00005"])
-    assert [path.name for path in list_label_pngs(folder)] == ["00000.png", "00005.png"]
-    assert read_label_png(folder / "00005.png").tolist() == [[0] * 6] * 4
-
-
-def test_write_davis_needs_a_name_for_every_frame(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match="clip: 2 frames, but 1 frame names"):
-        write_davis(make_result(num_frames=2), tmp_path, frame_names=["00000"])
 
 
 def test_folders_are_listed_in_order_and_never_empty(tmp_path: Path) -> None:

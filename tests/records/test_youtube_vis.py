@@ -1,77 +1,23 @@
-"""Ground truth in every spelling, its contradictions named, and submissions as the evaluation server wants them."""
+"""Ground truth in every spelling, and its contradictions named."""
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.records.result_factory import make_instance, make_mask, make_result
+from tests.records.split_factory import MASK, SQUARE, write_split
 from vis_cli.errors import VisError
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category
-from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis, write_youtube_vis_submission
-
-MASK = make_mask(["......", "..##..", "...#..", "......"])
-SQUARE = make_mask(["......", ".##...", ".##...", "......"])
-
-
-def split_data() -> dict[str, Any]:
-    """Return a split of two videos of 6x4 pixels and one object."""
-    return {
-        "info": {"description": "made for tests"},
-        "videos": [
-            {"id": 7, "width": 6, "height": 4, "length": 3, "file_names": [f"clip/{i:05d}.jpg" for i in (0, 5, 10)]},
-            {"id": 9, "width": 6, "height": 4, "length": 1, "file_names": ["val/other/00000.jpg"]},
-        ],
-        "categories": [
-            {"id": 26, "name": "Giant Panda", "supercategory": "object"},
-            {"id": 4, "name": "person", "supercategory": "object"},
-        ],
-        "annotations": [
-            {
-                "id": 1,
-                "video_id": 7,
-                "category_id": 4,
-                "iscrowd": 1,
-                "width": 6,
-                "height": 4,
-                "length": 3,
-                "segmentations": [
-                    {"size": [4, 6], "counts": [9, 1, 3, 2, 9]},
-                    None,
-                    [[1, 1, 3, 1, 3, 3, 1, 3]],
-                ],
-                "areas": [3, None, 4.5],
-                "bboxes": [[2, 1, 2, 2], None, [1, 1, 2, 2]],
-            }
-        ],
-    }
-
-
-def write_split(tmp_path: Path, change: Callable[[dict[str, Any]], object] = lambda data: None) -> Path:
-    data = split_data()
-    change(data)
-    path = tmp_path / "val.json"
-    path.write_text(json.dumps(data), encoding="utf-8")
-    return path
+from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 
 
 @pytest.fixture
 def split(tmp_path: Path) -> YouTubeVis:
     return read_youtube_vis(write_split(tmp_path))
-
-
-def read_submission(path: Path) -> list[dict[str, Any]]:
-    with zipfile.ZipFile(path) as archive:
-        assert archive.namelist() == ["results.json"]
-        entries = json.loads(archive.read("results.json"))
-    assert isinstance(entries, list)
-    return entries
 
 
 def test_ground_truth_is_read(split: YouTubeVis) -> None:
@@ -147,87 +93,3 @@ def test_contradictions_are_named_by_file_and_entry(
 ) -> None:
     with pytest.raises(VisError, match=rf"val\.json: ([^ ]*: )?{message}|val\.json: .*{message}"):
         read_youtube_vis(write_split(tmp_path, change))
-
-
-def test_submission_maps_videos_and_categories_by_name(tmp_path: Path, split: YouTubeVis) -> None:
-    instance = make_instance(5, [MASK, None, SQUARE], category_id=3, score=0.875)
-    results = [make_result([instance], num_frames=3), make_result(name="other")]
-    report = write_youtube_vis_submission(results, split, tmp_path / "out" / "a.zip")
-    assert read_submission(tmp_path / "out" / "a.zip") == [
-        {
-            "video_id": 7,
-            "score": 0.875,
-            "category_id": 26,
-            "segmentations": [dict(encode_mask(MASK)), None, dict(encode_mask(SQUARE))],
-        }
-    ]
-    assert (report.num_videos, report.num_annotations) == (2, 1)
-    assert report.videos_without_result == report.unmapped_categories == ()
-
-
-def categories_and_scores(path: Path) -> list[tuple[int, float]]:
-    return [(entry["category_id"], entry["score"]) for entry in read_submission(path)]
-
-
-def test_one_entry_for_each_category_above_the_threshold(tmp_path: Path, split: YouTubeVis) -> None:
-    categories = (Category(1, " PERSON"), Category(2, "giant_panda"), Category(3, "cat"))
-    scores = {2: 0.3, 1: 0.6, 3: 0.5}
-    instance = make_instance(1, [MASK] * 3, category_id=1, score=0.6, category_scores=scores)
-    results, path = [make_result([instance], num_frames=3, categories=categories)], tmp_path / "a.zip"
-    report = write_youtube_vis_submission(results, split, path)
-    assert categories_and_scores(path) == [(4, 0.6), (26, 0.3)]
-    assert report.unmapped_categories == ("cat",)
-    assert report.videos_without_result == ("other",)
-    report = write_youtube_vis_submission(results, split, path, score_threshold=0.5)
-    assert categories_and_scores(path) == [(4, 0.6)]
-    assert report.unmapped_categories == ()  # 0.5 is not above the threshold
-    write_youtube_vis_submission(results, split, path, max_categories=1)
-    assert categories_and_scores(path) == [(4, 0.6)]
-
-
-def test_the_best_category_that_the_split_knows_is_the_one_kept(tmp_path: Path, split: YouTubeVis) -> None:
-    instance = make_instance(1, [MASK] * 3, category_id=7, score=0.6, category_scores={7: 0.6, 3: 0.2})
-    report = write_youtube_vis_submission(
-        [make_result([instance], num_frames=3)], split, tmp_path / "a.zip", max_categories=1
-    )
-    assert categories_and_scores(tmp_path / "a.zip") == [(26, 0.2)]
-    assert report.unmapped_categories == ("cat",)
-
-
-def test_the_instance_itself_counts_without_category_scores(tmp_path: Path, split: YouTubeVis) -> None:
-    instance = make_instance(1, [MASK] * 3, category_id=3, score=0.6, category_scores={})
-    write_youtube_vis_submission([make_result([instance], num_frames=3)], split, tmp_path / "a.zip")
-    assert categories_and_scores(tmp_path / "a.zip") == [(26, 0.6)]
-
-
-def test_nothing_found_is_an_empty_list(tmp_path: Path, split: YouTubeVis) -> None:
-    report = write_youtube_vis_submission([], split, tmp_path / "a.zip")
-    assert read_submission(tmp_path / "a.zip") == []
-    assert report.videos_without_result == ("clip", "other")
-
-
-def test_the_same_results_make_the_same_file(tmp_path: Path, split: YouTubeVis) -> None:
-    results = [make_result([make_instance(i, [MASK] * 3, category_id=3) for i in (1, 2)], num_frames=3)]
-    for name in ("a.zip", "b.zip"):
-        write_youtube_vis_submission(results, split, tmp_path / name)
-    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    assert len(read_submission(tmp_path / "a.zip")) == 2
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert archive.infolist()[0].date_time == (1980, 1, 1, 0, 0, 0)  # not the time of writing
-
-
-@pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        (make_result(name="third"), r"third: is no video of .*val\.json"),
-        (make_result(name="other", num_frames=2), "other: the result is 6x4, 2 frames, but .* lists 6x4, 1 frames"),
-        (make_result(name="other", size=(6, 4)), "other: the result is 4x6, 1 frames, but .* lists 6x4, 1 frames"),
-        (make_result(num_frames=3), "clip: has two results"),
-    ],
-)
-def test_a_result_that_does_not_fit_the_split_leaves_no_file(
-    tmp_path: Path, split: YouTubeVis, result: Any, message: str
-) -> None:
-    with pytest.raises(VisError, match=message):
-        write_youtube_vis_submission([make_result(num_frames=3), result], split, tmp_path / "a.zip")
-    assert [path.name for path in tmp_path.iterdir()] == ["val.json"]

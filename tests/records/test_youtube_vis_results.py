@@ -156,8 +156,8 @@ def test_results_that_do_not_fit_the_split() -> None:
         match_results([make_result(name="a", num_frames=3)], SPLIT)
     with pytest.raises(VisError, match=r"^b: has two results"):
         match_results([make_result(name="b"), make_result(name="b")], SPLIT)
-    assert match_results([], SPLIT) == Predictions({}, 0, ())
-    assert match_results([make_result(name="b")], SPLIT) == Predictions({}, 0, ())
+    assert match_results([], SPLIT) == Predictions({}, 0)
+    assert match_results([make_result(name="b")], SPLIT) == Predictions({}, 0)
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:

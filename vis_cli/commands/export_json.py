@@ -1,63 +1,143 @@
-"""`vis export-json`: turn results into a YouTube-VIS submission.
+"""`vis export-json`: turn results into the files that benchmarks and other tools read, or check such a file.
 
 Registered by `app`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vis_cli.commands.check_submission import check_submission
+from vis_cli.commands.export_options import (
+    Check,
+    Format,
+    FormatOption,
+    MaxCategories,
+    MinScore,
+    Out,
+    Results,
+    Split,
+    Top,
+    choose_format,
+)
 from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
+from vis_cli.records.bundle import ZIP_SUFFIX
+from vis_cli.records.coco_video import write_coco_video
+from vis_cli.records.davis import MAX_PROPOSALS
+from vis_cli.records.davis_submission import write_davis_submission
+from vis_cli.records.matching import ExportReport, read_split
+from vis_cli.records.mots import write_mots
 from vis_cli.records.result_json import read_result
-from vis_cli.records.youtube_vis import read_youtube_vis, write_youtube_vis_submission
+from vis_cli.records.selection import Selection
+from vis_cli.records.types import VideoResult
+from vis_cli.records.youtube_vis import read_youtube_vis
+from vis_cli.records.youtube_vis_submission import write_youtube_vis_submission
 
 SHOWN_NAMES = 5  # of a list in a message
+SUFFIXES: dict[Format, tuple[str, ...]] = {"youtube-vis": (ZIP_SUFFIX,), "coco-video": (".json",)}
 
 
 def export_json(
-    results: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RESULT.json|DIR", help="Files that `vis segment` wrote, or folders of them.", exists=True
-        ),
-    ],
-    split: Annotated[
-        Path,
-        typer.Option(
-            metavar="SPLIT.json", help="The split's own JSON, which has the ids to use.", exists=True, dir_okay=False
-        ),
-    ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.zip", help="The submission to write.")],
+    results: Results = None,
     *,
+    file_format: FormatOption = None,
+    split: Split = None,
+    out: Out = None,
+    check: Check = None,
+    top: Top = None,
+    max_categories: MaxCategories = None,
+    min_score: MinScore = 0.0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Replace OUT.zip where it exists.")
+        bool, typer.Option("--overwrite", metavar="", help="Replace OUT, or its files, where it exists.")
     ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write results as a submission to the YouTube-VIS or OVIS server.
+    """Write results as benchmarks and other tools read them, or check a submission before it is sent.
 
-    OUT.zip holds results.json alone: an entry for each object and each of its likely categories.
+    youtube-vis: the zip for the YouTube-VIS 2019, 2021 and OVIS servers.
 
-    Videos and categories are matched with the split's by name.
+    davis: a palette PNG for every frame, in a zip or a folder, for DAVIS unsupervised.
+
+    coco-video: one JSON of videos, annotations and categories, as data sets have it.
+
+    mots: a text file a video, of cars (1) and pedestrians (2).
+
+    Videos and categories are matched with the split's by name; where a synonym helps (car for sedan), it is said.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
-        if out.exists() and not overwrite:
-            raise UsageError(f"{out} exists: --overwrite replaces it")
+        chosen = choose_format(file_format, split)
+        if check is not None:
+            _refuse_results_to_check(results, out)
+            check_submission(check, split, chosen, reporter)
+            return
+        if not results or out is None:
+            raise UsageError("give results (RESULT.json or a folder of them) and -o OUT, or --check FILE")
+        check_output(out, chosen, overwrite=overwrite)
         loaded = (read_result(path) for path in find_results(results))
-        report = write_youtube_vis_submission(loaded, read_youtube_vis(split), out)
-        if report.videos_without_result:
-            reporter.warn(f"videos without a result, counted as empty: {_shorten(report.videos_without_result)}")
-        if report.unmapped_categories:
-            reporter.warn(f"categories that {split} does not know, left out: {_shorten(report.unmapped_categories)}")
-        entries, videos = counted(report.num_annotations, "instance"), counted(report.num_videos, "video")
-        reporter.note(f"{out}: {entries} in {videos}")
+        report = write_export(loaded, chosen, split, out, Selection(min_score, top, max_categories))
+        tell(report, chosen, split, out, reporter)
+
+
+def write_export(
+    results: Iterable[VideoResult], file_format: Format, split: Path | None, out: Path, selection: Selection
+) -> ExportReport:
+    """Write the results in one of the formats.
+
+    Raises:
+        UsageError: the format needs another kind of split.
+        VisError: a result does not fit, or `out` cannot be written.
+    """
+    if file_format == "davis":
+        if selection.top is not None and selection.top > MAX_PROPOSALS:
+            raise UsageError(f"--top is {selection.top}, but DAVIS allows {MAX_PROPOSALS} proposals a video at most")
+        return write_davis_submission(results, read_split(split) if split else None, out, selection=selection)
+    if file_format == "mots":
+        return write_mots(results, read_split(split) if split else None, out, selection=selection)
+    annotations = read_youtube_vis(split) if split else None
+    if file_format == "coco-video":
+        return write_coco_video(results, annotations, out, selection=selection)
+    if annotations is None:
+        raise UsageError("youtube-vis needs --split SPLIT.json, whose ids of videos and categories it takes")
+    return write_youtube_vis_submission(results, annotations, out, selection=selection)
+
+
+def tell(report: ExportReport, file_format: Format, split: Path | None, out: Path, reporter: Reporter) -> None:
+    """Say what was written, under other names, and left out."""
+    if report.synonyms:
+        reporter.note(f"categories under other names: {_shorten([f'{a} as {b}' for a, b in report.synonyms])}")
+    if report.videos_without_result:
+        reporter.warn(f"videos without a result, counted as empty: {_shorten(report.videos_without_result)}")
+    if report.unmapped_categories:
+        known_by = "MOTS" if file_format == "mots" else split
+        reporter.warn(f"categories that {known_by} does not know, left out: {_shorten(report.unmapped_categories)}")
+    if report.num_left_out:
+        reporter.note(f"left out by score or beyond the best of a video: {counted(report.num_left_out, 'instance')}")
+    if file_format == "youtube-vis" and not report.num_entries:
+        reporter.warn(f"{out} has no entry, and the benchmark's evaluator fails on an empty list")
+    reporter.note(f"{out}: {counted(report.num_entries, 'instance')} in {counted(report.num_videos, 'video')}")
+
+
+def check_output(out: Path, file_format: Format, *, overwrite: bool) -> None:
+    """See that an export may be written to `out`.
+
+    Raises:
+        UsageError: its name does not suit the format, or it exists without `overwrite`.
+    """
+    suffixes = SUFFIXES.get(file_format, ())
+    if suffixes and out.suffix.lower() not in suffixes:
+        raise UsageError(f"{out}: {file_format} is one file, give a name that ends in {' or '.join(suffixes)}")
+    if out.is_dir() and suffixes:
+        raise UsageError(f"{out} is a folder: give another name with -o")
+    is_empty_folder = out.is_dir() and not any(out.iterdir())
+    if out.exists() and not is_empty_folder and not overwrite:
+        raise UsageError(f"{out} exists: --overwrite replaces it")
 
 
 def find_results(paths: Sequence[Path]) -> list[Path]:
@@ -73,6 +153,11 @@ def find_results(paths: Sequence[Path]) -> list[Path]:
             raise UsageError(f"{path}: no results (*.json) in this folder")
         found.extend(files)
     return list(dict.fromkeys(found))
+
+
+def _refuse_results_to_check(results: Sequence[Path] | None, out: Path | None) -> None:
+    if results or out is not None:
+        raise UsageError("--check writes nothing: give it one FILE and --annotations SPLIT, no results and no -o")
 
 
 def _shorten(names: Sequence[str]) -> str:

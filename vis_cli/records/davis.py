@@ -1,10 +1,11 @@
 """DAVIS label maps: palette PNGs whose pixel value is the instance, and how a result is painted into them.
 
-Used by `export-json` to write a submission and by `metrics.davis` to read and to score one.
+Used by `davis_submission` to write, by `davis_check` and `metrics.davis` to read and to score.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from vis_cli.errors import VisError
 from vis_cli.records.atomic import atomic_path
+from vis_cli.records.selection import rank_instances
 from vis_cli.records.types import InstanceSequence, VideoResult
 
 MAX_PROPOSALS = 20  # the unsupervised protocol's limit a sequence
@@ -28,14 +30,23 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
         VisError: the file is missing or damaged, or has colours instead of labels.
     """
     try:
-        with Image.open(path) as image:
+        data = path.read_bytes()
+    except OSError as error:
+        raise VisError(f"{path}: cannot be read as a PNG ({error})") from error
+    return decode_label_png(data, str(path))
+
+
+def decode_label_png(data: bytes, where: str) -> NDArray[np.uint8]:
+    """Decode the bytes of a PNG as `read_label_png` does; `where` names it in errors."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
             if image.mode not in LABEL_MODES:
                 raise VisError(
-                    f"{path}: has colours ({image.mode}) instead of labels; save it as a palette or single-channel PNG"
+                    f"{where}: has colours ({image.mode}) instead of labels; save it as a palette or single-channel PNG"
                 )
             return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
-        raise VisError(f"{path}: cannot be read as a PNG ({error})") from error
+        raise VisError(f"{where}: cannot be read as a PNG ({error})") from error
 
 
 def write_label_png(labels: NDArray[np.uint8], path: Path) -> None:
@@ -44,40 +55,16 @@ def write_label_png(labels: NDArray[np.uint8], path: Path) -> None:
     Raises:
         VisError: the file cannot be written.
     """
-    image = Image.fromarray(labels)
-    image.putpalette(voc_palette().tobytes())
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", optimize=True)
+        temporary.write_bytes(encode_label_png(labels))
 
 
-def write_davis(
-    result: VideoResult,
-    folder: Path,
-    *,
-    frame_names: Sequence[str] | None = None,
-    max_instances: int = MAX_PROPOSALS,
-) -> Path:
-    """Write one palette PNG a frame into `folder`/<video name>, all-zero ones where nothing was found.
-
-    Args:
-        result: what was found in one video.
-        folder: of all sequences.
-        frame_names: the ground truth's, without suffix; None: 00000, 00001, …
-        max_instances: the highest-scoring so many are painted.
-
-    Returns:
-        The folder of this sequence.
-
-    Raises:
-        VisError: there are not as many frame names as frames, or a file cannot be written.
-    """
-    video = result.video
-    names = [f"{frame:05d}" for frame in range(video.num_frames)] if frame_names is None else frame_names
-    if len(names) != video.num_frames:
-        raise VisError(f"{video.name}: {video.num_frames} frames, but {len(names)} frame names; they must be as many")
-    for name, labels in zip(names, iter_label_maps(result, max_instances=max_instances), strict=True):
-        write_label_png(labels, folder / video.name / f"{name}.png")
-    return folder / video.name
+def encode_label_png(labels: NDArray[np.uint8]) -> bytes:
+    """Return the bytes of what `write_label_png` writes."""
+    image, stream = Image.fromarray(labels), io.BytesIO()
+    image.putpalette(voc_palette().tobytes())
+    image.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
 
 
 def iter_label_maps(result: VideoResult, *, max_instances: int = MAX_PROPOSALS) -> Iterator[NDArray[np.uint8]]:
@@ -88,7 +75,7 @@ def iter_label_maps(result: VideoResult, *, max_instances: int = MAX_PROPOSALS) 
     """
     if not 0 < max_instances < VOID:
         raise ValueError(f"max_instances is {max_instances}, but must be between 1 and {VOID - 1}")
-    ranked = sorted(result.instances, key=lambda instance: -instance.score)[:max_instances]
+    ranked = rank_instances(result.instances)[:max_instances]
     painted = list(zip(instance_labels(ranked, max_instances), ranked, strict=True))
     for frame in range(result.video.num_frames):
         labels = np.zeros((result.video.height, result.video.width), dtype=np.uint8)

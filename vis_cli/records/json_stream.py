@@ -16,7 +16,7 @@ BLANKS = " \t\n\r"
 
 
 def iter_json_list(stream: TextIO, where: str) -> Iterator[tuple[object, str]]:
-    """Yield the items of a list and the text that each was read from.
+    """Yield the items of a list and the text that each was read from; an item that is a bare number may be cut.
 
     Raises:
         VisError: the stream is no JSON, holds no list, or ends too early.
@@ -72,12 +72,10 @@ class _Text:
             except json.JSONDecodeError as error:
                 if not self._read_on():  # it was not cut off by the end of the buffer
                     raise self.damage(error.msg) from error
-                continue
-            if end == len(self._buffer) and self._read_on():  # a number may go on there
-                continue
-            source = self._buffer[self._position : end]
-            self._position = end
-            return value, source
+            else:
+                source = self._buffer[self._position : end]
+                self._position = end
+                return value, source
 
     def damage(self, reason: str) -> VisError:
         """Return the error that says what is wrong."""

@@ -194,9 +194,8 @@ def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.in
     sizes = np.array([len(text) for text in texts], dtype=np.intp)
     if len(sizes) == 0 or sizes.min() == 0:
         return None
-    codes = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8) - np.uint8(
-        ord("0")
-    )  # wraps below "0"
+    characters = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    codes = characters - np.uint8(ord("0"))  # what is below "0" wraps, and is too great then
     text_ends = np.cumsum(sizes)
     if codes.max() > 0x3F or (codes[text_ends - 1] & 0x20).any():
         return None

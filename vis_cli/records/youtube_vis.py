@@ -1,19 +1,16 @@
-"""The JSON of YouTube-VIS 2019 / 2021 and OVIS: reads a split, writes a submission for it.
+"""The JSON of YouTube-VIS 2019 / 2021 and OVIS: reads a split.
 
-Used by `export-json`, `eval` and the training's datasets. The rules are in protocols.md, sections 2 and 3.
+Used by `export-json`, `eval` and the training's datasets. `youtube_vis_submission` writes for it.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vis_cli.records.atomic import atomic_path
 from vis_cli.records.json_fields import (
     read_json_object,
     require,
@@ -23,9 +20,7 @@ from vis_cli.records.json_fields import (
     take_objects,
 )
 from vis_cli.records.rle import parse_segmentations, rle_area
-from vis_cli.records.types import Category, InstanceSequence, Rle, VideoResult
-
-SUBMISSION_NAME = "results.json"  # the only name that the evaluation servers look for
+from vis_cli.records.types import Category, Rle
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +56,6 @@ class YouTubeVis:
     annotations: tuple[YouTubeVisAnnotation, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class SubmissionReport:
-    """Say what a submission holds and what it had to leave out."""
-
-    num_videos: int  # with a result, be it empty
-    num_annotations: int
-    videos_without_result: tuple[str, ...]  # they count as found nothing
-    unmapped_categories: tuple[str, ...]  # of the results, unknown to the split; their entries are left out
-
-
 def read_youtube_vis(path: Path) -> YouTubeVis:
     """Read a split's JSON; masks may be RLE (counts as text or list) or polygons.
 
@@ -90,112 +75,6 @@ def read_youtube_vis(path: Path) -> YouTubeVis:
     )
     require_unique((annotation.id for annotation in annotations), f"{path}: annotations")
     return YouTubeVis(path, videos, categories, annotations)
-
-
-def write_youtube_vis_submission(
-    results: Iterable[VideoResult],
-    split: YouTubeVis,
-    path: Path,
-    *,
-    score_threshold: float = 0.0,
-    max_categories: int | None = None,
-) -> SubmissionReport:
-    """Write results.json inside a zip, ready for the evaluation server.
-
-    Args:
-        results: one a video, matched with the split's videos by name; they are taken one at a time.
-        split: gives the ids of videos and categories; a category matches by name, whatever its case, spaces or
-            underscores.
-        path: of the zip.
-        score_threshold: an instance is listed once for each of its categories that scores above this.
-        max_categories: the best so many categories of an instance only; None: all of them.
-
-    Raises:
-        VisError: a result is of no video of the split, of one seen before, or of another size or length; or the file
-            cannot be written.
-    """
-    submission = _Submission(split, score_threshold, max_categories)
-    entry = zipfile.ZipInfo(SUBMISSION_NAME)  # its time stays 1980, so that the same results make the same file
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    with (
-        atomic_path(path) as temporary,
-        zipfile.ZipFile(temporary, "w") as archive,
-        archive.open(entry, "w", force_zip64=True) as stream,
-    ):
-        stream.write(b"[")
-        for result in results:
-            for annotation in submission.add(result):
-                separator = ",\n" if submission.num_annotations > 1 else ""
-                stream.write((separator + json.dumps(annotation, separators=(",", ":"), allow_nan=False)).encode())
-        stream.write(b"]\n")
-    return submission.report()
-
-
-class _Submission:
-    """Turn results into entries of results.json and remember what was left out."""
-
-    def __init__(self, split: YouTubeVis, score_threshold: float, max_categories: int | None) -> None:
-        self.split = split
-        self.score_threshold = score_threshold
-        self.max_categories = max_categories
-        self.videos = {video.name: video for video in split.videos}
-        self.category_ids = {_plain_name(category.name): category.id for category in split.categories}
-        self.seen: set[str] = set()
-        self.unmapped: set[str] = set()
-        self.num_annotations = 0
-
-    def add(self, result: VideoResult) -> Iterator[dict[str, Any]]:
-        """Yield the entries of one result."""
-        video = self._match_video(result)
-        names = {category.id: category.name for category in result.categories}
-        for instance in result.instances:
-            for category_id, score in self._rank_categories(instance, names):
-                self.num_annotations += 1
-                yield {
-                    "video_id": video.id,
-                    "score": score,
-                    "category_id": category_id,
-                    "segmentations": list(instance.segmentations),
-                }
-
-    def report(self) -> SubmissionReport:
-        """Sum up what was added."""
-        return SubmissionReport(
-            num_videos=len(self.seen),
-            num_annotations=self.num_annotations,
-            videos_without_result=tuple(name for name in self.videos if name not in self.seen),
-            unmapped_categories=tuple(sorted(self.unmapped)),
-        )
-
-    def _match_video(self, result: VideoResult) -> YouTubeVisVideo:
-        name, split = result.video.name, self.split.path
-        require(name in self.videos, name, f"is no video of {split}; give the JSON of the split that it belongs to")
-        require(name not in self.seen, name, "has two results; keep one of them")
-        self.seen.add(name)
-        video = self.videos[name]
-        has = f"{result.video.width}x{result.video.height}, {result.video.num_frames} frames"
-        needs = f"{video.width}x{video.height}, {len(video.file_names)} frames"
-        require(has == needs, name, f"the result is {has}, but {split} lists {needs}; segment its own frames")
-        return video
-
-    def _rank_categories(self, instance: InstanceSequence, names: dict[int, str]) -> list[tuple[int, float]]:
-        """Return the split's category ids and their scores, best first, remembering the names it does not know."""
-        scores = {instance.category_id: instance.score} | instance.category_scores
-        ranked = []
-        for category, score in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
-            if score <= self.score_threshold:
-                break
-            category_id = self.category_ids.get(_plain_name(names[category]))
-            if category_id is None:
-                self.unmapped.add(names[category])
-            else:
-                ranked.append((category_id, score))
-        return ranked[: self.max_categories]
-
-
-def _plain_name(name: str) -> str:
-    """Return what counts of a category's name when two data sets are compared."""
-    return name.casefold().replace("_", " ").strip()
 
 
 def _parse_video(entry: dict[str, Any], where: str) -> YouTubeVisVideo:

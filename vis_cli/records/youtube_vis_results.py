@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,14 +17,17 @@ from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 from vis_cli.errors import VisError
+from vis_cli.records.bundle import ZIP_ERRORS
+from vis_cli.records.categories import CategoryMap
 from vis_cli.records.json_fields import require, take_field
 from vis_cli.records.json_stream import iter_json_list
+from vis_cli.records.matching import ResultMatcher, youtube_vis_sequences
 from vis_cli.records.result_json import read_result
 from vis_cli.records.rle import parse_segmentations
+from vis_cli.records.selection import Selection
 from vis_cli.records.types import Rle, VideoResult
-from vis_cli.records.youtube_vis import SUBMISSION_NAME, YouTubeVis, YouTubeVisVideo, _Submission
-
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError)  # damaged or encrypted
+from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
+from vis_cli.records.youtube_vis_submission import SUBMISSION_NAME, iter_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Predictions:
 
     readers: Mapping[int, PredictionReader]
     num_predictions: int
-    unmapped_categories: tuple[str, ...]  # of the results, unknown to the split; they are left out
+    synonyms: tuple[tuple[str, str], ...] = ()  # a category's name in the results, and the split's
+    unmapped_categories: tuple[str, ...] = ()  # of the results, unknown to the split; they are left out
 
 
 def read_predictions(path: Path, split: YouTubeVis) -> Predictions:
@@ -71,15 +74,14 @@ def match_results(results: Iterable[VideoResult], split: YouTubeVis) -> Predicti
     Raises:
         VisError: a result is of no video of the split, of one seen before, or of another size or length.
     """
-    entries = _Submission(split, 0.0, None)
+    selection = Selection()
+    matcher, categories = ResultMatcher(youtube_vis_sequences(split), selection), CategoryMap(split.categories)
     by_video = defaultdict[int, list[Prediction]](list)
-    for result in results:
-        for entry in entries.add(result):
-            prediction = Prediction(entry["category_id"], entry["score"], tuple(entry["segmentations"]))
-            by_video[entry["video_id"]].append(prediction)
-    report = entries.report()
+    for entry in iter_entries(results, split, matcher, categories, selection):
+        prediction = Prediction(entry["category_id"], entry["score"], tuple(entry["segmentations"]))
+        by_video[entry["video_id"]].append(prediction)
     readers = {video: partial(list[Prediction], predictions) for video, predictions in by_video.items()}
-    return Predictions(readers, report.num_annotations, report.unmapped_categories)
+    return Predictions(readers, sum(map(len, by_video.values())), categories.synonyms, categories.unmapped)
 
 
 def _holds_object(path: Path) -> bool:
@@ -126,7 +128,7 @@ def _read_entries(stream: TextIO, where: str, split: YouTubeVis) -> Predictions:
         video = _check_entry(entry, videos, known, split, name)
         texts[video.id].append((name, text))
     readers = {id_: partial(_parse_entries, entries, videos[id_]) for id_, entries in texts.items()}
-    return Predictions(readers, sum(map(len, texts.values())), unmapped_categories=())
+    return Predictions(readers, sum(map(len, texts.values())))
 
 
 def _check_entry(

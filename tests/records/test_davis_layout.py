@@ -1,0 +1,141 @@
+"""DAVIS in each of its layouts, and every file that is missing or of another size named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.records.davis_factory import VAL, write_davis, write_mask, write_picture
+from vis_cli.errors import VisError
+from vis_cli.records.davis_layout import SequenceFrames, read_davis, read_sequence_list
+
+DOG = SequenceFrames("dog", 6, 4, ("dog/00000.jpg", "dog/00005.jpg"))
+CAT = SequenceFrames("cat", 6, 4, ("cat/00000.jpg",))
+
+
+@pytest.mark.parametrize(
+    ("frames", "masks"),
+    [
+        ("JPEGImages/480p", "Annotations_unsupervised/480p"),
+        ("JPEGImages/480p", "Annotations/480p"),
+        ("JPEGImages/Full-Resolution", "Annotations_unsupervised/Full-Resolution"),
+        ("JPEGImages", "Annotations"),
+        ("JPEGImages/480p", None),
+    ],
+)
+def test_layouts(tmp_path: Path, frames: str, masks: str | None) -> None:
+    root = write_davis(tmp_path, frames=frames, masks=masks)
+    assert read_davis(root / VAL) == [DOG, CAT]  # in the order of the list
+    assert read_davis(root) == [CAT, DOG]
+    assert read_davis(root / frames) == [CAT, DOG]
+
+
+def test_masks_alone(tmp_path: Path) -> None:
+    root = write_davis(tmp_path, frames=None)
+    dog = SequenceFrames("dog", 6, 4, ("dog/00000.png", "dog/00005.png"))
+    assert read_davis(root / VAL)[0] == dog
+    assert read_davis(root / "Annotations_unsupervised" / "480p")[1] == dog
+    assert dog.frame_names == DOG.frame_names == ("00000", "00005")
+
+
+def test_the_lists_of_2019(tmp_path: Path) -> None:
+    root = write_davis(tmp_path)
+    path = root / "ImageSets" / "2019" / "test-dev.txt"
+    path.parent.mkdir()
+    path.write_text("\n cat\r\n")
+    assert read_davis(path) == [CAT]
+
+
+def test_the_test_splits_have_no_masks_or_one_a_sequence(tmp_path: Path) -> None:
+    root = write_davis(tmp_path)
+    (root / "Annotations_unsupervised/480p/dog/00005.png").unlink()
+    assert read_davis(root / VAL) == [DOG, CAT]
+    for mask in root.glob("Annotations_unsupervised/480p/*/*"):
+        mask.unlink()
+    for folder in root.glob("Annotations_unsupervised/480p/*"):
+        folder.rmdir()
+    assert read_davis(root / VAL) == [DOG, CAT]
+
+
+def remove(name: str) -> Callable[[Path], object]:
+    return lambda root: (root / name).unlink()
+
+
+def remove_folder(name: str) -> Callable[[Path], object]:
+    def change(root: Path) -> None:
+        for path in (root / name).iterdir():
+            path.unlink()
+        (root / name).rmdir()
+
+    return change
+
+
+MASKS = "Annotations_unsupervised/480p"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (remove("JPEGImages/480p/dog/00005.jpg"), r"480p/dog/00005\.png: .*480p/dog has no frame of this name"),
+        (
+            lambda root: write_picture(root / "JPEGImages/480p/dog/00010.jpg"),
+            r"JPEGImages/480p/dog/00010\.jpg: .*480p/dog has no mask of this name",
+        ),
+        (remove("JPEGImages/480p/cat/00000.jpg"), "JPEGImages/480p/cat: the sequence has no frames"),
+        (remove_folder("JPEGImages/480p/dog"), "JPEGImages/480p/dog: the sequence has no frames"),
+        (remove(f"{MASKS}/cat/00000.png"), f"{MASKS}/cat: no PNG files"),
+        (remove_folder(f"{MASKS}/cat"), f"{MASKS}/cat: no PNG files"),
+        (
+            lambda root: write_picture(root / "JPEGImages/480p/dog/00005.jpg", (7, 4)),
+            r"JPEGImages/480p/dog/00005\.jpg: is 7x4, but .*JPEGImages/480p/dog/00000\.jpg is 6x4",
+        ),
+        (
+            lambda root: write_mask(root / MASKS / "dog/00005.png", size=(4, 6)),
+            rf"{MASKS}/dog/00005\.png: is 4x6, but .*JPEGImages/480p/dog/00000\.jpg is 6x4",
+        ),
+        (
+            lambda root: write_picture(root / MASKS / "dog/00005.png"),
+            rf"{MASKS}/dog/00005\.png: has colours \(RGB\) instead of labels",
+        ),
+        (
+            lambda root: (root / "JPEGImages/480p/dog/00000.jpg").write_bytes(b"no picture"),
+            r"JPEGImages/480p/dog/00000\.jpg: cannot be read as a picture",
+        ),
+        (lambda root: (root / VAL).write_text("dog\nbear\n"), "JPEGImages/480p/bear: the sequence has no frames"),
+        (lambda root: (root / VAL).write_text("\n"), r"val\.txt: names no sequence"),
+        (lambda root: (root / VAL).write_text("dog\ncat\ndog\n"), r"val\.txt: 'dog' is used 2 times"),
+        (
+            lambda root: (root / VAL).write_text("dog\n/JPEGImages/480p/cat/00000.jpg\n"),
+            r"val\.txt: line 2: '/JPEGImages/480p/cat/00000\.jpg' is no name of a sequence",
+        ),
+        (lambda root: (root / VAL).write_text("dog cat\n"), r"val\.txt: line 1: 'dog cat' is no name of a sequence"),
+        (lambda root: (root / VAL).write_bytes(b"\xff\xfe"), r"val\.txt: cannot be read as a list of sequences"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, change: Callable[[Path], object], message: str) -> None:
+    root = write_davis(tmp_path)
+    change(root)
+    with pytest.raises(VisError, match=message):
+        read_davis(root / VAL)
+
+
+def test_a_list_or_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match=r"absent\.txt: cannot be read"):
+        read_sequence_list(tmp_path / "absent.txt")
+    (tmp_path / "val.txt").write_text("dog")
+    with pytest.raises(VisError, match=r"val\.txt: lies in no folder with JPEGImages or Annotations"):
+        read_davis(tmp_path / "val.txt")
+    with pytest.raises(VisError, match="absent: is no folder"):
+        read_davis(tmp_path / "absent")
+    with pytest.raises(VisError, match=f"{tmp_path.name}: no sequence folders"):
+        read_davis(tmp_path)
+
+
+def test_masks_are_compared_in_full_resolution_too(tmp_path: Path) -> None:
+    masks = "Annotations_unsupervised/Full-Resolution"
+    root = write_davis(tmp_path, frames="JPEGImages/Full-Resolution", masks=masks)
+    write_mask(root / masks / "cat/00000.png", size=(3, 2))
+    with pytest.raises(VisError, match=rf"{masks}/cat/00000\.png: is 3x2"):
+        read_davis(root / VAL)

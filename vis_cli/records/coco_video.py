@@ -1,0 +1,126 @@
+"""Results as a data set: a JSON of videos, annotations and categories in YouTube-VIS's layout, with scores.
+
+Used by `export-json`; `youtube_vis` reads it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from vis_cli.errors import VisError
+from vis_cli.records.atomic import atomic_path
+from vis_cli.records.categories import CategoryMap
+from vis_cli.records.davis_layout import SequenceFrames
+from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences
+from vis_cli.records.rle import rle_area, rle_box
+from vis_cli.records.selection import Selection
+from vis_cli.records.types import Category, InstanceSequence, VideoResult
+from vis_cli.records.youtube_vis import YouTubeVis
+
+
+def write_coco_video(
+    results: Iterable[VideoResult], split: YouTubeVis | None, path: Path, *, selection: Selection
+) -> ExportReport:
+    """Write all results into one JSON; an instance is one annotation, of its best category.
+
+    Args:
+        results: one a video; they are taken one at a time.
+        split: gives the ids of videos and categories; None: videos are numbered from 1, categories keep their ids.
+        path: of the JSON.
+        selection: which instances are taken.
+
+    Raises:
+        VisError: a result does not fit the split, two results use one category id for two names, or the file cannot
+            be written.
+    """
+    data_set = _DataSet(split, selection)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write('{"annotations":[')
+        for result in results:
+            data_set.add(result, stream)
+        rest = {"videos": data_set.videos, "categories": data_set.categories()}
+        stream.write("],\n" + _to_json(rest)[1:] + "\n")
+    return data_set.report()
+
+
+class _DataSet:
+    """Write the annotations of results one by one, and gather what comes after them."""
+
+    def __init__(self, split: YouTubeVis | None, selection: Selection) -> None:
+        self.matcher = ResultMatcher(youtube_vis_sequences(split) if split else None, selection)
+        self.video_ids = {video.name: video.id for video in split.videos} if split else None
+        self.known = CategoryMap(split.categories) if split else None
+        self.names = {category.id: category.name for category in split.categories} if split else {}
+        self.videos: list[dict[str, Any]] = []
+        self.num_annotations = 0
+
+    def add(self, result: VideoResult, stream: TextIO) -> None:
+        """Write the annotations of one result."""
+        match = self.matcher.match(result)
+        sequence = match.sequence
+        video_id = len(self.videos) + 1 if self.video_ids is None else self.video_ids[sequence.name]
+        self.videos.append(_video_to_json(sequence, video_id))
+        categories = self._map_categories(result, match.instances)
+        for instance in match.instances:
+            category_id = categories[instance.category_id]
+            if category_id is not None:
+                separator = ",\n" if self.num_annotations else ""
+                self.num_annotations += 1
+                entry = _annotation_to_json(instance, sequence, category_id)
+                stream.write(separator + _to_json({"id": self.num_annotations, "video_id": video_id, **entry}))
+
+    def categories(self) -> list[dict[str, Any]]:
+        """Return all categories, by id."""
+        return [{"id": key, "name": name} for key, name in sorted(self.names.items())]
+
+    def report(self) -> ExportReport:
+        """Sum up what was added."""
+        return self.matcher.report(self.num_annotations, self.known)
+
+    def _map_categories(self, result: VideoResult, instances: Sequence[InstanceSequence]) -> dict[int, int | None]:
+        if self.known is not None:
+            used = {instance.category_id for instance in instances}
+            return {c.id: self.known.find(c.name) for c in result.categories if c.id in used}
+        for category in result.categories:
+            self._keep_category(category, result.video.name)
+        return {category.id: category.id for category in result.categories}
+
+    def _keep_category(self, category: Category, video: str) -> None:
+        name = self.names.setdefault(category.id, category.name)
+        if name != category.name:
+            raise VisError(
+                f"{video}: category {category.id} is {category.name!r} here, but {name!r} in a result before it; "
+                "give a split, whose ids are used then"
+            )
+
+
+def _video_to_json(sequence: SequenceFrames, video_id: int) -> dict[str, Any]:
+    return {
+        "id": video_id,
+        "width": sequence.width,
+        "height": sequence.height,
+        "length": len(sequence.file_names),
+        "file_names": list(sequence.file_names),
+    }
+
+
+def _annotation_to_json(instance: InstanceSequence, sequence: SequenceFrames, category_id: int) -> dict[str, Any]:
+    masks = instance.segmentations
+    return {
+        "category_id": category_id,
+        "score": instance.score,
+        "iscrowd": 0,
+        "width": sequence.width,
+        "height": sequence.height,
+        "length": len(masks),
+        "segmentations": list(masks),
+        "areas": [None if mask is None else rle_area(mask) for mask in masks],
+        "bboxes": [None if mask is None else list(rle_box(mask)) for mask in masks],
+    }
+
+
+def _to_json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False)

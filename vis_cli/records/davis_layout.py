@@ -1,0 +1,155 @@
+"""DAVIS on disk: which sequences a split has, and the names and the size of their frames.
+
+Used by `matching`, for the exports and the checks that need a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from vis_cli.errors import VisError
+from vis_cli.records.davis import LABEL_MODES, list_label_pngs, list_sequences
+from vis_cli.records.inputs import image_files
+from vis_cli.records.json_fields import require, require_unique
+
+# Where a DAVIS folder has its frames and masks, the first that is there being used: the unsupervised 2017 / 2019
+# packages, the semi-supervised ones, the full resolution, the plain layout.
+FRAME_FOLDERS = ("JPEGImages/480p", "JPEGImages/Full-Resolution", "JPEGImages")
+MASK_FOLDERS = tuple(
+    f"{folder}{size}"
+    for size in ("/480p", "/Full-Resolution", "")
+    for folder in ("Annotations_unsupervised", "Annotations")
+)
+LIST_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceFrames:
+    """Name the frames of one sequence, in order."""
+
+    name: str
+    width: int
+    height: int
+    file_names: tuple[str, ...]  # with the folder before them
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """Return the names without folder and suffix: 00000, 00005, …"""
+        return tuple(PurePosixPath(file).stem for file in self.file_names)
+
+
+@dataclass(frozen=True, slots=True)
+class DavisFolders:
+    """Hold where frames and masks lie; one of them may be absent, as the masks of a test split are."""
+
+    frames: Path | None
+    masks: Path | None
+
+
+def read_davis(path: Path) -> list[SequenceFrames]:
+    """Read the sequences of a split and see that every frame and mask is there and of one size.
+
+    Args:
+        path: a list of sequences inside a DAVIS folder, such as ImageSets/2017/val.txt; a DAVIS folder; or a folder of
+            sequence folders.
+
+    Raises:
+        VisError: a folder, a frame or a mask is missing or of another size; the first one is named.
+    """
+    names: list[str] | None = None
+    root = path
+    if path.suffix.lower() == LIST_SUFFIX:
+        names, root = read_sequence_list(path), _find_root(path)
+    folders = find_davis_folders(root)
+    if names is None:
+        names = list_sequences(folders.frames or folders.masks or root)
+    if folders.frames and folders.masks and not any((folders.masks / name).is_dir() for name in names):
+        folders = DavisFolders(folders.frames, None)  # of a test split
+    return [_read_sequence(folders, name) for name in names]
+
+
+def read_sequence_list(path: Path) -> list[str]:
+    """Read a list of sequences, one a line.
+
+    Raises:
+        VisError: it cannot be read, is empty, or names a sequence twice or a path.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise VisError(f"{path}: cannot be read as a list of sequences ({error})") from error
+    names = [line.strip() for line in lines if line.strip()]
+    require(bool(names), str(path), "names no sequence; it must hold one a line")
+    for number, line in enumerate(lines, start=1):
+        plain = "/" not in line and len(line.split()) <= 1
+        require(plain, f"{path}: line {number}", f"{line.strip()!r} is no name of a sequence; put one on each line")
+    require_unique(names, str(path))
+    return names
+
+
+def find_davis_folders(root: Path) -> DavisFolders:
+    """Find where frames and masks lie; a folder without DAVIS's own folders holds sequence folders itself.
+
+    Raises:
+        VisError: `root` is no folder.
+    """
+    require(root.is_dir(), str(root), "is no folder; give the one that holds the sequences")
+    frames = next((root / name for name in FRAME_FOLDERS if (root / name).is_dir()), None)
+    masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
+    return DavisFolders(frames or (None if masks else root), masks)
+
+
+def _find_root(path: Path) -> Path:
+    """Return the DAVIS folder that a list lies in."""
+    for root in path.absolute().parents:
+        if any((root / name).is_dir() for name in FRAME_FOLDERS + MASK_FOLDERS):
+            return root
+    raise VisError(f"{path}: lies in no folder with JPEGImages or Annotations, where its sequences would be")
+
+
+def _read_sequence(folders: DavisFolders, name: str) -> SequenceFrames:
+    frames = _list_frames(folders.frames / name) if folders.frames else []
+    masks = _list_masks(folders.masks / name, num_frames=len(frames)) if folders.masks else []
+    if frames and masks:
+        _require_same_names(frames, masks)
+    sizes = {path: _read_size(path, labels=False) for path in frames}
+    sizes |= {path: _read_size(path, labels=True) for path in masks}
+    first, (width, height) = next(iter(sizes.items()))
+    for path, size in sizes.items():
+        require(size == (width, height), str(path), f"is {size[0]}x{size[1]}, but {first} is {width}x{height}")
+    return SequenceFrames(name, width, height, tuple(f"{name}/{file.name}" for file in frames or masks))
+
+
+def _list_frames(folder: Path) -> list[Path]:
+    frames = image_files(folder) if folder.is_dir() else []
+    require(bool(frames), str(folder), "the sequence has no frames; restore them or take it off the list")
+    return frames
+
+
+def _list_masks(folder: Path, *, num_frames: int) -> list[Path]:
+    """List a sequence's masks; none where only the first frame has one, as in the semi-supervised test splits."""
+    masks = list_label_pngs(folder)
+    return masks if len(masks) > 1 or num_frames <= 1 else []
+
+
+def _require_same_names(frames: Sequence[Path], masks: Sequence[Path]) -> None:
+    have_frame, have_mask = ({path.stem for path in paths} for paths in (frames, masks))
+    for mask in masks:
+        require(mask.stem in have_frame, str(mask), f"{frames[0].parent} has no frame of this name; restore it")
+    for frame in frames:
+        require(frame.stem in have_mask, str(frame), f"{masks[0].parent} has no mask of this name; restore it")
+
+
+def _read_size(path: Path, *, labels: bool) -> tuple[int, int]:
+    """Read a picture's width and height from its header, and see that a mask holds labels."""
+    try:
+        with Image.open(path) as image:
+            require(not labels or image.mode in LABEL_MODES, str(path), f"has colours ({image.mode}) instead of labels")
+            width, height = image.size
+            return width, height
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+        raise VisError(f"{path}: cannot be read as a picture ({error})") from error

@@ -1,0 +1,79 @@
+"""results.json inside a zip: a submission to the YouTube-VIS and OVIS servers (protocols.md, section 2).
+
+Used by `export-json`; `submission_check` reads it again. `youtube_vis_results` takes the entries for `eval`.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vis_cli.records.atomic import atomic_path
+from vis_cli.records.bundle import zip_entry
+from vis_cli.records.categories import CategoryMap
+from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences
+from vis_cli.records.selection import Selection
+from vis_cli.records.types import VideoResult
+from vis_cli.records.youtube_vis import YouTubeVis
+
+SUBMISSION_NAME = "results.json"  # the only name that the evaluation servers look for
+
+
+def write_youtube_vis_submission(
+    results: Iterable[VideoResult], split: YouTubeVis, path: Path, *, selection: Selection
+) -> ExportReport:
+    """Write results.json inside a zip, ready for the evaluation server.
+
+    Args:
+        results: one a video, matched with the split's videos by name; they are taken one at a time.
+        split: gives the ids of videos and categories.
+        path: of the zip.
+        selection: an instance is listed once for each of its categories that is selected.
+
+    Raises:
+        VisError: a result is of no video of the split, of one seen before, or of another size or length; or the file
+            cannot be written.
+    """
+    matcher, categories = ResultMatcher(youtube_vis_sequences(split), selection), CategoryMap(split.categories)
+    num_entries = 0
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+        archive.open(zip_entry(SUBMISSION_NAME), "w", force_zip64=True) as stream,
+    ):
+        stream.write(b"[")
+        for entry in iter_entries(results, split, matcher, categories, selection):
+            separator = ",\n" if num_entries else ""
+            stream.write((separator + json.dumps(entry, separators=(",", ":"), allow_nan=False)).encode())
+            num_entries += 1
+        stream.write(b"]\n")
+    return matcher.report(num_entries, categories)
+
+
+def iter_entries(
+    results: Iterable[VideoResult],
+    split: YouTubeVis,
+    matcher: ResultMatcher,
+    categories: CategoryMap,
+    selection: Selection,
+) -> Iterator[dict[str, Any]]:
+    """Yield the entries of results.json, one for each instance and each of its categories that is selected.
+
+    Raises:
+        VisError: a result is of no video of the split, of one seen before, or of another size or length.
+    """
+    video_ids = {video.name: video.id for video in split.videos}
+    for result in results:
+        match = matcher.match(result)
+        names = {category.id: category.name for category in result.categories}
+        for instance in match.instances:
+            for category_id, score in selection.categories(instance, names, categories):
+                yield {
+                    "video_id": video_ids[match.sequence.name],
+                    "score": score,
+                    "category_id": category_id,
+                    "segmentations": list(instance.segmentations),
+                }
