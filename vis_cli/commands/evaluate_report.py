@@ -60,9 +60,9 @@ def print_youtube_vis(score: YouTubeVisScore) -> None:
 def print_davis(score: DavisScore, reports: Sequence[VideoReport]) -> None:
     """Print the means over objects in percent, then the sequences, the worst first."""
     s = score.summary
-    num_objects = counted(sum(len(sequence.objects) for sequence in score.sequences), "object")
+    num_objects = str(sum(len(sequence.objects) for sequence in score.sequences))
     print_table(
-        ("", "J&F #", "J mean #", "J recall #", "J decay #", "F mean #", "F recall #", "F decay #"),
+        ("objects #", "J&F #", "J mean #", "J recall #", "J decay #", "F mean #", "F recall #", "F decay #"),
         [(num_objects, *map(_percent, (s.jf_mean, *dataclasses.astuple(s.region), *dataclasses.astuple(s.boundary))))],
     )
     seconds = {report.video: report.seconds for report in reports}

@@ -33,8 +33,8 @@ def plot_precision_recall(precisions: Sequence[Floats], path: Path) -> None:
     axes = figure.add_subplot()
     if precisions:
         for threshold, curve in zip(IOU_THRESHOLDS.tolist(), np.mean(precisions, axis=0), strict=True):
-            axes.plot(100 * RECALLS, 100 * curve, label=f"{threshold:.2f}  AP {100 * curve.mean():.1f}")
-        axes.legend(title="IoU", fontsize="small", loc="lower left")
+            axes.plot(100 * RECALLS, 100 * curve, label=f"{threshold:.2f}, AP {100 * curve.mean():.1f}")
+        figure.legend(title="IoU", fontsize="small", loc="outside right upper")
     axes.set(xlabel="recall", ylabel="precision, mean over categories", xlim=(0, 100), ylim=(0, 101))
     _save(figure, path)
 

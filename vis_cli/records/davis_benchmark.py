@@ -63,9 +63,7 @@ def _find_masks(root: Path, task: Task) -> Path:
     candidates += [root / own] + ([root / PLAIN] if is_plain else [])
     found = next((folder for folder in candidates if folder.is_dir()), None)
     if found is None:
-        raise VisError(
-            f"{root}: has no {own}/{RESOLUTIONS[0]} and no plain {PLAIN} folder, which {task} is scored with"
-        )
+        raise VisError(f"{root}: has neither {own}/{RESOLUTIONS[0]} nor a plain {PLAIN} folder, which {task} needs")
     return found
 
 
