@@ -12,6 +12,7 @@ from tests.records.davis_factory import VAL, write_davis
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.records.bundle import read_bundle
 from vis_cli.records.result_json import write_result
+from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import read_youtube_vis
 
@@ -225,3 +226,42 @@ def test_what_cannot_be_meant(
 def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
     outcome = run_vis("export-json", "--format", "mots", "-o", tmp_path / "out")
     assert (outcome.code, "give results" in outcome.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"score": float("nan")}, "a.json: not a JSON file, or a damaged one (NaN is not JSON)"),
+        ({"segmentations": []}, "a.json: instances[0]: has 0 segmentations, but the video has 1 frames"),
+        ({"segmentations": [None, None]}, "a.json: instances[0]: has 2 segmentations, but the video has 1 frames"),
+        (
+            {"segmentations": [{"size": [6, 4], "counts": [24]}]},
+            "a.json: instances[0].segmentations[0]: the mask's size is [6, 4], but the video's is [4, 6]",
+        ),
+        ({"segmentations": [{"size": [4, 6], "counts": [9]}]}, "a.json: instances[0].segmentations[0]: damaged mask"),
+        ({"category_id": 99}, "a.json: instances[0]: 'category_id' is 99, which is not among the categories"),
+    ],
+)
+def test_a_damaged_result_leaves_no_file(
+    change: dict[str, object], said: str, split: Path, tmp_path: Path, run_vis: RunVis
+) -> None:
+    path = make_results(tmp_path / "results", "a") / "a.json"
+    data = json.loads(path.read_text())
+    data["instances"][0].update(change)
+    path.write_text(json.dumps(data))
+    outcome = run_vis("export-json", path, "--split", split, "-o", tmp_path / "s.zip")
+    assert outcome.code == 1
+    assert said in outcome.err
+    assert not (tmp_path / "s.zip").exists()
+
+
+def test_a_result_with_lists_of_counts_is_written_as_texts(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    path = make_results(tmp_path / "results", "a") / "a.json"
+    data = json.loads(path.read_text())
+    data["instances"][0]["segmentations"] = [{"size": [4, 6], "counts": [0, 2, 2, 2, 18]}]
+    path.write_text(json.dumps(data))
+    out = tmp_path / "s.zip"
+    assert run_vis("export-json", path, "--split", split, "-o", out).code == 0
+    assert run_vis("export-json", "--check", out, "--annotations", split).code == 0
+    with zipfile.ZipFile(out) as archive:
+        assert json.loads(archive.read("results.json"))[0]["segmentations"] == [encode_mask(MASK)]

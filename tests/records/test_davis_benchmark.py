@@ -59,7 +59,7 @@ def test_the_lists_of_2019_are_found(tmp_path: Path) -> None:
     lists.mkdir()
     (lists / "test-dev.txt").write_text("cat\n")
     assert find_davis_benchmark(root, "unsupervised", split="test-dev").sequences == ("cat",)
-    with pytest.raises(VisError, match=r"has no ImageSets/2017/challenge.txt; --split"):
+    with pytest.raises(VisError, match=r"has no ImageSets/2017/challenge.txt; --davis-split names"):
         find_davis_benchmark(root, "unsupervised", split="challenge")
 
 

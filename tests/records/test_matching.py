@@ -47,6 +47,12 @@ def test_without_a_split_a_result_is_its_own_sequence() -> None:
         matcher.match(make_result(num_frames=2))
 
 
+@pytest.mark.parametrize("name", ["../clip", "/clip", "..", ""])
+def test_a_name_that_would_lead_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(VisError, match="cannot name a file or folder"):
+        ResultMatcher(None, Selection()).match(make_result(name=name))
+
+
 def test_the_frames_of_a_folder_keep_their_names(tmp_path: Path) -> None:
     for name in ("10.png", "9.png"):
         write_picture(tmp_path / name)

@@ -68,6 +68,23 @@ def test_a_split_without_objects_is_not_one_without_annotations(tmp_path: Path) 
         (lambda d: d["videos"][0].update(file_names=[]), r"videos\[0\]: 'file_names' must be a list of texts"),
         (lambda d: d["videos"][1].update(file_names=[3]), r"videos\[1\]: 'file_names' must be a list of texts"),
         (lambda d: d["videos"][1].update(file_names=["0.jpg"]), r"videos\[1\]: '0\.jpg' lies in no folder"),
+        (
+            lambda d: d["videos"][0]["file_names"].__setitem__(2, "clip/00000.jpg"),
+            r"videos\[0\]: file_names: 'clip/00000\.jpg' is used 2 times",
+        ),
+        (
+            lambda d: d["videos"][0]["file_names"].__setitem__(2, "clap/00010.jpg"),
+            r"videos\[0\]: 'clap/00010\.jpg' lies in another folder than 'clip/00000\.jpg'",
+        ),
+        (lambda d: d["annotations"][0].update(iscrowd="0"), r"annotations\[0\]: 'iscrowd' is '0', but must be 0 or 1"),
+        (
+            lambda d: d["annotations"][0]["segmentations"].__setitem__(2, [[1, 1, 3, 1]]),
+            r"annotations\[0\]\.segmentations\[2\]: a polygon must be a list",
+        ),
+        (
+            lambda d: d["annotations"][0]["segmentations"][0].update(counts=[9, 1, 3]),
+            r"annotations\[0\]\.segmentations\[0\]: damaged mask, its RLE counts do not fill 6x4 pixels",
+        ),
         (lambda d: d["videos"][1].update(width=0), r"videos\[1\]: its size is 0x4"),
         (lambda d: d["videos"][1].update(height=-1), r"videos\[1\]: its size is 6x-1"),
         (lambda d: d["categories"][1].update(id=26), "categories: 26 is used 2 times"),

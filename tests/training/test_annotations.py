@@ -47,6 +47,17 @@ def change_annotation(**fields: Any) -> Callable[[dict[str, Any]], object]:
         (change_annotation(segmentation={"size": [5, 5], "counts": "0"}), r"annotations\[0\]: the mask's size"),
         (change_annotation(category_id=99), r"annotations\[0\]: category_id 99 is not among"),
         (change_annotation(image_id=99), r"annotations\[0\]: image_id 99 is not among"),
+        (change_annotation(iscrowd="0"), r"annotations\[0\]: 'iscrowd' is '0', but must be 0 or 1"),
+        (change_annotation(segmentation=[[1, 2, 3]]), r"annotations\[0\]: a polygon must be a list"),
+        (
+            change_annotation(segmentation={"size": [96, 128], "counts": [5, 5]}),
+            r"annotations\[0\]: damaged mask, its RLE counts do not fill 128x96 pixels",
+        ),
+        (
+            change_annotation(segmentation={"size": [128, 96], "counts": [128 * 96]}),
+            r"annotations\[0\]: the mask's size is \[128, 96\], but the video's is \[96, 128\]",
+        ),
+        (lambda data: data["images"][0].update(height=0), r"images\[0\]: its size is 128x0, but both must be positive"),
         (lambda data: data["images"].clear(), "'images' is empty; there is nothing to train on"),
         (lambda data: data["images"].append(data["images"][0]), r"images: .*1 is used"),
         (lambda data: data.pop("images"), "'images' is missing"),
@@ -69,6 +80,37 @@ def test_an_annotation_file_that_is_missing_or_no_json_is_refused(tmp_path: Path
     (tmp_path / "text.json").write_text("{")
     with pytest.raises(VisError, match=r"text\.json: not a JSON"):
         read_stills(tmp_path / "text.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[20, 20, 60, 20, 60, 60, 20, 60]],
+        [[20, 20, 60, 20, 60, 40, 20, 40], [20, 40, 60, 40, 60, 60, 20, 60]],
+        {"size": [96, 128], "counts": [20 * 96 + 20, *[40, 56] * 39, 40, 20 + 16 + 67 * 96 + 96]},
+    ],
+)
+def test_polygons_and_lists_of_counts_are_read(tmp_path: Path, segmentation: object) -> None:
+    stored = write_stills(tmp_path, [[CAT]]).edit(change_annotation(segmentation=segmentation))
+
+    ((item,),) = (still.objects for still in read_stills(stored.annotations, stored.images))
+
+    assert (item.area, item.box) == (1600, (20, 20, 40, 40))
+
+
+def test_ids_may_have_gaps_and_a_crowd_need_not_be_marked(tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["images"][1]["id"] = 900
+        data["categories"][0]["id"] = 77
+        data["annotations"][0].update(image_id=900, category_id=77)
+        del data["annotations"][0]["iscrowd"]
+
+    stored = write_stills(tmp_path, [[CAT], []]).edit(change)
+
+    first, second = read_stills(stored.annotations, stored.images)
+
+    assert first.objects == ()
+    assert [(item.category, item.is_crowd) for item in second.objects] == [("cat", False)]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

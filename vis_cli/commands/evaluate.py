@@ -38,7 +38,7 @@ def evaluate(
     annotations: own.Annotations = None,
     davis: own.Davis = None,
     task: own.DavisTask = None,
-    split: own.Split = None,
+    davis_split: own.DavisSplit = None,
     sequences: own.Sequences = "",
     model: own.EvalModel = None,
     frames: own.Frames = None,
@@ -112,7 +112,7 @@ def evaluate_davis(root: Path, given: Mapping[str, Any], reporter: Reporter) -> 
 
     task: Task = given["task"] or "unsupervised"
     names = tuple(name.strip() for name in given["sequences"].split(",") if name.strip())
-    benchmark = find_davis_benchmark(root, task, split=given["split"] or "val", sequences=names)
+    benchmark = find_davis_benchmark(root, task, split=given["davis_split"] or "val", sequences=names)
     sources = [] if given["model"] is None else davis_sources(benchmark, task)
     with found_results(sources, DAVIS_PRESET, given, reporter) as (results, reports):
         score = score_davis(benchmark, task, results, given["workers"], reporter)

@@ -62,10 +62,10 @@ DavisTask: TypeAlias = Annotated[
         "so that numbers are known. [dim]\\[default: unsupervised][/dim]",
     ),
 ]
-Split: TypeAlias = Annotated[
+DavisSplit: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--split",
+        "--davis-split",
         metavar="NAME",
         rich_help_panel=TRUTH_PANEL,
         help="Which list of DAVIS sequences: ImageSets/2017/NAME.txt or NAME.json. [dim]\\[default: val][/dim]",
@@ -156,7 +156,7 @@ Workers: TypeAlias = Annotated[
 ]
 
 MODEL_ONLY = ("preset", "frames", "out", *(field.name for field in dataclasses.fields(SegmentConfig)))
-DAVIS_ONLY = ("task", "split", "sequences")
+DAVIS_ONLY = ("task", "davis_split", "sequences")
 
 
 def check_usage(given: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Everything that the DAVIS evaluator would stop at, or count wrongly without a word, in an unsupervised submission.
 
-Used by `export-json --check`, for submissions of any tool. The rules are those of protocols.md, section 4.
+Used by `export-json --check`, for submissions of any tool.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A DAVIS unsupervised submission: a palette PNG for every frame, in a folder for every sequence (protocols.md, 4).
+"""A DAVIS unsupervised submission: a palette PNG for every frame, in a folder for every sequence.
 
 Used by `export-json`; `davis_check` reads it again.
 """

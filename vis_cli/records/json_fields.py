@@ -81,6 +81,17 @@ def take_categories(entry: Mapping[str, Any], where: str) -> tuple[Category, ...
     return categories
 
 
+def take_crowd(entry: Mapping[str, Any], where: str) -> bool:
+    """Return whether `entry["iscrowd"]` marks a crowd; many files leave it out, which means that it does not.
+
+    Raises:
+        VisError: it is neither 0 nor 1.
+    """
+    value = entry.get("iscrowd")
+    require(value is None or value in (0, 1), where, f"'iscrowd' is {value!r}, but must be 0 or 1")
+    return bool(value)
+
+
 def require_unique(values: Iterable[int | str], where: str) -> None:
     """Raise a VisError if a value appears twice."""
     value, count = max(Counter(values).items(), key=lambda item: item[1], default=("", 0))

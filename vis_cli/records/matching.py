@@ -88,6 +88,8 @@ class ResultMatcher:
         require(name not in self._seen, name, "has two results; keep one of them")
         self._seen.add(name)
         if self._split is None:
+            is_plain = Path(name).name == name and name not in ("", "..")
+            require(is_plain, repr(name), "cannot name a file or folder; rename the video in its result")
             return own_frames(result.video)
         path = self._split.path
         require(name in self._sequences, name, f"is no video of {path}; give the split that it belongs to")

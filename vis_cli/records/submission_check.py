@@ -1,6 +1,6 @@
 """Everything that a YouTube-VIS or OVIS server would refuse, or count wrongly without a word, in a submission.
 
-Used by `export-json --check`, for submissions of any tool. The rules are those of protocols.md, sections 1 and 2.
+Used by `export-json --check`, for submissions of any tool.
 """
 
 from __future__ import annotations

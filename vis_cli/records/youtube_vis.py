@@ -16,6 +16,7 @@ from vis_cli.records.json_fields import (
     require,
     require_unique,
     take_categories,
+    take_crowd,
     take_field,
     take_objects,
 )
@@ -83,9 +84,18 @@ def _parse_video(entry: dict[str, Any], where: str) -> YouTubeVisVideo:
     require(entry.get("length", len(files)) == len(files), where, f"'length' is not that of 'file_names', {len(files)}")
     name = PurePosixPath(files[0]).parent.name
     require(name != "", where, f"{files[0]!r} lies in no folder, which would name the video")
+    _check_files(files, where)
     width, height = take_field(entry, "width", int, where), take_field(entry, "height", int, where)
     require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
     return YouTubeVisVideo(take_field(entry, "id", int, where), name, width, height, tuple(files))
+
+
+def _check_files(files: list[str], where: str) -> None:
+    """Check that the frames of one video lie in one folder, each listed once."""
+    require_unique(files, f"{where}: file_names")
+    folder = PurePosixPath(files[0]).parent
+    for file in files:
+        require(PurePosixPath(file).parent == folder, where, f"{file!r} lies in another folder than {files[0]!r}")
 
 
 def _parse_annotation(
@@ -102,7 +112,7 @@ def _parse_annotation(
         id=take_field(entry, "id", int, where),
         video_id=video_id,
         category_id=category_id,
-        is_crowd=bool(entry.get("iscrowd", 0)),
+        is_crowd=take_crowd(entry, where),
         segmentations=segmentations,
         areas=_parse_areas(entry, segmentations, where),
     )

@@ -1,4 +1,4 @@
-"""results.json inside a zip: a submission to the YouTube-VIS and OVIS servers (protocols.md, section 2).
+"""results.json inside a zip: a submission to the YouTube-VIS and OVIS servers.
 
 Used by `export-json`; `submission_check` reads it again. `youtube_vis_results` takes the entries for `eval`.
 """

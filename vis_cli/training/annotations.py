@@ -20,6 +20,7 @@ from vis_cli.records.json_fields import (
     require,
     require_unique,
     take_categories,
+    take_crowd,
     take_field,
     take_objects,
 )
@@ -96,7 +97,7 @@ def read_stills(annotations: Path, images: Path) -> list[Still]:
 
 
 def read_video_clips(annotations: Path, images: Path) -> list[VideoClip]:
-    """Read a YouTube-VIS instances file (protocols.md Sec. 1); videos without an object are kept.
+    """Read a YouTube-VIS instances file; videos without an object are kept.
 
     Raises:
         VisError: the file is damaged or has no masks, or a frame is missing; the entry is named.
@@ -154,6 +155,7 @@ def _existing(path: Path, where: str) -> Path:
 def _parse_still(entry: Mapping[str, Any], images: Path, where: str) -> Still:
     path = _existing(images / take_field(entry, "file_name", str, where), where)
     width, height = take_field(entry, "width", int, where), take_field(entry, "height", int, where)
+    require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
     return Still(path, width, height, str(entry.get("source", "")), ())
 
 
@@ -163,4 +165,4 @@ def _parse_object(entry: Mapping[str, Any], still: Still, names: Mapping[int, st
     rle = parse_segmentation(entry.get("segmentation"), still.height, still.width, where)
     if rle is None:
         raise VisError(f"{where}: has no mask; every annotation needs a 'segmentation' (polygons or RLE)")
-    return StillObject(names[category], bool(entry.get("iscrowd", 0)), rle, rle_area(rle), rle_box(rle))
+    return StillObject(names[category], take_crowd(entry, where), rle, rle_area(rle), rle_box(rle))
