@@ -161,7 +161,9 @@ def test_limits_hold_for_each_video_and_category() -> None:
 @pytest.mark.parametrize(("better", "expected"), [(0, (1, 1, 1)), (1, (0, 1, 1)), (10, (0, 0, 1)), (100, (0, 0, 0))])
 def test_the_best_1_10_and_100_predictions_count(better: int, expected: tuple[int, int, int]) -> None:
     wrong = [make_object(ELSEWHERE, score=0.9) for _ in range(better)]
-    summary = evaluate([make_object(BOX, score=0.5), *wrong], [make_object(BOX)]).summary
+    score = evaluate([make_object(BOX, score=0.5), *wrong], [make_object(BOX)])
+    summary = score.summary
+    assert score.videos[0].num_predictions == min(better + 1, 100)
     assert (summary.ar1, summary.ar10, summary.ar100) == expected
     assert summary.ap == pytest.approx(1 / (better + 1) if better < 100 else 0.0)
 

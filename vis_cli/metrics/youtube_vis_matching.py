@@ -15,7 +15,6 @@ from vis_cli.records.rle import rle_areas, sequence_intersections
 from vis_cli.records.types import Rle
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-IOU_SLACK = 1e-10  # a threshold of 1 would be met by what is equal but for rounding
 MAX_AREA = 1e10
 AREA_RANGES = (
     (0.0, MAX_AREA),
@@ -84,7 +83,7 @@ def match_predictions(scores: Floats, areas: Floats, ious: Floats, objects: Obje
     outside = (areas < low) | (areas > high)  # (A, D)
     is_matched = np.zeros((len(AREA_RANGES), len(IOU_THRESHOLDS), len(scores)), dtype=np.bool_)
     is_ignored = np.repeat(outside[:, None], len(IOU_THRESHOLDS), axis=1)
-    close_enough = ious[:, None] >= np.minimum(IOU_THRESHOLDS, 1 - IOU_SLACK)[:, None]  # (D, T, N)
+    close_enough = ious[:, None] >= IOU_THRESHOLDS[:, None]  # (D, T, N)
     is_free = np.ones((*is_matched.shape[:2], len(objects.areas)), dtype=np.bool_)
     for d in np.flatnonzero(close_enough.any(axis=(1, 2))):
         candidates = (is_free | objects.is_crowd) & close_enough[d]  # (A, T, N)
