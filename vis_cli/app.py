@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from vis_cli import __version__
+from vis_cli.commands.evaluate import evaluate
 from vis_cli.commands.export_json import export_json
 from vis_cli.commands.models import models
 from vis_cli.commands.render import render
@@ -62,6 +63,16 @@ app.command(
         "vis export-json results/ --format mots -o mots/ --top 50",
     ),
 )(export_json)
+app.command(
+    "eval",
+    epilog=examples(
+        "vis eval results.json --annotations valid.json",
+        "vis eval results/ --annotations valid.json --json figures.json --plots plots",
+        "vis eval pngs/ --davis DAVIS",
+        "vis eval --model lite --annotations valid.json --frames JPEGImages --preset ytvis2021",
+        "vis eval --model lite --davis DAVIS --task semi-supervised",
+    ),
+)(evaluate)
 app.command(
     epilog=examples("vis train models/lite/train.toml -o runs/lite", "vis train my.toml -o runs/mine --resume")
 )(train)

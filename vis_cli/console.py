@@ -172,10 +172,10 @@ class BatchProgress:
 
 
 class StepProgress:
-    """Show how far a training run is, while stderr is a terminal; a context manager around the run."""
+    """Show how far a training or an evaluation is, while stderr is a terminal; a context manager around it."""
 
-    def __init__(self, reporter: Reporter) -> None:
-        """Prepare the bar."""
+    def __init__(self, reporter: Reporter, *, name: str = "steps") -> None:
+        """Prepare the bar of what `name` says is counted."""
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -185,7 +185,7 @@ class StepProgress:
             console=_stderr,
             disable=reporter.quiet or not _stderr.is_terminal,
         )
-        self._steps = self._bars.add_task("steps", total=None, losses="", as_of=0.0)
+        self._steps = self._bars.add_task(name, total=None, losses="", as_of=0.0)
 
     def __enter__(self) -> StepProgress:
         """Show the bar."""

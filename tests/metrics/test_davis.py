@@ -88,6 +88,37 @@ def test_semi_supervised_equals_the_slow_transcription(seed: int) -> None:
     check(score, literal_numbers(literal_semi_supervised(predictions, truths)))
 
 
+def tiny_sequence(rng: np.random.Generator, *, highest: int, num_frames: int, void: bool) -> list[np.ndarray]:
+    """Draw blocks of labels, among them absent objects, empty frames and void."""
+    labels = [*range(highest + 1), 0, *([255] if void else [])]
+    frames = [np.kron(rng.choice(labels, (2, 3)), np.ones((2, 2), int)) for _ in range(num_frames)]
+    return [frame.astype(np.uint8) * np.uint8(rng.random() < 0.9) for frame in frames]
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_300_tiny_problems_equal_the_slow_transcription(block: int) -> None:
+    """Of the unsupervised ones J&F alone, as several assignments may be the best."""
+    found = []
+    for seed in range(60 * block, 60 * block + 60):
+        rng = np.random.default_rng(seed)
+        num_frames, num_objects = int(rng.integers(3, 6)), int(rng.integers(1, 4))
+        truths = tiny_sequence(rng, highest=num_objects, num_frames=num_frames, void=True)
+        predictions = tiny_sequence(rng, highest=int(rng.integers(0, 5)), num_frames=num_frames, void=False)
+        expected = literal_unsupervised(predictions, truths)
+        score = evaluate_unsupervised("a", make_pairs(predictions, truths))
+        assert len(score.objects) == len(expected)
+        if expected:
+            means = [(np.mean(j) + np.mean(f)) / 2 for j, f in expected]
+            assert score.summary.jf_mean == pytest.approx(np.mean(means), abs=1e-9)
+            found.append(score.summary.jf_mean)
+        given = [np.where(frame > len(expected), 0, frame).astype(np.uint8) for frame in predictions]
+        check(
+            evaluate_semi_supervised("a", make_pairs(given, truths)),
+            literal_numbers(literal_semi_supervised(given, truths)),
+        )
+    assert np.ptp(found) > 0.3
+
+
 def test_the_best_assignment_counts_and_extra_proposals_are_free() -> None:
     truth = make_labels((1, 0, 0, 6, 6), (2, 6, 8, 6, 6))
     prediction = make_labels((9, 0, 0, 6, 6), (4, 6, 8, 6, 6), (2, 0, 10, 3, 3))

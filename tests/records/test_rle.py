@@ -13,9 +13,11 @@ from vis_cli.records.rle import (
     encode_mask,
     pairwise_intersections,
     parse_segmentation,
+    parse_segmentations,
     rle_area,
     rle_areas,
     rle_box,
+    sequence_intersections,
 )
 
 MASK = make_mask(["......", "..##..", "...#..", "......"])
@@ -65,6 +67,17 @@ def test_intersections_with_absent_masks_are_zero_and_stay_in_place() -> None:
 def test_intersections_of_different_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="different sizes"):
         pairwise_intersections([encode_mask(MASK)], [encode_mask(MASK.T)])
+
+
+def test_sequences_share_what_their_frames_share() -> None:
+    full, none = encode_mask(np.ones((4, 6), bool)), None
+    rle = encode_mask(MASK)
+    a, b = [[rle, none, full], [none, rle, rle]], [[full, full, full], [rle, none, none], [none, none, rle]]
+    np.testing.assert_array_equal(sequence_intersections(a, b), [[3 + 24, 3, 3], [3 + 3, 0, 3]])
+    assert sequence_intersections([], b).shape == (0, 3)
+    assert sequence_intersections(a, []).shape == (2, 0)
+    with pytest.raises(ValueError, match="argument"):
+        sequence_intersections(a, [[rle, rle]])
 
 
 def test_all_spellings_of_a_mask_are_read() -> None:
@@ -138,3 +151,34 @@ def test_damaged_counts_are_refused(counts: object) -> None:
 def test_what_is_no_mask_is_refused(data: object, message: str) -> None:
     with pytest.raises(VisError, match=f"^here: .*{message}"):
         parse_segmentation(data, 4, 6, "here")
+
+
+def test_many_masks_at_once_equal_one_by_one() -> None:
+    masks = [*random_masks(12, seed=5), np.zeros((9, 13), bool), np.ones((9, 13), bool)]
+    tall = np.zeros((9, 13), bool)
+    tall[:, 3:9] = True  # runs of more than one character
+    data: list[object] = [None, *map(encode_mask, masks), None, encode_mask(tall)]
+    expected = tuple(parse_segmentation(item, 9, 13, "x") for item in data)
+    assert parse_segmentations(data, 9, 13, "x") == expected == tuple(data)
+    assert parse_segmentations([None, None], 9, 13, "x") == (None, None)
+    assert parse_segmentations([], 9, 13, "x") == ()
+
+
+def test_many_masks_may_mix_all_spellings() -> None:
+    rle = encode_mask(MASK)
+    square = [[1, 1, 3, 1, 3, 3, 1, 3]]
+    data = [rle, [], {"size": [4, 6], "counts": [9, 1, 3, 2, 9]}, square, {"size": [4, 6], "counts": [24, 0]}]
+    found = parse_segmentations(data, 4, 6, "x")
+    assert found == tuple(parse_segmentation(item, 4, 6, "x") for item in data)
+
+
+CUT = encode_mask(MASK)["counts"][:-1]
+
+
+@pytest.mark.parametrize("counts", ["", "0", "h", "\x7f", "é", CUT, encode_mask(MASK)["counts"] + "0", 7, None])
+def test_one_broken_mask_among_many_is_named(counts: object) -> None:
+    data = [encode_mask(MASK), {"size": [4, 6], "counts": counts}, encode_mask(~MASK)]
+    with pytest.raises(VisError, match=r"^x\.segmentations\[1\]: damaged mask"):
+        parse_segmentations(data, 4, 6, "x")
+    with pytest.raises(VisError, match=r"^x\.segmentations\[0\]: the mask's size is \[6, 4\]"):
+        parse_segmentations([encode_mask(MASK.T), *data], 4, 6, "x")

@@ -1,6 +1,6 @@
 """One video after the other: what is there is kept, what fails is told, and the rest goes on.
 
-Used by `segment`.
+Used by `segment` and by `eval --model`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vis_cli.commands.given_masks import read_given_masks
@@ -35,7 +34,6 @@ class BatchOptions:
     model: str
     config: SegmentConfig
     run: RunConfig
-    masks: Path | None = None  # given instead of detections
     overwrite: bool = False
 
 
@@ -103,8 +101,7 @@ class Batch:
         return result
 
     def _segment(self, job: Job, video: Video, progress: BatchProgress) -> VideoResult:
-        masks = self._options.masks
-        guidance = None if masks is None else read_given_masks(masks, job.source)
+        guidance = None if job.masks is None else read_given_masks(job.masks, job.source)
         found = self._segmenter.segment(video, progress=progress.update, guidance=guidance)
         result = dataclasses.replace(found, video=dataclasses.replace(found.video, name=job.name))
         write_result(result, job.result)

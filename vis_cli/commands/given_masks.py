@@ -1,6 +1,6 @@
 """`--masks`: label maps that a person gives instead of detections, each with the frame it belongs to.
 
-Used by `segment`.
+Used by `segment` and by `eval --model`, through `batch`.
 """
 
 from __future__ import annotations

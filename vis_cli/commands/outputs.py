@@ -19,12 +19,13 @@ from vis_cli.records.types import VideoResult
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Name one input and the files that come of it; `overlay` is None where none is wanted."""
+    """Name one input, the masks given for it, and the files that come of it; each is None where none is wanted."""
 
     source: Path
     name: str
     result: Path
     overlay: Path | None
+    masks: Path | None = None  # given instead of detections
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -32,14 +33,14 @@ class Job:
         return (self.result,) if self.overlay is None else (self.result, self.overlay)
 
 
-def plan_jobs(sources: Sequence[Path], out: Path, *, render: bool) -> list[Job]:
+def plan_jobs(sources: Sequence[Path], out: Path, *, render: bool, masks: Path | None = None) -> list[Job]:
     """Give each input names of its own in the folder `out`, in the inputs' order."""
     taken: set[str] = set()
     jobs = []
     for source in sources:
         name = next(name for name in _candidate_names(source) if name.casefold() not in taken)
         taken.add(name.casefold())  # some file systems do not tell Clip from clip
-        jobs.append(Job(source, name, out / f"{name}.json", out / f"{name}.mp4" if render else None))
+        jobs.append(Job(source, name, out / f"{name}.json", out / f"{name}.mp4" if render else None, masks))
     return jobs
 
 

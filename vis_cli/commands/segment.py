@@ -70,10 +70,10 @@ def segment(
         sources, missing = find_sources(inputs, reporter)
         if masks is not None and len(sources) != 1:
             raise UsageError(f"--masks are those of one video, but there are {len(sources)}")
-        jobs = plan_jobs(sources, out, render=render)
+        jobs = plan_jobs(sources, out, render=render, masks=masks)
         protect_inputs(jobs)
         prepare_folder(out)
-        batch = Batch(BatchOptions(model, config, run, masks=masks, overwrite=overwrite), reporter)
+        batch = Batch(BatchOptions(model, config, run, overwrite=overwrite), reporter)
         reports, interrupted = batch.run(jobs)
         show([*missing, *reports], quiet=quiet, as_json=as_json)
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))

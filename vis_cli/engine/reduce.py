@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vis_cli.config import SegmentConfig
 from vis_cli.engine.sequences import Segmentations, SequenceProposals
-from vis_cli.records.rle import pairwise_intersections, rle_areas
+from vis_cli.records.rle import rle_areas, sequence_intersections
 
 DUPLICATE_IOU = 0.9  # sequence NMS ahead of the category-aware reduction (fact 35)
 NOT_SELECTED = -1.0  # class score of a sequence that lost that class
@@ -36,12 +36,8 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> Seq
 
 def sequence_iou(sequences: Sequence[Segmentations]) -> NDArray[np.float64]:
     """Return the (N, N) IoU over all frames of every two sequences; 0 where both are empty (Eq. 3)."""
-    num = len(sequences)
-    intersections = np.zeros((num, num), dtype=np.int64)
-    areas = np.zeros(num, dtype=np.int64)
-    for masks in zip(*sequences, strict=True):
-        intersections += pairwise_intersections(masks, masks)
-        areas += rle_areas(masks)
+    intersections = sequence_intersections(sequences, sequences)
+    areas = np.array([rle_areas(masks).sum() for masks in sequences], dtype=np.int64)
     unions = areas[:, None] + areas[None, :] - intersections
     iou: NDArray[np.float64] = intersections / np.maximum(unions, 1)
     return iou

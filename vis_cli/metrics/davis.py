@@ -6,11 +6,9 @@ Used by `eval` and by the training. Frames come one at a time; only the scores o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -19,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vis_cli.errors import VisError
 from vis_cli.metrics.davis_measures import Labels, Scores, Statistics, average_statistics, frame_statistics, score_frame
+from vis_cli.metrics.workers import Progress, run_jobs
 from vis_cli.records.davis import (
     MAX_PROPOSALS,
     VOID,
@@ -87,7 +86,6 @@ class DavisScore:
 
 
 SequenceEvaluator: TypeAlias = Callable[[str, Iterable[LabelPair]], SequenceScore]
-Progress: TypeAlias = Callable[[str, int, int], None]  # stage, done, total
 
 
 def evaluate_unsupervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScore:
@@ -157,7 +155,7 @@ def evaluate_folders(
     *,
     sequences: Sequence[str] | None = None,
     evaluate: SequenceEvaluator = evaluate_unsupervised,
-    num_workers: int = 1,
+    num_workers: int | None = 1,
     progress: Progress | None = None,
 ) -> DavisScore:
     """Score `predictions`/<sequence>/<frame>.png against the PNGs of the same names under `ground_truth`.
@@ -167,7 +165,7 @@ def evaluate_folders(
         predictions: the folder of results; PNGs without a ground truth are not read.
         sequences: names of those to score; None: every folder of `ground_truth`.
         evaluate: `evaluate_unsupervised` or `evaluate_semi_supervised`.
-        num_workers: processes that the sequences are spread over.
+        num_workers: processes that the sequences are spread over; None: as many as the machine has cores.
         progress: called after each sequence.
 
     Raises:
@@ -175,7 +173,7 @@ def evaluate_folders(
     """
     names = list_sequences(ground_truth) if sequences is None else sequences
     jobs = [partial(_score_folder, evaluate, ground_truth / name, predictions / name) for name in names]
-    return _run(jobs, num_workers, progress)
+    return DavisScore(tuple(run_jobs(jobs, num_workers=num_workers, progress=progress)))
 
 
 def evaluate_results(
@@ -184,7 +182,7 @@ def evaluate_results(
     *,
     sequences: Sequence[str] | None = None,
     evaluate: SequenceEvaluator = evaluate_unsupervised,
-    num_workers: int = 1,
+    num_workers: int | None = 1,
     progress: Progress | None = None,
 ) -> DavisScore:
     """Score results, painted into label maps, against `ground_truth`/<video name>/*.png; see `evaluate_folders`.
@@ -198,7 +196,7 @@ def evaluate_results(
     if missing:
         raise VisError(f"no result for {', '.join(missing)}; segment them first or leave them out of the evaluation")
     jobs = [partial(_score_result, evaluate, ground_truth / name, by_name[name]) for name in names]
-    return _run(jobs, num_workers, progress)
+    return DavisScore(tuple(run_jobs(jobs, num_workers=num_workers, progress=progress)))
 
 
 def iter_folder_pairs(ground_truth: Path, predictions: Path) -> Iterator[LabelPair]:
@@ -228,28 +226,6 @@ def _score_folder(evaluate: SequenceEvaluator, ground_truth: Path, predictions: 
 
 def _score_result(evaluate: SequenceEvaluator, ground_truth: Path, result: VideoResult) -> SequenceScore:
     return evaluate(ground_truth.name, iter_result_pairs(ground_truth, result))
-
-
-def _run(jobs: Sequence[Callable[[], SequenceScore]], num_workers: int, progress: Progress | None) -> DavisScore:
-    """Call the jobs, in processes of their own where there is more than one worker."""
-    if num_workers == 1:
-        return DavisScore(_collect(map(_call, jobs), len(jobs), progress))
-    # Spawned, not forked: a fork would copy the locks of a training's threads.
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-        return DavisScore(_collect(pool.map(_call, jobs), len(jobs), progress))
-
-
-def _call(job: Callable[[], SequenceScore]) -> SequenceScore:
-    return job()
-
-
-def _collect(scores: Iterator[SequenceScore], total: int, progress: Progress | None) -> tuple[SequenceScore, ...]:
-    collected = []
-    for done, score in enumerate(scores, start=1):
-        collected.append(score)
-        if progress is not None:
-            progress("evaluate", done, total)
-    return tuple(collected)
 
 
 def _check_prediction(pair: LabelPair, highest: int, rule: str) -> Labels:

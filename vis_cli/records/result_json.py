@@ -18,7 +18,7 @@ from vis_cli.records.json_fields import (
     take_field,
     take_objects,
 )
-from vis_cli.records.rle import parse_segmentation
+from vis_cli.records.rle import parse_segmentations
 from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoResult
 
 SCHEMA = 1
@@ -118,10 +118,7 @@ def _instance_from_json(entry: dict[str, Any], video: VideoInfo, categories: set
         score=float(take_field(entry, "score", float, where)),
         category_scores=_category_scores_from_json(entry, categories, where),
         key_frame=key_frame,
-        segmentations=tuple(
-            parse_segmentation(data, video.height, video.width, f"{where}.segmentations[{frame}]")
-            for frame, data in enumerate(segmentations)
-        ),
+        segmentations=parse_segmentations(segmentations, video.height, video.width, where),
     )
 
 

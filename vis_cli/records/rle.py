@@ -39,7 +39,11 @@ def rle_area(rle: Rle) -> int:
 
 def rle_areas(rles: Sequence[Rle | None]) -> NDArray[np.int64]:
     """Count the foreground pixels of each mask, None being an empty one: int64 (len(rles),)."""
-    return np.array([0 if rle is None else rle_area(rle) for rle in rles], dtype=np.int64)
+    areas = np.zeros(len(rles), dtype=np.int64)
+    present = [rle for rle in rles if rle is not None]
+    if present:
+        areas[[rle is not None for rle in rles]] = coco_mask.area(present)
+    return areas
 
 
 def rle_box(rle: Rle) -> tuple[int, int, int, int]:
@@ -68,6 +72,22 @@ def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> 
     shares = np.asarray(coco_mask.iou(present_a, present_b, [1] * len(present_b)))
     areas = rle_areas(present_a)
     intersections[np.ix_(rows, columns)] = np.rint(shares * areas[:, None]).astype(np.int64)
+    return intersections
+
+
+def sequence_intersections(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> NDArray[np.int64]:
+    """Count the pixels that each sequence of masks of `a` shares with each of `b`, summed over all frames.
+
+    Returns:
+        int64 (len(a), len(b)).
+
+    Raises:
+        ValueError: the masks of a frame differ in size, or the sequences in length.
+    """
+    intersections = np.zeros((len(a), len(b)), dtype=np.int64)
+    if len(a) and len(b):
+        for masks_a, masks_b in zip(zip(*a, strict=True), zip(*b, strict=True), strict=True):
+            intersections += pairwise_intersections(masks_a, masks_b)
     return intersections
 
 
@@ -101,6 +121,29 @@ def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle
     return encode_mask(np.repeat(foreground, runs).reshape(width, height).T)
 
 
+def parse_segmentations(data: Sequence[object], height: int, width: int, where: str) -> tuple[Rle | None, ...]:
+    """Read the entries of all frames of a JSON file; as `parse_segmentation`, but ten times as fast on compressed RLE.
+
+    Args:
+        data: one entry a frame.
+        height: of the video, in pixels.
+        width: of the video, in pixels.
+        where: file and entry, for the error; the frame is added.
+
+    Raises:
+        VisError: as `parse_segmentation`.
+    """
+    present = [item for item in data if item is not None]
+    rles = [item for item in present if isinstance(item, dict) and item.get("size") == [height, width]]
+    counts = [text for rle in rles if isinstance(text := rle.get("counts"), str)]
+    if len(counts) == len(present) and (not counts or _are_plain_counts(counts, num_pixels=height * width)):
+        plain = iter(counts)
+        return tuple(None if item is None else Rle(size=[height, width], counts=next(plain)) for item in data)
+    return tuple(
+        parse_segmentation(item, height, width, f"{where}.segmentations[{frame}]") for frame, item in enumerate(data)
+    )
+
+
 def _compress(counts: str | list[int], height: int, width: int) -> Rle:
     if isinstance(counts, str):
         return Rle(size=[height, width], counts=counts)
@@ -119,7 +162,8 @@ def _parse_polygons(data: list[object], height: int, width: int, where: str) -> 
 def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
     """Return the run lengths, background first; None where they do not fill `num_pixels`."""
     if isinstance(counts, str):
-        runs = _run_lengths(counts)
+        decoded = _run_lengths([counts])
+        runs = None if decoded is None else decoded[0]
     elif isinstance(counts, list) and all(isinstance(run, int) and 0 <= run <= num_pixels for run in counts):
         runs = np.array(counts, dtype=np.int64)
     else:
@@ -128,26 +172,57 @@ def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
     return runs if fills else None
 
 
-def _run_lengths(counts: str) -> NDArray[np.int64] | None:
-    """Decode COCO's compressed counts to run lengths, background first; None where they are not such a text.
+def _are_plain_counts(texts: Sequence[str], num_pixels: int) -> bool:
+    """Say whether all are compressed counts that fill `num_pixels` with no run of length 0 but the first."""
+    decoded = _run_lengths(texts)
+    if decoded is None:
+        return False
+    runs, firsts = decoded
+    num_short = np.count_nonzero(runs < 1) - np.count_nonzero(runs[firsts] == 0)
+    return num_short == 0 and bool((np.add.reduceat(runs, firsts) == num_pixels).all())
+
+
+def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.intp]] | None:
+    """Decode COCO's compressed counts to run lengths, background first; None where one is not such a text.
 
     Each character holds five bits, low ones first, and whether more follow; from the fourth run on a number is the
     difference to the run two before. Needed because pycocotools decodes short counts to uninitialised memory.
+
+    Returns:
+        The runs of all texts, one text after the other, and the index of each text's first run.
     """
-    codes = np.frombuffer(counts.encode("utf-8", "surrogatepass"), dtype=np.uint8).astype(np.int64) - ord("0")
-    ends = np.flatnonzero((codes & 0x20) == 0)  # the last character of each run
-    if len(ends) == 0 or ends[-1] != len(codes) - 1 or codes.min() < 0 or codes.max() > 0x3F:
+    sizes = np.array([len(text) for text in texts], dtype=np.intp)
+    if len(sizes) == 0 or sizes.min() == 0:
         return None
+    characters = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    codes = characters - np.uint8(ord("0"))  # what is below "0" wraps, and is too great then
+    text_ends = np.cumsum(sizes)
+    if codes.max() > 0x3F or (codes[text_ends - 1] & 0x20).any():
+        return None
+    ends = np.flatnonzero(codes < 0x20)  # the last character of each run
     starts = np.append(0, ends[:-1] + 1)
     lengths = ends - starts + 1  # characters a run
     if lengths.max() > MAX_RUN_CHARACTERS:
         return None
-    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
-    runs: NDArray[np.int64] = np.add.reduceat((codes & 0x1F) << shifts, starts)
+    runs = (codes[starts] & 0x1F).astype(np.int64)
+    for k in range(1, int(lengths.max())):
+        longer = np.flatnonzero(lengths > k)
+        runs[longer] += (codes[starts[longer] + k] & 0x1F).astype(np.int64) << 5 * k
     runs -= np.where(codes[ends] & 0x10, np.int64(1) << (5 * lengths), 0)  # two's complement
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    return runs
+    firsts = np.searchsorted(ends, text_ends - sizes)
+    _add_up_differences(runs, firsts)
+    return runs, firsts
+
+
+def _add_up_differences(runs: NDArray[np.int64], firsts: NDArray[np.intp]) -> None:
+    """Turn differences to the run two before into runs, in place; a text's first run belongs to no such chain."""
+    positions = np.arange(len(runs)) - np.repeat(firsts, np.diff(np.append(firsts, len(runs))))
+    for chain in (positions % 2 == 1, (positions % 2 == 0) & (positions > 0)):
+        members = np.flatnonzero(chain)
+        sums = np.append(0, np.cumsum(runs[members]))
+        begins = np.searchsorted(members, firsts)  # of each text's part of the chain
+        before = np.repeat(sums[begins], np.diff(np.append(begins, len(members))))
+        runs[members] = sums[1:] - before
 
 
 def _as_rle(encoded: Mapping[str, Any]) -> Rle:

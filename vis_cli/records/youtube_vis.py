@@ -20,7 +20,7 @@ from vis_cli.records.json_fields import (
     take_field,
     take_objects,
 )
-from vis_cli.records.rle import parse_segmentation, rle_area
+from vis_cli.records.rle import parse_segmentations, rle_area
 from vis_cli.records.types import Category, Rle
 
 
@@ -106,10 +106,8 @@ def _parse_annotation(
     require(category_id in categories, where, f"'category_id' is {category_id}, which is not among the categories")
     video = videos[video_id]
     _check_lengths(entry, video, where)
-    segmentations = tuple(
-        parse_segmentation(data, video.height, video.width, f"{where}.segmentations[{frame}]")
-        for frame, data in enumerate(take_field(entry, "segmentations", list, where))
-    )
+    masks = take_field(entry, "segmentations", list, where)
+    segmentations = parse_segmentations(masks, video.height, video.width, where)
     return YouTubeVisAnnotation(
         id=take_field(entry, "id", int, where),
         video_id=video_id,

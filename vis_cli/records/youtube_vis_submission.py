@@ -1,6 +1,6 @@
 """results.json inside a zip: a submission to the YouTube-VIS and OVIS servers.
 
-Used by `export-json`; `submission_check` reads it again.
+Used by `export-json`; `submission_check` reads it again. `youtube_vis_results` takes the entries for `eval`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write_youtube_vis_submission(
         archive.open(zip_entry(SUBMISSION_NAME), "w", force_zip64=True) as stream,
     ):
         stream.write(b"[")
-        for entry in _iter_entries(results, split, matcher, categories, selection):
+        for entry in iter_entries(results, split, matcher, categories, selection):
             separator = ",\n" if num_entries else ""
             stream.write((separator + json.dumps(entry, separators=(",", ":"), allow_nan=False)).encode())
             num_entries += 1
@@ -53,13 +53,18 @@ def write_youtube_vis_submission(
     return matcher.report(num_entries, categories)
 
 
-def _iter_entries(
+def iter_entries(
     results: Iterable[VideoResult],
     split: YouTubeVis,
     matcher: ResultMatcher,
     categories: CategoryMap,
     selection: Selection,
 ) -> Iterator[dict[str, Any]]:
+    """Yield the entries of results.json, one for each instance and each of its categories that is selected.
+
+    Raises:
+        VisError: a result is of no video of the split, of one seen before, or of another size or length.
+    """
     video_ids = {video.name: video.id for video in split.videos}
     for result in results:
         match = matcher.match(result)
