@@ -65,3 +65,14 @@ def test_a_guided_object_is_seen_again_if_any_is() -> None:
 
 def test_nothing_in_the_first_frame_means_nothing_guided() -> None:
     assert guided_sets(1, {}, {1: 1}) == [[]]
+
+
+def test_what_is_smaller_than_asked_is_not_guided() -> None:
+    first = make_targets({1: 1, 2: 1, 3: 2})
+    first.masks[0, 0, 0] = 1
+    first.masks[1] = 1
+    first.masks[2] = 1
+    chosen = [choose_guided([first, first], 5, np.random.default_rng(i), smallest=4).tolist() for i in range(40)]
+
+    assert {value for ids in chosen for value in ids} == {2, 3}
+    assert choose_guided([first], 5, np.random.default_rng(0), smallest=5).tolist() == []

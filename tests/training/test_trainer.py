@@ -12,19 +12,20 @@ import torch
 from safetensors.torch import load_file
 
 from vis_cli.errors import VisError
+from vis_cli.network.structures import FrameFeatures
 from vis_cli.network.weights import load_model
 from vis_cli.records.rle import encode_mask
-from vis_cli.training import trainer
+from vis_cli.training import objective, trainer
 from vis_cli.training.config import OptimConfig, read_train_config
 from vis_cli.training.sources import build_dataset
-from vis_cli.training.trainer import guidance_shares, learning_rate, train
+from vis_cli.training.trainer import build_model, build_optimizer, guidance_shares, learning_rate, train
 
 CONFIG = """
 steps = {steps}
-batch_size = 1
+batch_size = {batch_size}
 canvases = [[64, 64]]
 checkpoint_every = {every}
-init = "none"
+init = "{init}"
 num_workers = 0
 precision = "float32"
 cross_entropy_weight = 0.5
@@ -51,7 +52,9 @@ images = "."
 """
 
 
-def make_run(folder: Path, *, steps: int = 2, every: int = 1, extra: str = "") -> Path:
+def make_run(
+    folder: Path, *, steps: int = 2, every: int = 1, batch_size: int = 1, init: str = "none", extra: str = ""
+) -> Path:
     """Write a still with two discs, its annotations and a config; return the config's path."""
     picture = np.full((80, 80, 3), 40, np.uint8)
     annotations = []
@@ -66,7 +69,7 @@ def make_run(folder: Path, *, steps: int = 2, every: int = 1, extra: str = "") -
     data = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "cat"}]}
     (folder / "stills.json").write_text(json.dumps(data))
     config = folder / "run.toml"
-    config.write_text(CONFIG.format(steps=steps, every=every, extra=extra))
+    config.write_text(CONFIG.format(steps=steps, every=every, batch_size=batch_size, init=init, extra=extra))
     return config
 
 
@@ -163,6 +166,47 @@ def test_the_papers_generator_is_a_setting(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path, extra="generator = 'paper'\nmax_guided = 1"))
     clip = build_dataset(config)[(0, 0, (64, 64))]
     assert len(clip.guided_ids) == 1
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 3), (0.5, 2), (0.1, 1)])
+def test_the_detector_learns_from_a_share_of_the_clips(
+    share: float, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[int] = []
+
+    def count(detector: object, features: FrameFeatures, targets: list[object]) -> dict[str, torch.Tensor]:
+        taught.append(len(targets))
+        assert len(features.c2) == len(targets)
+        return {}
+
+    monkeypatch.setattr(objective, "detection_losses", count)
+    train(make_run(tmp_path, steps=1, batch_size=3, extra=f"detect_share = {share}"), tmp_path / "out")
+    assert taught == [expected]
+
+
+def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_for(tmp_path: Path) -> None:
+    first = train(make_run(tmp_path, steps=1), tmp_path / "first")
+    weights = load_file(first / "weights.safetensors")
+    again, fresh = (
+        load_file(train(make_run(tmp_path, steps=0, init=str(first), extra=extra), out) / "weights.safetensors")
+        for extra, out in (("", tmp_path / "again"), ("fresh_prop_head = true", tmp_path / "fresh"))
+    )
+    for name, value in weights.items():
+        assert torch.equal(again[name], value), name
+        assert torch.equal(fresh[name], value) or name.startswith("prop_head."), name
+    assert not torch.equal(fresh["prop_head.predict.weight"], weights["prop_head.predict.weight"])
+
+
+def test_parts_learn_at_their_own_rates(tmp_path: Path) -> None:
+    config = read_train_config(make_run(tmp_path))
+    optim = OptimConfig(backbone_share=0.2, unnormed_share=0.3, weight_decay=0.7)
+    model = build_model(config)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in build_optimizer(model, optim).param_groups:
+        for parameter in group["params"]:
+            part = names[id(parameter)].partition(".")[0]
+            assert group["share"] == {"backbone": 0.2, "fpn": 0.3, "prop_head": 0.3, "detector": 1.0}[part]
+            assert group["weight_decay"] == (0.7 if parameter.ndim > 1 else 0.0)
 
 
 def test_schedule_warms_up_then_falls() -> None:

@@ -113,6 +113,7 @@ PAPER = PseudoVideoConfig(  # the paper's: rotation by up to 30 degrees and flip
     zoom=(1.0, 1.0),
     tilt=0.0,
     focus=0.0,
+    smallest_guided=1,
 )
 
 
@@ -159,7 +160,10 @@ def render_clip(
     targets = tuple(target for target, _ in found)
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()  # (T, 3, H, W)
     return RenderedClip(
-        stacked, targets, tuple(ignore for _, ignore in found), choose_guided(targets, config.max_guided, rng, smallest=config.smallest_guided)
+        stacked,
+        targets,
+        tuple(ignore for _, ignore in found),
+        choose_guided(targets, config.max_guided, rng, smallest=config.smallest_guided),
     )
 
 
