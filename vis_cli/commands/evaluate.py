@@ -20,7 +20,7 @@ from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.options import RUN
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
-from vis_cli.records.result_json import read_result
+from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def score_davis(
     }
     if not results.is_dir():
         raise UsageError(f"{results}: for DAVIS, give a folder: <sequence>/<frame>.png, or results of `vis segment`")
-    files = sorted(results.glob("*.json"))
+    files = list_results(results)
     with counting("sequences", reporter) as progress:
         if files:
             return davis.evaluate_results(

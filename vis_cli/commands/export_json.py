@@ -32,7 +32,7 @@ from vis_cli.records.davis import MAX_PROPOSALS
 from vis_cli.records.davis_submission import write_davis_submission
 from vis_cli.records.matching import ExportReport, read_split
 from vis_cli.records.mots import write_mots
-from vis_cli.records.result_json import read_result
+from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import read_youtube_vis
@@ -148,7 +148,7 @@ def find_results(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        files = list_results(path) if path.is_dir() else [path]
         if not files:
             raise UsageError(f"{path}: no results (*.json) in this folder")
         found.extend(files)
