@@ -59,6 +59,15 @@ def test_what_a_killed_run_left_is_passed_over(split: Path, tmp_path: Path, run_
     assert outcome.err.endswith("1 instance in 1 video")
 
 
+def test_no_input_is_overwritten_even_when_asked(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    results = make_results(tmp_path / "results", "a")
+    for out in (split, results / "a.json"):
+        before = out.read_text()
+        outcome = run_vis("export-json", results, "--format", "coco-video", "--split", split, "-o", out, "--overwrite")
+        assert (outcome.code, out.read_text()) == (2, before)
+        assert outcome.err == f"error: {out} is an input, which is never written to: give another name"
+
+
 def test_what_is_left_out_is_said(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
     results = make_results(tmp_path / "results", "b", category_id=3)
     outcome = run_vis("export-json", results / "b.json", "--split", split, "-o", tmp_path / "s.zip", "--quiet")

@@ -24,6 +24,7 @@ from vis_cli.commands.export_options import (
     Top,
     choose_format,
 )
+from vis_cli.commands.outputs import protect_files
 from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.bundle import ZIP_SUFFIX
@@ -79,8 +80,10 @@ def export_json(
             return
         if not results or out is None:
             raise UsageError("give results (RESULT.json or a folder of them) and -o OUT, or --check FILE")
+        files = find_results(results)
+        protect_files(out, [*files, *([split] if split else [])])
         check_output(out, chosen, overwrite=overwrite)
-        loaded = (read_result(path) for path in find_results(results))
+        loaded = (read_result(path) for path in files)
         report = write_export(loaded, chosen, split, out, Selection(min_score, top, max_categories))
         tell(report, chosen, split, out, reporter)
 

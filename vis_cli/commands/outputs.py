@@ -6,7 +6,7 @@ Used by `segment`: every input gets its own names, nothing foreign and no input 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -99,6 +99,16 @@ def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
         for output in job.outputs:
             if output.resolve() in sources:
                 raise UsageError(f"{output} is an input and would be overwritten: give another folder with -o")
+
+
+def protect_files(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read, even where the user asks to overwrite.
+
+    Raises:
+        UsageError: `out` is one of the `inputs`.
+    """
+    if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+        raise UsageError(f"{out} is an input, which is never written to: give another name")
 
 
 def _candidate_names(source: Path) -> Iterator[str]:
