@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import vis_cli
 from tests.commands.conftest import RunVis, run_vis  # noqa: F401 (a fixture)
@@ -85,6 +86,38 @@ def test_examples_use_commands_and_options_that_exist() -> None:
 def test_precisions_are_those_of_the_settings() -> None:
     option = typing.get_args(typing.get_args(Precision)[0])
     assert option == typing.get_args(typing.get_type_hints(RunConfig)["precision"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("vis se", ["segment"]),
+        ("vis segment clip.mp4 --prec", ["--precision"]),
+        ("vis segment clip.mp4 --preset ytv", ["ytvis2019", "ytvis2021"]),
+        ("vis eval --preset da", ["davis-uvos"]),
+        ("vis segment clip.mp4 --reduction s", ["soft-nms"]),
+        ("vis segment cl", []),  # so that the shell completes file names
+    ],
+)
+def test_the_shell_completes(typed: str, expected: list[str]) -> None:
+    words = {"_VIS_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    result = CliRunner().invoke(app, prog_name="vis", env=words)
+    assert (result.exit_code, result.stdout.split()) == (0, expected)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_of_a_shell_is_shown_and_installed(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shown = CliRunner().invoke(app, ["--show-completion"], prog_name="vis")
+    assert shown.exit_code == 0
+    assert "_VIS_COMPLETE=" in shown.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert CliRunner().invoke(app, ["--install-completion"], prog_name="vis").exit_code == 0
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("_VIS_COMPLETE" in text for text in written)
 
 
 def test_version(run_vis: RunVis) -> None:  # noqa: F811

@@ -114,6 +114,11 @@ def _flag_option(flags: str, text: str, panel: str) -> OptionInfo:
     return info
 
 
+def complete_preset() -> list[str]:
+    """Return what the shell may complete after --preset."""
+    return list(PRESETS)
+
+
 Quiet: TypeAlias = Annotated[bool, _flag_option("--quiet", "Print warnings and errors only.", MESSAGE_PANEL)]
 Debug: TypeAlias = Annotated[bool, _flag_option("--debug", "Print the traceback of every error.", MESSAGE_PANEL)]
 
@@ -144,7 +149,7 @@ Masks: TypeAlias = Annotated[
 Render: TypeAlias = Annotated[bool, _flag_option("--render/--no-render", "Write the overlay video, too.", OUTPUT_PANEL)]
 Overwrite: TypeAlias = Annotated[bool, _flag_option("--overwrite", "Make anew what is there already.", OUTPUT_PANEL)]
 AsJson: TypeAlias = Annotated[
-    bool, _flag_option("--json", "Print one JSON line a video on stdout, for scripts.", OUTPUT_PANEL)
+    bool, _flag_option("--json", "Print a line of JSON for each video on stdout, for scripts.", OUTPUT_PANEL)
 ]
 
 Preset: TypeAlias = Annotated[
@@ -152,8 +157,9 @@ Preset: TypeAlias = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help=f"Settings of the method that belong together: {', '.join(PRESETS)}.",
-        autocompletion=lambda: list(PRESETS),
+        help=f"Settings of the method that belong together: {', '.join(PRESETS)}. All but the first are named after "
+        "the benchmark that they suit.",
+        autocompletion=complete_preset,
     ),
 ]
 
@@ -196,11 +202,14 @@ ClassAgnostic: TypeAlias = Annotated[
     ),
 ]
 ResegmentKeyFrame: TypeAlias = Annotated[
-    bool | None, _switch("resegment_key_frame", "--keep-key-frame", "Draw the masks of the key frame itself anew, too.")
+    bool | None,
+    _switch(
+        "resegment_key_frame",
+        "--keep-key-frame",
+        "Propagate into the key frame, too, instead of keeping its detected masks.",
+    ),
 ]
-MemoryStride: TypeAlias = Annotated[
-    int | None, _method("memory_stride", "Every so many frames, one enters the memory.", "N")
-]
+MemoryStride: TypeAlias = Annotated[int | None, _method("memory_stride", "Every N-th frame enters the memory.", "N")]
 MemoryFrames: TypeAlias = Annotated[
     int | None,
     _method(
@@ -213,7 +222,7 @@ ScoreFramesOption: TypeAlias = Annotated[
     ScoreFrames | None,
     _method(
         "score_frames",
-        "Class scores are averaged over all frames (the paper), or the visible: where it is seen.",
+        "all: an object's class scores are averaged over all frames (the paper); visible: over those that show it.",
         "WHICH",
     ),
 ]
@@ -221,7 +230,8 @@ ReductionOption: TypeAlias = Annotated[
     Reduction | None,
     _method(
         "reduction",
-        "How what several key frames found becomes one object: nms, soft-nms, category-aware or none.",
+        "How one object, found from several key frames, becomes one again: nms, soft-nms, category-aware (nms within "
+        "each class) or none.",
         "WAY",
     ),
 ]
@@ -252,8 +262,8 @@ Precision: TypeAlias = Annotated[
     ),
 ]
 FeatureBudgetMb: TypeAlias = Annotated[
-    int, _run("feature_budget_mb", "Memory for encoded frames, kept for the second sweep.", "MB", min=0)
+    int, _run("feature_budget_mb", "Memory for encoded frames; those beyond it are encoded twice.", "MB", min=0)
 ]
 FrameBudgetMb: TypeAlias = Annotated[
-    int, _run("frame_budget_mb", "Memory for decoded frames, kept at the network's size.", "MB", min=0)
+    int, _run("frame_budget_mb", "Memory for decoded frames; those beyond it are decoded again.", "MB", min=0)
 ]

@@ -251,6 +251,15 @@ def test_an_existing_json_is_kept(results: Path, truth: Path, run_vis: RunVis) -
     assert (outcome.code, truth.read_text()) == (2, before)
 
 
+def test_no_input_is_overwritten_even_when_asked(results: Path, truth: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    write_result(make_result(name="good", num_frames=3), tmp_path / "found" / "good.json")
+    for source, out in ((results, truth), (results, results), (tmp_path / "found", tmp_path / "found" / "good.json")):
+        before = out.read_text()
+        outcome = run_vis("eval", source, "--annotations", truth, "--json", out, "--overwrite")
+        assert (outcome.code, outcome.out, out.read_text()) == (2, "", before)
+        assert outcome.err == f"error: {out} is an input, which is never written to: give another name"
+
+
 def test_a_model_on_a_split(network: Network, truth: Path, tmp_path: Path, run_vis: RunVis) -> None:
     frames = write_frames(tmp_path / "JPEGImages")
     arguments = ("--model", "r50", "--annotations", truth, "--frames", frames, "--json", tmp_path / "out.json")

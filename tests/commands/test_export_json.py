@@ -51,6 +51,23 @@ def test_a_folder_of_results(split: Path, tmp_path: Path, run_vis: RunVis) -> No
     assert [(entry["video_id"], entry["category_id"]) for entry in entries] == [(10, 33), (11, 33), (12, 33)]
 
 
+def test_what_a_killed_run_left_is_passed_over(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    results = make_results(tmp_path / "results", "a")
+    (results / ".b.tmp-12.json").write_text('{"schema": 1, "vid')
+    outcome = run_vis("export-json", results, "--split", split, "-o", tmp_path / "s.zip")
+    assert outcome.code == 0
+    assert outcome.err.endswith("1 instance in 1 video")
+
+
+def test_no_input_is_overwritten_even_when_asked(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    results = make_results(tmp_path / "results", "a")
+    for out in (split, results / "a.json"):
+        before = out.read_text()
+        outcome = run_vis("export-json", results, "--format", "coco-video", "--split", split, "-o", out, "--overwrite")
+        assert (outcome.code, out.read_text()) == (2, before)
+        assert outcome.err == f"error: {out} is an input, which is never written to: give another name"
+
+
 def test_what_is_left_out_is_said(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
     results = make_results(tmp_path / "results", "b", category_id=3)
     outcome = run_vis("export-json", results / "b.json", "--split", split, "-o", tmp_path / "s.zip", "--quiet")

@@ -57,6 +57,17 @@ def test_void_is_background(tmp_path: Path) -> None:
     assert read_given_masks(tmp_path / "0.png", tmp_path)[0].tolist() == [[0, 3, 0]]
 
 
+def test_black_and_white_masks_hold_only_void(tmp_path: Path) -> None:
+    write_label_png(np.array([[0, 255, 255]], np.uint8), tmp_path / "0.png")
+    with pytest.raises(VisError, match=r"0.png: holds no object, as 255 means void; give the first object the value 1"):
+        read_given_masks(tmp_path / "0.png", tmp_path)
+
+
+def test_masks_of_nothing_are_masks(tmp_path: Path) -> None:
+    write_label_png(np.zeros((1, 3), np.uint8), tmp_path / "0.png")
+    assert read_given_masks(tmp_path / "0.png", tmp_path)[0].tolist() == [[0, 0, 0]]
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [

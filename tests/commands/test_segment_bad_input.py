@@ -10,11 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.records.video_factory import make_sound, make_video, picture
+from tests.network.factories import make_model
+from tests.records.video_factory import make_images, make_sound, make_video, picture, write_image
+from vis_cli.network.weights import save_model
+from vis_cli.records.davis import write_label_png
 from vis_cli.records.overlay import Frame
 from vis_cli.records.result_json import read_result
 
@@ -41,6 +45,11 @@ def empty_folder(folder: Path) -> Path:
     return folder
 
 
+def linked_to_nothing(link: Path) -> Path:
+    link.symlink_to(link.parent / "nowhere.mp4")
+    return link
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -48,10 +57,11 @@ def empty_folder(folder: Path) -> Path:
         (lambda folder: write(folder / "empty.mp4", b""), "the file is empty"),
         (lambda folder: write(folder / "text.mp4", b"not a video " * 99), "not a video that can be read"),
         (lambda folder: make_sound(folder), "no video in it"),
+        (lambda folder: linked_to_nothing(folder / "link.mp4"), "no such file"),
         (lambda folder: empty_folder(folder / "documents"), "no videos and no images in this folder"),
         (lambda folder: mixed_sizes(folder / "mixed"), "frames of one video must be of one size"),
     ],
-    ids=["missing", "empty", "text", "sound", "no-images", "mixed-sizes"],
+    ids=["missing", "empty", "text", "sound", "dangling-link", "no-images", "mixed-sizes"],
 )
 def test_an_input_that_cannot_be_used(
     make: Callable[[Path], Path], said: str, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
@@ -99,6 +109,78 @@ def test_a_clip_without_objects_gets_its_result(
     assert (tmp_path / "out" / "clip.mp4").exists()
 
 
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path: Path, run_vis: RunVis, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(make_video(tmp_path).parent)
+    outcome = run_vis("segment", "", "-o", tmp_path / "out")
+    assert outcome.code == 1
+    assert outcome.err == "error: an input is named by an empty text; is a variable of the shell unset?"
+    assert network.segmented == []
+
+
+def test_a_folder_of_all_sorts(tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark) -> None:
+    """Videos are taken, and folders of images beside them are said; what is hidden or no video is passed over."""
+    folder = write(tmp_path / "all" / "notes.txt", b"text").parent
+    write(folder / ".hidden.mp4", b"")
+    make_video(folder, "b.mp4", num_frames=2)
+    make_video(folder, "a.gif", codec="gif", pix_fmt="rgb8", num_frames=2)
+    mixed_sizes(folder / "frames")
+    outcome = run_vis("segment", untouched(folder), "-o", folder / "out")
+    assert outcome.code == 0
+    assert network.segmented == ["a", "b"]
+    said = f"warning: {folder}: has videos, so the folders of images beside them are left out: {folder / 'frames'} "
+    assert said in outcome.err
+
+
+class TestMasks:
+    """Masks that do not fit, by the real network's path."""
+
+    @pytest.mark.parametrize(
+        ("frame", "size", "said"),
+        [
+            (0, (12, 10), "the label map of frame 0 is 12x10, but the video is 64x48"),
+            (5, (64, 48), "guidance is for frame 5, but the video's frames are 0 to 2"),
+        ],
+    )
+    def test_of_another_size_or_frame(
+        self, frame: int, size: tuple[int, int], said: str, tmp_path: Path, run_vis: RunVis, untouched: Mark
+    ) -> None:
+        save_model(tmp_path / "tiny", make_model(), {})
+        write_label_png(np.ones(size[::-1], np.uint8), tmp_path / "masks" / f"{frame}.png")
+        clip, masks = untouched(make_video(tmp_path, num_frames=3)), untouched(tmp_path / "masks")
+        outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", masks, "--model", tmp_path / "tiny")
+        assert outcome.code == 1
+        assert outcome.err == f"error: {clip}: {said}"
+        assert list((tmp_path / "out").iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (picture(0), "has colours (RGB) instead of labels; save it as a palette or single-channel PNG"),
+            (np.full((48, 64), 255, np.uint8), "holds no object, as 255 means void; give the first object the value 1"),
+            (None, "cannot be read as a PNG; is the file whole?"),
+        ],
+        ids=["colours", "black-and-white", "empty"],
+    )
+    def test_that_hold_no_labels(
+        self,
+        content: Frame | None,
+        said: str,
+        tmp_path: Path,
+        run_vis: RunVis,
+        network: Network,
+        untouched: Mark,
+    ) -> None:
+        masks, clip = write(tmp_path / "first.png", b""), make_video(tmp_path)
+        if content is not None:
+            write_image(masks, content)
+        outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", untouched(masks))
+        assert outcome.code == 1
+        assert outcome.err == f"error: {clip}: {masks}: {said}"
+        assert network.segmented == []
+
+
 class TestOutput:
     @pytest.mark.parametrize("below", ["", "deeper"])
     def test_a_file_in_the_place_of_the_folder(
@@ -130,6 +212,23 @@ class TestOutput:
         assert outcome.code == 2
         assert f"error: {clip} is an input and would be overwritten" in outcome.err
         assert run_vis("segment", clip, "-o", tmp_path, "--no-render").code == 0
+
+    @pytest.mark.parametrize("kind", ["videos", "frames"])
+    def test_a_folder_that_is_the_input_would_change_what_it_means(
+        self, kind: str, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark
+    ) -> None:
+        folder = make_images(tmp_path / "in", ["1.png"]) if kind == "frames" else tmp_path / "in"
+        if kind == "videos":
+            folder.mkdir()
+            make_video(folder, "clip.mov")
+        outcome = run_vis("segment", untouched(folder), "-o", folder)
+        assert outcome.code == 2
+        assert outcome.err.startswith(f"error: {folder} is an input, where ")
+        assert outcome.err.endswith("give another folder with -o, or --no-render")
+        assert network.loaded == []
+        for _ in range(2):
+            assert run_vis("segment", folder, "-o", folder, "--no-render").code == 0
+        assert len(network.segmented) == 1
 
     @pytest.mark.parametrize("name", ["clip.json", "clip.mp4"])
     def test_a_foreign_file_in_the_place_of_an_output(

@@ -147,7 +147,7 @@ class FakeNetwork(nn.Module):
 
     def _class_probs(self, image: Tensor, box: list[int]) -> Tensor:
         x0, y0, x1, y1 = box
-        inside = image[:, :, y0 : y1 + 1, x0 : x1 + 1]
+        inside = image[:, :, y0:y1, x0:x1]
         counts = [int(_of_colour(inside, colour).sum()) for colour in PALETTE]
         probs = torch.full((len(CATEGORIES) + 1,), 0.05)
         probs[LABELS[int(np.argmax(counts))]] = 0.85

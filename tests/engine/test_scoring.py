@@ -43,8 +43,15 @@ def test_all_visible_objects_are_classified_in_one_call() -> None:
     network = FakeNetwork()
     probs = _classify(network, [(2, 2, 9, 9), None, (12, 2, 20, 9)])
     assert len(network.classified) == 1
-    assert network.classified[0][1].tolist() == [[1, 1, 9, 9], [11, 1, 20, 9]]
+    assert network.classified[0][1].tolist() == [[1, 1, 10, 10], [11, 1, 21, 10]]
     np.testing.assert_allclose(probs, [[0.05, 0.85, 0.05, 0.05], [0, 0, 0, 0], [0.05, 0.05, 0.85, 0.05]], atol=1e-6)
+
+
+def test_a_box_ends_where_its_last_pixel_does() -> None:
+    """The mask fills rows 3 to 5 and columns 4 to 9; a pixel around it, and the last one's own width and height."""
+    network = FakeNetwork()
+    _classify(network, [(4, 3, 10, 6), (0, 0, 32, 24)])
+    assert network.classified[0][1].tolist() == [[3, 2, 11, 7], [0, 0, 32, 24]]
 
 
 def test_class_agnostic_scores_are_all_but_background() -> None:

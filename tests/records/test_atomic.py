@@ -24,6 +24,13 @@ def test_body_that_ends_well_makes_the_file_and_nothing_else(tmp_path: Path) -> 
     assert list(final.parent.iterdir()) == [final]
 
 
+def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+    final = tmp_path / ("ü" * 125 + ".json")  # 255 bytes
+    with atomic_path(final) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [final.name]
+
+
 def write_half(final: Path, exception: BaseException) -> None:
     """Write a part of `final`, then fail."""
     with atomic_path(final) as temporary:

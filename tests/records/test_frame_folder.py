@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -59,8 +60,15 @@ def test_name_of_the_current_folder_is_its_own(tmp_path: Path, monkeypatch: pyte
 def test_one_image_is_a_video_of_one_frame(tmp_path: Path) -> None:
     make_images(tmp_path, ["a.png", "b.png"])
     folder = FrameFolder(tmp_path / "b.png")
-    assert (folder.name, folder.num_frames) == ("b", 1)
+    assert (folder.name, folder.num_frames, folder.losses) == ("b", 1, [])
     assert numbers_in(folder.iter_frames()) == [1]
+
+
+def test_further_pictures_in_one_file_are_said(tmp_path: Path) -> None:
+    cv2.imwritemulti(str(tmp_path / "stack.tiff"), [picture(number) for number in range(3)])
+    folder = FrameFolder(tmp_path / "stack.tiff")
+    assert (folder.num_frames, numbers_in(folder.iter_frames())) == (1, [0])
+    assert folder.losses == ["3 pictures are in this file, of which the first is used"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.records.inputs import VIDEO_SUFFIXES, find_inputs, natural_key
+from vis_cli.records.inputs import VIDEO_SUFFIXES, find_inputs, folders_passed_over, is_folder, natural_key
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -83,6 +83,32 @@ def test_folder_with_nothing_to_see_is_one_line(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
     with pytest.raises(VisError, match="no videos and no images in this folder"):
         find_inputs([tmp_path])
+
+
+def test_an_empty_text_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(touch(tmp_path, "a.mp4"))
+    with pytest.raises(VisError, match="is a variable of the shell unset"):
+        find_inputs([""])
+    assert find_inputs(["."]) == [Path("a.mp4")]
+
+
+def test_videos_deeper_in_a_folder_are_hinted_at(tmp_path: Path) -> None:
+    touch(tmp_path, "a/b/c/clip.mp4")
+    with pytest.raises(VisError, match=r"'(.*)'$") as caught:
+        find_inputs([tmp_path])
+    assert find_inputs([str(caught.value).split("'")[1]]) == [tmp_path / "a/b/c/clip.mp4"]
+
+
+def test_folders_of_images_beside_videos_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "v.mp4", "masks/1.png", "frames/1.jpg", "frames/2.jpg", "notes/a.txt", "out/v.mp4", ".old/1.jpg")
+    assert folders_passed_over(str(tmp_path)) == [tmp_path / "frames", tmp_path / "masks"]
+    (tmp_path / "v.mp4").unlink()
+    assert folders_passed_over(tmp_path) == []
+    assert folders_passed_over("") == folders_passed_over("gone") == folders_passed_over("x" * 400) == []
+
+
+def test_a_name_that_no_file_system_takes_is_no_folder(tmp_path: Path) -> None:
+    assert [is_folder(tmp_path), is_folder("x" * 400), is_folder("a\0b")] == [True, False, False]
 
 
 def test_nothing_asked_is_nothing_found() -> None:

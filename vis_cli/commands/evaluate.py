@@ -16,11 +16,12 @@ from vis_cli import options
 from vis_cli.commands import evaluate_options as own
 from vis_cli.commands.batch import BatchOptions
 from vis_cli.commands.evaluate_model import Source, davis_sources, segmented, youtube_vis_sources
+from vis_cli.commands.outputs import protect_files
 from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.options import RUN
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
-from vis_cli.records.result_json import read_result
+from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ def evaluate(
     reporter = Reporter(quiet, debug)
     with reporter.guard():
         own.check_usage(ctx.params)
+        if json_file is not None:
+            given = [path for path in (annotations, results) if path is not None]
+            protect_files(json_file, [*given, *(list_results(results) if results and results.is_dir() else [])])
         check_outputs(json_file, plots, overwrite=overwrite)
         if annotations is not None:
             evaluate_split(annotations, ctx.params, reporter)
@@ -159,7 +163,7 @@ def score_davis(
     }
     if not results.is_dir():
         raise UsageError(f"{results}: for DAVIS, give a folder: <sequence>/<frame>.png, or results of `vis segment`")
-    files = sorted(results.glob("*.json"))
+    files = list_results(results)
     with counting("sequences", reporter) as progress:
         if files:
             return davis.evaluate_results(

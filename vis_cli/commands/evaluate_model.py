@@ -20,6 +20,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.davis import list_label_pngs
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task
 from vis_cli.records.inputs import image_files
+from vis_cli.records.result_json import list_results
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
 
 
@@ -69,7 +70,7 @@ def segmented(
     with tempfile.TemporaryDirectory(prefix="vis-eval-") as temporary:
         folder = Path(temporary) if out is None else out
         prepare_folder(folder)
-        if any(folder.glob("*.json")) and not options.overwrite:
+        if list_results(folder) and not options.overwrite:
             raise UsageError(f"{folder} has results already: score them with `vis eval {folder}`, or add --overwrite")
         jobs = [
             Job(s.frames, s.name, folder / f"{s.name}.json", folder / f"{s.name}.mp4" if render else None, s.masks)

@@ -14,7 +14,7 @@ import typer
 
 from vis_cli.config import SegmentConfig
 from vis_cli.console import UsageError
-from vis_cli.options import OUTPUT_PANEL, RUN_PANEL
+from vis_cli.options import OUTPUT_PANEL, RUN_PANEL, complete_preset
 from vis_cli.records.davis_benchmark import Task
 
 TRUTH_PANEL = "What it is compared with"
@@ -121,6 +121,7 @@ EvalPreset: TypeAlias = Annotated[
         "--preset",
         metavar="NAME",
         rich_help_panel=MODEL_PANEL,
+        autocompletion=complete_preset,
         help="As in `vis segment`. [dim]\\[default: default; davis-uvos for DAVIS][/dim]",
     ),
 ]

@@ -24,6 +24,7 @@ from vis_cli.commands.export_options import (
     Top,
     choose_format,
 )
+from vis_cli.commands.outputs import protect_files
 from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.bundle import ZIP_SUFFIX
@@ -32,7 +33,7 @@ from vis_cli.records.davis import MAX_PROPOSALS
 from vis_cli.records.davis_submission import write_davis_submission
 from vis_cli.records.matching import ExportReport, read_split
 from vis_cli.records.mots import write_mots
-from vis_cli.records.result_json import read_result
+from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import read_youtube_vis
@@ -79,8 +80,10 @@ def export_json(
             return
         if not results or out is None:
             raise UsageError("give results (RESULT.json or a folder of them) and -o OUT, or --check FILE")
+        files = find_results(results)
+        protect_files(out, [*files, *([split] if split else [])])
         check_output(out, chosen, overwrite=overwrite)
-        loaded = (read_result(path) for path in find_results(results))
+        loaded = (read_result(path) for path in files)
         report = write_export(loaded, chosen, split, out, Selection(min_score, top, max_categories))
         tell(report, chosen, split, out, reporter)
 
@@ -148,7 +151,7 @@ def find_results(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        files = list_results(path) if path.is_dir() else [path]
         if not files:
             raise UsageError(f"{path}: no results (*.json) in this folder")
         found.extend(files)

@@ -45,7 +45,12 @@ Split: TypeAlias = Annotated[
 ]
 Out: TypeAlias = Annotated[
     Path | None,
-    typer.Option("-o", "--out", metavar="OUT", help="The file to write; davis and mots also write a folder."),
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="OUT",
+        help="The file to write: a .zip, for coco-video a .json; under any other name, davis and mots write a folder.",
+    ),
 ]
 Check: TypeAlias = Annotated[
     Path | None,

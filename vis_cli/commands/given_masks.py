@@ -5,6 +5,7 @@ Used by `segment` and by `eval --model`, through `batch`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ def read_given_masks(masks: Path, video: Path) -> dict[int, NDArray[np.uint8]]:
         video: a file or a folder of images.
 
     Raises:
-        VisError: a PNG cannot be read, or its frame is not clear.
+        VisError: a PNG cannot be read, its frame is not clear, or nothing but void is in any.
     """
     paths = {0: masks} if masks.is_file() else _number_frames(masks, video)
-    return {frame: _without_void(read_label_png(path)) for frame, path in paths.items()}
+    given = {frame: read_label_png(path) for frame, path in paths.items()}
+    _require_objects(masks, given.values())
+    return {frame: _without_void(labels) for frame, labels in given.items()}
 
 
 def _number_frames(folder: Path, video: Path) -> dict[int, Path]:
@@ -45,6 +48,13 @@ def _number_frames(folder: Path, video: Path) -> dict[int, Path]:
             raise VisError(f"{png}: {frames[frame].name} is for frame {frame}, too; keep one of them")
         frames[frame] = png
     return frames
+
+
+def _require_objects(masks: Path, given: Iterable[NDArray[np.uint8]]) -> None:
+    """Refuse black-and-white masks, which would be taken for void and find nothing; all background may be meant."""
+    values = {int(value) for labels in given for value in np.unique(labels)}
+    if VOID in values <= {0, VOID}:
+        raise VisError(f"{masks}: holds no object, as {VOID} means void; give the first object the value 1")
 
 
 def _without_void(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

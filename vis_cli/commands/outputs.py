@@ -6,13 +6,14 @@ Used by `segment`: every input gets its own names, nothing foreign and no input 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from vis_cli.console import UsageError
 from vis_cli.errors import VisError
+from vis_cli.records.inputs import is_folder
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import VideoResult
 
@@ -81,17 +82,33 @@ def existing_result(job: Job) -> VideoResult | None:
     return result
 
 
-def protect_inputs(jobs: Sequence[Job]) -> None:
-    """Refuse a batch that would write over one of its own inputs.
+def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
+    """Refuse a batch that would write over one of its own inputs, or change what a folder among the `inputs` means.
 
     Raises:
-        UsageError: an output is an input.
+        UsageError: an output is an input, or an overlay video would lie in a folder that is one.
     """
     sources = {job.source.resolve() for job in jobs}
+    folders = sources | {Path(text).resolve() for text in inputs if is_folder(text)}
     for job in jobs:
+        if job.overlay is not None and job.overlay.parent.resolve() in folders:
+            raise UsageError(
+                f"{job.overlay.parent} is an input, where {job.overlay.name} would be taken for one the next time: "
+                "give another folder with -o, or --no-render"
+            )
         for output in job.outputs:
             if output.resolve() in sources:
                 raise UsageError(f"{output} is an input and would be overwritten: give another folder with -o")
+
+
+def protect_files(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read, even where the user asks to overwrite.
+
+    Raises:
+        UsageError: `out` is one of the `inputs`.
+    """
+    if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+        raise UsageError(f"{out} is an input, which is never written to: give another name")
 
 
 def _candidate_names(source: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_line, print_reports
 from vis_cli.errors import VisError
 from vis_cli.options import RUN
+from vis_cli.records.inputs import folders_passed_over
 from vis_cli.records.video import find_inputs
 
 
@@ -71,7 +72,7 @@ def segment(
         if masks is not None and len(sources) != 1:
             raise UsageError(f"--masks are those of one video, but there are {len(sources)}")
         jobs = plan_jobs(sources, out, render=render, masks=masks)
-        protect_inputs(jobs)
+        protect_inputs(jobs, inputs)
         prepare_folder(out)
         batch = Batch(BatchOptions(model, config, run, overwrite=overwrite), reporter)
         reports, interrupted = batch.run(jobs)
@@ -86,6 +87,9 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
     for text in inputs:
         try:
             found.update((path.resolve(), path) for path in find_inputs([text]) if path.resolve() not in found)
+            if others := folders_passed_over(text):
+                names = ", ".join(str(folder) for folder in others)
+                reporter.warn(f"{text}: has videos, so the folders of images beside them are left out: {names}")
         except VisError as error:
             reporter.error(str(error), error)
             missing.append(VideoReport(text, text, "failed", reason=str(error)))

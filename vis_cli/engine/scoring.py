@@ -48,6 +48,7 @@ def frame_class_probs(
     """
     visible = masks.any(axis=(1, 2))
     boxes = np.array([mask_box(mask) for mask in masks[visible]], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] += 1  # mask_box names the last pixel, as released; the box head's boxes end where that pixel ends
     probs = network.class_probs(features, torch.from_numpy(boxes).to(features.c2.device))
     found = probs.double().cpu().numpy()
     if class_agnostic:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from vis_cli.errors import VisError
 
+KEPT_STEM = 40  # letters of the name: all of a long one, and more, would be too long for a file system
+
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
@@ -23,7 +25,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     Raises:
         VisError: the folder or the file cannot be written (no permission, disk full, `final` is a folder).
     """
-    temporary = final.with_name(f".{final.stem}.tmp-{os.getpid()}{final.suffix}")
+    temporary = final.with_name(f".{final.stem[:KEPT_STEM]}.tmp-{os.getpid()}{final.suffix}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         try:

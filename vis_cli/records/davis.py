@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from vis_cli.errors import VisError
 from vis_cli.records.atomic import atomic_path
@@ -45,6 +45,8 @@ def decode_label_png(data: bytes, where: str) -> NDArray[np.uint8]:
                     f"{where}: has colours ({image.mode}) instead of labels; save it as a palette or single-channel PNG"
                 )
             return np.array(image, dtype=np.uint8)
+    except UnidentifiedImageError as error:
+        raise VisError(f"{where}: cannot be read as a PNG; is the file whole?") from error
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
         raise VisError(f"{where}: cannot be read as a PNG ({error})") from error
 

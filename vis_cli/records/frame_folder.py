@@ -44,6 +44,9 @@ class FrameFolder:
             raise VisError(f"{path}: no images (jpg, png, bmp, webp, tiff, ppm) in this folder")
         self.name = path.resolve().name if path.is_dir() else path.stem
         self.height, self.width = _read_image(self._images[0]).shape[:2]
+        num_pictures = 1 if path.is_dir() else cv2.imcount(str(path))
+        if num_pictures > 1:
+            self.losses.append(f"{num_pictures} pictures are in this file, of which the first is used")
 
     @property
     def num_frames(self) -> int:

@@ -6,6 +6,7 @@ Used by the commands through `video.find_inputs`, and by `frame_folder`.
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,6 +42,18 @@ def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
     return list(found.values())
 
 
+def is_folder(path: str | Path) -> bool:
+    """Tell whether what a user typed is a folder; a name that no file system takes is none."""
+    return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+
+
+def folders_passed_over(path: str | Path) -> list[Path]:
+    """List the folders of images beside the videos of a folder, where `find_inputs` takes the videos alone."""
+    entries = _visible(Path(path)) if path and is_folder(path) else []
+    has_videos = any(_is_video(entry) for entry in entries)
+    return [entry for entry in entries if entry.is_dir() and image_files(entry)] if has_videos else []
+
+
 def image_files(folder: Path) -> list[Path]:
     """List the images that lie in a folder, in natural order."""
     return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
@@ -54,11 +67,16 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def _expand(path: str | Path) -> list[Path]:
+    if not str(path):  # Path("") is the current folder, which an unset variable of the shell does not mean
+        raise VisError("an input is named by an empty text; is a variable of the shell unset?")
     literal = Path(path)
     if literal.is_dir():
         videos = _videos_in(literal)
         if not videos:
-            raise VisError(f"{path}: no videos and no images in this folder")
+            raise VisError(
+                f"{path}: no videos and no images in this folder; those deeper in it need a pattern, quoted: "
+                f"'{Path(glob.escape(str(path)), '**', '*.mp4')}'"
+            )
         return videos
     if literal.exists():
         return [literal]
@@ -71,12 +89,16 @@ def _expand(path: str | Path) -> list[Path]:
 
 def _videos_in(folder: Path) -> list[Path]:
     entries = _visible(folder)
-    videos = [path for path in entries if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    videos = [path for path in entries if _is_video(path)]
     if videos:
         return videos
     if image_files(folder):
         return [folder]
     return [path for path in entries if path.is_dir() and image_files(path)]
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -24,6 +24,11 @@ from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoR
 SCHEMA = 1
 
 
+def list_results(folder: Path) -> list[Path]:
+    """List the JSON files of a folder, without hidden ones: a run that was killed may have left half a file."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+
+
 def write_result(result: VideoResult, path: Path) -> None:
     """Write `result` so that `read_result` gives it back.
 

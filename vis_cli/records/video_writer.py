@@ -24,7 +24,7 @@ from vis_cli.records.atomic import atomic_path
 from vis_cli.records.decoder import opened_container, sound_of
 from vis_cli.records.sound import Sound
 
-# crf and preset: looks like the source, and a short lookahead keeps memory low. bf: no B-frames, as MP4 keeps
+# crf and preset: looks like the source, and a short lookahead keeps memory low. bf: no B-frames, since MP4 keeps
 # durations in the order of decoding, so that only without them the last frame's is the last one's.
 ENCODER_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 MP4_OPTIONS = {"movflags": "+faststart"}  # the index first, so that browsers play while they load

@@ -22,7 +22,7 @@ from vis_cli.records.categories import CategoryMap
 from vis_cli.records.json_fields import require, take_field
 from vis_cli.records.json_stream import iter_json_list
 from vis_cli.records.matching import ResultMatcher, youtube_vis_sequences
-from vis_cli.records.result_json import read_result
+from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.rle import parse_segmentations
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import Rle, VideoResult
@@ -59,7 +59,7 @@ def read_predictions(path: Path, split: YouTubeVis) -> Predictions:
         VisError: a file is damaged, or an entry contradicts the split; file and entry are named.
     """
     if path.is_dir():
-        files = sorted(path.glob("*.json"))
+        files = list_results(path)
         require(bool(files), str(path), "no results (*.json) in this folder")
         return match_results(map(read_result, files), split)
     if _holds_object(path):

@@ -1,0 +1,218 @@
+"""README.md does what it says: its `vis` commands are run in their order, section by section, and so is its Python."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import re
+import shlex
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from tests.commands.conftest import Network, RunVis, network, run_vis  # noqa: F401 (fixtures)
+from tests.engine.fakes import FakeNetwork, draw_frame, moving_boxes
+from tests.records.davis_factory import SIZE, VAL, write_davis, write_mask
+from tests.records.video_factory import make_images, make_video, rewrite, write_image
+from tests.training.test_trainer import make_run
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.weights import LoadedModel
+from vis_cli.records.rle import encode_mask
+from vis_cli.records.types import ModelInfo
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+NAMES = ("beach", "clip", "frames", "holiday", "walk")  # of all videos here, in every split
+IMAGES = ("00000.jpg", "00001.jpg", "00002.jpg")  # of each of them
+OUTPUT_OPTIONS = ("-o", "--out", "--json", "--plots")
+
+
+def sections() -> dict[str, list[str]]:
+    """Return the lines that are `vis` commands, by the heading they stand under."""
+    found: dict[str, list[str]] = {}
+    for part in README.split("\n## ")[1:]:
+        heading, _, text = part.partition("\n")
+        if lines := [line.strip() for line in text.splitlines() if re.match(r"\s*(\$ )?vis\s", line)]:
+            found[heading] = lines
+    return found
+
+
+def make_clip(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    make_video(path.parent, path.name, num_frames=len(IMAGES), size=SIZE)
+
+
+def make_frames(path: Path) -> None:
+    make_images(path, IMAGES, SIZE)
+
+
+def make_frame_folders(path: Path) -> None:
+    for name in NAMES:
+        make_frames(path / name)
+
+
+def make_split(path: Path) -> None:
+    """Write a split of all the videos, each with a cat in the upper left quarter, where the stand-in finds one."""
+    width, height = SIZE
+    cat = np.zeros((height, width), np.bool_)
+    cat[: height // 2, : width // 2] = True
+    videos = [
+        {"id": i, "width": width, "height": height, "file_names": [f"{name}/{image}" for image in IMAGES]}
+        for i, name in enumerate(NAMES)
+    ]
+    annotations = [
+        {"id": i, "video_id": i, "category_id": 1, "iscrowd": 0, "segmentations": [encode_mask(cat)] * len(IMAGES)}
+        for i in range(len(NAMES))
+    ]
+    data = {"videos": videos, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
+    path.write_text(json.dumps(data))
+
+
+def make_submission(path: Path) -> None:
+    mask = encode_mask(np.ones(SIZE[::-1], np.bool_))
+    entries = json.dumps([{"video_id": 0, "category_id": 1, "score": 0.5, "segmentations": [mask] * len(IMAGES)}])
+    if path.suffix == ".json":
+        path.write_text(entries)
+        return
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("results.json", entries)
+
+
+def make_davis(path: Path) -> None:
+    stems = [Path(image).stem for image in IMAGES]
+    write_davis(path, sequences=dict.fromkeys(NAMES, stems))
+    for name in NAMES:
+        for stem in stems:
+            write_mask(path / "Annotations" / "480p" / name / f"{stem}.png")
+
+
+def make_pngs(path: Path) -> None:
+    for name in NAMES:
+        for image in IMAGES:
+            write_mask(path / name / f"{Path(image).stem}.png")
+
+
+def make_training(path: Path) -> None:
+    make_run(path.parent, steps=1).rename(path)
+
+
+MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that README speaks of as the reader's own
+    "holiday.mp4": make_clip,
+    "clip.mp4": make_clip,
+    "frames": make_frames,
+    "videos": lambda path: make_clip(path / "beach.mp4"),
+    "day?/*.mov": lambda path: make_clip(Path("day1/walk.mov")),
+    "first.png": write_mask,
+    "my.toml": make_training,
+    "valid.json": make_split,
+    "valid/JPEGImages": make_frame_folders,
+    "JPEGImages": make_frame_folders,
+    "results.json": make_submission,
+    "submission.zip": make_submission,
+    "pngs": make_pngs,
+    "DAVIS": make_davis,
+    f"DAVIS/{VAL}": lambda path: make_davis(path.parents[2]),
+}
+
+
+def words_of(line: str) -> Iterator[str]:
+    """Split a line as a shell does, with patterns that are not quoted expanded; comments are left out."""
+    lexer = shlex.shlex(line.removeprefix("$ "), posix=False, punctuation_chars=False)
+    lexer.whitespace_split = True
+    for word in lexer:
+        bare = word.strip("'\"")
+        matches = sorted(str(path) for path in Path().glob(bare)) if bare == word and "*" in word else []
+        yield from matches or [bare]
+
+
+def make_inputs(words: list[str]) -> None:
+    """Make what a command reads and no command before it has written."""
+    for before, word in itertools.pairwise(words):
+        name = word.rstrip("/")
+        if before not in OUTPUT_OPTIONS and name in MAKERS and not Path(name).exists():
+            MAKERS[name](Path(name))
+
+
+def outputs_of(words: list[str]) -> list[Path]:
+    return [Path(word) for before, word in itertools.pairwise(words) if before in OUTPUT_OPTIONS]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_is_in_a_section() -> None:
+    written = re.findall(r"^[\s>$]*(vis\s.*)", README, re.MULTILINE)
+    assert written == [line.removeprefix("$ ") for lines in sections().values() for line in lines]
+    assert len(written) > 15
+
+
+@pytest.mark.parametrize("heading", sections())
+def test_the_commands_of_a_section_work_one_after_the_other(
+    heading: str,
+    workplace: Path,
+    run_vis: RunVis,  # noqa: F811
+    network: Network,  # noqa: F811
+) -> None:
+    for line in sections()[heading]:
+        make_inputs(list(words_of(line)))
+        _, *words = words_of(line)  # again: a pattern sees what was made
+        outcome = run_vis(*words)
+        assert outcome.code == 0, f"{line}\n{outcome.out}\n{outcome.err}"
+        assert "warning" not in outcome.err, line
+        assert [path for path in outputs_of(words) if not path.exists()] == [], line
+
+
+def test_start_writes_what_it_promises(workplace: Path, run_vis: RunVis, network: Network) -> None:  # noqa: F811
+    (line,) = sections()["Start"]
+    make_inputs(list(words_of(line)))
+    run_vis(*list(words_of(line))[1:])
+    promised = re.findall(r"`(results/[^`]+)`", README.partition("## Use")[0])
+    assert promised == ["results/holiday.json", "results/holiday.mp4"]
+    assert all(Path(path).is_file() for path in promised)
+
+
+def test_the_python_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small clip in the sample's place, with a network that knows colours in place of the default model."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (clip,) = re.findall(r'segment_video\("([^"]+)"', code)
+    assert (ROOT / clip).is_file()
+    for index, boxes in enumerate(moving_boxes(3)):
+        (workplace / "drawn").mkdir(exist_ok=True)
+        write_image(workplace / "drawn" / f"{index}.png", draw_frame(index, boxes))
+    rewrite(workplace / "drawn", workplace / clip)
+    asked = []
+
+    def load_model(name: str) -> LoadedModel:
+        asked.append(name)
+        return LoadedModel(cast(SeqMaskRCNN, FakeNetwork()), ModelInfo("fake", "0" * 64))
+
+    monkeypatch.setattr("vis_cli.engine.segmenter.load_model", load_model)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert asked == ["lite"]
+    assert printed.getvalue().startswith("[(7, 0.8")
+    assert printed.getvalue().count("array(") == 2  # the two objects, with their masks in the first frame
+
+
+def test_the_files_that_it_links_to_are_there() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_make_targets_that_it_names_are_there() -> None:
+    targets = re.findall(r"^    make (\w+)", README, re.MULTILINE)
+    rules = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert targets == ["demo", "test"]
+    assert set(targets) <= set(rules)
