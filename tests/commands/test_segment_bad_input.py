@@ -10,15 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.network.factories import make_model
-from tests.records.video_factory import make_images, make_sound, make_video, picture, write_image
-from vis_cli.network.weights import save_model
-from vis_cli.records.davis import write_label_png
+from tests.records.video_factory import make_images, make_sound, make_video, picture
 from vis_cli.records.overlay import Frame
 from vis_cli.records.result_json import read_result
 
@@ -131,54 +127,6 @@ def test_a_folder_of_all_sorts(tmp_path: Path, run_vis: RunVis, network: Network
     assert network.segmented == ["a", "b"]
     said = f"warning: {folder}: has videos, so the folders of images beside them are left out: {folder / 'frames'} "
     assert said in outcome.err
-
-
-class TestMasks:
-    """Masks that do not fit, by the real network's path."""
-
-    @pytest.mark.parametrize(
-        ("frame", "size", "said"),
-        [
-            (0, (12, 10), "the label map of frame 0 is 12x10, but the video is 64x48"),
-            (5, (64, 48), "guidance is for frame 5, but the video's frames are 0 to 2"),
-        ],
-    )
-    def test_of_another_size_or_frame(
-        self, frame: int, size: tuple[int, int], said: str, tmp_path: Path, run_vis: RunVis, untouched: Mark
-    ) -> None:
-        save_model(tmp_path / "tiny", make_model(), {})
-        write_label_png(np.ones(size[::-1], np.uint8), tmp_path / "masks" / f"{frame}.png")
-        clip, masks = untouched(make_video(tmp_path, num_frames=3)), untouched(tmp_path / "masks")
-        outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", masks, "--model", tmp_path / "tiny")
-        assert outcome.code == 1
-        assert outcome.err == f"error: {clip}: {said}"
-        assert list((tmp_path / "out").iterdir()) == []
-
-    @pytest.mark.parametrize(
-        ("content", "said"),
-        [
-            (picture(0), "has colours (RGB) instead of labels; save it as a palette or single-channel PNG"),
-            (np.full((48, 64), 255, np.uint8), "holds no object, as 255 means void; give the first object the value 1"),
-            (None, "cannot be read as a PNG; is the file whole?"),
-        ],
-        ids=["colours", "black-and-white", "empty"],
-    )
-    def test_that_hold_no_labels(
-        self,
-        content: Frame | None,
-        said: str,
-        tmp_path: Path,
-        run_vis: RunVis,
-        network: Network,
-        untouched: Mark,
-    ) -> None:
-        masks, clip = write(tmp_path / "first.png", b""), make_video(tmp_path)
-        if content is not None:
-            write_image(masks, content)
-        outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", untouched(masks))
-        assert outcome.code == 1
-        assert outcome.err == f"error: {clip}: {masks}: {said}"
-        assert network.segmented == []
 
 
 class TestOutput:

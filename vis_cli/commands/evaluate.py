@@ -5,7 +5,7 @@ Registered by `app` as `eval`. Neither torch nor scipy is imported before it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,10 +87,7 @@ def evaluate(
     reporter = Reporter(quiet, debug)
     with reporter.guard():
         own.check_usage(ctx.params)
-        if json_file is not None:
-            given = [path for path in (annotations, results) if path is not None]
-            protect_files(json_file, [*given, *(list_results(results) if results and results.is_dir() else [])])
-        check_outputs(json_file, plots, overwrite=overwrite)
+        check_outputs(json_file, plots, (annotations, results), overwrite=overwrite)
         if annotations is not None:
             evaluate_split(annotations, ctx.params, reporter)
         elif davis is not None:
@@ -218,12 +215,18 @@ def require_ground_truth(split: YouTubeVis, results: Path | None) -> None:
         )
 
 
-def check_outputs(json_file: Path | None, plots: Path | None, *, overwrite: bool) -> None:
+def check_outputs(
+    json_file: Path | None, plots: Path | None, inputs: Sequence[Path | None], *, overwrite: bool
+) -> None:
     """See that the figures may be written.
 
     Raises:
-        UsageError: there are some already, and no `overwrite`.
+        UsageError: there are some already, and no `overwrite`; or they would replace one of the `inputs`.
     """
+    if json_file is not None:
+        for path in inputs:
+            if path is not None:
+                protect_files(json_file, list_results(path) if path.is_dir() else [path])
     if json_file is not None and json_file.exists() and not overwrite:
         raise UsageError(f"{json_file} exists: --overwrite replaces it")
     if plots is not None and any(plots.glob("*.png")) and not overwrite:
