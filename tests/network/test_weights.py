@@ -30,6 +30,12 @@ def test_a_saved_model_loads_and_computes_the_same(tmp_path: Path) -> None:
     assert summary.num_parameters > 4_000_000
 
 
+def test_a_model_is_as_readable_as_any_file(tmp_path: Path) -> None:
+    save_model(tmp_path / "tiny", make_model(), {})
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "tiny" / "weights.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_unknown_model_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("vis_cli.network.weights.zoo_dir", lambda: tmp_path)
     save_model(tmp_path / "lite", make_model(), {})
