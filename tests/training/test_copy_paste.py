@@ -138,7 +138,8 @@ def test_a_flock_is_large_in_number_and_small_in_size(tmp_path: Path) -> None:
 def test_a_flock_is_small_beside_a_large_rival(tmp_path: Path) -> None:
     drawn = draw_many(make_bank(tmp_path, {1: RED}), most=1, flock=1.0, rival=1.0)
 
-    assert all(shown_side(paste) <= 0.3 * 200 for pastes in drawn for paste in pastes)
+    largest = STRONG.paste.flock_side[1] * 200
+    assert all(shown_side(paste) <= largest for pastes in drawn for paste in pastes)
 
 
 def test_pastes_behind_an_original_come_first(tmp_path: Path) -> None:
