@@ -49,6 +49,13 @@ def test_area_and_box_are_those_of_the_pixels() -> None:
     np.testing.assert_array_equal(rle_areas([encode_mask(MASK), None]), [3, 0])
 
 
+def test_a_long_video_has_more_masks_than_a_byte_counts() -> None:
+    rle = encode_mask(MASK)
+    np.testing.assert_array_equal(rle_areas([rle, None] * 300), [3, 0] * 300)
+    np.testing.assert_array_equal(pairwise_intersections([rle] * 300, [rle] * 300), np.full((300, 300), 3))
+    np.testing.assert_array_equal(sequence_intersections([[rle] * 300] * 2, [[rle] * 300]), [[900], [900]])
+
+
 def test_intersections_equal_counted_pixels() -> None:
     a, b = random_masks(6, seed=1), random_masks(5, seed=2)
     expected = [[int((x & y).sum()) for y in b] for x in a]

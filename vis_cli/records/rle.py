@@ -18,6 +18,7 @@ from vis_cli.records.types import Rle
 
 MAX_RUN_CHARACTERS = 7  # of 5 bits each: more than any run of a picture that pycocotools can address (32 bits)
 MIN_POLYGON_NUMBERS = 6  # three corners
+MOST_AREAS = 255  # pycocotools keeps their number in a byte
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> Rle:
@@ -40,9 +41,10 @@ def rle_area(rle: Rle) -> int:
 def rle_areas(rles: Sequence[Rle | None]) -> NDArray[np.int64]:
     """Count the foreground pixels of each mask, None being an empty one: int64 (len(rles),)."""
     areas = np.zeros(len(rles), dtype=np.int64)
-    present = [rle for rle in rles if rle is not None]
-    if present:
-        areas[[rle is not None for rle in rles]] = coco_mask.area(present)
+    present = np.flatnonzero([rle is not None for rle in rles])
+    for start in range(0, len(present), MOST_AREAS):
+        some = present[start : start + MOST_AREAS]
+        areas[some] = coco_mask.area([rles[index] for index in some])
     return areas
 
 
