@@ -197,6 +197,21 @@ def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_fo
     assert not torch.equal(fresh["prop_head.predict.weight"], weights["prop_head.predict.weight"])
 
 
+def test_one_part_may_learn_alone(tmp_path: Path) -> None:
+    first = train(make_run(tmp_path, steps=1), tmp_path / "first")
+    weights = load_file(first / "weights.safetensors")
+    config = make_run(tmp_path, steps=2, init=str(first), extra="train_only = ['detector.box']")
+    out = train(config, tmp_path / "second")
+    for name, value in load_file(out / "weights.safetensors").items():
+        assert torch.equal(value, weights[name]) == (not name.startswith("detector.box")), name
+    assert "loss_prop" not in json.loads((out / "log.jsonl").read_text().splitlines()[0])
+
+
+def test_a_part_that_is_not_there_cannot_learn(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match="train_only is detektor, but no part"):
+        train(make_run(tmp_path, extra="train_only = ['detektor']"), tmp_path / "out")
+
+
 def test_parts_learn_at_their_own_rates(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path))
     optim = OptimConfig(backbone_share=0.2, unnormed_share=0.3, weight_decay=0.7)

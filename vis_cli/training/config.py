@@ -70,6 +70,7 @@ class TrainConfig:
     cross_entropy_weight: float = 0.0
     init: str = "imagenet"  # "imagenet", "none" or a model folder
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
+    train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     seed: int = 0
     num_workers: int = 1
     precision: str = "auto"
@@ -106,7 +107,7 @@ def read_train_config(path: Path) -> TrainConfig:
     if not sources:
         raise VisError(f"{path}: no [[data]] is given; name at least one dataset")
     optim = _build(OptimConfig, raw.pop("optim", {}), "optim")
-    for name in ("canvases", "true_guidance"):
+    for name in ("canvases", "true_guidance", "train_only"):
         if name in raw:
             raw[name] = tuple(tuple(v) if isinstance(v, list) else v for v in raw[name])
     config = _build(TrainConfig, {**raw, "data": sources, "optim": optim}, path.name)

@@ -62,7 +62,7 @@ def clip_losses(
         last = select_frames(features, [i * frames + frames - 1 for i in taught])
         losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught])
     objects = _guided_objects(clips)
-    if len(objects.clip):
+    if len(objects.clip) and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
         start = _guidance_masks(model, select_frames(features, range(0, batch * frames, frames)), clips, objects)
         masks = _mix_guidance(start, objects.masks[0].float(), guidance, generator)
         losses |= _propagation_losses(model, features, objects, masks, frames, cross_entropy_weight)

@@ -84,7 +84,16 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     elif config.init != "none":
         _load_matching(model, load_model(config.init).model.state_dict())
         freeze_first_stage(model.backbone)
+    if config.train_only:
+        _freeze_but(model, config.train_only)
     return model.to(memory_format=torch.channels_last).train()
+
+
+def _freeze_but(model: SeqMaskRCNN, parts: tuple[str, ...]) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and name.startswith(parts))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise VisError(f"train_only is {', '.join(parts)}, but no part of the network that learns is named so")
 
 
 def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.AdamW:
