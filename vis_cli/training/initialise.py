@@ -132,10 +132,9 @@ def _decode_labels(head: SeqPropHead, num: int) -> None:
     head.conv_merge.weight[0, :num, 1, 1] = 1.0 / max(1, num)
     for refine in (head.refine3, head.refine2):
         refine.conv_skip.weight.mul_(SKIP_GAIN)
+        refine.conv_skip.weight[0] = 0.0
     for block in _decoder_blocks(head.res_merge, head.refine3, head.refine2):
         block.conv2.weight[0] = 0.0
-    for refine in (head.refine3, head.refine2):
-        refine.conv_skip.weight[0] = 0.0
     nn.init.normal_(head.predict.weight, std=LOGIT_STD)
     sign = torch.tensor([-1.0, 1.0])  # background, object
     head.predict.weight[:, 0] = 0.0
