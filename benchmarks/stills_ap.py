@@ -25,7 +25,7 @@ from vis_cli.engine.frames import network_size, resize_frame
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import load_model
 from vis_cli.records.video import open_video
-from vis_cli.training.config import read_train_config
+from vis_cli.training.config_file import read_train_config
 
 REST = "object"  # the model's name for everything that has no category of its own; it is not scored
 MAX_INSTANCES = 100  # COCO's limit a picture

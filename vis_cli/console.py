@@ -186,6 +186,7 @@ class StepProgress:
             disable=reporter.quiet or not _stderr.is_terminal,
         )
         self._steps = self._bars.add_task(name, total=None, losses="", as_of=0.0)
+        self._before: int | None = None  # steps that were done before the first update
 
     def __enter__(self) -> StepProgress:
         """Show the bar."""
@@ -201,8 +202,10 @@ class StepProgress:
 
     def update(self, step: int, num_steps: int, losses: Mapping[str, float]) -> None:
         """Say that `step` of `num_steps` are done, the last with these losses."""
+        if self._before is None:
+            self._before = step - 1
         words = " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
-        _progressed(self._bars, self._steps, completed=step, total=num_steps, losses=words)
+        _progressed(self._bars, self._steps, completed=step, total=num_steps, losses=words, before=self._before)
 
 
 class _Rate(ProgressColumn):
@@ -219,9 +222,11 @@ class _TimeLeft(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return for instance '0:02:10 left', or nothing while it cannot be known."""
-        if not (task.total and task.completed and task.elapsed):
+        before = task.fields.get("before", 0)  # done by an earlier run, in no time of this one
+        done = task.completed - before
+        if not (task.total and done and task.elapsed):
             return Text("")
-        whole = task.fields["as_of"] / task.completed * task.total
+        whole = task.fields["as_of"] / done * (task.total - before)
         left = max(0, round(whole - task.elapsed))
         return Text(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
 

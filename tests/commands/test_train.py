@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
+from vis_cli.engine.device import choose_device
 from vis_cli.errors import VisError
+from vis_cli.training.trainer import Hooks, Outcome
 
 from .conftest import RunVis
 
-Calls = list[tuple[Path, Path, bool]]
+Calls = list[tuple[Path, Path, bool, torch.device, Path | None]]
 
 
 @pytest.fixture
@@ -20,15 +22,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     noted: Calls = []
 
     def train(
-        config: Path, out: Path, *, resume: bool, progress: Callable[[int, int, Mapping[str, float]], None]
-    ) -> Path:
-        noted.append((config, out, resume))
-        progress(1, 2, {"loss": 0.5})
+        config: Path, out: Path, *, resume: bool, device: torch.device, data_root: Path | None, hooks: Hooks
+    ) -> Outcome:
+        noted.append((config, out, resume, device, data_root))
+        assert hooks.progress is not None
+        hooks.progress(1, 2, {"loss": 0.5, "images_per_second": 3.0})
         if config.stem == "broken":
             raise VisError("data: no such folder")
         if config.stem == "long":
             raise KeyboardInterrupt
-        return out
+        return Outcome(out, 7, finished=config.stem != "stopped")
 
     monkeypatch.setattr("vis_cli.training.trainer.train", train)
     return noted
@@ -46,7 +49,25 @@ def test_the_trainer_gets_what_was_typed(calls: Calls, tmp_path: Path, run_vis: 
     assert outcome.code == 0
     assert f"use it with --model {tmp_path / 'run'}" in outcome.err
     assert run_vis("train", config).code == 0
-    assert calls == [(config, tmp_path / "run", True), (config, Path("runs/mine"), False)]
+    assert run_vis("train", config, "--device", "cpu", "--data", tmp_path).code == 0
+    here, auto = torch.device("cpu"), choose_device("auto")
+    assert calls == [
+        (config, tmp_path / "run", True, auto, None),
+        (config, Path("runs/mine"), False, auto, None),
+        (config, Path("runs/mine"), False, here, tmp_path),
+    ]
+
+
+def test_a_run_that_was_asked_to_stop_ends_well(calls: Calls, tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("train", make_config(tmp_path, "stopped"), "-o", tmp_path / "run")
+    assert outcome.code == 0
+    assert outcome.err.endswith("stopped and saved after step 7; --resume goes on from there")
+
+
+def test_a_check_starts_nothing_to_go_on_from(tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("train", make_config(tmp_path), "--check", "--resume")
+    assert outcome.code == 2
+    assert "--resume means nothing beside it" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.training.annotations import read_stills
+from vis_cli.training.annotations import read_stills, read_video_clips
 from vis_cli.training.cutouts import CutoutBank, paste_candidates
-from vis_cli.training.datasets import LabelMap, StillsPseudoVideo, YouTubeVisClips, draw_frames
+from vis_cli.training.datasets import StillsPseudoVideo, VideoClips
+from vis_cli.training.frame_choice import NearFrames, draw_frames
+from vis_cli.training.labels import LabelMap
 from vis_cli.training.pseudo_video import PAPER
 from vis_cli.training.structures import TrainClip
 
@@ -21,12 +23,10 @@ from .boxes import BLUE, GREEN, RED, Box, Stored, write_stills, write_video
 CAT, DOG = Box("cat", (20, 20, 60, 60), RED), Box("dog", (70, 30, 110, 80), GREEN)
 SIZE = (96, 128)
 LABELS = LabelMap(("dog", "cat", "object"))
-PLAIN = replace(PAPER, camera=replace(PAPER.camera, rotation=0.0), flip=0.0)  # every frame is the picture itself
+PLAIN = replace(PAPER, turns=(), flip=0.0)  # every frame is the picture itself
 
 
-def sample(
-    source: StillsPseudoVideo | YouTubeVisClips, index: int = 0, seed: int = 0, num_frames: int = 2
-) -> TrainClip:
+def sample(source: StillsPseudoVideo | VideoClips, index: int = 0, seed: int = 0, num_frames: int = 2) -> TrainClip:
     return source.sample(index, canvas=SIZE, num_frames=num_frames, rng=np.random.default_rng(seed))
 
 
@@ -34,8 +34,9 @@ def open_stills(stored: Stored, labels: LabelMap = LABELS, **options: Any) -> St
     return StillsPseudoVideo(stored.annotations, stored.images, labels, PLAIN, **options)
 
 
-def open_video(stored: Stored, labels: LabelMap = LABELS, **options: Any) -> YouTubeVisClips:
-    return YouTubeVisClips(stored.annotations, stored.images, labels, PLAIN, bank=CutoutBank({}), **options)
+def open_video(stored: Stored, labels: LabelMap = LABELS, **options: Any) -> VideoClips:
+    videos = read_video_clips(stored.annotations, stored.images)
+    return VideoClips(videos, labels, PLAIN, name="video.json", bank=CutoutBank({}), **options)
 
 
 def test_categories_become_labels_by_name() -> None:
@@ -145,7 +146,7 @@ def moving(category: str, colour: tuple[int, int, int], frames: int, y: int) -> 
 
 def test_a_video_clip_shows_its_frames_with_constant_ids(tmp_path: Path) -> None:
     cat, dog = moving("cat", RED, 8, 10), moving("dog", GREEN, 8, 50)
-    video = open_video(write_video(tmp_path, [cat, dog]), max_gap=3)
+    video = open_video(write_video(tmp_path, [cat, dog]), choose_frames=NearFrames(3))
 
     assert len(video) == 8
     for seed in range(6):

@@ -101,18 +101,33 @@ def test_boxes_are_tight() -> None:
             assert box == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def test_the_papers_generator_starts_with_the_picture_or_its_mirror_image_and_only_turns() -> None:
+def test_the_papers_three_frames_are_the_picture_or_its_mirror_image_and_its_turns_by_30_degrees() -> None:
     picture = make_picture(BOXES, SIZE)
-    mirrored = []
+    mirrored, orders = [], set()
     for seed in range(12):
-        clip = render(seed, PAPER, picture=picture, canvas=SIZE)
-        first = clip.images[0].permute(1, 2, 0).numpy()
-        mirrored.append(np.array_equal(first, picture.image[:, ::-1]))
-        assert mirrored[-1] or np.array_equal(first, picture.image)
-        angle = turned_by(clip.targets[2], clip.targets[0])
-        assert abs(angle) <= 30.5
+        clip = render(seed, PAPER, picture=picture, canvas=SIZE, num_frames=3)
+        images = [image.permute(1, 2, 0).numpy() for image in clip.images]
+        mirrored.append(any(np.array_equal(image, picture.image[:, ::-1]) for image in images))
+        plain = [i for i, image in enumerate(images) if any(np.array_equal(image, p) for p in both_ways(picture))]
+        assert len(plain) == 1
+        orders.add(plain[0])
+        angles = [turned_by(targets, clip.targets[plain[0]]) for targets in clip.targets]
+        assert sorted(angles) == pytest.approx([-30.0, 0.0, 30.0], abs=1.0)
     assert any(mirrored)
     assert not all(mirrored)
+    assert orders == {0, 1, 2}
+
+
+def both_ways(picture: Picture) -> list[np.ndarray]:
+    """Return the picture and its mirror image."""
+    return [picture.image, picture.image[:, ::-1]]
+
+
+def test_the_papers_generator_guides_by_all_that_the_last_frame_shows() -> None:
+    clip = render(0, PAPER, picture=make_picture(BOXES, SIZE), canvas=SIZE, num_frames=2)
+    shared = set(clip.targets[0].instance_ids.tolist()) & set(clip.targets[1].instance_ids.tolist())
+    assert shared
+    assert clip.guided_ids.tolist() == sorted(shared)
 
 
 def turned_by(after: ClipTargets, before: ClipTargets) -> float:
@@ -178,7 +193,7 @@ def test_a_picture_shown_much_smaller_is_averaged() -> None:
 
 def test_what_is_behind_an_original_stays_behind_it_whatever_lies_in_front(tmp_path: Path) -> None:
     halves = [Box("cat", (0, 0, 80, 120), RED), Box("dog", (80, 0, 160, 120), GREEN)]  # they hide every background
-    config = replace(PAPER, paste=replace(STRONG.paste, most=5, flock=1.0, behind=1.0, flock_side=(0.3, 0.6)))
+    config = replace(PAPER, turns=(), paste=replace(STRONG.paste, most=5, flock=1.0, behind=1.0, flock_side=(0.3, 0.6)))
     picture, bank, seen = make_picture(halves, SIZE), make_bank(tmp_path, {3: BLUE}), 0
     for seed in range(12):
         plain = render(seed, config, picture=picture, canvas=SIZE, num_frames=1).targets[0].masks.numpy()

@@ -15,10 +15,13 @@ from vis_cli.errors import VisError
 from vis_cli.network.structures import FrameFeatures
 from vis_cli.network.weights import load_model
 from vis_cli.records.rle import encode_mask
-from vis_cli.training import objective, trainer
-from vis_cli.training.config import OptimConfig, read_train_config
-from vis_cli.training.sources import build_dataset
-from vis_cli.training.trainer import build_model, build_optimizer, guidance_shares, learning_rate, train
+from vis_cli.training import objective, step
+from vis_cli.training.config import OptimConfig
+from vis_cli.training.config_file import read_train_config
+from vis_cli.training.optimizer import build_optimizer, set_rates
+from vis_cli.training.sources import open_data
+from vis_cli.training.start import build_model
+from vis_cli.training.trainer import Hooks, train
 
 CONFIG = """
 steps = {steps}
@@ -49,11 +52,19 @@ warmup_steps = 1
 kind = "stills"
 annotations = "stills.json"
 images = "."
+{tables}
 """
 
 
 def make_run(
-    folder: Path, *, steps: int = 2, every: int = 1, batch_size: int = 1, init: str = "none", extra: str = ""
+    folder: Path,
+    *,
+    steps: int = 2,
+    every: int = 1,
+    batch_size: int = 1,
+    init: str = "none",
+    extra: str = "",
+    tables: str = "",
 ) -> Path:
     """Write a still with two discs, its annotations and a config; return the config's path."""
     picture = np.full((80, 80, 3), 40, np.uint8)
@@ -69,13 +80,16 @@ def make_run(
     data = {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "cat"}]}
     (folder / "stills.json").write_text(json.dumps(data))
     config = folder / "run.toml"
-    config.write_text(CONFIG.format(steps=steps, every=every, batch_size=batch_size, init=init, extra=extra))
+    config.write_text(
+        CONFIG.format(steps=steps, every=every, batch_size=batch_size, init=init, extra=extra, tables=tables)
+    )
     return config
 
 
 def test_a_run_writes_a_loadable_model_and_a_log(tmp_path: Path) -> None:
     seen: list[int] = []
-    out = train(make_run(tmp_path), tmp_path / "out", progress=lambda done, total, losses: seen.append(done))
+    hooks = Hooks(lambda done, total, losses: seen.append(done))
+    out = train(make_run(tmp_path), tmp_path / "out", hooks=hooks).folder
     assert seen == [1, 2]
     records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [0, 1]
@@ -85,7 +99,7 @@ def test_a_run_writes_a_loadable_model_and_a_log(tmp_path: Path) -> None:
 
 def test_resume_equals_an_unbroken_run(tmp_path: Path) -> None:
     config = make_run(tmp_path, steps=4, every=2)
-    whole = load_file(train(config, tmp_path / "whole") / "weights.safetensors")
+    whole = load_file(train(config, tmp_path / "whole").folder / "weights.safetensors")
     stop = RuntimeError("power cut")
 
     def cut(done: int, total: int, losses: dict[str, float]) -> None:
@@ -93,8 +107,8 @@ def test_resume_equals_an_unbroken_run(tmp_path: Path) -> None:
             raise stop
 
     with pytest.raises(RuntimeError, match="power cut"):
-        train(config, tmp_path / "broken", progress=cut)
-    resumed = load_file(train(config, tmp_path / "broken", resume=True) / "weights.safetensors")
+        train(config, tmp_path / "broken", hooks=Hooks(cut))
+    resumed = load_file(train(config, tmp_path / "broken", resume=True).folder / "weights.safetensors")
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name].float(), value.float(), rtol=0, atol=1e-6, msg=name)
 
@@ -102,7 +116,7 @@ def test_resume_equals_an_unbroken_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_one_clip_is_learnt(tmp_path: Path) -> None:
     """The loss of propagation falls, since the same two discs are followed in every clip."""
-    out = train(make_run(tmp_path, steps=150, every=150), tmp_path / "out")
+    out = train(make_run(tmp_path, steps=150, every=150), tmp_path / "out").folder
     losses = [json.loads(line)["loss_prop"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert np.mean(losses[-15:]) < 0.7 * np.mean(losses[:15])
 
@@ -115,7 +129,7 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_resume_without_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match="run without --resume first"):
+    with pytest.raises(VisError, match="holds no checkpoint; run without --resume first"):
         train(make_run(tmp_path), tmp_path / "out", resume=True)
 
 
@@ -130,7 +144,7 @@ def test_a_loss_that_is_not_finite_names_the_clips(tmp_path: Path, monkeypatch: 
     def broken(*_: object, **__: object) -> dict[str, torch.Tensor]:
         return {"loss_cls": torch.tensor(float("nan"))}
 
-    monkeypatch.setattr(trainer, "clip_losses", broken)
+    monkeypatch.setattr(step, "clip_losses", broken)
     with pytest.raises(VisError, match=r"loss is nan at step 0; clips: .*discs\.png"):
         train(make_run(tmp_path), tmp_path / "out")
 
@@ -164,7 +178,7 @@ def test_an_unknown_generator_is_named(tmp_path: Path) -> None:
 
 def test_the_papers_generator_is_a_setting(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path, extra="generator = 'paper'\nmax_guided = 1"))
-    clip = build_dataset(config)[(0, 0, (64, 64))]
+    clip = open_data(config).dataset[(0, 0, (64, 64), 2)]
     assert len(clip.guided_ids) == 1
 
 
@@ -185,10 +199,10 @@ def test_the_detector_learns_from_a_share_of_the_clips(
 
 
 def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_for(tmp_path: Path) -> None:
-    first = train(make_run(tmp_path, steps=1), tmp_path / "first")
+    first = train(make_run(tmp_path, steps=1), tmp_path / "first").folder
     weights = load_file(first / "weights.safetensors")
     again, fresh = (
-        load_file(train(make_run(tmp_path, steps=0, init=str(first), extra=extra), out) / "weights.safetensors")
+        load_file(train(make_run(tmp_path, steps=0, init=str(first), extra=extra), out).folder / "weights.safetensors")
         for extra, out in (("", tmp_path / "again"), ("fresh_prop_head = true", tmp_path / "fresh"))
     )
     for name, value in weights.items():
@@ -198,10 +212,10 @@ def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_fo
 
 
 def test_one_part_may_learn_alone(tmp_path: Path) -> None:
-    first = train(make_run(tmp_path, steps=1), tmp_path / "first")
+    first = train(make_run(tmp_path, steps=1), tmp_path / "first").folder
     weights = load_file(first / "weights.safetensors")
     config = make_run(tmp_path, steps=2, init=str(first), extra="train_only = ['detector.box']")
-    out = train(config, tmp_path / "second")
+    out = train(config, tmp_path / "second").folder
     for name, value in load_file(out / "weights.safetensors").items():
         assert torch.equal(value, weights[name]) == (not name.startswith("detector.box")), name
     assert "loss_prop" not in json.loads((out / "log.jsonl").read_text().splitlines()[0])
@@ -217,22 +231,10 @@ def test_parts_learn_at_their_own_rates(tmp_path: Path) -> None:
     optim = OptimConfig(backbone_share=0.2, unnormed_share=0.3, weight_decay=0.7)
     model = build_model(config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for group in build_optimizer(model, optim).param_groups:
+    optimizer = build_optimizer(model, optim)
+    set_rates(optimizer, optim, 2.0)
+    for group in optimizer.param_groups:
         for parameter in group["params"]:
             part = names[id(parameter)].partition(".")[0]
-            assert group["share"] == {"backbone": 0.2, "fpn": 0.3, "prop_head": 0.3, "detector": 1.0}[part]
+            assert group["lr"] == 2.0 * {"backbone": 0.2, "fpn": 0.3, "prop_head": 0.3, "detector": 1.0}[part]
             assert group["weight_decay"] == (0.7 if parameter.ndim > 1 else 0.0)
-
-
-def test_schedule_warms_up_then_falls() -> None:
-    optim = OptimConfig(learning_rate=1.0, warmup_steps=10, final_share=0.1)
-    rates = [learning_rate(step, 100, optim) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) > 0.95
-    assert rates[100] == pytest.approx(0.1)
-
-
-def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
-    config = read_train_config(make_run(tmp_path, steps=100, extra="true_guidance = [0.9, 0.3]"))
-    shares = [guidance_shares(step, config).true for step in (0, 25, 50, 99)]
-    assert shares == pytest.approx([0.9, 0.6, 0.3, 0.3])

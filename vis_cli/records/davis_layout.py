@@ -63,7 +63,7 @@ def read_davis(path: Path) -> list[SequenceFrames]:
     names: list[str] | None = None
     root = path
     if path.suffix.lower() == LIST_SUFFIX:
-        names, root = read_sequence_list(path), _find_root(path)
+        names, root = read_sequence_list(path), find_davis_root(path)
     folders = find_davis_folders(root)
     if names is None:
         names = list_sequences(folders.frames or folders.masks or root)
@@ -103,8 +103,14 @@ def find_davis_folders(root: Path) -> DavisFolders:
     return DavisFolders(frames or (None if masks else root), masks)
 
 
-def _find_root(path: Path) -> Path:
-    """Return the DAVIS folder that a list lies in."""
+def find_davis_root(path: Path) -> Path:
+    """Return the DAVIS folder that a list of sequences lies in; a folder is it itself.
+
+    Raises:
+        VisError: the list lies in no such folder.
+    """
+    if path.suffix.lower() != LIST_SUFFIX:
+        return path
     for root in path.absolute().parents:
         if any((root / name).is_dir() for name in FRAME_FOLDERS + MASK_FOLDERS):
             return root

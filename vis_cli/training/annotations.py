@@ -6,6 +6,7 @@ Used by `datasets` and `cutouts`; classes are names here, labels are the model's
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.records.davis import VOID, read_label_png
+from vis_cli.records.davis_layout import SequenceFrames, find_davis_folders, find_davis_root, read_davis
 from vis_cli.records.json_fields import (
     read_json_object,
     require,
@@ -24,12 +27,13 @@ from vis_cli.records.json_fields import (
     take_field,
     take_objects,
 )
-from vis_cli.records.rle import parse_segmentation, rle_area, rle_box
+from vis_cli.records.rle import encode_mask, parse_segmentation, rle_area, rle_box
 from vis_cli.records.types import Rle
 from vis_cli.records.youtube_vis import read_youtube_vis
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND"
+DAVIS_CATEGORY = "object"  # DAVIS names no classes
 _TAIL_BYTES = 4096  # some cameras append data of their own after a picture's end
 
 
@@ -120,6 +124,21 @@ def read_video_clips(annotations: Path, images: Path) -> list[VideoClip]:
     ]
 
 
+def read_davis_clips(path: Path) -> list[VideoClip]:
+    """Read sequences of DAVIS with their palette PNGs; void pixels become a crowd.
+
+    Args:
+        path: a list of sequences such as ImageSets/2017/train.txt, or the DAVIS folder for all of them.
+
+    Raises:
+        VisError: a folder, a frame or a mask is missing or damaged, or of another size than the others.
+    """
+    folders = find_davis_folders(find_davis_root(path))
+    if folders.frames is None or folders.masks is None:
+        raise VisError(f"{path}: training needs both JPEGImages and Annotations beside it")
+    return [_read_sequence(sequence, folders.frames, folders.masks) for sequence in read_davis(path)]
+
+
 def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     """Return the picture as (height, width, 3) RGB.
 
@@ -139,6 +158,25 @@ def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
         found = f"{image.shape[1]}x{image.shape[0]}"
         raise VisError(f"{path}: the picture is {found}, but its annotations say {width}x{height}; mend either")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _read_sequence(sequence: SequenceFrames, frames: Path, masks: Path) -> VideoClip:
+    pngs = [masks / sequence.name / f"{name}.png" for name in sequence.frame_names]
+    with ThreadPoolExecutor() as pool:  # reading and encoding release the interpreter
+        found = list(pool.map(_encode_labels, pngs))
+    values = sorted({value for frame in found for value in frame})
+    if not values:
+        raise VisError(f"{masks / sequence.name}: no mask shows an object; restore them or take it off the list")
+    objects = tuple(
+        VideoObject(DAVIS_CATEGORY, value == VOID, tuple(frame.get(value) for frame in found)) for value in values
+    )
+    files = tuple(frames / name for name in sequence.file_names)
+    return VideoClip(files, sequence.width, sequence.height, objects)
+
+
+def _encode_labels(path: Path) -> dict[int, Rle]:
+    labels = read_label_png(path)
+    return {value: encode_mask(labels == value) for value in np.unique(labels).tolist() if value != 0}
 
 
 def _is_truncated(data: bytes) -> bool:

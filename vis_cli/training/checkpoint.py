@@ -1,10 +1,12 @@
-"""A run's whole state on disk: weights, their average, optimiser, step and random state.
+"""A run's whole state on disk: weights, their average, optimiser, step and the best figure so far.
 
-Used by the trainer; a resumed run equals an unbroken one.
+Used by the trainer; a resumed run equals an unbroken one. Random draws are functions of seed and step: none are kept.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,8 +16,10 @@ import torch
 from vis_cli.errors import VisError
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.atomic import atomic_path
+from vis_cli.training.optimizer import load_optimizer
 
-CHECKPOINT_NAME = "checkpoint.pt"
+OLD_NAME = "checkpoint.pt"  # of runs before the last few were kept
+_NUMBERED = re.compile(r"checkpoint-(\d+)\.pt")
 
 
 class WeightAverage:
@@ -39,49 +43,74 @@ class WeightAverage:
             parameter.copy_(self.values[name])
 
 
-def write_checkpoint(
-    out: Path,
-    model: SeqMaskRCNN,
-    average: WeightAverage,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    generator: torch.Generator,
-) -> None:
-    """Write the state after `step` steps, complete or not at all.
+@dataclass(slots=True)
+class RunState:
+    """Hold what a run changes as it goes."""
+
+    model: SeqMaskRCNN
+    average: WeightAverage
+    optimizer: torch.optim.Optimizer
+    step: int = 0  # steps done
+    best_score: float | None = None  # of the validations
+
+
+def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
+    """Write the state, complete or not at all, then remove all but the last `keep` checkpoints.
 
     Raises:
-        VisError: the folder cannot be written.
+        VisError: it cannot be written, for want of space perhaps; those before it are as they were.
     """
-    state = {
-        "step": step,
-        "model": model.state_dict(),
-        "average": average.values,
-        "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(),
-        "torch": torch.get_rng_state(),
+    path = out / f"checkpoint-{state.step:06d}.pt"
+    content = {
+        "step": state.step,
+        "best_score": state.best_score,
+        "model": state.model.state_dict(),
+        "average": state.average.values,
+        "optimizer": state.optimizer.state_dict(),
     }
-    with atomic_path(out / CHECKPOINT_NAME) as temporary:
-        torch.save(state, temporary)
+    with atomic_path(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(f"is there space left? {str(error).splitlines()[0]}") from error
+    for old in _list_checkpoints(out)[:-keep]:
+        old.unlink(missing_ok=True)
 
 
-def read_checkpoint(
-    out: Path, model: SeqMaskRCNN, average: WeightAverage, optimizer: torch.optim.Optimizer, generator: torch.Generator
-) -> int:
-    """Restore the state that `write_checkpoint` wrote and return its step.
+def last_checkpoint(out: Path) -> Path | None:
+    """Return the checkpoint that a run would go on from."""
+    numbered = _list_checkpoints(out)
+    if numbered:
+        return numbered[-1]
+    return out / OLD_NAME if (out / OLD_NAME).exists() else None
+
+
+def read_checkpoint(out: Path, state: RunState) -> None:
+    """Restore the state that `write_checkpoint` wrote last.
 
     Raises:
         VisError: there is no readable checkpoint of this model in `out`.
     """
-    path = out / CHECKPOINT_NAME
+    path = last_checkpoint(out)
+    if path is None:
+        raise VisError(f"{out} holds no checkpoint; run without --resume first")
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-    except FileNotFoundError as error:
-        raise VisError(f"{path} does not exist; run without --resume first") from error
-    except (RuntimeError, ValueError, KeyError, UnpicklingError, EOFError) as error:
-        raise VisError(f"{path} is not a checkpoint of this model ({str(error).splitlines()[0]})") from error
-    average.values = state["average"]
-    generator.set_state(state["generator"])
-    torch.set_rng_state(state["torch"])
-    return int(state["step"])
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        state.model.load_state_dict(content["model"])
+        load_optimizer(state.optimizer, content["optimizer"])
+        state.average.values = {
+            name: content["average"][name].to(value.device) for name, value in state.average.values.items()
+        }
+        state.step, state.best_score = int(content["step"]), content.get("best_score")
+    except (RuntimeError, ValueError, KeyError, UnpicklingError, EOFError, OSError) as error:
+        hint = "an older one beside it works if this one is removed" if len(_list_checkpoints(out)) > 1 else ""
+        reason = str(error).splitlines()[0]
+        raise VisError(f"{path} is not a checkpoint of this model ({reason}){hint and '; '}{hint}") from error
+
+
+def _list_checkpoints(out: Path) -> list[Path]:
+    """List the numbered checkpoints, the oldest first."""
+    return sorted(
+        (path for path in out.glob("checkpoint-*.pt") if _NUMBERED.fullmatch(path.name)),
+        key=lambda path: int(path.stem.partition("-")[2]),
+    )

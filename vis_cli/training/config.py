@@ -1,55 +1,105 @@
-"""A training run as one TOML file: its fields, their defaults, and a near name for every mistyped one.
+"""A training run's settings: every field has its one home, default and name here.
 
-Read by the trainer; the shipped model's own file lies in its model folder.
+Read from TOML by `config_file`; used by everything in `training`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 from vis_cli.errors import VisError
-from vis_cli.network.config import ModelConfig
-from vis_cli.records.types import Category
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-T = TypeVar("T")
+STARTS_WITHOUT_PROP_HEAD = ("imagenet", "coco", "none")  # values of `init` that are no model folder
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
     """Name one dataset of the mix."""
 
-    kind: str  # "stills" (COCO layout, made into pseudo-video) or "video" (YouTube-VIS layout)
-    annotations: str
-    images: str
-    weight: float = 1.0  # share of the clips, relative to the other sources
+    kind: str  # "stills": COCO layout, made into pseudo-video; "video": YouTube-VIS, OVIS; "davis": palette PNGs
+    annotations: str  # JSON file; of "davis": ImageSets/2017/train.txt, or the folder
+    images: str = ""  # folder of pictures; "davis" finds its own
+    weight: float = 1.0  # by steps: share of the clips, relative; by epochs: how often an epoch shows each item
     detect: bool = True  # False: only the propagation head learns from it
+    category_map: str | dict[str, str] = "names"  # a map of category_maps.py, or a table: its name -> the model's
+    unmapped: str = "refuse"  # what has no category in the model: "refuse" the dataset, or call it "background"
     labelled: dict[str, list[str]] = field(default_factory=dict)  # image source -> the only names labelled there
+
+    def __post_init__(self) -> None:
+        """Refuse words that mean nothing."""
+        require_choice("kind", self.kind, ("stills", "video", "davis"))
+        require_choice("unmapped", self.unmapped, ("refuse", "background"))
+        _require(self.kind == "davis" or bool(self.images), f"kind {self.kind} needs `images`, the folder of pictures")
+        _require(self.weight >= 0.0, f"weight is {self.weight}, but must not be below 0")
 
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
-    """Hold the optimiser and its schedule: linear warm-up, then a cosine to `final_share` of the rate."""
+    """Hold the optimiser and its rates: linear warm-up, then a cosine or steps down."""
 
+    kind: str = "adamw"  # "adamw" or "sgd"
     learning_rate: float = 3e-4
     backbone_share: float = 0.3  # of the learning rate
     # Of the learning rate, for the FPN and the Seq-Prop head. Nothing normalises what they compute: at 1e-4 from the
     # start, keys grow until the affinity is one-hot, and no gradient brings it back. 2e-5 to 4e-5 holds.
     unnormed_share: float = 0.1
-    weight_decay: float = 0.02
+    momentum: float = 0.9  # of SGD
+    weight_decay: float = 0.02  # of matrices and kernels
+    decay_all: bool = False  # weight decay on biases and norms too, as released (reference.md fact 40)
     warmup_steps: int = 100
+    warmup_start: float = 0.0  # share of the rate that the warm-up starts from
+    decay: str = "cosine"  # "cosine" down to `final_share`, or "steps": times `gamma` at each of `milestones`
     final_share: float = 0.02
+    milestones: tuple[float, ...] = ()  # shares of the run, such as 0.5
+    gamma: float = 0.1
     clip_norm: float = 5.0
-    ema_decay: float = 0.998
+    ema_decay: float = 0.998  # of the weights' average, which is what is kept; 0: the weights themselves
+
+    def __post_init__(self) -> None:
+        """Refuse words that mean nothing."""
+        require_choice("kind", self.kind, ("adamw", "sgd"))
+        require_choice("decay", self.decay, ("cosine", "steps"))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """Change some settings from a step or an epoch on; those that are left out stay as they are."""
+
+    from_step: int | None = None
+    from_epoch: float | None = None
+    num_frames: int | None = None
+    canvases: tuple[tuple[int, int], ...] | None = None
+    detect_share: float | None = None
+    cross_entropy_weight: float | None = None
+    backbone_share: float | None = None
+    unnormed_share: float | None = None
+
+    def __post_init__(self) -> None:
+        """Require one beginning."""
+        _require((self.from_step is None) != (self.from_epoch is None), "give either from_step or from_epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationConfig:
+    """Say on what the averaged weights are measured; the best ones are kept."""
+
+    kind: str = "video"  # "video": AP of YouTube-VIS or OVIS; "davis": unsupervised J&F
+    annotations: str = ""  # "video": the JSON
+    images: str = ""  # "video": the folder of the videos' frames; "davis": the DAVIS folder
+    split: str = "val"  # "davis": its list of sequences
+    sequences: tuple[str, ...] = ()  # only these videos; none: all
+    preset: str = "default"
+    semi_supervised: bool = False  # "davis": follow the first frame's masks instead
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured."""
+        require_choice("kind", self.kind, ("video", "davis"))
+        _require(bool(self.images), "[validation] needs `images`")
+        _require(self.kind == "davis" or bool(self.annotations), "[validation] of videos needs `annotations`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,86 +108,111 @@ class TrainConfig:
 
     model: dict[str, Any]  # ModelConfig's fields; `categories` is a list of names
     data: tuple[SourceConfig, ...]
-    steps: int
-    batch_size: int = 4
+    steps: int | None = None  # of the run; clips are drawn anew for each
+    epochs: float | None = None  # instead of steps: passes over every item of the data
+    batch_size: int = 4  # clips a step, over all processes
+    micro_batch_size: int | None = None  # clips in memory at once, a process; None: the batch divided by the processes
     canvases: tuple[tuple[int, int], ...] = ((384, 384), (320, 448), (288, 512))  # (height, width)
     num_frames: int = 2
+    pair_sampling: str = "near"  # "near", "uniform" (Sec. 3.1.3) or "covering" (reference.md fact 41)
+    max_gap: int = 10  # frames from one frame of a "near" clip to the next
     max_guided: int = 5  # objects a clip that the propagation head is given
     detect_share: float = 1.0  # of a batch's clips that the detector learns from, rounded up
-    generator: str = "strong"  # pseudo-videos of stills: "strong", or "paper" (rotation of up to 30 degrees only)
+    generator: str = "strong"  # changes of pictures: "strong", or "paper" (turns by -30, 0, 30 degrees; flips)
+    scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
     perturbed_guidance: float = 0.2
     cross_entropy_weight: float = 0.0
-    init: str = "imagenet"  # "imagenet", "none" or a model folder
+    truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
+    init: str = "imagenet"  # "imagenet", "coco", "none" or a model folder
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
+    freeze: tuple[str, ...] = ()  # parts that do not learn
+    freeze_first_stage: bool = True  # keep what leads to C2 as it was pretrained (reference.md fact 4)
+    norm_eval: bool = True  # batch norms use their running statistics (reference.md fact 4)
     seed: int = 0
     num_workers: int = 1
-    precision: str = "auto"
+    precision: str = "auto"  # "auto", "float32" or "bfloat16"
     checkpoint_every: int = 200
+    keep_checkpoints: int = 2
+    report_every: int | None = None  # steps from one validation to the next; None: an epoch, else checkpoint_every
     optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: tuple[ScheduleConfig, ...] = ()
+    validation: ValidationConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range with a VisError that names the field."""
+        _require((self.steps is None) != (self.epochs is None), "give either steps or epochs")
+        for name in ("batch_size", "num_frames", "max_gap", "max_guided", "checkpoint_every", "keep_checkpoints"):
+            _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, but must be at least 1")
+        for name in ("micro_batch_size", "report_every", "truncate"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} is {value}, but must be at least 1")
+        require_choice("generator", self.generator, ("strong", "paper"))
+        require_choice("pair_sampling", self.pair_sampling, ("near", "uniform", "covering"))
+        require_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
+        by_epoch = any(change.from_epoch is not None for change in self.schedule)
+        _require(not by_epoch or self.epochs is not None, "schedule uses from_epoch, but the run is counted in steps")
+        _require(bool(self.canvases), "canvases is empty; name at least one height and width")
+        low, high = self.scale_jitter or (1.0, 1.0)
+        _require(0.0 < low <= high, f"scale_jitter is {self.scale_jitter}, but must rise and be above 0")
 
     @property
     def starts_prop_head(self) -> bool:
         """Tell whether the run starts the Seq-Prop head, or `init` brings it."""
-        return self.fresh_prop_head or self.init in ("imagenet", "none")
+        return self.fresh_prop_head or self.init in STARTS_WITHOUT_PROP_HEAD
 
-    def model_config(self) -> ModelConfig:
-        """Build the network's config; the category ids are 1..C in the order of their names."""
-        fields = dict(self.model)
-        names = fields.pop("categories", [])
-        categories = tuple(Category(i, name) for i, name in enumerate(names, 1))
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        return _build(ModelConfig, {**tuples, "categories": categories}, "model")
+    @property
+    def num_steps(self) -> int:
+        """Return the steps of the run, once they are settled."""
+        if self.steps is None:
+            raise ValueError("the run's length in steps is not settled")
+        return self.steps
+
+    def settled(self, num_items: int) -> TrainConfig:
+        """Turn epochs into steps, given the items that one epoch shows."""
+        by_epoch = max(1, round(num_items / self.batch_size))
+        epoch_steps = self.checkpoint_every if self.epochs is None else by_epoch
+        schedule = tuple(
+            change
+            if change.from_epoch is None
+            else dataclasses.replace(change, from_step=round(change.from_epoch * epoch_steps), from_epoch=None)
+            for change in self.schedule
+        )
+        return dataclasses.replace(
+            self,
+            steps=self.steps if self.epochs is None else round(self.epochs * epoch_steps),
+            epochs=None,
+            schedule=tuple(sorted(schedule, key=lambda change: change.from_step or 0)),
+            report_every=self.report_every or epoch_steps,
+        )
+
+    def at(self, step: int) -> TrainConfig:
+        """Return the settings that hold at a step."""
+        run: dict[str, Any] = {}
+        optim: dict[str, Any] = {}
+        for change in self.schedule:
+            if (change.from_step or 0) <= step:
+                values = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
+                given = {k: v for k, v in values.items() if v is not None and not k.startswith("from_")}
+                optim |= {k: v for k, v in given.items() if k.endswith("_share") and k != "detect_share"}
+                run |= {k: v for k, v in given.items() if k not in optim}
+        if not run and not optim:
+            return self
+        return dataclasses.replace(self, **run, optim=dataclasses.replace(self.optim, **optim))
 
 
-def read_train_config(path: Path) -> TrainConfig:
-    """Read a run's TOML file; relative data paths are taken from the file's own folder.
+def require_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """Require one of some words.
 
     Raises:
-        VisError: the file is missing or not TOML, or a field is unknown, missing or of a wrong type.
+        VisError: it is none of them; a near one is suggested.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VisError(f"{path}: cannot read this training config ({error.strerror})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise VisError(f"{path}: not valid TOML ({error})") from error
-    sources = tuple(_resolve(_build(SourceConfig, entry, "data"), path.parent) for entry in raw.pop("data", []))
-    if not sources:
-        raise VisError(f"{path}: no [[data]] is given; name at least one dataset")
-    optim = _build(OptimConfig, raw.pop("optim", {}), "optim")
-    for name in ("canvases", "true_guidance", "train_only"):
-        if name in raw:
-            raw[name] = tuple(tuple(v) if isinstance(v, list) else v for v in raw[name])
-    config = _build(TrainConfig, {**raw, "data": sources, "optim": optim}, path.name)
-    config.model_config()
-    return config
+    near = difflib.get_close_matches(value, choices, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{hint}")
 
 
-def _resolve(source: SourceConfig, folder: Path) -> SourceConfig:
-    return dataclasses.replace(source, annotations=str(folder / source.annotations), images=str(folder / source.images))
-
-
-def _build(kind: type[T], fields: dict[str, Any], where: str) -> T:
-    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for name, value in fields.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}"
-            raise VisError(f"[{where}] has no field {name}; {hint}")
-        _check_type(get_type_hints(kind)[name], value, f"[{where}] {name}")
-    missing = [
-        n
-        for n, f in known.items()
-        if n not in fields and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise VisError(f"[{where}] lacks the field {missing[0]}")
-    return kind(**fields)
-
-
-def _check_type(hint: object, value: object, where: str) -> None:
-    expected = {int: int, float: (int, float), str: str, bool: bool}.get(hint)  # type: ignore[call-overload]
-    if expected and (not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool)):
-        raise VisError(f"{where} is {value!r}, but must be of type {getattr(hint, '__name__', hint)}")
+def _require(holds: bool, complaint: str) -> None:
+    if not holds:
+        raise VisError(complaint)

@@ -1,17 +1,15 @@
 """The two kinds of training data: stills made into pseudo-videos, and frames of real videos.
 
-Used by `pairs`. Names of categories become the model's labels here.
+Used by `pairs`, opened by `sources`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vis_cli.errors import VisError
@@ -24,14 +22,14 @@ from vis_cli.training.annotations import (
     VideoObject,
     read_picture,
     read_stills,
-    read_video_clips,
 )
 from vis_cli.training.cutouts import CutoutBank, Picture, paste_candidates
+from vis_cli.training.frame_choice import NEAR_FRAMES, FrameChoice
+from vis_cli.training.labels import LabelMap
 from vis_cli.training.pseudo_video import STRONG, VIDEO, PseudoVideoConfig, RenderedClip, render_clip
 from vis_cli.training.structures import TrainClip
 from vis_cli.training.targets import FrameObjects
 
-ANY_OBJECT = "object"  # the category that stands for whatever the model has no name for
 _PASTED_AREA = 0.01  # of its picture: smaller objects are too coarse to cut out
 
 
@@ -45,40 +43,6 @@ class ClipSource(Protocol):
         """Make a clip of item `index`, a function of the arguments only."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelMap:
-    """Bring the categories of data sets to the labels 1..C of a model, by name."""
-
-    names: tuple[str, ...]  # label i is names[i - 1]
-    # Source -> the only names labelled there; "" are pictures that name no source. One not here labels everything.
-    labelled_by_source: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse names in `labelled_by_source` that no category has.
-
-        Raises:
-            VisError: a name is unknown.
-        """
-        for source, names in self.labelled_by_source.items():
-            unknown = [name for name in names if name not in self.names]
-            if unknown:
-                raise VisError(f"labelled_by_source: {source} names '{unknown[0]}', which is no category of the model")
-
-    def label(self, category: str) -> int | None:
-        """Return the label of a category, that of 'object' if the model does not know it, None without either."""
-        for name in (category, ANY_OBJECT):
-            if name in self.names:
-                return self.names.index(name) + 1
-        return None
-
-    def labelled(self, source: str) -> Tensor:
-        """Return the (C+1,) bool tensor of the labels that `source` labels exhaustively; index 0: all of them."""
-        names = self.labelled_by_source.get(source)
-        if names is None:
-            return torch.ones(len(self.names) + 1, dtype=torch.bool)
-        return torch.tensor([False, *(name in names for name in self.names)])
-
-
 class StillsPseudoVideo:
     """Annotated stills in COCO layout, each made into a short pseudo-video."""
 
@@ -90,13 +54,27 @@ class StillsPseudoVideo:
         config: PseudoVideoConfig = STRONG,
         *,
         paste_sources: Sequence[str] | None = None,
+        labelled_only: bool = False,
     ) -> None:
-        """Read the annotations; cut-outs come from `paste_sources` only (None: from all).
+        """Read the annotations.
+
+        Args:
+            annotations: the JSON file.
+            images: the folder of its pictures.
+            label_map: names to labels.
+            config: how the clips are changed.
+            paste_sources: where cut-outs come from; None: from all.
+            labelled_only: leave out pictures without an object that has a label (Sec. 4.2).
 
         Raises:
-            VisError: the annotations or a picture cannot be read (see `read_stills`).
+            VisError: the annotations or a picture cannot be read (see `read_stills`), or no object has a label.
         """
-        self._stills = read_stills(annotations, images)
+        read = read_stills(annotations, images)
+        self.categories = frozenset(item.category for still in read for item in still.objects)
+        labelled = [still for still in read if _has_label(still, label_map)]
+        if not labelled:
+            raise VisError(f"{annotations}: no object is of a category of the model; there is nothing to train on")
+        self._stills = labelled if labelled_only else read
         self._label_map = label_map
         self._config = config
         chosen = [s for s in self._stills if paste_sources is None or s.source in paste_sources]
@@ -120,89 +98,77 @@ class StillsPseudoVideo:
         return _train_clip(rendered, self._label_map.labelled(still.source), detect=True, name=str(still.path))
 
 
-class YouTubeVisClips:
-    """Annotated videos in YouTube-VIS layout; an item is a frame that shows an object."""
+class VideoClips:
+    """Annotated videos; an item is a frame that shows an object."""
 
     def __init__(
         self,
-        annotations: Path,
-        images: Path,
+        videos: Sequence[VideoClip],
         label_map: LabelMap,
         config: PseudoVideoConfig = VIDEO,
         *,
+        name: str,
         bank: CutoutBank,
-        max_gap: int = 10,
+        choose_frames: FrameChoice = NEAR_FRAMES,
         detect: bool = True,
     ) -> None:
-        """Read the annotations.
+        """Take the videos.
 
         Args:
-            annotations: the JSON file.
-            images: the folder of its frames.
+            videos: what `read_video_clips` or `read_davis_clips` read.
             label_map: names to labels.
             config: how the clips are changed.
+            name: of the dataset, for error messages.
             bank: objects to paste, possibly none.
-            max_gap: largest number of frames from one frame of a clip to the next.
+            choose_frames: which frames make a clip.
             detect: whether the detector may learn from the clips; if not, their labels say nothing and objects of
                 classes that `label_map` lacks are kept (as label 1).
 
         Raises:
-            VisError: the annotations or a frame cannot be read, or no frame shows an object.
+            VisError: no frame shows an object that has a label.
         """
-        self._videos = read_video_clips(annotations, images)
+        self._videos = videos
         self._label_map, self._config, self._bank = label_map, config, bank
-        self._max_gap, self._detect = max_gap, detect
-        self._items = [(video, frame) for video in self._videos for frame in _shown_frames(video)]
+        self._choose_frames, self._detect = choose_frames, detect
+        self.categories = frozenset(item.category for video in videos for item in video.objects)
+        self._items = [(video, frame) for video in videos for frame in self._shown_frames(video)]
         if not self._items:
-            raise VisError(f"{annotations}: no frame shows an object; there is nothing to train on")
+            raise VisError(f"{name}: no frame shows an object of a category of the model; there is nothing to train on")
 
     def __len__(self) -> int:
         """Count the frames that show an object."""
         return len(self._items)
 
     def sample(self, index: int, *, canvas: tuple[int, int], num_frames: int, rng: np.random.Generator) -> TrainClip:
-        """Make a clip of frame `index` and frames before or after it.
+        """Make a clip of item `index` and other frames of its video.
 
         Raises:
             VisError: a frame, or the picture of a pasted object, cannot be read.
         """
-        video, start = self._items[index]
-        frames = draw_frames(start, len(video.frames), num_frames, self._max_gap, rng)
-        objects = _frame_objects(video.objects, [self._label(item.category) for item in video.objects])
+        video, item = self._items[index]
+        labels = [self._label(entry.category) for entry in video.objects]
+        frames = self._choose_frames(video, labels, item, num_frames, rng)
+        objects = _frame_objects(video.objects, labels)
         pictures = [self._picture(video, frame, objects) for frame in frames]
         rendered = render_clip(pictures, objects, self._bank, self._config, canvas=canvas, rng=rng)
-        name = f"{video.frames[start]} frames {frames}"
+        name = ", ".join(str(video.frames[frame]) for frame in dict.fromkeys(frames))
         return _train_clip(rendered, self._label_map.labelled(""), detect=self._detect, name=name)
 
     def _label(self, category: str) -> int | None:
         label = self._label_map.label(category)
         return label if self._detect else label or 0
 
+    def _shown_frames(self, video: VideoClip) -> list[int]:
+        shown = [o for o in video.objects if not o.is_crowd and self._label(o.category) is not None]
+        return [frame for frame in range(len(video.frames)) if any(o.rles[frame] is not None for o in shown)]
+
     def _picture(self, video: VideoClip, frame: int, objects: FrameObjects) -> Picture:
         masks = {i: rle for i, item in enumerate(video.objects, 1) if (rle := item.rles[frame]) is not None}
         return _picture(video.frames[frame], video.width, video.height, masks, objects)
 
 
-def draw_frames(start: int, length: int, num_frames: int, max_gap: int, rng: np.random.Generator) -> list[int]:
-    """Return `num_frames` frames from `start` on, forward or backward, at random gaps of 1 to `max_gap`.
-
-    A video too short for that direction is walked the other way; one too short for both repeats frames.
-    """
-    direction = 1 if rng.random() < 0.5 else -1
-    room = {1: length - 1 - start, -1: start}
-    if room[direction] < num_frames - 1 and room[-direction] > room[direction]:
-        direction = -direction
-    widest = min(max_gap, room[direction] // max(num_frames - 1, 1))
-    gaps = rng.integers(1, widest + 1, num_frames - 1) if widest else np.zeros(num_frames - 1, np.int64)
-    return [start + direction * int(step) for step in np.concatenate([[0], np.cumsum(gaps)])]
-
-
-def _shown_frames(video: VideoClip) -> list[int]:
-    return [
-        frame
-        for frame in range(len(video.frames))
-        if any(item.rles[frame] is not None and not item.is_crowd for item in video.objects)
-    ]
+def _has_label(still: Still, label_map: LabelMap) -> bool:
+    return any(not item.is_crowd and label_map.label(item.category) is not None for item in still.objects)
 
 
 def _cutout_bank(stills: Sequence[Still], label_map: LabelMap) -> CutoutBank:

@@ -47,11 +47,19 @@ def clip_losses(
     cross_entropy_weight: float,
     generator: torch.Generator,
     detect_share: float = 1.0,
+    truncate: int | None = None,
 ) -> dict[str, Tensor]:
     """Return every loss term of a batch of clips of one canvas and length.
 
-    The detector learns from the first `detect_share` of the clips that may teach it: it costs as much as all else,
-    and needs less.
+    Args:
+        model: the network, on the device of the clips.
+        clips: the batch.
+        guidance: which masks the first frames' objects start from.
+        cross_entropy_weight: of the propagation's pixel-wise loss.
+        generator: of the CPU, decides the guidance.
+        detect_share: the detector learns from the first so many of the clips that may teach it: it costs as much as
+            all else, and needs less.
+        truncate: query frames after which the memory is cut off from the gradient; None: never.
     """
     batch, frames = len(clips), len(clips[0].images)
     images = torch.cat([clip.images for clip in clips])  # (B*T, 3, H, W)
@@ -65,7 +73,7 @@ def clip_losses(
     if len(objects.clip) and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
         start = _guidance_masks(model, select_frames(features, range(0, batch * frames, frames)), clips, objects)
         masks = _mix_guidance(start, objects.masks[0].float(), guidance, generator)
-        losses |= _propagation_losses(model, features, objects, masks, frames, cross_entropy_weight)
+        losses |= _propagation_losses(model, features, objects, masks, frames, cross_entropy_weight, truncate)
     return losses
 
 
@@ -85,19 +93,22 @@ def _frame_targets(clip: TrainClip) -> FrameTargets:
 def _guided_objects(clips: list[TrainClip]) -> GuidedObjects:
     masks, index, counts = [], [], []
     height, width = clips[0].images.shape[-2:]
+    device = clips[0].images.device
     for i, clip in enumerate(clips):
         counts.append(len(clip.guided_ids))
         for object_id in clip.guided_ids.tolist():
             index.append(i)
             masks.append(torch.stack([_mask_of(target, object_id, height, width) for target in clip.targets]))
-    stacked = torch.stack(masks, dim=1) if masks else torch.zeros(len(clips[0].targets), 0, height, width)
-    return GuidedObjects(torch.tensor(index, dtype=torch.int64), counts, stacked)
+    stacked = (
+        torch.stack(masks, dim=1) if masks else torch.zeros(len(clips[0].targets), 0, height, width, device=device)
+    )
+    return GuidedObjects(torch.tensor(index, dtype=torch.int64, device=device), counts, stacked)
 
 
 def _mask_of(target: ClipTargets, object_id: int, height: int, width: int) -> Tensor:
     found = torch.nonzero(target.instance_ids == object_id)[:, 0]
     if len(found) == 0:
-        return torch.zeros((height, width), dtype=torch.uint8)
+        return torch.zeros((height, width), dtype=torch.uint8, device=target.masks.device)
     mask: Tensor = target.masks[found[0]]
     return mask
 
@@ -108,7 +119,8 @@ def _guidance_masks(model: SeqMaskRCNN, first: FrameFeatures, clips: list[TrainC
     estimates = []
     for i, clip in enumerate(clips):
         target = clip.targets[0]
-        rows = torch.tensor([int((target.instance_ids == g).nonzero()[0]) for g in clip.guided_ids], dtype=torch.int64)
+        found = [int((target.instance_ids == g).nonzero()[0]) for g in clip.guided_ids]
+        rows = torch.tensor(found, dtype=torch.int64, device=target.boxes.device)
         labels = target.labels[rows].clamp(min=1)
         estimates.append(model.detector.paste_masks(select_frames(first, [i]), [target.boxes[rows]], labels))
     return torch.cat(estimates)
@@ -143,6 +155,7 @@ def _propagation_losses(
     masks: Tensor,
     num_frames: int,
     cross_entropy_weight: float,
+    truncate: int | None,
 ) -> dict[str, Tensor]:
     """Propagate through the query frames, memorising each but the last as inference does."""
     head, clip, last = model.prop_head, objects.clip, num_frames - 1
@@ -151,6 +164,8 @@ def _propagation_losses(
     memory = [head.memorize(frame_features[0].pyramid[0][clip], masks)]
     iou_terms, entropy_terms = [], []
     for t in range(1, num_frames):
+        if truncate is not None and t > 1 and (t - 1) % truncate == 0:
+            memory = [(key.detach(), value.detach()) for key, value in memory]
         query = head.encode_query(frame_features[t].pyramid[0])
         skips = head.encode_skips(frame_features[t].c3, frame_features[t].c2)
         probs = head.segment(

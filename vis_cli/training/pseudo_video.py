@@ -6,7 +6,7 @@ Used by `datasets`, with one still repeated (a pseudo-video) or with the frames 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from vis_cli.training.copy_paste import PasteLimits, Place, apply_paste, draw_pa
 from vis_cli.training.cutouts import CutoutBank, Picture
 from vis_cli.training.photometric import ColourLimits, change_colours
 from vis_cli.training.structures import ClipTargets
-from vis_cli.training.targets import FrameObjects, choose_guided, frame_targets
+from vis_cli.training.targets import FrameObjects, all_guided, choose_guided, frame_targets
 from vis_cli.training.transforms import (
     Matrix,
     MotionLimits,
@@ -26,6 +26,7 @@ from vis_cli.training.transforms import (
     pose_matrix,
     sampling_maps,
     scale_matrix,
+    turned_poses,
     view_matrix,
 )
 
@@ -49,6 +50,8 @@ class PseudoVideoConfig:
     smallest_guided: int = 400  # pixels: the Seq-Prop head sees a grid of 16-pixel cells
     smallest_area: int = 16  # pixels: what shows less of itself is no target of that frame
     smallest_side: int = 3
+    turns: tuple[float, ...] = ()  # degrees: the frames are these turns of the picture, instead of the camera's path
+    guide_all: bool = False  # guide by all objects that the last frame shows, instead of by some
 
 
 _PASTE_MOTION = MotionLimits(
@@ -92,8 +95,8 @@ VIDEO = PseudoVideoConfig(  # real videos move by themselves
     tilt=5.0,
     focus=0.8,
 )
-PAPER = PseudoVideoConfig(  # the paper's: rotation by up to 30 degrees and flips, nothing else
-    camera=MotionLimits(rotation=30.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0),
+PAPER = PseudoVideoConfig(  # the paper's: three frames at -30, 0 and 30 degrees (Sec. 4.2) and flips, nothing else
+    camera=_STILL,
     paste=PasteLimits(
         most=0,
         twin=0.0,
@@ -114,7 +117,10 @@ PAPER = PseudoVideoConfig(  # the paper's: rotation by up to 30 degrees and flip
     tilt=0.0,
     focus=0.0,
     smallest_guided=1,
+    turns=(-30.0, 0.0, 30.0),
+    guide_all=True,
 )
+PAPER_VIDEO = replace(PAPER, turns=())  # flips alone (reference.md fact 43)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,9 @@ def render_clip(
         stacked,
         targets,
         tuple(ignore for _, ignore in found),
-        choose_guided(targets, config.max_guided, rng, smallest=config.smallest_guided),
+        all_guided(targets, config.max_guided, rng)
+        if config.guide_all
+        else choose_guided(targets, config.max_guided, rng, smallest=config.smallest_guided),
     )
 
 
@@ -172,7 +180,8 @@ def _film(
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint16]]]:
     """Look at the pictures through one moving camera."""
     view = _draw_view(pictures[0], config, canvas, rng)
-    motion = draw_motion(config.camera, len(pictures), rng)
+    camera = draw_motion(config.camera, len(pictures), rng)
+    motion = replace(camera, poses=turned_poses(config.turns, len(pictures), rng)) if config.turns else camera
     center = (canvas[1] / 2, canvas[0] / 2)
     border = int(rng.choice([_REFLECT, _REFLECT, _REPLICATE, _MEAN]))
     images, id_maps = [], []

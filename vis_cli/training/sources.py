@@ -6,63 +6,114 @@ Used by the trainer.
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 from vis_cli.errors import VisError
+from vis_cli.training.annotations import read_davis_clips, read_video_clips
+from vis_cli.training.category_maps import BY_NAME, make_label_map
 from vis_cli.training.config import SourceConfig, TrainConfig
 from vis_cli.training.cutouts import CutoutBank
-from vis_cli.training.datasets import ClipSource, LabelMap, StillsPseudoVideo, YouTubeVisClips
-from vis_cli.training.pairs import BatchPlan, ClipDataset, MixedClips
-from vis_cli.training.pseudo_video import PAPER, STRONG, VIDEO, PseudoVideoConfig
+from vis_cli.training.datasets import ClipSource, StillsPseudoVideo, VideoClips
+from vis_cli.training.frame_choice import FRAME_CHOICES, NearFrames
+from vis_cli.training.labels import LabelMap
+from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes, EpochClips, MixedClips, Share
+from vis_cli.training.pseudo_video import PAPER, PAPER_VIDEO, STRONG, VIDEO, PseudoVideoConfig
 
-GENERATORS = {"strong": STRONG, "paper": PAPER}
+GENERATORS = {"strong": (STRONG, VIDEO), "paper": (PAPER, PAPER_VIDEO)}  # of stills and of videos
 
 
-def build_dataset(config: TrainConfig) -> ClipDataset:
+@dataclass(frozen=True, slots=True)
+class OpenedData:
+    """Hold the clips of a run and what they come from."""
+
+    dataset: ClipDataset
+    num_items: dict[str, int]  # by the source's annotations
+    epoch_length: int | None  # clips an epoch; None: the run is counted in steps
+    epoch_items: int
+
+
+def open_data(config: TrainConfig) -> OpenedData:
     """Open every source of the mix.
 
     Raises:
-        VisError: a source cannot be read or is of an unknown kind.
+        VisError: a source cannot be read, or its categories do not fit the model.
     """
-    names = tuple(category.name for category in config.model_config().categories)
-    stills = [_open_stills(s, names, _generator(config)) for s in config.data if s.kind == "stills"]
-    bank = stills[0].bank if stills else CutoutBank({})
-    opened = iter(stills)
-    sources: list[ClipSource] = []
-    for source in config.data:
-        if source.kind == "stills":
-            sources.append(next(opened))
-        elif source.kind == "video":
-            sources.append(_open_video(source, names, bank, config.max_guided))
-        else:
-            raise VisError(f"[data] kind is {source.kind!r}, but must be 'stills' or 'video'")
+    names = tuple(config.model["categories"])
+    sources = _open_sources(config, names)
     weights = [source.weight for source in config.data]
-    return ClipDataset(MixedClips(sources, weights, config.seed, config.num_frames))
+    if sum(weights) <= 0.0:
+        raise VisError("[data] every weight is 0; there is nothing to train on")
+    num_items = {entry.annotations: len(source) for entry, source in zip(config.data, sources, strict=True)}
+    if config.epochs is None:
+        return OpenedData(ClipDataset(MixedClips(sources, weights, config.seed)), num_items, None, 0)
+    clips = EpochClips(sources, weights, config.seed)
+    return OpenedData(ClipDataset(clips), num_items, len(clips), len(clips))
 
 
-def build_plan(config: TrainConfig, start_step: int) -> BatchPlan:
+def build_plan(config: TrainConfig, start_step: int, *, epoch_length: int | None, share: Share) -> BatchPlan:
     """Plan the steps of a run from `start_step` on."""
-    return BatchPlan(config.steps, config.batch_size, config.canvases, config.seed, start_step)
+
+    def shapes_at(step: int) -> ClipShapes:
+        now = config.at(step)
+        return ClipShapes(now.canvases, now.num_frames)
+
+    return BatchPlan(
+        config.num_steps,
+        config.batch_size,
+        shapes_at,
+        config.seed,
+        start_step,
+        epoch_length=epoch_length,
+        share=share,
+    )
 
 
-def _generator(config: TrainConfig) -> PseudoVideoConfig:
-    if config.generator not in GENERATORS:
-        raise VisError(f"generator is {config.generator!r}, but must be one of {', '.join(GENERATORS)}")
-    return dataclasses.replace(GENERATORS[config.generator], max_guided=config.max_guided)
+def _open_sources(config: TrainConfig, names: tuple[str, ...]) -> list[ClipSource]:
+    of_stills, of_videos = (_adapt(generator, config) for generator in GENERATORS[config.generator])
+    maps = [make_label_map(source, names) for source in config.data]
+    stills = {
+        i: _open_stills(source, maps[i], of_stills) for i, source in enumerate(config.data) if source.kind == "stills"
+    }
+    bank = next((opened.bank for opened in stills.values()), CutoutBank({}))
+    return [
+        stills[i] if i in stills else _open_videos(source, maps[i], of_videos, bank, config)
+        for i, source in enumerate(config.data)
+    ]
 
 
-def _open_stills(source: SourceConfig, names: tuple[str, ...], generator: PseudoVideoConfig) -> StillsPseudoVideo:
-    labels = LabelMap(names, source.labelled)
-    return StillsPseudoVideo(Path(source.annotations), Path(source.images), labels, generator)
+def _adapt(generator: PseudoVideoConfig, config: TrainConfig) -> PseudoVideoConfig:
+    zoom = config.scale_jitter or generator.zoom
+    return dataclasses.replace(generator, max_guided=config.max_guided, zoom=zoom)
 
 
-def _open_video(source: SourceConfig, names: tuple[str, ...], bank: CutoutBank, max_guided: int) -> YouTubeVisClips:
-    labels = LabelMap(names, source.labelled)
-    return YouTubeVisClips(
-        Path(source.annotations),
-        Path(source.images),
+def _open_stills(source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig) -> StillsPseudoVideo:
+    mapped = source.category_map != BY_NAME
+    opened = StillsPseudoVideo(Path(source.annotations), Path(source.images), labels, generator, labelled_only=mapped)
+    _check_categories(source, labels, opened.categories)
+    return opened
+
+
+def _open_videos(
+    source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig, bank: CutoutBank, config: TrainConfig
+) -> VideoClips:
+    path = Path(source.annotations)
+    opened = VideoClips(
+        read_davis_clips(path) if source.kind == "davis" else read_video_clips(path, Path(source.images)),
         labels,
-        dataclasses.replace(VIDEO, max_guided=max_guided),
+        generator,
+        name=source.annotations,
         bank=bank,
+        choose_frames=FRAME_CHOICES.get(config.pair_sampling, NearFrames(config.max_gap)),
         detect=source.detect,
     )
+    if source.detect:
+        _check_categories(source, labels, opened.categories)
+    return opened
+
+
+def _check_categories(source: SourceConfig, labels: LabelMap, categories: frozenset[str]) -> None:
+    """See that what the model has no name for was meant to be left out: by a ready map, or in so many words."""
+    ready_map = isinstance(source.category_map, str) and source.category_map != BY_NAME
+    if source.unmapped == "refuse" and not ready_map:
+        labels.require_known(categories, source.annotations)

@@ -5,9 +5,11 @@ Made by `datasets`, checked and looked at through `contact_sheet`, consumed by `
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -42,6 +44,21 @@ class TrainClip:
     ignore: tuple[Tensor, ...]  # T times (M, 4) float32 xyxy: crowds and slivers, neither object nor background
     name: str  # file names, for error messages
     guided_ids: Tensor  # (G,) int64 instance ids given to the propagation head, all visible in frame 0
+
+    def to(self, device: torch.device) -> TrainClip:
+        """Return the clip on a device."""
+        targets = tuple(
+            ClipTargets(*(part.to(device) for part in (t.boxes, t.labels, t.masks, t.instance_ids)))
+            for t in self.targets
+        )
+        return dataclasses.replace(
+            self,
+            images=self.images.to(device),
+            targets=targets,
+            labelled=self.labelled.to(device),
+            ignore=tuple(boxes.to(device) for boxes in self.ignore),
+            guided_ids=self.guided_ids.to(device),
+        )
 
     def __post_init__(self) -> None:
         """Check that targets and ignored boxes are there for each frame.

@@ -81,3 +81,11 @@ def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Gene
     rest = [value for value in ids if value not in (lead, left_out)]
     chosen = rng.permutation(rest)[: number - 1].tolist()
     return torch.tensor(sorted([lead, *chosen]), dtype=torch.int64)
+
+
+def all_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator) -> Tensor:
+    """Return the sorted ids of frame 0's objects that the last frame shows, `most` at random (reference.md fact 46)."""
+    last = set(targets[-1].instance_ids.tolist())
+    ids = [value for value in targets[0].instance_ids.tolist() if value in last]
+    chosen = rng.permutation(np.array(ids, np.int64))[:most].tolist()
+    return torch.tensor(sorted(chosen), dtype=torch.int64)

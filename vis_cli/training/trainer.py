@@ -1,220 +1,273 @@
-"""Train a Seq Mask R-CNN from one config: batches, joint loss, optimiser, checkpoints, log; called by `vis train`."""
+"""Train a Seq Mask R-CNN from one config: steps, checkpoints, log, validation; called by `vis train`."""
 
 from __future__ import annotations
 
-import json
-import math
+import copy
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
-from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import load_model, save_model
-from vis_cli.training.checkpoint import CHECKPOINT_NAME, WeightAverage, read_checkpoint, write_checkpoint
-from vis_cli.training.config import OptimConfig, TrainConfig, read_train_config
-from vis_cli.training.imagenet import load_imagenet
-from vis_cli.training.initialise import scale_laterals, start_as_label_copier
-from vis_cli.training.objective import GuidanceShares, clip_losses
-from vis_cli.training.pairs import BatchPlan, init_worker
-from vis_cli.training.sources import build_dataset, build_plan
+from vis_cli.network.weights import save_model
+from vis_cli.training.checkpoint import RunState, WeightAverage, last_checkpoint, read_checkpoint, write_checkpoint
+from vis_cli.training.config import TrainConfig, ValidationConfig
+from vis_cli.training.config_file import read_train_config
+from vis_cli.training.optimizer import build_optimizer
+from vis_cli.training.pairs import ClipKey, init_worker
+from vis_cli.training.preview import draw_preview
+from vis_cli.training.processes import Processes, join_processes
+from vis_cli.training.run_log import RunLog, open_log
+from vis_cli.training.sources import OpenedData, build_plan, open_data
+from vis_cli.training.start import build_model, start_prop_head
+from vis_cli.training.step import train_step, wrap
+from vis_cli.training.stopping import catch_sigterm
 from vis_cli.training.structures import TrainClip, collate
 
-START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
+BEST_NAME = "best"  # the model folder of the best validation
+PREVIEWED = 4  # clips in the pictures of a report
 
 Progress = Callable[[int, int, dict[str, float]], None]
+Validate = Callable[[ValidationConfig, SeqMaskRCNN], dict[str, float]]  # the first figure decides which is best
+Parts = list[list[TrainClip]]
 
 
-def train(config_path: Path, out: Path, *, resume: bool = False, progress: Progress | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Hold what a run calls: after every step (steps done, in all, figures), and to measure a model."""
+
+    progress: Progress | None = None
+    validate: Validate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Say how a run ended."""
+
+    folder: Path
+    step: int  # steps done
+    finished: bool  # False: it was asked to stop, and saved itself
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hold what stays the same through a run."""
+
+    name: str  # of the config's file
+    config: TrainConfig
+    data: OpenedData
+    out: Path
+    processes: Processes
+    hooks: Hooks
+
+
+def train(
+    config_path: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: torch.device | None = None,
+    data_root: Path | None = None,
+    hooks: Hooks | None = None,
+) -> Outcome:
     """Run a config to its last step and write the averaged weights to `out`.
+
+    Under `torchrun` the processes share every step's batch, and the first one writes.
 
     Args:
         config_path: the run's TOML file.
-        out: folder of checkpoint.pt, log.jsonl and weights.safetensors.
-        resume: go on from the checkpoint in `out`; the result is that of an unbroken run.
-        progress: called after every step with the step, their number and the losses.
+        out: folder of the checkpoints, log.jsonl, tensorboard/, best/ and weights.safetensors.
+        resume: go on from the last checkpoint in `out`; the result is that of an unbroken run.
+        device: where the network learns; None: the CPU.
+        data_root: folder that relative data paths are taken from; None: the config's own.
+        hooks: what to call on the way.
 
     Returns:
-        The model folder, which is `out`.
+        The model folder, which is `out`, and whether the run came to its end: SIGTERM makes it save itself and stop.
 
     Raises:
         VisError: config, data, checkpoint or output cannot be used, or a loss is not finite.
     """
     tune_malloc()
-    config = read_train_config(config_path)
-    torch.manual_seed(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
-    _open_output(out, resume=resume)
-    model = build_model(config)
-    if config.starts_prop_head and not resume:
-        _start_prop_head(model, config)
-    optimizer = build_optimizer(model, config.optim)
-    average = WeightAverage(model, config.optim.ema_decay)
-    start = read_checkpoint(out, model, average, optimizer, generator) if resume else 0
-    for step, clips in enumerate(_iter_batches(config, start), start):
-        losses = _train_step(model, optimizer, clips, config, step, generator)
-        average.update(model, step)
-        _log(out, step, losses)
-        if progress is not None:
-            progress(step + 1, config.steps, losses)
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            write_checkpoint(out, model, average, optimizer, step + 1, generator)
-    average.copy_to(model)
-    save_model(out, model, {"trained_with": config_path.name, "steps": str(config.steps)})
-    return out
+    with join_processes(device or torch.device("cpu")) as processes:
+        run = open_run(config_path, out, processes, data_root=data_root, hooks=hooks)
+        _open_output(run, resume=resume)
+        state = start_state(run, resume=resume)
+        with open_log(out, state.step, silent=not processes.is_first) as log, catch_sigterm() as stopping:
+            finished = _run_steps(run, state, log, stopping)
+        if finished and processes.is_first:
+            save_model(out, averaged_model(state), _provenance(run, state))
+        return Outcome(out, state.step, finished)
 
 
-def build_model(config: TrainConfig) -> SeqMaskRCNN:
-    """Build the network in training mode with the start that the config names.
+def open_run(
+    config_path: Path,
+    out: Path,
+    processes: Processes,
+    *,
+    data_root: Path | None = None,
+    hooks: Hooks | None = None,
+) -> Run:
+    """Read a config and open its data.
 
     Raises:
-        VisError: the start cannot be had.
+        VisError: either cannot be used.
     """
-    model = SeqMaskRCNN(config.model_config())
-    scale_laterals(model)
-    if config.init == "imagenet":
-        load_imagenet(model)
-        freeze_first_stage(model.backbone)
-    elif config.init != "none":
-        _load_matching(model, load_model(config.init).model.state_dict())
-        freeze_first_stage(model.backbone)
-    if config.train_only:
-        _freeze_but(model, config.train_only)
-    return model.to(memory_format=torch.channels_last).train()
+    config = read_train_config(config_path, data_root=data_root)
+    processes.share(config.batch_size, config.micro_batch_size)
+    data = open_data(config)
+    return Run(config_path.name, config.settled(data.epoch_items), data, out, processes, hooks or Hooks())
 
 
-def _freeze_but(model: SeqMaskRCNN, parts: tuple[str, ...]) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(parameter.requires_grad and name.startswith(parts))
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise VisError(f"train_only is {', '.join(parts)}, but no part of the network that learns is named so")
+def start_state(run: Run, *, resume: bool) -> RunState:
+    """Build the network and its optimiser as they start, or as they were left.
+
+    Raises:
+        VisError: the start or the checkpoint cannot be had.
+    """
+    torch.manual_seed(run.config.seed)
+    model = build_model(run.config)
+    if run.config.starts_prop_head and not resume:
+        start_prop_head(model, run.config, run.data.dataset)
+    model.to(run.processes.device)
+    state = RunState(model, WeightAverage(model, run.config.optim.ema_decay), build_optimizer(model, run.config.optim))
+    if resume:
+        read_checkpoint(run.out, state)
+    return state
 
 
-def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.AdamW:
-    """Build AdamW with smaller rates for some parts and no weight decay on biases and norms."""
-    shares = {"backbone": optim.backbone_share, "fpn": optim.unnormed_share, "prop_head": optim.unnormed_share}
-    groups: dict[tuple[str, bool], list[Tensor]] = {}
-    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    for name, parameter in trained:
-        groups.setdefault((name.partition(".")[0], parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "share": shares.get(part, 1.0),
-                "weight_decay": optim.weight_decay if is_matrix else 0.0,
-            }
-            for (part, is_matrix), parameters in groups.items()
-        ],
-        lr=optim.learning_rate,
-        fused=True,
-    )
+def iter_parts(run: Run, start: int) -> Iterator[Parts]:
+    """Yield what this process does of every step's batch, from a step on.
 
-
-def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
-    """Return the rate at a step: linear warm-up, then half a cosine down to `final_share`."""
-    warm = min(1.0, (step + 1) / max(1, optim.warmup_steps))
-    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, steps))))
-    return optim.learning_rate * warm * (optim.final_share + (1.0 - optim.final_share) * cosine)
-
-
-def guidance_shares(step: int, config: TrainConfig) -> GuidanceShares:
-    """Return the share of true masks, falling linearly over the first half of the run."""
-    start, end = config.true_guidance
-    done = min(1.0, 2.0 * step / max(1, config.steps))
-    true = start + (end - start) * done
-    return GuidanceShares(true, min(config.perturbed_guidance, 1.0 - true))
-
-
-def autocast_dtype(precision: str) -> torch.dtype | None:
-    """Return bfloat16 where asked for or, for "auto", where the CPU computes with it; None for float32."""
-    if precision == "auto":
-        fast = torch.cpu._is_avx512_bf16_supported() if hasattr(torch.cpu, "_is_avx512_bf16_supported") else False
-        return torch.bfloat16 if fast else None
-    return {"bfloat16": torch.bfloat16, "float32": None}[precision]
-
-
-def _train_step(
-    model: SeqMaskRCNN,
-    optimizer: torch.optim.Optimizer,
-    clips: list[TrainClip],
-    config: TrainConfig,
-    step: int,
-    generator: torch.Generator,
-) -> dict[str, float]:
-    rate = learning_rate(step, config.steps, config.optim)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["share"]
-    dtype = autocast_dtype(config.precision)
-    began = time.perf_counter()
-    with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-        losses = clip_losses(
-            model,
-            clips,
-            guidance=guidance_shares(step, config),
-            cross_entropy_weight=config.cross_entropy_weight,
-            generator=generator,
-            detect_share=config.detect_share,
-        )
-        total = torch.stack([loss.float() for loss in losses.values()]).sum()
-    if not torch.isfinite(total):
-        raise VisError(f"loss is {total.item()} at step {step}; clips: {', '.join(clip.name for clip in clips)}")
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(total)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
-    optimizer.step()
-    values = {name: loss.item() for name, loss in losses.items()}
-    return {
-        "loss": total.item(),
-        **values,
-        "grad_norm": norm.item(),
-        "lr": rate,
-        "seconds": time.perf_counter() - began,
-    }
-
-
-@torch.no_grad()
-def _start_prop_head(model: SeqMaskRCNN, config: TrainConfig) -> None:
-    """Start the Seq-Prop head from what the backbone says of some frames like those of the run."""
-    dataset = build_dataset(config)
-    plan = BatchPlan(START_BATCHES, config.batch_size, config.canvases[:1], config.seed)
-    images = [torch.cat([dataset[key].images for key in keys]) for keys in plan]
-    start_as_label_copier(model.prop_head, torch.cat([model.encode_frames(batch).pyramid[0] for batch in images]))
-
-
-def _iter_batches(config: TrainConfig, start: int) -> Iterator[list[TrainClip]]:
-    loader = DataLoader(
-        build_dataset(config),
-        batch_sampler=build_plan(config, start),
+    Raises:
+        VisError: a picture cannot be read.
+    """
+    config = run.config
+    share = run.processes.share(config.batch_size, config.micro_batch_size)
+    loader: DataLoader[TrainClip] = DataLoader(
+        run.data.dataset,
+        batch_sampler=build_plan(config, start, epoch_length=run.data.epoch_length, share=share),
         num_workers=config.num_workers,
         collate_fn=collate,
         worker_init_fn=init_worker,
         generator=torch.Generator(),  # its own, so that making the loader leaves the run's random state alone
     )
-    yield from loader
+    parts = iter(loader)
+    for _ in range(start, config.num_steps):
+        yield [next(parts) for _ in range(share.count)]
 
 
-def _open_output(out: Path, *, resume: bool) -> None:
-    if not resume and (out / CHECKPOINT_NAME).exists():
-        raise VisError(f"{out} holds a run already; give --resume to go on, or another --out")
+def averaged_model(state: RunState) -> SeqMaskRCNN:
+    """Return a copy of the model with the averaged weights, in evaluation mode."""
+    model = copy.deepcopy(state.model)
+    state.average.copy_to(model)
+    return model.eval()
+
+
+def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bool]) -> bool:
+    """Do the steps that are left; return whether they all were done."""
+    loss = wrap(state.model, run.processes)
+    batches, config = iter_parts(run, state.step), run.config
+    ended = time.perf_counter()
+    while state.step < config.num_steps:
+        parts = _next_parts(run, state, batches, stopping)
+        if parts is None:
+            return False
+        now = config.at(state.step)
+        figures = train_step(loss, state.optimizer, parts, now, state.step, run.processes)
+        state.average.update(state.model, state.step)
+        began, ended = ended, time.perf_counter()
+        images = config.batch_size * now.num_frames
+        figures |= {"seconds": ended - began, "images_per_second": images / (ended - began)}
+        log.write(state.step, figures)
+        state.step += 1
+        _after_step(run, state, log, figures)
+    return True
+
+
+def _next_parts(run: Run, state: RunState, batches: Iterator[Parts], stopping: Callable[[], bool]) -> Parts | None:
+    """Return the clips of the next step, or None where the processes were asked to stop; the run is saved then.
+
+    Raises:
+        VisError: a process cannot read a picture; the run is saved, too.
+    """
+    parts: Parts | None = None
+    failure: VisError | None = None
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        parts = next(batches)
+    except VisError as error:
+        failure = VisError(_last_line(error))
+    flags = run.processes.gather((failure is not None, stopping()))
+    if not any(failed or stops for failed, stops in flags):
+        return parts
+    _save(run, state)
+    if failure is not None:
+        raise VisError(f"{failure}; the run is saved at step {state.step}, --resume goes on") from failure
+    if any(failed for failed, _ in flags):
+        raise VisError("another process of the run could not read its data")
+    return None
+
+
+def _after_step(run: Run, state: RunState, log: RunLog, figures: dict[str, float]) -> None:
+    """Report, validate and save where it is time to."""
+    config, is_last = run.config, state.step == run.config.num_steps
+    if run.hooks.progress is not None and run.processes.is_first:
+        run.hooks.progress(state.step, config.num_steps, figures)
+    reports = run.processes.is_first and (is_last or state.step % (config.report_every or 1) == 0)
+    if reports:
+        _validate(run, state, log)
+    if is_last or state.step % config.checkpoint_every == 0:
+        _save(run, state)
+    if reports and log.shows_pictures:
+        picture = draw_preview(averaged_model(state), preview_clips(run))
+        log.show(state.step, "clips: true masks, masks propagated", picture)
+
+
+def _validate(run: Run, state: RunState, log: RunLog) -> None:
+    """Measure the averaged weights, and keep them if they are the best."""
+    if run.config.validation is None or run.hooks.validate is None:
+        return
+    model = averaged_model(state)
+    figures = run.hooks.validate(run.config.validation, model)
+    log.write(state.step - 1, {f"val_{name}": value for name, value in figures.items()})
+    score = next(iter(figures.values()))
+    if state.best_score is None or score > state.best_score:
+        state.best_score = score
+        provenance = {**_provenance(run, state), "validation": f"{next(iter(figures))} {score:.4f}"}
+        save_model(run.out / BEST_NAME, model, provenance)
+
+
+def preview_clips(run: Run, num: int = PREVIEWED) -> list[TrainClip]:
+    """Return some clips of the run, the same ones at every time."""
+    canvas, frames = run.config.canvases[0], run.config.num_frames
+    length = run.data.epoch_length or num
+    keys: list[ClipKey] = [(0, i, canvas, frames) for i in range(min(num, length))]
+    return [run.data.dataset[key].to(run.processes.device) for key in keys]
+
+
+def _save(run: Run, state: RunState) -> None:
+    if run.processes.is_first:
+        write_checkpoint(run.out, state, keep=run.config.keep_checkpoints)
+
+
+def _provenance(run: Run, state: RunState) -> dict[str, str]:
+    return {"trained_with": run.name, "steps": str(state.step)}
+
+
+def _open_output(run: Run, *, resume: bool) -> None:
+    if not resume and last_checkpoint(run.out) is not None:
+        raise VisError(f"{run.out} holds a run already; give --resume to go on, or another --out")
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VisError(f"{out}: cannot make this folder ({error.strerror})") from error
+        raise VisError(f"{run.out}: cannot make this folder ({error.strerror})") from error
 
 
-def _log(out: Path, step: int, losses: dict[str, float]) -> None:
-    record = {"step": step, **{name: round(value, 6) for name, value in losses.items()}}
-    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-def _load_matching(model: SeqMaskRCNN, state: dict[str, Tensor]) -> None:
-    own = model.state_dict()
-    model.load_state_dict({k: v for k, v in state.items() if k in own and own[k].shape == v.shape}, strict=False)
+def _last_line(error: VisError) -> str:
+    """Return the message itself, which torch puts under a traceback where the error is of a loading process."""
+    return str(error).strip().splitlines()[-1].removeprefix(f"{VisError.__module__}.{VisError.__name__}: ")

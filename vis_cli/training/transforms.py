@@ -6,6 +6,7 @@ centre of pixel i lies at i + 0.5. Matrices are (3, 3) float64 and map (x, y, 1)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -55,6 +56,15 @@ def draw_motion(limits: MotionLimits, num_frames: int, rng: np.random.Generator)
     nodes = strength * limits.elastic * rng.standard_normal((1, _WARP_NODES, _WARP_NODES, 2))
     warps = (progress[:, :, None, None] * nodes).astype(np.float32)
     return Motion(poses * limits.bounds(), warps)
+
+
+def turned_poses(degrees: Sequence[float], num_frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return poses (T, 7) that turn each frame by one of the angles, none twice before all have come (Sec. 4.2)."""
+    rounds = -(-num_frames // len(degrees))
+    angles = np.concatenate([rng.permutation(degrees) for _ in range(rounds)])[:num_frames]
+    poses = np.zeros((num_frames, 7))
+    poses[:, 0] = np.deg2rad(angles)
+    return poses
 
 
 def pose_matrix(pose: NDArray[np.float64], center: tuple[float, float], canvas: tuple[int, int]) -> Matrix:

@@ -1,0 +1,52 @@
+"""A look at a run before its start: its data, twelve clips as a picture, one step; called by `vis train --check`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import torch
+
+from vis_cli.network.malloc import tune_malloc
+from vis_cli.records.atomic import atomic_path
+from vis_cli.training.contact_sheet import draw_contact_sheet
+from vis_cli.training.processes import Processes
+from vis_cli.training.step import train_step, wrap
+from vis_cli.training.trainer import iter_parts, open_run, preview_clips, start_state
+
+SHEET_NAME = "check.png"
+NUM_CLIPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Say what a run would do."""
+
+    sheet: Path  # the picture of its clips
+    num_items: dict[str, int]  # stills or frames of each dataset
+    num_steps: int
+    losses: dict[str, float]  # of the first step
+    seconds: float  # that it took, with reading its clips
+
+
+def check_run(
+    config_path: Path, out: Path, *, device: torch.device | None = None, data_root: Path | None = None
+) -> CheckReport:
+    """Read a run's data, draw twelve of its clips into `out`, do one step and forget it.
+
+    Raises:
+        VisError: what would stop the run at its start.
+    """
+    tune_malloc()
+    alone = Processes(0, 1, device or torch.device("cpu"))
+    run = open_run(config_path, out, alone, data_root=data_root)
+    sheet = draw_contact_sheet([clip.to(torch.device("cpu")) for clip in preview_clips(run, NUM_CLIPS)], columns=3)
+    with atomic_path(out / SHEET_NAME) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+    state = start_state(run, resume=False)
+    began = time.perf_counter()
+    parts = next(iter_parts(run, 0))
+    losses = train_step(wrap(state.model, alone), state.optimizer, parts, run.config.at(0), 0, alone)
+    return CheckReport(out / SHEET_NAME, run.data.num_items, run.config.num_steps, losses, time.perf_counter() - began)

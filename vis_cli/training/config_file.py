@@ -1,0 +1,186 @@
+"""Read a training run's TOML file: every field checked by its type, a near name for every mistyped one.
+
+Used by the trainer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from vis_cli.errors import VisError
+from vis_cli.network.config import ModelConfig
+from vis_cli.records.types import Category
+from vis_cli.training.config import OptimConfig, ScheduleConfig, SourceConfig, TrainConfig, ValidationConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+BASE = "extends"  # the key that names a file whose fields hold where this one is silent
+PATHS = ("annotations", "images")
+
+
+def read_train_config(path: Path, *, data_root: Path | None = None) -> TrainConfig:
+    """Read a run's TOML file.
+
+    Args:
+        path: of the file.
+        data_root: folder that relative data paths are taken from; None: the folder of the file that names them.
+
+    Raises:
+        VisError: the file is missing or not TOML, or a field is unknown, missing, of a wrong type or out of range.
+    """
+    raw = _read_table(path, data_root, ())
+    sources = tuple(_build(SourceConfig, entry, "data") for entry in _tables(raw, "data"))
+    if not sources:
+        raise VisError(f"{path}: no [[data]] is given; name at least one dataset")
+    parts: dict[str, Any] = {"data": sources}
+    parts["schedule"] = tuple(_build(ScheduleConfig, entry, "schedule") for entry in _tables(raw, "schedule"))
+    parts["optim"] = _build(OptimConfig, raw.pop("optim", {}), "optim")
+    if "validation" in raw:
+        parts["validation"] = _build(ValidationConfig, raw.pop("validation"), "validation")
+    config = _build(TrainConfig, {**raw, **parts}, path.name)
+    build_model_config(config)
+    return config
+
+
+def build_model_config(config: TrainConfig) -> ModelConfig:
+    """Build the network's config; the category ids are 1..C in the order of their names.
+
+    Raises:
+        VisError: a field of [model] is unknown, missing or of a wrong type, or there is no category.
+    """
+    fields = dict(config.model)
+    names = fields.pop("categories", [])
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise VisError("[model] categories must be a list of names, at least one")
+    categories = tuple(Category(i, name) for i, name in enumerate(names, 1))
+    return _build(ModelConfig, {**fields, "categories": categories}, "model")
+
+
+def _read_table(path: Path, data_root: Path | None, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Read a file and the ones that it extends; data paths become paths from here."""
+    if path.resolve() in above:
+        raise VisError(f"{path}: extends itself")
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VisError(f"{path}: cannot read this training config ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise VisError(f"{path}: not valid TOML ({error})") from error
+    _resolve_paths(raw, data_root or path.parent)
+    base = raw.pop(BASE, None)
+    if base is None:
+        return raw
+    return _merge(_read_table(path.parent / str(base), data_root, (*above, path.resolve())), raw)
+
+
+def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
+    tables = [entry for entry in raw.get("data", []) if isinstance(entry, dict)]
+    tables += [raw["validation"]] if isinstance(raw.get("validation"), dict) else []
+    for table in tables:
+        for name in PATHS:
+            if isinstance(table.get(name), str) and table[name]:
+                table[name] = str(folder / table[name])
+
+
+def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Lay tables over those of the base; lists, such as [[data]], replace them."""
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    entries = raw.pop(name, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise VisError(f"{name} must be written as [[{name}]], once for each")
+    return entries
+
+
+def _build(kind: type[T], fields: Mapping[str, Any], where: str) -> T:
+    if not isinstance(fields, Mapping):
+        raise VisError(f"{where} must be written as a table: [{where}]")
+    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}"
+            raise VisError(f"[{where}] has no field {name}; {hint}")
+    missing = [
+        n
+        for n, f in known.items()
+        if n not in fields and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise VisError(f"[{where}] lacks the field {missing[0]}")
+    values = {name: _convert(hints[name], value, f"[{where}] {name}") for name, value in fields.items()}
+    try:
+        return kind(**values)
+    except VisError as error:
+        raise VisError(f"[{where}] {error}") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Return the value as its field's type has it: lists become tuples.
+
+    Raises:
+        VisError: it is of another type.
+    """
+    try:
+        return _fit(hint, value)
+    except TypeError:
+        raise VisError(f"{where} is {value!r}, but must be of type {_name(hint)}") from None
+
+
+def _fit(hint: Any, value: Any) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, UnionType):
+        return _fit_any(args, value)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        hints = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(hints) == len(value):
+            return tuple(_fit(part, item) for part, item in zip(hints, value, strict=True))
+    elif origin is list and isinstance(value, list):
+        return [_fit(args[0], item) for item in value]
+    elif origin is dict and isinstance(value, dict):
+        return {_fit(args[0], key): _fit(args[1], item) for key, item in value.items()}
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif origin is None and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    raise TypeError
+
+
+def _fit_any(hints: tuple[Any, ...], value: Any) -> Any:
+    for hint in hints:
+        try:
+            return _fit(hint, value)
+        except TypeError:
+            continue
+    raise TypeError
+
+
+def _name(hint: Any) -> str:
+    origin, args = get_origin(hint), [arg for arg in get_args(hint) if arg is not NoneType]
+    if origin in (Union, UnionType):
+        return " or ".join(_name(arg) for arg in args)
+    if origin is tuple:
+        return f"list of {_name(args[0])}" if args[-1] is Ellipsis else f"list of {len(args)} {_name(args[0])}"
+    if origin is list:
+        return f"list of {_name(args[0])}"
+    return "table" if origin is dict else getattr(hint, "__name__", str(hint))

@@ -1,0 +1,61 @@
+"""Pictures of what a model makes of some clips: masks in, masks out; used by the trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vis_cli.network.aggregation import soft_aggregate
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.structures import FrameFeatures
+from vis_cli.training.contact_sheet import draw_contact_sheet
+from vis_cli.training.objective import select_frames
+from vis_cli.training.structures import ClipTargets, TrainClip
+
+
+def draw_preview(model: SeqMaskRCNN, clips: Sequence[TrainClip]) -> NDArray[np.uint8]:
+    """Return an RGB picture with a row a clip: its true masks, then what comes of frame 0's guided ones.
+
+    Args:
+        model: in evaluation mode.
+        clips: on the model's device.
+    """
+    rows = [shown for clip in clips for shown in (clip.to(torch.device("cpu")), _propagated(model, clip))]
+    return draw_contact_sheet(rows, columns=2)
+
+
+@torch.inference_mode()
+def _propagated(model: SeqMaskRCNN, clip: TrainClip) -> TrainClip:
+    """Return the clip with the propagated masks in the place of the true ones."""
+    first = clip.targets[0]
+    rows = [int((first.instance_ids == value).nonzero()[0]) for value in clip.guided_ids]
+    features = model.encode_frames(clip.images)
+    masks = [first.masks[rows]]
+    if rows:
+        masks += _follow(model, features, first.masks[rows].float())
+    else:
+        masks += [first.masks[rows]] * (len(clip.images) - 1)
+    targets = tuple(_as_targets(found.cpu(), first.labels[rows].cpu(), clip.guided_ids.cpu()) for found in masks)
+    return dataclasses.replace(clip.to(torch.device("cpu")), targets=targets, ignore=(torch.zeros(0, 4),) * len(masks))
+
+
+def _follow(model: SeqMaskRCNN, features: FrameFeatures, masks: Tensor) -> list[Tensor]:
+    memory = MemoryBank(model.memorize(select_frames(features, [0]), masks), max_frames=None)
+    found = []
+    for t in range(1, len(features.c2)):
+        frame = select_frames(features, [t])
+        probs = soft_aggregate(model.propagate(model.encode_query(frame), memory))
+        owner = probs.argmax(dim=0)  # (H, W), 0 background
+        found.append(torch.stack([(owner == i + 1).to(torch.uint8) for i in range(len(masks))]))
+        memory.write(model.memorize(frame, probs[1:]))
+    return found
+
+
+def _as_targets(masks: Tensor, labels: Tensor, ids: Tensor) -> ClipTargets:
+    return ClipTargets(torch.zeros(len(masks), 4), labels, masks, ids)

@@ -1,0 +1,28 @@
+"""What changes from step to step: the learning rate and the share of true guidance masks; used by `step`."""
+
+from __future__ import annotations
+
+import math
+
+from vis_cli.training.config import OptimConfig, TrainConfig
+from vis_cli.training.objective import GuidanceShares
+
+
+def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
+    """Return the rate at a step: linear warm-up, then half a cosine to `final_share`, or steps down."""
+    done = min(1.0, step / max(1, steps))
+    ramp = min(1.0, (step + 1) / max(1, optim.warmup_steps))
+    warm = optim.warmup_start + (1.0 - optim.warmup_start) * ramp
+    if optim.decay == "steps":
+        share = optim.gamma ** sum(done >= milestone for milestone in optim.milestones)
+    else:
+        share = optim.final_share + (1.0 - optim.final_share) * 0.5 * (1.0 + math.cos(math.pi * done))
+    return optim.learning_rate * warm * share
+
+
+def guidance_shares(step: int, config: TrainConfig) -> GuidanceShares:
+    """Return the share of true masks, falling linearly over the first half of the run."""
+    start, end = config.true_guidance
+    done = min(1.0, 2.0 * step / max(1, config.num_steps))
+    true = start + (end - start) * done
+    return GuidanceShares(true, min(config.perturbed_guidance, 1.0 - true))

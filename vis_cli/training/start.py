@@ -1,0 +1,73 @@
+"""The network as a run starts with it: pretrained parts, frozen parts, the Seq-Prop head; used by the trainer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vis_cli.errors import VisError
+from vis_cli.network.backbones import freeze_first_stage
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.weights import load_model
+from vis_cli.training.config import TrainConfig
+from vis_cli.training.config_file import build_model_config
+from vis_cli.training.imagenet import load_imagenet
+from vis_cli.training.initialise import scale_laterals, start_as_label_copier
+from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
+
+START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
+
+
+def build_model(config: TrainConfig) -> SeqMaskRCNN:
+    """Build the network in training mode with the start that the config names.
+
+    Raises:
+        VisError: the start cannot be had.
+    """
+    model = SeqMaskRCNN(build_model_config(config))
+    scale_laterals(model)
+    if config.init == "imagenet":
+        load_imagenet(model)
+    elif config.init != "none":
+        _load_matching(model, load_model(config.init).model.state_dict())
+    if config.init != "none" and config.freeze_first_stage:
+        freeze_first_stage(model.backbone)
+    _freeze(model, config)
+    model.to(memory_format=torch.channels_last).train()
+    if not config.norm_eval:
+        _free_norms(model.backbone)
+    return model
+
+
+@torch.no_grad()
+def start_prop_head(model: SeqMaskRCNN, config: TrainConfig, dataset: ClipDataset) -> None:
+    """Start the Seq-Prop head from what the backbone says of some frames like those of the run."""
+    shapes = ClipShapes(config.canvases[:1], config.num_frames)
+    plan = BatchPlan(START_BATCHES, config.batch_size, lambda step: shapes, config.seed)
+    images = [torch.cat([dataset[key].images for key in keys]) for keys in plan]
+    start_as_label_copier(model.prop_head, torch.cat([model.encode_frames(batch).pyramid[0] for batch in images]))
+
+
+def _freeze(model: SeqMaskRCNN, config: TrainConfig) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    for field in ("train_only", "freeze"):
+        for part in getattr(config, field):
+            if not any(name.startswith(part) for name in names):
+                raise VisError(f"{field} is {part}, but no part of the network is named so")
+    for name, parameter in model.named_parameters():
+        learns = not config.train_only or name.startswith(config.train_only)
+        frozen = bool(config.freeze) and name.startswith(config.freeze)
+        parameter.requires_grad_(parameter.requires_grad and learns and not frozen)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise VisError("no part of the network learns; look at train_only, freeze and freeze_first_stage")
+
+
+def _free_norms(module: nn.Module) -> None:
+    for child in module.modules():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            child.train()
+
+
+def _load_matching(model: SeqMaskRCNN, state: dict[str, Tensor]) -> None:
+    own = model.state_dict()
+    model.load_state_dict({k: v for k, v in state.items() if k in own and own[k].shape == v.shape}, strict=False)

@@ -1,0 +1,150 @@
+"""One step of a run: the losses of its parts, their gradients, the optimiser; used by the trainer.
+
+A step's batch is cut into parts that fit in memory. The gradients of all parts are averaged, whichever process did
+them, and a part's random draws are a function of seed, step and part: so the processes' number changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vis_cli.errors import VisError
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.training.config import TrainConfig
+from vis_cli.training.objective import clip_losses
+from vis_cli.training.optimizer import set_rates
+from vis_cli.training.processes import Processes
+from vis_cli.training.schedule import guidance_shares, learning_rate
+from vis_cli.training.structures import TrainClip
+
+
+class JointLoss(nn.Module):
+    """A model with its loss, as one module that DistributedDataParallel can wrap."""
+
+    def __init__(self, model: SeqMaskRCNN) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, clips: list[TrainClip], config: TrainConfig, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total loss of some clips and its terms."""
+        losses = clip_losses(
+            self.model,
+            clips,
+            guidance=guidance_shares(step, config),
+            cross_entropy_weight=config.cross_entropy_weight,
+            generator=generator,
+            detect_share=config.detect_share,
+            truncate=config.truncate,
+        )
+        total = torch.stack([self._anchor(), *(loss.float() for loss in losses.values())]).sum()
+        return total, losses
+
+    def _anchor(self) -> Tensor:
+        """Return a zero that every parameter has a part in: each then has a gradient, whatever the clips show."""
+        trained = [parameter.sum() for parameter in self.model.parameters() if parameter.requires_grad]
+        return 0.0 * torch.stack(trained).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    """Hold what came of one part of a step."""
+
+    total: float
+    losses: dict[str, float]
+    clips: str  # their names
+
+
+def wrap(model: SeqMaskRCNN, processes: Processes) -> nn.Module:
+    """Return the model's joint loss, whose gradients are averaged over the processes."""
+    loss = JointLoss(model)
+    return loss if processes.number == 1 else DistributedDataParallel(loss)
+
+
+def train_step(
+    loss: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    parts: list[list[TrainClip]],
+    config: TrainConfig,
+    step: int,
+    processes: Processes,
+) -> dict[str, float]:
+    """Do a step on this process's parts of the batch.
+
+    Args:
+        loss: what `wrap` returned.
+        optimizer: over the model's parameters.
+        parts: the clips of each part, on the CPU.
+        config: the settings of the step.
+        step: its number.
+        processes: those that do the other parts.
+
+    Returns:
+        The mean losses of all parts, the norm of the gradient and the rate.
+
+    Raises:
+        VisError: a loss or the gradient is not finite; nothing has been changed then.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    own = [_add_gradient(loss, parts, i, config, step, processes) for i in range(len(parts))]
+    reports = [report for gathered in processes.gather(own) for report in gathered]
+    for report in reports:
+        if not math.isfinite(report.total):
+            raise VisError(f"loss is {report.total} at step {step}; clips: {report.clips}")
+    norm = torch.nn.utils.clip_grad_norm_(loss.parameters(), config.optim.clip_norm).item()
+    if not math.isfinite(norm):
+        raise VisError(f"the gradient is {norm} at step {step}; clips: {', '.join(r.clips for r in reports)}")
+    rate = learning_rate(step, config.num_steps, config.optim)
+    set_rates(optimizer, config.optim, rate)
+    optimizer.step()
+    return {**_mean_losses(reports), "grad_norm": norm, "lr": rate}
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return bfloat16 where asked for or, for "auto", where the device computes with it; None for float32."""
+    if precision != "auto":
+        return {"bfloat16": torch.bfloat16, "float32": None}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    fast = torch.cpu._is_avx512_bf16_supported() if hasattr(torch.cpu, "_is_avx512_bf16_supported") else False
+    return torch.bfloat16 if fast and device.type == "cpu" else None
+
+
+def seed_part(seed: int, step: int, part: int) -> torch.Generator:
+    """Seed torch's global generators and return one for the guidance, as functions of seed, step and part."""
+    state = np.random.SeedSequence([seed, step, part]).generate_state(2, np.uint32)
+    torch.manual_seed(int(state[0]))
+    return torch.Generator().manual_seed(int(state[1]))
+
+
+def _add_gradient(
+    loss: nn.Module, parts: list[list[TrainClip]], i: int, config: TrainConfig, step: int, processes: Processes
+) -> PartReport:
+    """Add a part's gradient; the processes' are averaged together with that of the last part."""
+    device, dtype = processes.device, autocast_dtype(config.precision, processes.device)
+    generator = seed_part(config.seed, step, processes.rank * len(parts) + i)
+    clips = [clip.to(device) for clip in parts[i]]
+    waits = isinstance(loss, DistributedDataParallel) and i + 1 < len(parts)
+    with loss.no_sync() if waits else nullcontext():  # type: ignore[operator]
+        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            total, losses = loss(clips, config, step, generator)
+        torch.autograd.backward(total / len(parts))
+    values = {name: value.item() for name, value in losses.items()}
+    return PartReport(total.item(), values, ", ".join(clip.name for clip in clips))
+
+
+def _mean_losses(reports: list[PartReport]) -> dict[str, float]:
+    """Average the total over all parts, and each term over those that have it."""
+    means = {"loss": sum(report.total for report in reports) / len(reports)}
+    for name in dict.fromkeys(name for report in reports for name in report.losses):
+        values = [report.losses[name] for report in reports if name in report.losses]
+        means[name] = sum(values) / len(values)
+    return means
