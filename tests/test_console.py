@@ -142,6 +142,18 @@ class TestProgress:
         task = cast(Any, SimpleNamespace(total=2, completed=completed, elapsed=elapsed, fields={"as_of": as_of}))
         assert str(console._TimeLeft().render(task)) == expected
 
+    def test_the_steps_of_an_earlier_run_say_nothing_of_the_pace(self) -> None:
+        fields = {"as_of": 20.0, "before": 500}
+        task = cast(Any, SimpleNamespace(total=530, completed=510, elapsed=20.0, fields=fields))
+        assert str(console._TimeLeft().render(task)) == "0:00:40 left"
+
+    def test_a_resumed_training_counts_from_its_first_step(self) -> None:
+        with StepProgress(Reporter()) as progress:
+            progress.update(501, 1000, {})
+            progress.update(502, 1000, {})
+        (task,) = progress._bars.tasks
+        assert (task.completed, task.fields["before"]) == (502, 500)
+
     def test_rate(self) -> None:
         task = cast(Any, SimpleNamespace(fields={"frames": 30, "as_of": 4.0}, elapsed=9.0))
         assert str(console._Rate().render(task)) == "7.5 frames/s"

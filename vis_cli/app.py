@@ -74,7 +74,13 @@ app.command(
     ),
 )(evaluate)
 app.command(
-    epilog=examples("vis train models/lite/train.toml -o runs/lite", "vis train my.toml -o runs/mine --resume")
+    epilog=examples(
+        "vis train my.toml -o runs/mine --check",
+        "vis train my.toml -o runs/mine --device cuda",
+        "vis train my.toml -o runs/mine --resume",
+        "vis train models/recipes/r50-ytvis2019-main.toml --data DATA",
+        "torchrun --nproc-per-node 4 -m vis_cli train my.toml -o runs/mine",
+    )
 )(train)
 app.command()(models)
 

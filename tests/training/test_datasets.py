@@ -226,3 +226,20 @@ def test_drawn_frames_turn_at_the_end_of_a_video() -> None:
 def test_drawn_frames_repeat_where_the_video_is_too_short() -> None:
     assert draw_frames(0, 1, 3, 9, np.random.default_rng(0)) == [0, 0, 0]
     assert draw_frames(1, 3, 4, 9, np.random.default_rng(0)) == [1, 1, 1, 1]
+
+
+def test_stills_of_other_categories_may_be_left_out(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT], [DOG], []])
+    assert len(open_stills(stored, LabelMap(("dog",)))) == 3
+    assert len(open_stills(stored, LabelMap(("dog",)), labelled_only=True)) == 1
+
+
+def test_stills_without_any_object_of_the_model_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match=r"stills\.json: no object is of a category of the model"):
+        open_stills(write_stills(tmp_path, [[CAT], []]), LabelMap(("dog",)))
+
+
+def test_a_video_of_other_categories_is_refused_where_the_detector_learns(tmp_path: Path) -> None:
+    stored = write_video(tmp_path, [[CAT, CAT]])
+    with pytest.raises(VisError, match="no frame shows an object of a category of the model"):
+        open_video(stored, LabelMap(("dog",)))

@@ -15,7 +15,7 @@ from vis_cli.commands.evaluate_model import Source, davis_sources, youtube_vis_s
 from vis_cli.config import PRESETS, RunConfig, SegmentConfig
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
-from vis_cli.records.davis_benchmark import find_davis_benchmark
+from vis_cli.records.davis_benchmark import Task, find_davis_benchmark
 from vis_cli.records.result_json import list_results, read_result, write_result
 from vis_cli.records.types import ModelInfo
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
@@ -54,7 +54,7 @@ def _measure_videos(config: ValidationConfig, model: SeqMaskRCNN, device: str) -
 def _measure_davis(config: ValidationConfig, model: SeqMaskRCNN, device: str) -> dict[str, float]:
     from vis_cli.metrics import davis
 
-    task = "semi-supervised" if config.semi_supervised else "unsupervised"
+    task: Task = "semi-supervised" if config.semi_supervised else "unsupervised"
     evaluate = davis.evaluate_semi_supervised if config.semi_supervised else davis.evaluate_unsupervised
     benchmark = find_davis_benchmark(Path(config.images), task, split=config.split, sequences=config.sequences)
     with tempfile.TemporaryDirectory(prefix="vis-validate-") as folder:

@@ -1,0 +1,92 @@
+"""Reading a run's TOML file: types, ranges, near names, and files that extend others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vis_cli.errors import VisError
+from vis_cli.network.weights import zoo_dir
+from vis_cli.training.category_maps import make_label_map
+from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
+from vis_cli.training.config_file import build_model_config, read_train_config
+
+from .test_trainer import make_run
+
+CONFIGS = sorted(zoo_dir().glob("*/*.toml"))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("canvases = [[64]]", r"canvases is \[\[64\]\], but must be of type list of list of 2 int"),
+        ("canvases = 64", "canvases is 64, but must be of type list"),
+        ("canvases = []", "canvases is empty"),
+        ("train_only = 'fpn'", "train_only is 'fpn', but must be of type list of str"),
+        ("micro_batch_size = 1.5", "micro_batch_size is 1.5, but must be of type int"),
+        ("micro_batch_size = 0", "micro_batch_size is 0, but must be at least 1"),
+        ("epochs = 2", "give either steps or epochs"),
+        ("keep_checkpoints = 0", "keep_checkpoints is 0, but must be at least 1"),
+        ("pair_sampling = 'unifrom'", "did you mean uniform"),
+        ("precision = 'float16'", "must be one of auto, float32, bfloat16; did you mean"),
+        ("scale_jitter = [2.0, 0.1]", "must rise and be above 0"),
+        ("schedule = 3", r"schedule must be written as \[\[schedule\]\]"),
+    ],
+)
+def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    name = extra.partition(" ")[0]
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name} ")]
+    path.write_text("\n".join([extra, *lines]))
+    with pytest.raises(VisError, match=message):
+        read_train_config(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('kind = "stills"', 'kind = "still"', r"\[data\] kind is 'still', .*did you mean stills"),
+        ('images = "."', "", r"\[data\] kind stills needs `images`"),
+        ("warmup_steps = 1", "warmup = 1", r"\[optim\] has no field warmup; did you mean warmup_steps"),
+        ('categories = ["cat", "object"]', "", r"\[model\] categories must be a list of names"),
+        ("mask_convs = 1", "mask_convs = '1'", r"\[model\] mask_convs is '1', but must be of type int"),
+    ],
+)
+def test_tables_are_checked(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(VisError, match=message):
+        read_train_config(path)
+
+
+def test_a_file_may_extend_another(tmp_path: Path) -> None:
+    base = make_run(tmp_path, extra="seed = 3")
+    (tmp_path / "deep").mkdir()
+    own = tmp_path / "deep" / "own.toml"
+    own.write_text(f'extends = "../{base.name}"\nbatch_size = 9\n[model]\nname = "other"\n')
+    config, whole = read_train_config(own), read_train_config(base)
+    assert (config.batch_size, config.seed, config.model["name"]) == (9, 3, "other")
+    assert config.model["backbone"] == whole.model["backbone"]
+    assert Path(config.data[0].annotations).resolve() == (tmp_path / "stills.json").resolve()
+
+
+def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('extends = "a.toml"\n')
+    with pytest.raises(VisError, match="extends itself"):
+        read_train_config(path)
+
+
+def test_data_paths_may_start_from_another_folder(tmp_path: Path) -> None:
+    config = read_train_config(make_run(tmp_path), data_root=Path("/sets"))
+    assert config.data[0].annotations == "/sets/stills.json"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_config_of_the_zoo_is_whole(path: Path) -> None:
+    config = read_train_config(path)
+    names = tuple(category.name for category in build_model_config(config).categories)
+    assert all(make_label_map(source, names) for source in config.data)
+    assert config.settled(1000).num_steps > 0
+    assert config.init in STARTS_WITHOUT_PROP_HEAD or config.init.startswith("runs/")
