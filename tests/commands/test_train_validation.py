@@ -24,7 +24,7 @@ from vis_cli.training.config import ValidationConfig
 
 from .conftest import make_found
 
-IMAGES, SIZE = ("00000.jpg", "00001.jpg"), (64, 48)  # width, height
+IMAGES, SIZE = ("00000.jpg", "00001.jpg", "00002.jpg"), (64, 48)  # width, height
 QUARTER = np.zeros((48, 64), bool)
 QUARTER[:24, :32] = True
 

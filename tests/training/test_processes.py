@@ -55,7 +55,19 @@ def test_the_draws_of_a_part_depend_on_seed_step_and_part_alone() -> None:
 def run_vis_train(config: Path, out: Path, *, processes: int) -> list[dict[str, float]]:
     """Train by the command line, on one or more processes, and return the log."""
     start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *start, "-m", "vis_cli", "train", str(config), "-o", str(out), "--device", "cpu", "-q"]
+    command = [
+        sys.executable,
+        *start,
+        "-m",
+        "vis_cli",
+        "train",
+        str(config),
+        "-o",
+        str(out),
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
     done = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False, timeout=900
     )

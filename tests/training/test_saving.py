@@ -156,6 +156,7 @@ def test_the_best_weights_by_validation_are_kept(tmp_path: Path) -> None:
         measured.append(model.training)
         return {"j_and_f": next(scores), "j": 0.0}
 
+    (tmp_path / "DAVIS").mkdir()
     config = make_run(tmp_path, steps=3, extra="report_every = 1", tables=VALIDATION)
     out = train(config, tmp_path / "out", hooks=Hooks(validate=validate)).folder
     assert measured == [False] * 3
@@ -164,6 +165,11 @@ def test_the_best_weights_by_validation_are_kept(tmp_path: Path) -> None:
     logged = [json.loads(line) for line in (out / LOG_NAME).read_text().splitlines()]
     assert [entry["val_j_and_f"] for entry in logged if "val_j_and_f" in entry] == [0.3, 0.5, 0.4]
     assert torch.load(out / "checkpoint-000003.pt", weights_only=True)["best_score"] == 0.5
+
+
+def test_a_validation_whose_data_is_missing_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match=r"\[validation\] \S*DAVIS is missing"):
+        train(make_run(tmp_path, tables=VALIDATION), tmp_path / "out")
 
 
 def test_a_resumed_log_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:

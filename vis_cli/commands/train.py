@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vis_cli.training.check import CheckReport
 
 RUNS = Path("runs")
-SHOWN = ("loss", "val")  # beginnings of the figures beside the progress bar
+SHOWN = "loss"  # beginning of the figures beside the progress bar
 
 
 def train(

@@ -120,6 +120,7 @@ def open_run(
     """
     config = read_train_config(config_path, data_root=data_root)
     processes.share(config.batch_size, config.micro_batch_size)
+    _require_validation_data(config.validation)
     data = open_data(config)
     return Run(config_path.name, config.settled(data.epoch_items), data, out, processes, hooks or Hooks())
 
@@ -167,6 +168,14 @@ def averaged_model(state: RunState) -> SeqMaskRCNN:
     model = copy.deepcopy(state.model)
     state.average.copy_to(model)
     return model.eval()
+
+
+def preview_clips(run: Run, num: int = PREVIEWED) -> list[TrainClip]:
+    """Return some clips of the run, the same ones at every time."""
+    canvas, frames = run.config.canvases[0], run.config.num_frames
+    length = run.data.epoch_length or num
+    keys: list[ClipKey] = [(0, i, canvas, frames) for i in range(min(num, length))]
+    return [run.data.dataset[key].to(run.processes.device) for key in keys]
 
 
 def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bool]) -> bool:
@@ -242,14 +251,6 @@ def _validate(run: Run, state: RunState, log: RunLog) -> None:
         save_model(run.out / BEST_NAME, model, provenance)
 
 
-def preview_clips(run: Run, num: int = PREVIEWED) -> list[TrainClip]:
-    """Return some clips of the run, the same ones at every time."""
-    canvas, frames = run.config.canvases[0], run.config.num_frames
-    length = run.data.epoch_length or num
-    keys: list[ClipKey] = [(0, i, canvas, frames) for i in range(min(num, length))]
-    return [run.data.dataset[key].to(run.processes.device) for key in keys]
-
-
 def _save(run: Run, state: RunState) -> None:
     if run.processes.is_first:
         write_checkpoint(run.out, state, keep=run.config.keep_checkpoints)
@@ -257,6 +258,13 @@ def _save(run: Run, state: RunState) -> None:
 
 def _provenance(run: Run, state: RunState) -> dict[str, str]:
     return {"trained_with": run.name, "steps": str(state.step)}
+
+
+def _require_validation_data(validation: ValidationConfig | None) -> None:
+    """See that what is validated on is there, before hours of training."""
+    for path in (validation.images, validation.annotations) if validation else ():
+        if path and not Path(path).exists():
+            raise VisError(f"[validation] {path} is missing")
 
 
 def _open_output(run: Run, *, resume: bool) -> None:

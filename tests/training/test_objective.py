@@ -1,0 +1,73 @@
+"""The joint loss: how far its gradient reaches back through the memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.network.factories import make_model
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.training.objective import GuidanceShares, clip_losses
+from vis_cli.training.structures import TrainClip
+
+from .test_pairs import make_clip
+
+FRAMES = 4
+
+
+def make_guided_clip() -> TrainClip:
+    clip = make_clip(canvas=(64, 96), num_frames=FRAMES)
+    return dataclasses.replace(
+        clip, detect=False, labelled=torch.ones(4, dtype=torch.bool), guided_ids=torch.tensor([3])
+    )
+
+
+def losses_of(model: SeqMaskRCNN, truncate: int | None) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return clip_losses(
+        model,
+        [make_guided_clip()],
+        guidance=GuidanceShares(true=1.0),
+        cross_entropy_weight=0.5,
+        generator=generator,
+        truncate=truncate,
+    )
+
+
+@pytest.mark.parametrize(
+    ("truncate", "attached"),
+    [(None, [True, True, True]), (3, [True, True, True]), (2, [True, True, False]), (1, [True, False, False])],
+)
+def test_the_memory_is_cut_off_from_the_gradient(
+    truncate: int | None, attached: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model().train()
+    segment, seen, lengths = model.prop_head.segment, [], []
+
+    def spy(query: object, skips: object, mem_key: Tensor, mem_value: Tensor) -> Tensor:
+        seen.append(mem_key.requires_grad)
+        lengths.append(mem_key.shape[2])
+        return segment(query, skips, mem_key, mem_value)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model.prop_head, "segment", spy)
+    losses_of(model, truncate)
+    assert seen == attached
+    assert lengths == [1, 2, 3]
+
+
+def test_truncation_changes_the_gradient_and_not_the_loss() -> None:
+    model = make_model().train()
+    found = []
+    for truncate in (None, 1):
+        model.zero_grad()
+        loss = losses_of(model, truncate)["loss_prop"]
+        torch.autograd.backward(loss)
+        gradient = model.prop_head.mask_conv.weight.grad
+        assert gradient is not None
+        found.append((loss.item(), gradient.clone()))
+    (whole, far), (cut, near) = found
+    assert whole == pytest.approx(cut)
+    assert not torch.allclose(far, near)
