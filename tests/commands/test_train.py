@@ -9,7 +9,8 @@ import torch
 
 from vis_cli.engine.device import choose_device
 from vis_cli.errors import VisError
-from vis_cli.training.trainer import Hooks, Outcome
+from vis_cli.training.run import Hooks
+from vis_cli.training.trainer import Outcome
 
 from .conftest import RunVis
 

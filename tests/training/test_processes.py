@@ -78,6 +78,8 @@ def run_vis_train(config: Path, out: Path, *, processes: int) -> list[dict[str, 
 @pytest.mark.slow
 def test_two_processes_give_the_losses_of_one_at_the_same_batch(tmp_path: Path) -> None:
     config = make_run(tmp_path, steps=STEPS, every=STEPS, batch_size=4, extra="micro_batch_size = 1")
+    # SGD: Adam's first steps blow the rounding of tiny gradients up to whole steps.
+    config.write_text(config.read_text().replace("learning_rate = 2e-3", 'kind = "sgd"\nlearning_rate = 1e-3'))
     one = run_vis_train(config, tmp_path / "one", processes=1)
     two = run_vis_train(config, tmp_path / "two", processes=2)
     assert [entry["step"] for entry in two] == list(range(STEPS))

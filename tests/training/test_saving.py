@@ -21,8 +21,9 @@ from vis_cli.training import step as step_module
 from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint, write_checkpoint
 from vis_cli.training.config import OptimConfig, ValidationConfig
 from vis_cli.training.optimizer import build_optimizer
+from vis_cli.training.run import Hooks
 from vis_cli.training.run_log import LOG_NAME, open_log
-from vis_cli.training.trainer import Hooks, train
+from vis_cli.training.trainer import train
 
 from .test_trainer import make_run
 

@@ -20,10 +20,11 @@ from vis_cli.training.config import OptimConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.optimizer import build_optimizer, set_rates
 from vis_cli.training.processes import Processes
+from vis_cli.training.run import Hooks, open_run, preview_clips, start_state
 from vis_cli.training.sources import open_data
 from vis_cli.training.start import build_model
 from vis_cli.training.step import train_step, wrap
-from vis_cli.training.trainer import Hooks, open_run, preview_clips, start_state, train
+from vis_cli.training.trainer import train
 
 CONFIG = """
 steps = {steps}

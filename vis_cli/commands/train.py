@@ -64,11 +64,11 @@ def train(
 ) -> None:
     """Train a model of your own.
 
-    DIR gets its weights, the last checkpoints, log.jsonl, curves and pictures for TensorBoard, and in DIR/best the
-    weights that did best in validation; `vis segment --model DIR` uses it.
+    DIR gets its weights, the last checkpoints, log.jsonl and curves for TensorBoard; `vis segment --model DIR` uses it.
 
-    SIGTERM saves and ends with 0; `--resume` goes on as if nothing had happened. Ctrl-C loses what came after the last
-    checkpoint.
+    The weights that did best in validation are in DIR/best.
+
+    SIGTERM saves and ends with 0; `--resume` goes on as if nothing had happened. Ctrl-C keeps the last checkpoint.
 
     Several GPUs or machines: start it by torchrun, as below; each step's batch is shared.
     """
@@ -87,11 +87,12 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
     from vis_cli.commands.train_validation import make_validator
     from vis_cli.engine.device import choose_device
     from vis_cli.training import run_log, trainer
+    from vis_cli.training.run import Hooks
 
     if not run_log.has_tensorboard():
         reporter.note("no curves and pictures for TensorBoard: it is not installed (pip install tensorboard)")
     with StepProgress(reporter) as progress:
-        hooks = trainer.Hooks(
+        hooks = Hooks(
             lambda step, steps, figures: progress.update(step, steps, _shown(figures)), make_validator(device, reporter)
         )
         outcome = trainer.train(

@@ -13,8 +13,8 @@ from vis_cli.network.malloc import tune_malloc
 from vis_cli.records.atomic import atomic_path
 from vis_cli.training.contact_sheet import draw_contact_sheet
 from vis_cli.training.processes import Processes
+from vis_cli.training.run import iter_parts, open_run, preview_clips, start_state
 from vis_cli.training.step import train_step, wrap
-from vis_cli.training.trainer import iter_parts, open_run, preview_clips, start_state
 
 SHEET_NAME = "check.png"
 NUM_CLIPS = 12

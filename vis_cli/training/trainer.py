@@ -9,40 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import save_model
-from vis_cli.training.checkpoint import RunState, WeightAverage, last_checkpoint, read_checkpoint, write_checkpoint
-from vis_cli.training.config import TrainConfig, ValidationConfig
-from vis_cli.training.config_file import read_train_config
-from vis_cli.training.optimizer import build_optimizer
-from vis_cli.training.pairs import ClipKey, init_worker
+from vis_cli.training.checkpoint import RunState, last_checkpoint, write_checkpoint
 from vis_cli.training.preview import draw_preview
-from vis_cli.training.processes import Processes, join_processes
+from vis_cli.training.processes import join_processes
+from vis_cli.training.run import Hooks, Parts, Run, iter_parts, open_run, preview_clips, start_state
 from vis_cli.training.run_log import RunLog, open_log
-from vis_cli.training.sources import OpenedData, build_plan, open_data
-from vis_cli.training.start import build_model, start_prop_head
 from vis_cli.training.step import train_step, wrap
 from vis_cli.training.stopping import catch_sigterm
-from vis_cli.training.structures import TrainClip, collate
 
 BEST_NAME = "best"  # the model folder of the best validation
 PREVIEWED = 4  # clips in the pictures of a report
-
-Progress = Callable[[int, int, dict[str, float]], None]
-Validate = Callable[[ValidationConfig, SeqMaskRCNN], dict[str, float]]  # the first figure decides which is best
-Parts = list[list[TrainClip]]
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Hold what a run calls: after every step (steps done, in all, figures), and to measure a model."""
-
-    progress: Progress | None = None
-    validate: Validate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +33,6 @@ class Outcome:
     folder: Path
     step: int  # steps done
     finished: bool  # False: it was asked to stop, and saved itself
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Hold what stays the same through a run."""
-
-    name: str  # of the config's file
-    config: TrainConfig
-    data: OpenedData
-    out: Path
-    processes: Processes
-    hooks: Hooks
 
 
 def train(
@@ -101,81 +70,15 @@ def train(
         with open_log(out, state.step, silent=not processes.is_first) as log, catch_sigterm() as stopping:
             finished = _run_steps(run, state, log, stopping)
         if finished and processes.is_first:
-            save_model(out, averaged_model(state), _provenance(run, state))
+            save_model(out, _averaged_model(state), _provenance(run, state))
         return Outcome(out, state.step, finished)
 
 
-def open_run(
-    config_path: Path,
-    out: Path,
-    processes: Processes,
-    *,
-    data_root: Path | None = None,
-    hooks: Hooks | None = None,
-) -> Run:
-    """Read a config and open its data.
-
-    Raises:
-        VisError: either cannot be used.
-    """
-    config = read_train_config(config_path, data_root=data_root)
-    processes.share(config.batch_size, config.micro_batch_size)
-    _require_validation_data(config.validation)
-    data = open_data(config)
-    return Run(config_path.name, config.settled(data.epoch_items), data, out, processes, hooks or Hooks())
-
-
-def start_state(run: Run, *, resume: bool) -> RunState:
-    """Build the network and its optimiser as they start, or as they were left.
-
-    Raises:
-        VisError: the start or the checkpoint cannot be had.
-    """
-    torch.manual_seed(run.config.seed)
-    model = build_model(run.config)
-    if run.config.starts_prop_head and not resume:
-        start_prop_head(model, run.config, run.data.dataset)
-    model.to(run.processes.device)
-    state = RunState(model, WeightAverage(model, run.config.optim.ema_decay), build_optimizer(model, run.config.optim))
-    if resume:
-        read_checkpoint(run.out, state)
-    return state
-
-
-def iter_parts(run: Run, start: int) -> Iterator[Parts]:
-    """Yield what this process does of every step's batch, from a step on.
-
-    Raises:
-        VisError: a picture cannot be read.
-    """
-    config = run.config
-    share = run.processes.share(config.batch_size, config.micro_batch_size)
-    loader: DataLoader[TrainClip] = DataLoader(
-        run.data.dataset,
-        batch_sampler=build_plan(config, start, epoch_length=run.data.epoch_length, share=share),
-        num_workers=config.num_workers,
-        collate_fn=collate,
-        worker_init_fn=init_worker,
-        generator=torch.Generator(),  # its own, so that making the loader leaves the run's random state alone
-    )
-    parts = iter(loader)
-    for _ in range(start, config.num_steps):
-        yield [next(parts) for _ in range(share.count)]
-
-
-def averaged_model(state: RunState) -> SeqMaskRCNN:
+def _averaged_model(state: RunState) -> SeqMaskRCNN:
     """Return a copy of the model with the averaged weights, in evaluation mode."""
     model = copy.deepcopy(state.model)
     state.average.copy_to(model)
     return model.eval()
-
-
-def preview_clips(run: Run, num: int = PREVIEWED) -> list[TrainClip]:
-    """Return some clips of the run, the same ones at every time."""
-    canvas, frames = run.config.canvases[0], run.config.num_frames
-    length = run.data.epoch_length or num
-    keys: list[ClipKey] = [(0, i, canvas, frames) for i in range(min(num, length))]
-    return [run.data.dataset[key].to(run.processes.device) for key in keys]
 
 
 def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bool]) -> bool:
@@ -233,7 +136,7 @@ def _after_step(run: Run, state: RunState, log: RunLog, figures: dict[str, float
     if is_last or state.step % config.checkpoint_every == 0:
         _save(run, state)
     if reports and log.shows_pictures:
-        picture = draw_preview(averaged_model(state), preview_clips(run))
+        picture = draw_preview(_averaged_model(state), preview_clips(run, PREVIEWED))
         log.show(state.step, "clips: true masks, masks propagated", picture)
 
 
@@ -241,7 +144,7 @@ def _validate(run: Run, state: RunState, log: RunLog) -> None:
     """Measure the averaged weights, and keep them if they are the best."""
     if run.config.validation is None or run.hooks.validate is None:
         return
-    model = averaged_model(state)
+    model = _averaged_model(state)
     figures = run.hooks.validate(run.config.validation, model)
     log.write(state.step - 1, {f"val_{name}": value for name, value in figures.items()})
     score = next(iter(figures.values()))
@@ -258,13 +161,6 @@ def _save(run: Run, state: RunState) -> None:
 
 def _provenance(run: Run, state: RunState) -> dict[str, str]:
     return {"trained_with": run.name, "steps": str(state.step)}
-
-
-def _require_validation_data(validation: ValidationConfig | None) -> None:
-    """See that what is validated on is there, before hours of training."""
-    for path in (validation.images, validation.annotations) if validation else ():
-        if path and not Path(path).exists():
-            raise VisError(f"[validation] {path} is missing")
 
 
 def _open_output(run: Run, *, resume: bool) -> None:
