@@ -117,7 +117,7 @@ class TrainConfig:
     pair_sampling: str = "near"  # "near", "uniform" (Sec. 3.1.3) or "covering" (reference.md fact 41)
     max_gap: int = 10  # frames from one frame of a "near" clip to the next
     max_guided: int = 5  # objects a clip that the propagation head is given
-    detect_share: float = 1.0  # of a batch's clips that the detector learns from, rounded up
+    detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
     generator: str = "strong"  # changes of pictures: "strong", or "paper" (turns by -30, 0, 30 degrees; flips)
     scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
@@ -169,9 +169,9 @@ class TrainConfig:
             raise ValueError("the run's length in steps is not settled")
         return self.steps
 
-    def settled(self, num_items: int) -> TrainConfig:
-        """Turn epochs into steps, given the items that one epoch shows."""
-        by_epoch = max(1, round(num_items / self.batch_size))
+    def settled(self, epoch_length: int) -> TrainConfig:
+        """Turn epochs into steps, given the clips of one; a run that is counted in steps has none."""
+        by_epoch = max(1, round(epoch_length / self.batch_size))
         epoch_steps = self.checkpoint_every if self.epochs is None else by_epoch
         schedule = tuple(
             change

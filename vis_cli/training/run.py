@@ -66,7 +66,7 @@ def open_run(
     processes.share(config.batch_size, config.micro_batch_size)
     _require_validation_data(config.validation)
     data = open_data(config)
-    return Run(config_path.name, config.settled(data.epoch_items), data, out, processes, hooks or Hooks())
+    return Run(config_path.name, config.settled(data.epoch_length or 0), data, out, processes, hooks or Hooks())
 
 
 def start_state(run: Run, *, resume: bool) -> RunState:

@@ -30,7 +30,6 @@ class OpenedData:
     dataset: ClipDataset
     num_items: dict[str, int]  # by the source's annotations
     epoch_length: int | None  # clips an epoch; None: the run is counted in steps
-    epoch_items: int
 
 
 def open_data(config: TrainConfig) -> OpenedData:
@@ -46,9 +45,9 @@ def open_data(config: TrainConfig) -> OpenedData:
         raise VisError("[data] every weight is 0; there is nothing to train on")
     num_items = {entry.annotations: len(source) for entry, source in zip(config.data, sources, strict=True)}
     if config.epochs is None:
-        return OpenedData(ClipDataset(MixedClips(sources, weights, config.seed)), num_items, None, 0)
+        return OpenedData(ClipDataset(MixedClips(sources, weights, config.seed)), num_items, None)
     clips = EpochClips(sources, weights, config.seed)
-    return OpenedData(ClipDataset(clips), num_items, len(clips), len(clips))
+    return OpenedData(ClipDataset(clips), num_items, len(clips))
 
 
 def build_plan(config: TrainConfig, start_step: int, *, epoch_length: int | None, share: Share) -> BatchPlan:
