@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from vis_cli.errors import VisError
+from vis_cli.network.backbones import build_backbone
 from vis_cli.network.weights import zoo_dir
 from vis_cli.training.category_maps import make_label_map
 from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
@@ -89,4 +91,6 @@ def test_every_config_of_the_zoo_is_whole(path: Path) -> None:
     names = tuple(category.name for category in build_model_config(config).categories)
     assert all(make_label_map(source, names) for source in config.data)
     assert config.settled(1000).num_steps > 0
+    with torch.device("meta"):
+        build_backbone(config.model["backbone"])
     assert config.init in STARTS_WITHOUT_PROP_HEAD or config.init.startswith("runs/")
