@@ -26,7 +26,7 @@ class FrameFeatures:
 class Detections:
     """Hold the N instances of one frame, in the detector's order."""
 
-    boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input
+    boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input; ends are where the last pixel ends
     scores: Tensor  # (N,) float32 in 0..1
     labels: Tensor  # (N,) int64 in 1..C
     mask_probs: Tensor  # (N, h, w) float32 in 0..1, pasted at the unpadded input size

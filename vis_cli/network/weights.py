@@ -114,15 +114,23 @@ def load_model(name_or_dir: str) -> LoadedModel:
     return LoadedModel(model.eval().requires_grad_(False).to(memory_format=torch.channels_last), info)
 
 
-def save_model(folder: Path, model: SeqMaskRCNN, provenance: dict[str, str]) -> None:
-    """Write a model folder's weights in half precision, complete or not at all.
+def save_model(
+    folder: Path, model: SeqMaskRCNN, provenance: dict[str, str], *, precision: torch.dtype = torch.float16
+) -> None:
+    """Write a model folder's weights, complete or not at all.
+
+    Args:
+        folder: made if missing.
+        model: its parameters, config and categories are written.
+        provenance: where the weights come from, in words.
+        precision: number format of the weights in the file.
 
     Raises:
         VisError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        key: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        key: (value.to(precision) if value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
