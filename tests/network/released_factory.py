@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,11 +33,16 @@ def seeded_state(backbone: str) -> OrderedDict[str, Tensor]:
 
 
 def hollow_state(backbone: str, *, num_classes: int = 40) -> OrderedDict[str, Tensor]:
-    """Return tensors of the right shapes that are one number each, so that files and work stay small."""
+    """Return tensors of the right shapes that hold one number each, so that files and work stay small."""
     return OrderedDict(
-        (key, torch.zeros((), dtype=torch.int64) if not shape else torch.tensor(0.5).expand(shape))
+        (key, torch.tensor(hollow_value(key)).expand(shape) if shape else torch.zeros((), dtype=torch.int64))
         for key, shape in released_shapes(backbone, num_classes=num_classes)
     )
+
+
+def hollow_value(key: str) -> float:
+    """Return a number that is hardly that of another key."""
+    return zlib.crc32(key.encode()) / 2**32
 
 
 def write_checkpoint(path: Path, state: OrderedDict[str, Tensor], *, old_format: bool = True) -> Path:

@@ -6,6 +6,7 @@ Used by `vis models import`. A file is read without running any code that it may
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
+from vis_cli.network.damage import DAMAGE
 from vis_cli.network.released_categories import DAVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category
@@ -69,6 +71,7 @@ UNUSED_PREFIXES = ("prop_head.convs.", "prop_head.upsample.", "prop_head.conv_lo
 COUNTER = "num_batches_tracked"  # a batch norm's, which inference never reads
 CLASS_KEY = "bbox_head.fc_cls.bias"  # one entry a class, background among them
 NAMES_SHOWN = 3  # of each kind of problem
+WORDS_FOR_CODE = ("allowed global", "unsupported GLOBAL", "reduce for", "allowlisted")  # torch's, where it refuses any
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +136,31 @@ def read_state(path: Path) -> dict[str, Tensor]:
         VisError: the file cannot be read, would run code, is truncated, or holds something else.
     """
     try:
-        loaded: Any = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about the age of the format
+            loaded: Any = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
-        if "global" in str(error).lower() or "unsupported" in str(error).lower():
+        if _may_hold_code(path, str(error)):
             raise VisError(
-                f"{path} holds more than weights and would run code when read; nothing of it was run. "
+                f"{path} holds more than weights, which could run code when read; nothing of it was run. "
                 "Fetch the checkpoint from its authors"
             ) from error
         raise VisError(_unreadable(path)) from error
-    except OSError as error:
+    except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
         raise VisError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:  # as torch finds it
+    except DAMAGE as error:
         raise VisError(_unreadable(path)) from error
     state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise VisError(f"{path} has no state_dict of tensors, so it is no released checkpoint")
     return dict(state)
+
+
+def _may_hold_code(path: Path, reason: str) -> bool:
+    """Tell something that torch refuses to unpickle from plain damage, by its reason."""
+    with path.open("rb") as file:
+        is_pickle = file.read(1) == pickle.PROTO
+    return any(words in reason for words in WORDS_FOR_CODE) or (is_pickle and "Unsupported operand" in reason)
 
 
 def _unreadable(path: Path) -> str:

@@ -19,6 +19,7 @@ from vis_cli.records.atomic import atomic_path
 from vis_cli.records.types import ModelInfo
 
 WEIGHTS_NAME = "weights.safetensors"
+CARD_NAME = "CARD.md"
 SCHEMA = "vis-model-1"
 
 
@@ -137,6 +138,16 @@ def save_model(
     metadata = {"schema": SCHEMA, "config": model.config.to_json(), "provenance": json.dumps(provenance)}
     with atomic_path(folder / WEIGHTS_NAME) as temporary:
         temporary.write_bytes(save(state, metadata))  # save_file would let the owner alone read it
+
+
+def save_card(folder: Path, text: str) -> None:
+    """Write a model folder's card, complete or not at all.
+
+    Raises:
+        VisError: the folder cannot be written.
+    """
+    with atomic_path(folder / CARD_NAME) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _count(shape: list[int]) -> int:
