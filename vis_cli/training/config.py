@@ -68,7 +68,7 @@ class TrainConfig:
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
     perturbed_guidance: float = 0.2
     cross_entropy_weight: float = 0.0
-    init: str = "imagenet"  # "imagenet", "none" or a model folder
+    init: str = "imagenet"  # "imagenet", "coco" (of r50), "none" or a model folder
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     seed: int = 0
@@ -80,7 +80,7 @@ class TrainConfig:
     @property
     def starts_prop_head(self) -> bool:
         """Tell whether the run starts the Seq-Prop head, or `init` brings it."""
-        return self.fresh_prop_head or self.init in ("imagenet", "none")
+        return self.fresh_prop_head or self.init in ("imagenet", "coco", "none")
 
     def model_config(self) -> ModelConfig:
         """Build the network's config; the category ids are 1..C in the order of their names."""

@@ -25,6 +25,7 @@ from vis_cli.training.objective import GuidanceShares, clip_losses
 from vis_cli.training.pairs import BatchPlan, init_worker
 from vis_cli.training.sources import build_dataset, build_plan
 from vis_cli.training.structures import TrainClip, collate
+from vis_cli.training.torchvision_start import load_coco
 
 START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 
@@ -80,6 +81,9 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     scale_laterals(model)
     if config.init == "imagenet":
         load_imagenet(model)
+        freeze_first_stage(model.backbone)
+    elif config.init == "coco":
+        load_coco(model)
         freeze_first_stage(model.backbone)
     elif config.init != "none":
         _load_matching(model, load_model(config.init).model.state_dict())
