@@ -61,8 +61,7 @@ def without_gradients() -> Iterator[None]:
 
 def assert_close(actual: Tensor, expected: Tensor) -> None:
     assert actual.shape == expected.shape
-    scale = float(expected.abs().max().clamp(min=1.0))
-    torch.testing.assert_close(actual, expected, rtol=TOLERANCE, atol=TOLERANCE * scale)
+    torch.testing.assert_close(actual, expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def levels(features: FrameFeatures) -> dict[str, Tensor]:
