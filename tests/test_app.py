@@ -16,19 +16,23 @@ from typer.testing import CliRunner
 import vis_cli
 from tests.commands.conftest import RunVis, run_vis  # noqa: F401 (a fixture)
 from vis_cli.app import app
+from vis_cli.commands.models import models_app
 from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.options import Precision
 
 COMMANDS = ["segment", "render", "export-json", "eval", "train", "models"]
+PAGES = [*COMMANDS, "models info", "models import"]
 
 
 def parameters(command: str) -> list[typing.Any]:
-    """List the arguments and options of a command as Typer has made them."""
-    group: typing.Any = typer.main.get_command(app)
-    return [parameter for parameter in group.commands[command].params if parameter.name != "help"]
+    """List the arguments and options of a command, or of one in a group, as Typer has made them."""
+    found: typing.Any = typer.main.get_command(app)
+    for word in command.split():
+        found = found.commands[word]
+    return [parameter for parameter in found.params if parameter.name != "help"]
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *PAGES])
 def test_help_imports_no_torch(command: str) -> None:
     code = (
         "import sys; from vis_cli.app import app\n"
@@ -47,22 +51,21 @@ def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811
     assert [line.split()[1] for line in lines if line.startswith("│")] == COMMANDS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", PAGES)
 def test_every_command_and_option_is_explained(command: str, run_vis: RunVis) -> None:  # noqa: F811
-    page = run_vis(command, "--help").out
+    page = run_vis(*command.split(), "--help").out
     assert "…" not in page
     for parameter in parameters(command):
         assert parameter.help, parameter.name
         assert parameter.help.partition(" [dim]")[0].split()[-1] in page, parameter.name
-    if command != "models":
-        assert "Examples" in page
-        assert f"vis {command} " in page.partition("Examples")[2]
+    assert "Examples" in page
+    assert f"vis {command} " in page.partition("Examples")[2]
 
 
 def test_no_option_is_cut_in_a_terminal_of_80_columns(run_vis: RunVis, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("COLUMNS", "80")
-    for command in COMMANDS:
-        assert "…" not in run_vis(command, "--help").out, command
+    for command in PAGES:
+        assert "…" not in run_vis(*command.split(), "--help").out, command
 
 
 @pytest.mark.parametrize("config", [SegmentConfig, RunConfig])
@@ -74,11 +77,13 @@ def test_every_setting_is_an_option_of_its_name(config: type) -> None:
 
 def test_examples_use_commands_and_options_that_exist() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    pages = [readme, *(info.epilog or "" for info in app.registered_commands)]
+    commands = (*app.registered_commands, *models_app.registered_commands, models_app.registered_callback)
+    pages = [readme, *(command.epilog or "" for command in commands)]
     lines = [line.strip() for page in pages for line in page.splitlines() if line.strip().startswith("vis ")]
     assert len(lines) > 10
     for line in lines:
         _, command, *words = shlex.split(line, comments=True)
+        command = next((page for page in PAGES if page.split() == [command, *words[:1]]), command)
         known = {option for parameter in parameters(command) for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in words if word.startswith("-")} <= known, line
 
@@ -132,7 +137,8 @@ def test_the_nearest_command_is_suggested(run_vis: RunVis) -> None:  # noqa: F81
 
 
 def test_nothing_is_named_after_a_later_command() -> None:
-    assert {info.name or info.callback.__name__ for info in app.registered_commands if info.callback} == set(COMMANDS)
+    named = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
+    assert named | {group.name for group in app.registered_groups} == set(COMMANDS)
 
 
 def test_python_dash_m() -> None:

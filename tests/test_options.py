@@ -30,7 +30,7 @@ def test_options_win_over_the_preset() -> None:
 
 @pytest.mark.parametrize("name", ZERO_MEANS_NONE)
 def test_zero_means_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRESETS, "full", SegmentConfig(short_side=9, long_side=9, memory_frames=9))
+    monkeypatch.setitem(PRESETS, "full", SegmentConfig(short_side=9, long_side=9, memory_divisions=9, memory_frames=9))
     assert getattr(segment_config("full", given(**{name: 0})), name) is None
     assert getattr(segment_config("full", given(**{name: 5})), name) == 5
     assert getattr(segment_config("full", given()), name) == 9
@@ -50,6 +50,15 @@ def test_a_value_out_of_range_names_the_option() -> None:
 def test_devices(device: str) -> None:
     options = dataclasses.asdict(RunConfig()) | {"device": device}
     assert run_config(options) == dataclasses.replace(RunConfig(), device=device)
+
+
+@pytest.mark.parametrize(
+    ("preset", "precision", "expected"),
+    [("default", "auto", "auto"), ("released-ytvis", "auto", "float32"), ("released-davis", "bfloat16", "bfloat16")],
+)
+def test_released_presets_are_exact_unless_told_otherwise(preset: str, precision: str, expected: str) -> None:
+    options = dataclasses.asdict(RunConfig()) | {"preset": preset, "precision": precision}
+    assert run_config(options).precision == expected
 
 
 @pytest.mark.parametrize("device", ["", "gpu", "cuda:", "cuda:-1", "cpu:0", "xcuda"])

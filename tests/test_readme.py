@@ -18,6 +18,7 @@ import pytest
 
 from tests.commands.conftest import Network, RunVis, network, run_vis  # noqa: F401 (fixtures)
 from tests.engine.fakes import FakeNetwork, draw_frame, moving_boxes
+from tests.network.released_factory import hollow_state, write_checkpoint
 from tests.records.davis_factory import SIZE, VAL, write_davis, write_mask
 from tests.records.video_factory import make_images, make_video, rewrite, write_image
 from tests.training.test_trainer import make_run
@@ -111,6 +112,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that RE
     "day?/*.mov": lambda path: make_clip(Path("day1/walk.mov")),
     "first.png": write_mask,
     "my.toml": make_training,
+    "seq_mask_rcnn_r50.pth": lambda path: write_checkpoint(path, hollow_state("r50")),
     "valid.json": make_split,
     "valid/JPEGImages": make_frame_folders,
     "JPEGImages": make_frame_folders,
@@ -193,11 +195,12 @@ def test_the_python_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatc
     rewrite(workplace / "drawn", workplace / clip)
     asked = []
 
-    def load_model(name: str) -> LoadedModel:
-        asked.append(name)
+    def load_network(detector: str, propagator: str) -> LoadedModel:
+        assert detector == propagator
+        asked.append(detector)
         return LoadedModel(cast(SeqMaskRCNN, FakeNetwork()), ModelInfo("fake", "0" * 64))
 
-    monkeypatch.setattr("vis_cli.engine.segmenter.load_model", load_model)
+    monkeypatch.setattr("vis_cli.engine.segmenter.load_network", load_network)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "README.md", "exec"), {})

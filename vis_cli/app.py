@@ -12,11 +12,12 @@ import typer
 from vis_cli import __version__
 from vis_cli.commands.evaluate import evaluate
 from vis_cli.commands.export_json import export_json
-from vis_cli.commands.models import models
+from vis_cli.commands.models import models_app
 from vis_cli.commands.render import render
 from vis_cli.commands.segment import segment
 from vis_cli.commands.train import train
 from vis_cli.console import print_line
+from vis_cli.options import examples
 
 app = typer.Typer(
     name="vis",
@@ -25,11 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-
-
-def examples(*lines: str) -> str:
-    """Lay out example commands for the end of a help page."""
-    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 
 def print_version(wanted: bool) -> None:
@@ -82,7 +78,7 @@ app.command(
         "torchrun --nproc-per-node 4 -m vis_cli train my.toml -o runs/mine",
     )
 )(train)
-app.command()(models)
+app.add_typer(models_app, name="models")
 
 
 @app.callback(epilog=examples("vis segment holiday.mp4 -o results", "vis segment --help"))

@@ -13,6 +13,7 @@ from vis_cli.errors import VisError
 
 KeyFrameSpacing: TypeAlias = Literal["even", "endpoints"]
 ScoreFrames: TypeAlias = Literal["all", "visible"]
+MaskCanvas: TypeAlias = Literal["video", "network"]
 Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
 
 
@@ -36,6 +37,8 @@ class SegmentConfig:
     class_agnostic: bool = False  # every object is one class, as in DAVIS
     resegment_key_frame: bool = False  # the key frame's mask is the propagation's own answer, not the detection
     memory_stride: int = 5  # a propagated frame enters the memory every so many frames
+    memory_divisions: int | None = None  # d: the stride is max(T // d, 1) instead, so that long videos fill no more
+    memory_previous: bool = True  # the frame before is in the memory, too, as in STM [31]
     memory_frames: int | None = 6  # kept at most, the key frame included; None: unbounded, as in the paper
     score_frames: ScoreFrames = "all"  # Eq. 2 averages over all T frames, or over those where it is visible
     reduction: Reduction = "nms"
@@ -44,12 +47,15 @@ class SegmentConfig:
     soft_nms_sigma: float = 0.5
     max_sequences: int = 100  # a video
     mask_threshold: float = 0.5
+    # Where masks are cut, scored and compared: "video": at its size, cut from probabilities that were brought to it;
+    # "network": on the padded input, and only the binary masks that remain are brought to the video's size.
+    mask_canvas: MaskCanvas = "video"
 
     def __post_init__(self) -> None:
         """Refuse values outside their range with a VisError that names the field."""
         for name in ("num_key_frames", "max_instances", "memory_stride", "max_sequences"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("short_side", "long_side", "memory_frames"):
+        for name in ("short_side", "long_side", "memory_divisions", "memory_frames"):
             value = getattr(self, name)
             _require(value is None or value >= 1, name, value, "at least 1")
         for name in (
@@ -74,6 +80,18 @@ class RunConfig:
     frame_budget_mb: int = 256  # decoded frames kept at network size
 
 
+RELEASED = SegmentConfig(  # as the paper's authors infer, who depart from the paper (reference.md E)
+    num_key_frames=5,
+    key_frame_spacing="endpoints",
+    detection_score=0.2,
+    resegment_key_frame=True,
+    memory_stride=1,
+    memory_previous=False,
+    memory_frames=None,
+    score_frames="visible",
+    mask_canvas="network",
+)
+
 PRESETS: dict[str, SegmentConfig] = {
     "default": SegmentConfig(),
     "ytvis2019": SegmentConfig(num_key_frames=6, reduction="category-aware", detection_score=0.2),
@@ -82,7 +100,14 @@ PRESETS: dict[str, SegmentConfig] = {
     "davis-uvos": SegmentConfig(
         num_key_frames=4, class_agnostic=True, reduction="soft-nms", max_sequences=20, detection_score=0.2
     ),
+    "released-ytvis": RELEASED,
+    "released-davis": dataclasses.replace(
+        RELEASED, num_key_frames=8, class_agnostic=True, memory_divisions=10, reduction="soft-nms", max_sequences=20
+    ),
 }
+
+
+EXACT_PRESETS = ("released-ytvis", "released-davis")  # to be reproduced: float32 unless another format is asked for
 
 
 def with_overrides(base: SegmentConfig, overrides: dict[str, object]) -> SegmentConfig:

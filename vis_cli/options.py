@@ -16,8 +16,10 @@ import typer
 from typer.models import OptionInfo
 
 from vis_cli.config import (
+    EXACT_PRESETS,
     PRESETS,
     KeyFrameSpacing,
+    MaskCanvas,
     Reduction,
     RunConfig,
     ScoreFrames,
@@ -35,7 +37,8 @@ MESSAGE_PANEL = "Messages"
 
 SHARE = "0..1"  # what help shows for a value between them
 RUN = RunConfig()
-ZERO_MEANS_NONE = ("short_side", "long_side", "memory_frames")  # an option cannot be None: that is "not given"
+# An option cannot be None: that is "not given".
+ZERO_MEANS_NONE = ("short_side", "long_side", "memory_divisions", "memory_frames")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -43,6 +46,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+
+
+def examples(*lines: str) -> str:
+    """Lay out example commands for the end of a help page."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 
 def segment_config(preset: str, given: Mapping[str, Any]) -> SegmentConfig:
@@ -64,7 +72,7 @@ def segment_config(preset: str, given: Mapping[str, Any]) -> SegmentConfig:
 
 
 def run_config(given: Mapping[str, Any]) -> RunConfig:
-    """Return the RunConfig of the options `given` by name.
+    """Return the RunConfig of the options `given` by name; a preset that is to be exact rules out fast rounding.
 
     Raises:
         UsageError: the device is none that the option knows.
@@ -74,6 +82,8 @@ def run_config(given: Mapping[str, Any]) -> RunConfig:
         raise UsageError(
             f"no device {run.device!r}: {did_you_mean(run.device, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps'))}"
         )
+    if run.precision == "auto" and given.get("preset") in EXACT_PRESETS:
+        return dataclasses.replace(run, precision="float32")
     return run
 
 
@@ -134,7 +144,31 @@ OutFolder: TypeAlias = Annotated[
     Path, typer.Option("-o", "--out", metavar="DIR", file_okay=False, help="Folder of the results; made if missing.")
 ]
 Model: TypeAlias = Annotated[
-    str, typer.Option("--model", metavar="NAME|DIR", help="A model that `vis models` lists, or the folder of another.")
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME|DIR",
+        help="A model that `vis models` lists, the folder of another, or "
+        "coco-r50: COCO's 80 classes, fetched by torchvision at its first use.",
+    ),
+]
+Detector: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="NAME|DIR",
+        help="Look for objects with this model, and name them as it does, whatever --model is.",
+        show_default=False,
+    ),
+]
+Propagator: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--propagator",
+        metavar="NAME|DIR",
+        help="Follow objects with this model, whatever --model is; following knows no classes.",
+        show_default=False,
+    ),
 ]
 Masks: TypeAlias = Annotated[
     Path | None,
@@ -158,7 +192,7 @@ Preset: TypeAlias = Annotated[
         "--preset",
         metavar="NAME",
         help=f"Settings of the method that belong together: {', '.join(PRESETS)}. All but the first are named after "
-        "the benchmark that they suit.",
+        "the benchmark that they suit; those that begin with released do as the paper's authors' own program does.",
         autocompletion=complete_preset,
     ),
 ]
@@ -210,6 +244,22 @@ ResegmentKeyFrame: TypeAlias = Annotated[
     ),
 ]
 MemoryStride: TypeAlias = Annotated[int | None, _method("memory_stride", "Every N-th frame enters the memory.", "N")]
+MemoryDivisions: TypeAlias = Annotated[
+    int | None,
+    _method(
+        "memory_divisions",
+        "Let the memory take the N-th part of a video as its stride instead; 0: it is --memory-stride.",
+        "N",
+    ),
+]
+MemoryPrevious: TypeAlias = Annotated[
+    bool | None,
+    _switch(
+        "memory_previous",
+        "--no-memory-previous",
+        "Hold the frame before in the memory, too: slower, but objects that turn or grow are followed better.",
+    ),
+]
 MemoryFrames: TypeAlias = Annotated[
     int | None,
     _method(
@@ -252,13 +302,26 @@ MaskThreshold: TypeAlias = Annotated[
     _method("mask_threshold", "Lowest probability of a pixel that belongs to an object.", SHARE),
 ]
 
+MaskCanvasOption: TypeAlias = Annotated[
+    MaskCanvas | None,
+    _method(
+        "mask_canvas",
+        "video: masks are cut at the video's size; network: on the network's padded input, and then enlarged (as the "
+        "paper's authors do).",
+        "WHERE",
+    ),
+]
+
 Device: TypeAlias = Annotated[
     str, _run("device", "auto, cpu, cuda, cuda:N or mps; auto takes a GPU where there is one.", "DEVICE")
 ]
 Precision: TypeAlias = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     _run(
-        "precision", "auto, float32, bfloat16 or float16; auto takes the fastest that the device does well.", "FORMAT"
+        "precision",
+        "auto, float32, bfloat16 or float16; auto takes the fastest that the device does well, and float32 for "
+        "the presets released-ytvis and released-davis.",
+        "FORMAT",
     ),
 ]
 FeatureBudgetMb: TypeAlias = Annotated[

@@ -47,7 +47,7 @@ def test_an_object_is_followed_from_where_it_is_first_given_in_both_directions()
 def test_a_mask_given_later_overrides_and_enters_the_memory() -> None:
     video, network = make_video(moving_boxes(9)), FakeNetwork()
     wrong = _labels(video, 4, {1: 1})  # from here on id 1 is the other object
-    result = _follow(video, {0: _labels(video, 0, {0: 1}), 4: wrong}, network, memory_stride=100)
+    result = _follow(video, {0: _labels(video, 0, {0: 1}), 4: wrong}, network, memory_stride=100, memory_previous=False)
     (instance,) = result.instances
     assert (instance.id, instance.key_frame) == (1, 0)
     np.testing.assert_array_equal(instance.mask(4), wrong == 1)

@@ -54,9 +54,16 @@ def test_without_budgets_the_result_is_the_same() -> None:
 
 
 def test_both_directions_start_from_the_key_frame_and_memorise_every_stride() -> None:
-    network = FakeNetwork()
+    network = FakeNetwork()  # key frames 0, where nothing is found, and 5
     network.blind_frames = {0}
-    segment(make_video(moving_boxes(10)), network, num_key_frames=2, memory_stride=2, memory_frames=None)  # 0 and 5
+    segment(
+        make_video(moving_boxes(10)),
+        network,
+        num_key_frames=2,
+        memory_stride=2,
+        memory_previous=False,
+        memory_frames=None,
+    )
     assert [frame for frame, _ in network.memorized] == [5, 7, 3, 1]  # not the last frame of a sweep: 9
     assert network.propagated == [
         (6, [5]),
@@ -71,9 +78,25 @@ def test_both_directions_start_from_the_key_frame_and_memorise_every_stride() ->
     ]
 
 
+def test_the_frame_before_is_in_the_memory_only_for_the_next_one() -> None:
+    network = FakeNetwork()
+    segment(make_video(moving_boxes(9)), network, num_key_frames=1, memory_stride=3, memory_previous=True)
+    assert network.propagated == [
+        (1, [0]),
+        (2, [0, 1]),
+        (3, [0, 2]),
+        (4, [0, 3]),
+        (5, [0, 3, 4]),
+        (6, [0, 3, 5]),
+        (7, [0, 3, 6]),
+        (8, [0, 3, 6, 7]),
+    ]
+    assert [frame for frame, _ in network.memorized] == [*range(8)]  # no frame twice
+
+
 def test_nothing_is_memorised_at_the_last_frame_of_a_sweep() -> None:
     network = FakeNetwork()
-    segment(make_video(moving_boxes(6)), network, num_key_frames=2, memory_stride=3)  # 0 and 3
+    segment(make_video(moving_boxes(6)), network, num_key_frames=2, memory_stride=3, memory_previous=False)  # 0 and 3
     assert [frame for frame, _ in network.memorized] == [0, 3, 3]  # start, the first set's stride, start; none at 0
 
 

@@ -140,6 +140,21 @@ def turned_by(after: ClipTargets, before: ClipTargets) -> float:
     return (angles[0] - angles[1] + 90.0) % 180.0 - 90.0
 
 
+def test_the_object_in_focus_is_brought_to_the_size_drawn_but_not_magnified_without_end() -> None:
+    still = replace(PAPER, turns=(), zoom=(0.5, 1.0), focus=1.0, fill_share=1.0)
+
+    def longer_side(fill: float) -> float:
+        clip = render(3, replace(still, fill=(fill, fill)), picture=make_picture(BOXES[:1], SIZE), num_frames=1)
+        x0, y0, x1, y1 = clip.targets[0].boxes[0].tolist()
+        return max(x1 - x0, y1 - y0)
+
+    assert longer_side(0.3) == pytest.approx(0.3 * 128, abs=2)
+    assert longer_side(0.6) == pytest.approx(0.6 * 128, abs=2)
+    tiny = make_picture([Box("cat", (75, 55, 85, 65), RED)], SIZE)
+    clip = render(3, replace(still, fill=(0.9, 0.9)), picture=tiny, num_frames=1)
+    assert (clip.targets[0].boxes[0, 2:] - clip.targets[0].boxes[0, :2]).tolist() == pytest.approx([30, 30], abs=2)
+
+
 def test_a_clip_is_a_function_of_its_seed(tmp_path: Path) -> None:
     bank = make_bank(tmp_path, {1: RED, 3: BLUE})
     first, again, other = (render(seed, STRONG, bank=bank) for seed in (5, 5, 6))

@@ -23,6 +23,7 @@ from vis_cli.records.video import Video, open_video
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
+    from vis_cli.network.weights import LoadedModel
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words for it
 
@@ -31,10 +32,12 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory") 
 class BatchOptions:
     """Hold what the command line says of a batch as a whole."""
 
-    model: str
+    model: str  # a name or a folder
     config: SegmentConfig
     run: RunConfig
     overwrite: bool = False
+    detector: str | None = None  # None: the model's own
+    propagator: str | None = None
 
 
 class Batch:
@@ -115,9 +118,18 @@ class Batch:
 
         options = self._options
         try:
-            return Segmenter(options.model, config=options.config, run=options.run)
+            return Segmenter(self._choose_model(), config=options.config, run=options.run)
         except VisError as error:
             raise UsageError(str(error)) from error
+
+    def _choose_model(self) -> str | LoadedModel:
+        """Return the model's name, or the composition of the two that are named instead."""
+        options = self._options
+        if options.detector is None and options.propagator is None:
+            return options.model
+        from vis_cli.network.composition import load_network
+
+        return load_network(options.detector or options.model, options.propagator or options.model)
 
     def _tell(self, report: VideoReport, number: str) -> None:
         outcome: str = report.status

@@ -42,6 +42,8 @@ def evaluate(
     davis_split: own.DavisSplit = None,
     sequences: own.Sequences = "",
     model: own.EvalModel = None,
+    detector: options.Detector = None,
+    propagator: options.Propagator = None,
     frames: own.Frames = None,
     out: own.OutFolder = None,
     render: own.RenderToo = False,
@@ -65,6 +67,8 @@ def evaluate(
     class_agnostic: options.ClassAgnostic = None,
     resegment_key_frame: options.ResegmentKeyFrame = None,
     memory_stride: options.MemoryStride = None,
+    memory_divisions: options.MemoryDivisions = None,
+    memory_previous: options.MemoryPrevious = None,
     memory_frames: options.MemoryFrames = None,
     score_frames: options.ScoreFramesOption = None,
     reduction: options.ReductionOption = None,
@@ -73,6 +77,7 @@ def evaluate(
     soft_nms_sigma: options.SoftNmsSigma = None,
     max_sequences: options.MaxSequences = None,
     mask_threshold: options.MaskThreshold = None,
+    mask_canvas: options.MaskCanvasOption = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -190,7 +195,14 @@ def found_results(
         yield given["results"], []
         return
     config = options.segment_config(given["preset"] or preset, given)
-    batch = BatchOptions(given["model"], config, options.run_config(given), overwrite=given["overwrite"])
+    batch = BatchOptions(
+        given["model"],
+        config,
+        options.run_config(given),
+        given["overwrite"],
+        given["detector"],
+        given["propagator"],
+    )
     with segmented(sources, batch, given["out"], reporter, render=given["render"]) as made:
         yield made
 

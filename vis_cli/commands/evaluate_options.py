@@ -156,7 +156,10 @@ Workers: TypeAlias = Annotated[
     ),
 ]
 
-MODEL_ONLY = ("preset", "frames", "out", *(field.name for field in dataclasses.fields(SegmentConfig)))
+MODEL_ONLY = (
+    *("detector", "propagator", "preset", "frames", "out"),
+    *(field.name for field in dataclasses.fields(SegmentConfig)),
+)
 DAVIS_ONLY = ("task", "davis_split", "sequences")
 
 

@@ -1,23 +1,37 @@
-"""`vis models`: list the model zoo.
+"""`vis models`: list the model zoo, describe a model, import a released checkpoint.
 
-Registered by `app`.
+Registered by `app` as a group; alone it lists.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import typer
+
+from vis_cli.commands.models_import import import_model
+from vis_cli.commands.models_info import CARD_NAME, info
 from vis_cli.console import Reporter, print_table
-from vis_cli.options import Debug
+from vis_cli.options import Debug, examples
 
-CARD_NAME = "CARD.md"
+models_app = typer.Typer(invoke_without_command=True)
 
 
-def models(*, debug: Debug = False) -> None:
-    """List the models that come with vis.
+@models_app.callback(
+    epilog=examples(
+        "vis models",
+        "vis models info lite",
+        "vis models import seq_mask_rcnn_r50.pth --as r50 --dataset ytvis2019 -o r50",
+    )
+)
+def models(ctx: typer.Context, *, debug: Debug = False) -> None:
+    """List the models that come with vis; describe one; import a released checkpoint.
 
-    `vis segment --model NAME` uses one. The folder that `vis train` wrote is a model, too: name it by its path.
+    `vis segment --model NAME` uses one. The folder that `vis train` or `vis models import` wrote is a model, too: name
+    it by its path.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from vis_cli.network.weights import list_models
 
     with Reporter(debug=debug).guard():
@@ -37,3 +51,14 @@ def read_note(card: Path) -> str:
     """Return the first line of text under a card's title, or nothing where there is no card."""
     lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
     return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
+
+
+models_app.command(epilog=examples("vis models info lite", "vis models info runs/mine"))(info)
+models_app.command(
+    "import",
+    epilog=examples(
+        "vis models import seq_mask_rcnn_r50.pth --as r50 --dataset ytvis2019 -o r50",
+        "vis segment videos/ -o results --model r50 --preset released-ytvis",
+        "vis models import davis_x101.pth --as x101 --dataset davis-uvos -o x101-davis",
+    ),
+)(import_model)

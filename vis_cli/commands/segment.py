@@ -26,6 +26,8 @@ def segment(
     out: options.OutFolder,
     *,
     model: options.Model = "lite",
+    detector: options.Detector = None,
+    propagator: options.Propagator = None,
     preset: options.Preset = "default",
     masks: options.Masks = None,
     render: options.Render = True,
@@ -46,6 +48,8 @@ def segment(
     class_agnostic: options.ClassAgnostic = None,
     resegment_key_frame: options.ResegmentKeyFrame = None,
     memory_stride: options.MemoryStride = None,
+    memory_divisions: options.MemoryDivisions = None,
+    memory_previous: options.MemoryPrevious = None,
     memory_frames: options.MemoryFrames = None,
     score_frames: options.ScoreFramesOption = None,
     reduction: options.ReductionOption = None,
@@ -54,6 +58,7 @@ def segment(
     soft_nms_sigma: options.SoftNmsSigma = None,
     max_sequences: options.MaxSequences = None,
     mask_threshold: options.MaskThreshold = None,
+    mask_canvas: options.MaskCanvasOption = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -74,7 +79,7 @@ def segment(
         jobs = plan_jobs(sources, out, render=render, masks=masks)
         protect_inputs(jobs, inputs)
         prepare_folder(out)
-        batch = Batch(BatchOptions(model, config, run, overwrite=overwrite), reporter)
+        batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator), reporter)
         reports, interrupted = batch.run(jobs)
         show([*missing, *reports], quiet=quiet, as_json=as_json)
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))

@@ -33,14 +33,25 @@ class FeatureCache:
     """Encode frames and keep the most recent of them, those that a backward sweep asks for first."""
 
     def __init__(
-        self, network: SeqMaskRCNN, frames: FrameStore, *, device: torch.device, budget_bytes: int, reused_before: int
+        self,
+        network: SeqMaskRCNN,
+        frames: FrameStore,
+        *,
+        device: torch.device,
+        budget_bytes: int,
+        reused_before: int,
+        padded: bool = False,
     ) -> None:
-        """Start empty; frames from `reused_before` on are never asked for twice, so none of them is kept."""
+        """Start empty; frames from `reused_before` on are never asked for twice, so none of them is kept.
+
+        Masks that are decoded from a frame cover its padding, too, if `padded`.
+        """
         self._network = network
         self._frames = frames
         self._device = device
         self._budget = budget_bytes
         self._reused_before = reused_before
+        self._padded = padded
         self._kept: dict[int, EncodedFrame] = {}
         self.num_bytes = 0
 
@@ -67,4 +78,5 @@ class FeatureCache:
         frame = torch.from_numpy(self._frames[index]).to(self._device)
         image = frame.permute(2, 0, 1)[None].float()  # (1, 3, h, w), channels last in memory
         features = self._network.encode_frames(image)
-        return EncodedFrame(features, self._network.encode_query(features))
+        query = self._network.encode_query(features)
+        return EncodedFrame(features, query.with_padding() if self._padded else query)

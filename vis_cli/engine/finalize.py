@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 
 from vis_cli.engine.frames import Size
 from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.records.rle import encode_mask
+from vis_cli.records.rle import decode_rle, encode_mask
 from vis_cli.records.types import Category, InstanceSequence, Rle
+
+HALF_COVERED = 0.5  # a pixel belongs to an enlarged binary mask if more than half of it does
 
 
 def encode_probs(probs: NDArray[np.float32], video: Size, threshold: float) -> Rle | None:
@@ -28,6 +31,19 @@ def encode_probs(probs: NDArray[np.float32], video: Size, threshold: float) -> R
     mask = np.zeros(video[::-1], dtype=np.bool_)  # (W, H): RLE runs down the columns
     mask[columns.box, rows.box] = columns.interpolate(by_column) > threshold
     return encode_mask(mask.T) if mask[columns.box, rows.box].any() else None
+
+
+def enlarge_masks(proposals: SequenceProposals, size: Size, video: Size) -> SequenceProposals:
+    """Bring masks on the padded input, whose frame is (h, w) = `size`, to the video's size (reference.md fact 36)."""
+    segmentations = tuple(
+        tuple(None if rle is None else _enlarge(decode_rle(rle), size, video) for rle in masks)
+        for masks in proposals.segmentations
+    )
+    return dataclasses.replace(proposals, segmentations=segmentations)
+
+
+def _enlarge(mask: NDArray[np.bool_], size: Size, video: Size) -> Rle | None:
+    return encode_probs(mask[: size[0], : size[1]].astype(np.float32), video, HALF_COVERED)
 
 
 def make_instances(

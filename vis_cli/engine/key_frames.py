@@ -62,7 +62,7 @@ class DetectedMasks:
     def masks_at(self, frame: int, features: FrameFeatures) -> KeyMasks:
         """Detect, best first, and keep the masks that overlap no better one; each is a sequence of its own.
 
-        A detection without a pixel above the threshold cannot be propagated and is left out.
+        A detection without a pixel above the threshold is left out, unless propagation answers here, too.
         """
         config = self._config
         found = self._network.detect(
@@ -74,7 +74,8 @@ class DetectedMasks:
         )
         masks = found.mask_probs > config.mask_threshold
         kept = mask_nms(masks.cpu().numpy(), config.mask_nms_iou)
-        kept = [index for index in kept if bool(masks[index].any())]
+        if not config.resegment_key_frame:
+            kept = [index for index in kept if bool(masks[index].any())]
         ids = tuple(next(self._ids) for _ in kept)
         probs = found.mask_probs[kept].float()
         return KeyMasks(ids, probs, masks[kept].float(), is_answer=not config.resegment_key_frame)

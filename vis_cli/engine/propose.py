@@ -21,9 +21,18 @@ from vis_cli.engine.sequences import KeyMasks, MaskSource, SequenceProposals, Se
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import FrameFeatures, MemoryEntry
+from vis_cli.records.rle import encode_mask
+from vis_cli.records.types import Rle
 
 if TYPE_CHECKING:
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+
+
+def memory_stride(config: SegmentConfig, num_frames: int) -> int:
+    """Return how many frames lie between two that a video of T frames has memorised (reference.md fact 29)."""
+    if config.memory_divisions is None:
+        return config.memory_stride
+    return max(num_frames // config.memory_divisions, 1)
 
 
 class Proposer:
@@ -57,6 +66,8 @@ class Proposer:
         self._video = video
         num_classes = 1 if config.class_agnostic else network.config.num_classes
         self._num_scores = num_classes + 1
+        self._on_input = config.mask_canvas == "network"  # masks stay on the padded input
+        self._memory_stride = memory_stride(config, num_frames)
         self._sets: list[SequenceSet] = []
 
     def propose(self, progress: Progress) -> SequenceProposals:
@@ -72,6 +83,7 @@ class Proposer:
                 frame = self._cache.encode(index)
                 known = self._source.masks_at(index, frame.features) if is_key_frame else None
                 if known is not None:
+                    known = known.padded(frame.query.image_size) if self._on_input else known
                     self._start_set(index, frame.features, known)
                 self._visit(index, frame, self._sets, known, last=self._num_frames - 1)
             progress("forward", index + 1, self._num_frames)
@@ -112,8 +124,9 @@ class Proposer:
         probs = self._segment(frame, sets, known)
         self._record(index, frame.features, sets, probs, known)
         for followed, masks in zip(sets, probs, strict=True):
-            if index != last and self._enters_memory(index, followed, known):
-                followed.bank.write(self._network.memorize(frame.features, masks))
+            stays = self._stays_in_memory(index, followed, known)
+            if index != last and (stays or self._passes_memory(index, followed)):
+                followed.bank.write(self._network.memorize(frame.features, masks), passing=not stays)
 
     def _segment(self, frame: EncodedFrame, sets: list[SequenceSet], known: KeyMasks | None) -> list[Tensor]:
         """Propagate to one frame and settle which object each pixel belongs to: a tensor (N, h, w) for each set."""
@@ -148,17 +161,28 @@ class Proposer:
         members = [(followed, row) for followed in sets for row in range(len(followed.ids))]
         for (followed, row), prob, mask, scores in zip(members, all_probs, masks, class_probs, strict=True):
             exact = None if known is None else known.segmentation(followed.ids[row])
-            followed.segmentations[row][index] = exact or encode_probs(prob, self._video, threshold)
+            followed.segmentations[row][index] = exact or self._encode(prob, mask)
             followed.class_sums[row] += scores
             followed.num_visible[row] += bool(mask.any())
 
-    def _enters_memory(self, index: int, followed: SequenceSet, known: KeyMasks | None) -> bool:
-        """Tell whether a set memorises this frame: every `memory_stride` frames, and where masks are given."""
+    def _encode(self, prob: NDArray[np.float32], mask: NDArray[np.bool_]) -> Rle | None:
+        """Return the mask of one object in one frame on the mask canvas, None if it is empty."""
+        if self._on_input:
+            return encode_mask(mask) if mask.any() else None
+        return encode_probs(prob, self._video, self._config.mask_threshold)
+
+    def _stays_in_memory(self, index: int, followed: SequenceSet, known: KeyMasks | None) -> bool:
+        """Tell whether a set keeps this frame: every `memory_stride` frames, and where masks are given."""
         if index == followed.key_frame or self._config.memory_frames == 1:
             return False  # the key frame is in the memory already
         if known is not None and not set(known.ids).isdisjoint(followed.ids):
             return True
-        return abs(index - followed.key_frame) % self._config.memory_stride == 0
+        return abs(index - followed.key_frame) % self._memory_stride == 0
+
+    def _passes_memory(self, index: int, followed: SequenceSet) -> bool:
+        """Tell whether a set memorises this frame for the next one only."""
+        config = self._config
+        return config.memory_previous and config.memory_frames != 1 and index != followed.key_frame
 
     def _new_bank(self, first: MemoryEntry) -> MemoryBank:
         return MemoryBank(first, max_frames=self._config.memory_frames)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.engine.device import autocast, choose_device, choose_precision
 from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.finalize import make_instances
+from vis_cli.engine.finalize import enlarge_masks, make_instances
 from vis_cli.engine.frames import FrameStore, Progress, Size, network_size
 from vis_cli.engine.guidance import GivenMasks
 from vis_cli.engine.key_frames import DetectedMasks, select_key_frames
@@ -22,8 +22,9 @@ from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
 from vis_cli.errors import VisError
+from vis_cli.network.composition import load_network
 from vis_cli.network.malloc import tune_malloc
-from vis_cli.network.weights import LoadedModel, load_model
+from vis_cli.network.weights import LoadedModel
 from vis_cli.records.types import Category, VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
 
@@ -46,7 +47,7 @@ def segment_video(
 
     Args:
         video: a file, a folder of frames, or what `open_video` made of it.
-        model: a name or a folder of `load_model`, or what it returned.
+        model: a name or a folder, or what `load_model` or `load_network` returned.
         config: the method's choices; None: the defaults.
         run: device, precision and memory; None: the defaults.
         progress: called with a stage ("read", "forward", "backward"), the frames done and those in all (0: unknown).
@@ -71,7 +72,7 @@ class Segmenter:
         if self._device.type == "cpu":
             tune_malloc()
         self._precision = choose_precision(self._run.precision, self._device)
-        loaded = load_model(model) if isinstance(model, str) else model
+        loaded = load_network(model, model) if isinstance(model, str) else model
         self._model_info = loaded.info
         self._network = loaded.model.to(self._device).to(memory_format=torch.channels_last)
         self._config = self._with_sizes(config or SegmentConfig())
@@ -87,6 +88,8 @@ class Segmenter:
         source = self._choose_masks(opened, frames, guidance)
         proposals = self._propose(opened, frames, source, report)
         sequences = reduce_proposals(proposals, self._config) if guidance is None else proposals
+        if self._config.mask_canvas == "network":
+            sequences = enlarge_masks(sequences, frames.size, _size(opened))
         return self._make_result(opened, frames.num_frames, sequences)
 
     def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
@@ -111,6 +114,7 @@ class Segmenter:
             device=self._device,
             budget_bytes=self._run.feature_budget_mb * MEGABYTE,
             reused_before=source.key_frames[-1],
+            padded=self._config.mask_canvas == "network",
         )
         proposer = Proposer(
             self._network, cache, source, self._config, num_frames=frames.num_frames, video=_size(video)

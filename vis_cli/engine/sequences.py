@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import FrameFeatures, MemoryEntry
 from vis_cli.records.types import Rle
 
-Segmentations: TypeAlias = tuple[Rle | None, ...]  # one a frame, at the video's size
+Segmentations: TypeAlias = tuple[Rle | None, ...]  # one a frame, on the mask canvas of the config
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,13 @@ class KeyMasks:
     guidance: Tensor  # (N, h, w) float32 in 0..1, as the memory is to see them
     segmentations: tuple[Rle, ...] | None = None  # at the video's size, where they are known
     is_answer: bool = True  # they are the sequences' masks at this frame; else propagation answers here too
+
+    def padded(self, size: tuple[int, int]) -> KeyMasks:
+        """Return the same on a canvas of `size` (h, w) that goes on to the right and below."""
+        pad = (0, size[1] - self.probs.shape[2], 0, size[0] - self.probs.shape[1])
+        return dataclasses.replace(
+            self, probs=F.pad(self.probs, pad), guidance=F.pad(self.guidance, pad), segmentations=None
+        )
 
     def answers(self, ids: tuple[int, ...]) -> bool:
         """Tell whether all of these sequences have their mask at this frame from here."""

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from vis_cli.network.box_conventions import BoxConventionName
 from vis_cli.records.types import Category
 
 
@@ -19,6 +20,7 @@ class ModelConfig:
     categories: tuple[Category, ...]  # label i is categories[i - 1]
     short_side: int = 360  # working size in pixels
     long_side: int = 640
+    box_convention: BoxConventionName = "modern"  # "legacy": that of the released checkpoints (reference.md C)
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # RGB 0..255 (reference.md fact 1)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     fpn_channels: int = 256

@@ -7,30 +7,56 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection._utils import BoxCoder
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image
+from torchvision.ops import batched_nms, box_iou
 
+from vis_cli.network.box_conventions import BoxConvention, box_convention
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.structures import Detections, FrameFeatures
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
-ANCHOR_SIZES = ((32,), (64,), (128,), (256,), (512,))
-ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * 5
+RPN_CODER_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 PREDICTOR_STD = 0.01  # of the last layers' first weights: every class and pixel starts undecided
-MIN_BOX_SIDE = 1.0  # pixels of the network input
 UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothing where not all objects are labelled
 CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision is untyped
     """torchvision's RPN that does not call a region background where an unlabelled object may stand."""
+
+    def __init__(self, convention: BoxConvention, channels: int) -> None:
+        anchors = convention.anchors()
+        super().__init__(
+            anchors,
+            RPNHead(channels, anchors.num_anchors_per_location()[0]),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=128,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": 1000, "testing": convention.proposals_per_level},
+            post_nms_top_n={"training": 400, "testing": 200},
+            nms_thresh=0.7,
+        )
+        self.box_coder = convention.box_coder(RPN_CODER_WEIGHTS)
+        self._convention = convention
+
+    def filter_proposals(
+        self,
+        proposals: Tensor,
+        objectness: Tensor,
+        image_shapes: list[tuple[int, int]],
+        num_anchors_per_level: list[int],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the best boxes of each frame and their scores, clipped as the convention has it."""
+        clipped = [self._convention.clip(boxes, size) for boxes, size in zip(proposals, image_shapes, strict=True)]
+        filtered: tuple[list[Tensor], list[Tensor]] = super().filter_proposals(
+            torch.stack(clipped), objectness, image_shapes, num_anchors_per_level
+        )
+        return filtered
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
@@ -66,25 +92,15 @@ class Detector(nn.Module):
         channels = config.fpn_channels
         self.class_specific = config.class_specific
         num_maps = config.num_classes + 1 if config.class_specific else 1
-        anchors = AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS)
-        self.rpn = ProposalNetwork(
-            anchors,
-            RPNHead(channels, anchors.num_anchors_per_location()[0]),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=128,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 1000, "testing": 400},
-            post_nms_top_n={"training": 400, "testing": 200},
-            nms_thresh=0.7,
-        )
-        self.box_pool = MultiScaleRoIAlign(LEVELS[:4], output_size=7, sampling_ratio=2)
+        self.convention = box_convention(config.box_convention)
+        self.rpn = ProposalNetwork(self.convention, channels)
+        self.box_pool = self.convention.roi_align(7)
         self.box_head = TwoMLPHead(channels * 7 * 7, config.box_channels)
         self.box_predictor = BoxPredictor(config.box_channels, config.num_classes, num_maps)
-        self.mask_pool = MultiScaleRoIAlign(LEVELS[:4], output_size=14, sampling_ratio=2)
+        self.mask_pool = self.convention.roi_align(14)
         self.mask_head = MaskRCNNHeads(channels, (channels,) * config.mask_convs, 1)
         self.mask_predictor = MaskRCNNPredictor(channels, channels, num_maps)
-        self.box_coder = BoxCoder(BOX_CODER_WEIGHTS)
+        self.box_coder = self.convention.box_coder(BOX_CODER_WEIGHTS)
         nn.init.normal_(self.mask_predictor.mask_fcn_logits.weight, std=PREDICTOR_STD)
         nn.init.normal_(self.box_predictor.cls_score.weight, std=PREDICTOR_STD)
         nn.init.normal_(self.box_predictor.bbox_pred.weight, std=0.1 * PREDICTOR_STD)
@@ -130,7 +146,7 @@ class Detector(nn.Module):
         max_instances: int,
         class_agnostic: bool,
     ) -> Detections:
-        """Find at most `max_instances` objects of one frame (B = 1), best first.
+        """Find at most `max_instances` objects of one frame (B = 1), best first in the modern convention.
 
         Class-agnostic, a box's score is that of not being background and its label the likeliest class.
         """
@@ -146,12 +162,13 @@ class Detector(nn.Module):
             labels = labels + 1
             scores = probs[index, labels]
         boxes = self.decode_boxes(deltas[index], proposals[0][index], labels)
-        boxes = clip_boxes_to_image(boxes, features.image_size)
+        boxes = self.convention.clip(boxes, features.image_size)
         sides = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1)
-        wanted = torch.nonzero((scores > score_threshold) & (sides >= MIN_BOX_SIDE))[:, 0]
+        wanted = torch.nonzero((scores > score_threshold) & (sides >= self.convention.min_box_side))[:, 0]
         boxes, scores, labels = boxes[wanted], scores[wanted], labels[wanted]
         groups = torch.zeros_like(labels) if class_agnostic else labels
-        keep = batched_nms(boxes, scores, groups, nms_iou)[:max_instances]
+        keep = batched_nms(boxes, scores, groups, nms_iou)
+        keep = keep[self.convention.arrange(labels[keep], max_instances)]
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
         return Detections(boxes, scores, labels, self.paste_masks(features, [boxes], labels))
 
@@ -161,8 +178,7 @@ class Detector(nn.Module):
         if len(labels) == 0:
             return torch.zeros((0, height, width), device=labels.device)
         probs = self.mask_logits(features, boxes, labels).sigmoid()
-        pasted: Tensor = paste_masks_in_image(probs[:, None], boxes[0], (height, width))[:, 0]
-        return pasted
+        return self.convention.paste(probs, boxes[0], (height, width))
 
 
 def best_iou(boxes: Tensor, others: Tensor) -> Tensor:

@@ -12,15 +12,22 @@ AFFINITY_BUDGET_BYTES = 64 * 2**20  # of float32 affinity held at once; longer q
 
 
 class MemoryBank:
-    """Keep the key frame's entry for ever and the most recent others up to `max_frames` in all (None: all)."""
+    """Keep the key frame's entry for ever and the most recent others up to `max_frames` in all (None: all).
+
+    The last one may be passing: it gives way to the next.
+    """
 
     def __init__(self, first: MemoryEntry, *, max_frames: int | None) -> None:
         self._entries = [first]
         self._max_frames = max_frames
         self._stacked: MemoryEntry | None = None
+        self._last_passes = False
 
-    def write(self, entry: MemoryEntry) -> None:
-        """Append a frame; the oldest one but the first leaves when the bank is full."""
+    def write(self, entry: MemoryEntry, *, passing: bool = False) -> None:
+        """Append a frame; the passing one leaves, and when the bank is full the oldest one but the first."""
+        if self._last_passes:
+            self._entries.pop()
+        self._last_passes = passing
         self._entries.append(entry)
         if self._max_frames is not None and len(self._entries) > self._max_frames:
             self._entries.pop(min(1, len(self._entries) - 1))

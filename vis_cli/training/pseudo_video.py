@@ -33,6 +33,7 @@ from vis_cli.training.transforms import (
 _REPLICATE, _REFLECT, _MEAN = cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT
 _MEAN_COLOUR = (124, 116, 104)  # of ImageNet, RGB
 _ALIASING = 0.7  # shrinking by more than this needs averaging first
+_LARGEST_MAGNIFICATION = 3.0  # of a picture, to show a small object large
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class PseudoVideoConfig:
     zoom: tuple[float, float]  # 1: the picture just covers the canvas
     tilt: float  # degrees, both ways, of the first frame
     focus: float  # probability that the view is turned to a random object
+    fill_share: float = 0.0  # probability that this object is then brought to a random size, whatever the zoom
+    fill: tuple[float, float] = (0.2, 1.1)  # its longer side, fraction of the canvas's shorter side
     flip: float = 0.5  # probability
     max_guided: int = 5  # guided objects a clip (reference.md fact 46)
     smallest_guided: int = 400  # pixels: the Seq-Prop head sees a grid of 16-pixel cells
@@ -84,6 +87,7 @@ STRONG = PseudoVideoConfig(  # stills: everything moves
     zoom=(0.6, 2.0),
     tilt=10.0,
     focus=0.8,
+    fill_share=0.5,
 )
 VIDEO = PseudoVideoConfig(  # real videos move by themselves
     camera=MotionLimits(
@@ -201,14 +205,19 @@ def _draw_view(
 ) -> Matrix:
     height, width = picture.id_map.shape
     focus = (width * rng.random(), height * rng.random())
+    zoom = _draw_log(config.zoom, rng)
     ids = np.flatnonzero(np.bincount(picture.id_map.ravel()))[1:]
     if len(ids) and rng.random() < config.focus:
         x, y, across, down = cv2.boundingRect((picture.id_map == rng.choice(ids)).view(np.uint8))
         focus = (x + across / 2, y + down / 2)
+        if rng.random() < config.fill_share:
+            covering = max(canvas[0] / height, canvas[1] / width)  # pixels of the canvas a picture's, at zoom 1
+            wanted = _draw_log(config.fill, rng) * min(canvas) / max(across, down)
+            zoom = max(min(wanted, _LARGEST_MAGNIFICATION) / covering, config.zoom[0])
     view = view_matrix(
         (height, width),
         canvas,
-        zoom=float(np.exp(rng.uniform(*np.log(config.zoom)))),
+        zoom=zoom,
         flip=bool(rng.random() < config.flip),
         focus=focus,
         at=(rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)),
@@ -216,6 +225,11 @@ def _draw_view(
     tilt = np.zeros(7)
     tilt[0] = np.deg2rad(config.tilt) * rng.uniform(-1.0, 1.0)
     return pose_matrix(tilt, (canvas[1] / 2, canvas[0] / 2), canvas) @ view
+
+
+def _draw_log(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    """Draw between two limits, each factor as likely as its inverse."""
+    return float(np.exp(rng.uniform(*np.log(limits))))
 
 
 def _shrink(picture: Picture, matrix: Matrix) -> tuple[Picture, Matrix]:

@@ -82,8 +82,8 @@ def _open_sources(config: TrainConfig, names: tuple[str, ...]) -> list[ClipSourc
 
 
 def _adapt(generator: PseudoVideoConfig, config: TrainConfig) -> PseudoVideoConfig:
-    zoom = config.scale_jitter or generator.zoom
-    return dataclasses.replace(generator, max_guided=config.max_guided, zoom=zoom)
+    adapted = dataclasses.replace(generator, max_guided=config.max_guided)
+    return dataclasses.replace(adapted, zoom=config.scale_jitter, fill_share=0.0) if config.scale_jitter else adapted
 
 
 def _open_stills(source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig) -> StillsPseudoVideo:

@@ -14,6 +14,7 @@ from vis_cli.training.config_file import build_model_config
 from vis_cli.training.imagenet import load_imagenet
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
+from vis_cli.training.torchvision_start import load_coco
 
 START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 
@@ -28,6 +29,8 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     scale_laterals(model)
     if config.init == "imagenet":
         load_imagenet(model)
+    elif config.init == "coco":
+        load_coco(model)
     elif config.init != "none":
         _load_matching(model, load_model(config.init).model.state_dict())
     if config.init != "none" and config.freeze_first_stage:

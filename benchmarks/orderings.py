@@ -1,0 +1,299 @@
+"""Measures what the paper's ablations order: key frames, reduction, paradigm (its Fig. 1 and 7, Tab. 4 and 5).
+
+Run by hand; see README.md beside it. Sequences that start from one key frame know nothing of the other key frames, so
+every sequence is propagated once, and each row of the tables chooses among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from track_by_detect import FrameDetections, link_detections
+
+from vis_cli.config import PRESETS, Reduction, SegmentConfig
+from vis_cli.engine.device import autocast, choose_precision
+from vis_cli.engine.features import FeatureCache
+from vis_cli.engine.finalize import encode_probs, make_instances
+from vis_cli.engine.frames import FrameStore, network_size
+from vis_cli.engine.key_frames import DetectedMasks, select_key_frames
+from vis_cli.engine.propose import Proposer
+from vis_cli.engine.reduce import reduce_proposals
+from vis_cli.engine.scoring import frame_class_probs
+from vis_cli.engine.segmenter import OBJECT
+from vis_cli.engine.sequences import SequenceProposals
+from vis_cli.metrics.davis import evaluate_results
+from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
+from vis_cli.network.malloc import tune_malloc
+from vis_cli.network.weights import LoadedModel, load_model
+from vis_cli.records.davis_benchmark import find_davis_benchmark
+from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.types import VideoInfo, VideoResult
+from vis_cli.records.video import Video, open_video
+from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
+from vis_cli.records.youtube_vis_results import read_predictions
+
+KEY_FRAMES = (1, 2, 4, 6, 8)  # K of Fig. 7
+DAVIS_K, YOUTUBE_VIS_K = 4, 6  # as the paper has it
+ALL_FRAMES = "every frame"
+DETECTING = PRESETS["davis-uvos"]  # class-agnostic
+SCORING = dataclasses.replace(DETECTING, class_agnostic=False)  # what the classes score is told apart afterwards
+CPU = torch.device("cpu")
+FEATURE_BUDGET, FRAME_BUDGET = 2**30, 2**28  # bytes
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Propagate whatever is not in the cache yet, score all rows, print them, draw the plot."""
+    args = parse_args()
+    tune_malloc()
+    benchmark = find_davis_benchmark(args.data, "unsupervised", split=args.split, sequences=args.sequences)
+    if benchmark.frames is None:
+        raise SystemExit(f"{args.data}: has no JPEGImages")
+    split = select_videos(read_youtube_vis(args.data / f"{args.split}.json"), benchmark.sequences)
+    loaded = load_model(args.model)
+    lengths = {name: open_video(benchmark.frames / name).num_frames for name in benchmark.sequences}
+    shortest = sorted(lengths, key=lambda name: (lengths[name] or 0, name))[: args.dense]
+    kept: dict[str, SequenceProposals] = {}
+    linked: dict[str, VideoResult] = {}
+    infos: dict[str, VideoResult] = {}
+    for name in benchmark.sequences:
+        video = open_video(benchmark.frames / name)
+        proposed = cached(args.cache / "proposals" / f"{name}.json", loaded, video, dense=name in shortest)
+        linked[name] = cached_tracks(args.cache / "tracks" / f"{name}.json", loaded, video)
+        kept[name], infos[name] = to_proposals(proposed), proposed
+
+    def score(label: str, names: Iterable[str], chosen: dict[str, SequenceProposals], **rule: Any) -> Row:
+        return score_row(label, [(infos[name], chosen[name]) for name in names], benchmark.masks, split, **rule)
+
+    every = list(benchmark.sequences)
+    tables = {"Key frames (Fig. 7)": [score(f"K = {k}", every, at_key_frames(kept, k)) for k in KEY_FRAMES]}
+    if shortest:
+        rows = [score(f"K = {k}", shortest, at_key_frames(kept, k)) for k in KEY_FRAMES]
+        rows.append(score(ALL_FRAMES, shortest, kept))
+        tables[f"Key frames, only {' and '.join(shortest)} (Fig. 7)"] = rows
+    reduced = at_key_frames(kept, DAVIS_K)
+    tables[f"Sequence reduction, K = {DAVIS_K} (Tab. 4)"] = [
+        score("without", every, reduced, agnostic="none", by_class="none"),
+        score("with", every, reduced),
+    ]
+    tables[f"Category-aware reduction, K = {YOUTUBE_VIS_K} (Tab. 5)"] = [
+        score("sequence NMS", every, at_key_frames(kept, YOUTUBE_VIS_K), by_class="nms"),
+        score("category-aware", every, at_key_frames(kept, YOUTUBE_VIS_K), by_class="category-aware"),
+    ]
+    tracks = {name: to_proposals(result) for name, result in linked.items()}
+    tables["Paradigm (Fig. 1)"] = [
+        score("(a) track-by-detect", every, tracks, agnostic="none", by_class="none"),
+        score("(c) one key frame", every, at_key_frames(kept, 1)),
+        score(f"(d) Propose-Reduce, K = {DAVIS_K}", every, reduced),
+    ]
+    print_tables(tables)
+    if args.json is not None:
+        args.json.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
+    if args.plot is not None:
+        draw_key_frames(tables, args.plot)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="JPEGImages, Annotations, and SPLIT.json")
+    parser.add_argument("--split", default="val", help="names the sequences")
+    parser.add_argument("--sequences", default="", help="only these, with commas between them")
+    parser.add_argument("--model", default="lite", help="a name or a model folder")
+    parser.add_argument("--cache", type=Path, required=True, help="keeps what was propagated; must be of this model")
+    parser.add_argument("--dense", type=int, default=2, help="so many shortest sequences also with all frames as key")
+    parser.add_argument("--json", type=Path, help="write the tables to this file")
+    parser.add_argument("--plot", type=Path, help="draw J&F over K to this file")
+    args = parser.parse_args()
+    args.sequences = tuple(name for name in args.sequences.split(",") if name)
+    return args
+
+
+def cached(path: Path, loaded: LoadedModel, video: Video, *, dense: bool) -> VideoResult:
+    """Propagate from the key frames of every K, or from every frame, unless that was done before."""
+    length = video.num_frames or sum(1 for _ in video.iter_frames())
+    wanted = range(length) if dense else sorted({f for k in KEY_FRAMES for f in select_key_frames(length, k, "even")})
+    return remembered(path, loaded, lambda: propose(loaded, video, tuple(wanted)))
+
+
+def cached_tracks(path: Path, loaded: LoadedModel, video: Video) -> VideoResult:
+    """Detect in every frame and link, unless that was done before."""
+    return remembered(path, loaded, lambda: track(loaded, video))
+
+
+def remembered(path: Path, loaded: LoadedModel, make: Any) -> VideoResult:
+    """Read a result of this model, or make and keep it."""
+    if path.exists():
+        result = read_result(path)
+        if result.model.sha256 != loaded.info.sha256:
+            raise SystemExit(f"{path} is of other weights; give another --cache")
+        return result
+    began = time.perf_counter()
+    result = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_result(result, path)
+    print(f"{path.parent.name}/{path.stem}: {len(result.instances)} in {time.perf_counter() - began:.0f} s", flush=True)
+    return result
+
+
+@torch.inference_mode()
+def propose(loaded: LoadedModel, video: Video, key_frames: tuple[int, ...]) -> VideoResult:
+    """Generate the sequences of all key frames (Alg. 1), none of them reduced."""
+    network, frames = loaded.model, open_frames(loaded, video)
+    cache = FeatureCache(network, frames, device=CPU, budget_bytes=FEATURE_BUDGET, reused_before=key_frames[-1])
+    source = DetectedMasks(network, key_frames, DETECTING)
+    size = (video.height, video.width)
+    proposer = Proposer(network, cache, source, SCORING, num_frames=frames.num_frames, video=size)
+    with autocast(CPU, choose_precision("auto", CPU)):
+        return to_result(loaded, video, proposer.propose(lambda *_: None), frames.num_frames)
+
+
+@torch.inference_mode()
+def track(loaded: LoadedModel, video: Video) -> VideoResult:
+    """Detect in every frame as on a key frame, and link (`track_by_detect`)."""
+    network, frames = loaded.model, open_frames(loaded, video)
+    cache = FeatureCache(network, frames, device=CPU, budget_bytes=0, reused_before=0)
+    source = DetectedMasks(network, tuple(range(frames.num_frames)), DETECTING)
+    found = []
+    with autocast(CPU, choose_precision("auto", CPU)):
+        for index in range(frames.num_frames):
+            features = cache.encode(index).features
+            probs = source.masks_at(index, features).probs.numpy()
+            masks = probs > DETECTING.mask_threshold
+            rles = tuple(encode_probs(p, (video.height, video.width), DETECTING.mask_threshold) for p in probs)
+            found.append(
+                FrameDetections(masks, rles, frame_class_probs(network, features, masks, class_agnostic=False))
+            )
+    return to_result(loaded, video, link_detections(found), frames.num_frames)
+
+
+def open_frames(loaded: LoadedModel, video: Video) -> FrameStore:
+    """Read the frames at the network's size."""
+    config = loaded.model.config
+    size = network_size((video.height, video.width), short_side=config.short_side, long_side=config.long_side)
+    return FrameStore(video, size, budget_bytes=FRAME_BUDGET, progress=lambda *_: None)
+
+
+def to_result(loaded: LoadedModel, video: Video, proposals: SequenceProposals, num_frames: int) -> VideoResult:
+    """Keep sequences with what every class scores."""
+    categories = loaded.model.config.categories
+    return VideoResult(
+        video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
+        model=loaded.info,
+        config=dataclasses.asdict(SCORING),
+        categories=categories,
+        instances=make_instances(proposals, categories, reported_score=0.0),
+    )
+
+
+def to_proposals(result: VideoResult) -> SequenceProposals:
+    """Read sequences back; the background's score is not kept, and nobody asks for it."""
+    scores = [[0.0, *(i.category_scores[c.id] for c in result.categories)] for i in result.instances]
+    return SequenceProposals(
+        ids=tuple(i.id for i in result.instances),
+        key_frames=tuple(i.key_frame for i in result.instances),
+        segmentations=tuple(i.segmentations for i in result.instances),
+        class_scores=np.array(scores).reshape(len(scores), 1 + len(result.categories)),
+    )
+
+
+def at_key_frames(kept: dict[str, SequenceProposals], num_key_frames: int) -> dict[str, SequenceProposals]:
+    """Choose the sequences that K key frames would have given."""
+    chosen = {}
+    for name, proposals in kept.items():
+        length = len(proposals.segmentations[0]) if proposals.segmentations else 1
+        frames = select_key_frames(length, num_key_frames, "even")
+        chosen[name] = proposals.select(row for row, frame in enumerate(proposals.key_frames) if frame in frames)
+    return chosen
+
+
+def score_row(
+    label: str,
+    sequences: Sequence[tuple[VideoResult, SequenceProposals]],
+    masks: Path,
+    split: YouTubeVis,
+    *,
+    agnostic: Reduction = "soft-nms",
+    by_class: Reduction = "nms",
+) -> Row:
+    """Reduce and score: J&F with one class and at most 20 sequences, AP and AR with the model's classes."""
+    one_class = dataclasses.replace(DETECTING, reduction=agnostic)
+    classes = dataclasses.replace(PRESETS["ytvis2019"], reduction=by_class)
+    davis = [reduce(result, forget_classes(found), one_class) for result, found in sequences]
+    names = [result.video.name for result, _ in sequences]
+    jf = evaluate_results(masks, davis, sequences=names, num_workers=None).summary
+    chosen = select_videos(split, names)
+    with tempfile.TemporaryDirectory() as temporary:
+        for result, found in sequences:
+            write_result(reduce(result, found, classes), Path(temporary) / f"{result.video.name}.json")
+        ap = evaluate_youtube_vis(chosen, read_predictions(Path(temporary), chosen).readers).summary
+    return {
+        "row": label,
+        "sequences": sum(len(result.instances) for result in davis),
+        "J&F": 100 * jf.jf_mean,
+        "J": 100 * jf.region.mean,
+        "F": 100 * jf.boundary.mean,
+        "AP": 100 * ap.ap,
+        "AR@100": 100 * ap.ar100,
+    }
+
+
+def forget_classes(proposals: SequenceProposals) -> SequenceProposals:
+    """Add the scores of all classes to that of one, as `class_agnostic` does."""
+    scores = np.stack([proposals.class_scores[:, 0], proposals.class_scores[:, 1:].sum(axis=1)], axis=1)
+    return dataclasses.replace(proposals, class_scores=scores)
+
+
+def reduce(result: VideoResult, proposals: SequenceProposals, config: SegmentConfig) -> VideoResult:
+    """Reduce the sequences of one video to its result."""
+    categories = (OBJECT,) if config.class_agnostic else result.categories
+    final = reduce_proposals(proposals, config)
+    instances = make_instances(final, categories, reported_score=config.sequence_score)
+    return dataclasses.replace(result, categories=categories, instances=instances)
+
+
+def select_videos(split: YouTubeVis, names: Sequence[str]) -> YouTubeVis:
+    """Leave only some videos of a split."""
+    videos = tuple(video for video in split.videos if video.name in names)
+    ids = {video.id for video in videos}
+    annotations = tuple(a for a in split.annotations or () if a.video_id in ids)
+    return dataclasses.replace(split, videos=videos, annotations=annotations)
+
+
+def print_tables(tables: dict[str, list[Row]]) -> None:
+    """Print every table as Markdown."""
+    for title, rows in tables.items():
+        columns = list(rows[0])
+        print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+        for row in rows:
+            print(f"| {' | '.join(f'{v:.1f}' if isinstance(v, float) else str(v) for v in row.values())} |")
+
+
+def draw_key_frames(tables: dict[str, list[Row]], path: Path) -> None:
+    """Draw J&F over the number of key frames."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    for title, rows in tables.items():
+        if title.startswith("Key frames"):
+            labels = [row["row"].removeprefix("K = ") for row in rows]
+            axes.plot(labels, [row["J&F"] for row in rows], marker="o", label=title.removesuffix(" (Fig. 7)"))
+    axes.set_xlabel("key frames K")
+    axes.set_ylabel("J&F")
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

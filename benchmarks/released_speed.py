@@ -1,0 +1,133 @@
+"""Measures the paper's r50 on this CPU beside the released program's figures: seconds a frame and peak memory.
+
+Random weights; the detector runs, then its answer is replaced by five disjoint ellipses a key frame, so that every run
+does the same work. Run by hand; see README.md beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from vis_cli.config import PRESETS, RunConfig
+from vis_cli.engine.segmenter import Segmenter
+from vis_cli.network.released import released_config
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.structures import Detections, FrameFeatures
+from vis_cli.network.weights import LoadedModel
+from vis_cli.records.types import ModelInfo
+from vis_cli.records.video import open_video
+
+WIDTH, HEIGHT = 640, 360
+NUM_OBJECTS = 5
+NUM_KEY_FRAMES = 5
+# Of the released program: 2 cores with AVX-512, float32, 16 frames. Memory stride -> (seconds a frame, GiB at most).
+RELEASED = {1: (15.2, 2.73), 5: (9.5, 2.51)}
+FLOOR, AIM = 2.0, 5.0  # times faster
+BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+
+
+class FiveEllipses(SeqMaskRCNN):
+    """Detect as usual, then answer with the same five ellipses."""
+
+    def detect(self, features: FrameFeatures, **options: object) -> Detections:
+        """Return NUM_OBJECTS disjoint ellipses after the detector's own work."""
+        super().detect(features, **(options | {"score_threshold": 0.0}))  # type: ignore[arg-type]  # up to 10 masks
+        masks = torch.from_numpy(np.stack([ellipse(number, features.image_size) for number in range(NUM_OBJECTS)]))
+        boxes = torch.zeros(NUM_OBJECTS, 4)
+        return Detections(boxes, torch.linspace(0.9, 0.5, NUM_OBJECTS), torch.arange(1, NUM_OBJECTS + 1), masks)
+
+
+def ellipse(number: int, size: tuple[int, int]) -> np.ndarray:
+    """Draw the ellipse of an object as float32 (h, w) of 0 and 1."""
+    height, width = size
+    centre = (int(width * (number + 0.5) / NUM_OBJECTS), height // 2)
+    axes = (int(0.4 * width / NUM_OBJECTS), height // 4)
+    return cv2.ellipse(np.zeros(size, np.float32), centre, axes, 0, 0, 360, 1.0, cv2.FILLED)
+
+
+def main() -> None:
+    """Measure every memory stride in a process of its own, and print the figures beside the released ones."""
+    args = parse_args()
+    if args.stride is not None:
+        print(json.dumps(measure(args.stride, args.frames, args.threads, args.precision)))
+        return
+    reports = []
+    for stride in RELEASED:
+        words = ["--stride", stride, "--frames", args.frames, "--threads", args.threads, "--precision", args.precision]
+        command = [sys.executable, __file__, *map(str, words)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        reports.append(json.loads(done.stdout.splitlines()[-1]))
+        print_report(reports[-1])
+    if args.json is not None:
+        args.json.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=16, help="length of the video")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--precision", default="float32", help="as of `vis segment`")
+    parser.add_argument("--stride", type=int, choices=RELEASED, help="measure this memory stride alone, print JSON")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    return parser.parse_args()
+
+
+def measure(stride: int, num_frames: int, threads: int, precision: str) -> dict[str, float]:
+    """Segment a video of noise-free gradients and return what it cost."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    network = FiveEllipses(released_config("r50", "ytvis2019")).eval().requires_grad_(False)
+    config = dataclasses.replace(
+        PRESETS["released-ytvis"], num_key_frames=NUM_KEY_FRAMES, memory_stride=stride, sequence_score=0.0
+    )
+    run = RunConfig(device="cpu", precision=precision)  # type: ignore[arg-type]
+    segmenter = Segmenter(LoadedModel(network, ModelInfo("r50", "random")), config=config, run=run)
+    with tempfile.TemporaryDirectory() as folder:
+        write_frames(Path(folder), num_frames)
+        start, cpu_start = time.perf_counter(), time.process_time()
+        segmenter.segment(open_video(Path(folder)))
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_UNIT / 2**30
+    return {
+        "stride": stride,
+        "frames": num_frames,
+        "seconds_a_frame": seconds / num_frames,
+        "cpu_seconds_a_frame": cpu_seconds / num_frames,
+        "peak_gib": peak,
+    }
+
+
+def write_frames(folder: Path, num_frames: int) -> None:
+    """Write a colour gradient that moves by a few pixels a frame."""
+    across, down = np.meshgrid(np.linspace(0, 255, WIDTH), np.linspace(0, 255, HEIGHT))
+    picture = np.stack([across, down, 255 - across], axis=-1).astype(np.uint8)
+    for index in range(num_frames):
+        cv2.imwrite(str(folder / f"{index:05d}.png"), np.roll(picture, 4 * index, axis=1))
+
+
+def print_report(report: dict[str, float]) -> None:
+    """Print one memory stride's figures, their ratios to the released ones, and what is asked."""
+    seconds, gib = RELEASED[int(report["stride"])]
+    faster = seconds / report["seconds_a_frame"]
+    print(f"memory stride {report['stride']}, {report['frames']} frames, {NUM_KEY_FRAMES} key frames of {NUM_OBJECTS}:")
+    speed = f"{faster:.1f} times as fast (at least {FLOOR}, aim {AIM})"
+    print(f"  {report['seconds_a_frame']:6.2f} s a frame, released {seconds}: {speed}")
+    print(f"  {report['cpu_seconds_a_frame']:6.2f} s a frame of processor time, all threads together")
+    print(f"  {report['peak_gib']:6.2f} GiB at most, released {gib}: {report['peak_gib'] / gib:.2f} of it")
+
+
+if __name__ == "__main__":
+    main()

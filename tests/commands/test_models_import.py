@@ -1,0 +1,73 @@
+"""`vis models import` and `vis models info`: from a released file to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.network.factories import make_model
+from tests.network.released_factory import hollow_state, write_checkpoint
+from vis_cli.network.weights import read_summary, save_model
+
+from .conftest import RunVis
+
+FLAGS = ("--as", "r50", "--dataset", "ytvis2019")
+
+
+def test_an_imported_checkpoint_is_a_model_with_a_card(tmp_path: Path, run_vis: RunVis) -> None:
+    path = write_checkpoint(tmp_path / "r50.pth", hollow_state("r50"))
+    outcome = run_vis("models", "import", path, *FLAGS, "-o", tmp_path / "r50")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "369 tensors taken; 12 of a mask head that is never used and 53 counters of batch norms" in outcome.err
+    summary = read_summary(tmp_path / "r50")
+    assert summary.config.box_convention == "legacy"
+    assert summary.provenance["imported from"] == "r50.pth"
+    again = run_vis("models", "import", path, *FLAGS, "-o", tmp_path / "r50")
+    assert again.code == 2
+    assert "holds a model already: give another folder with -o, or --overwrite" in again.err
+    info = run_vis("models", "info", tmp_path / "r50")
+    assert (info.code, info.err) == (0, "")
+    for text in ("ResNet", "AP 40.8", "40 tennis_racket", "legacy", "640x360", "r50.pth", "parameters"):
+        assert (text in info.out) == (text != "ResNet"), text
+    assert info.out.count("AP 40.8 on YouTube-VIS 2019 val") == 2  # of its provenance and of its card
+
+
+def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(tmp_path: Path, run_vis: RunVis) -> None:
+    path = write_checkpoint(tmp_path / "davis.pth", hollow_state("r50", num_classes=1))
+    outcome = run_vis("models", "import", path, *FLAGS, "-o", tmp_path / "r50")
+    assert outcome.code == 1
+    assert outcome.err == (f"error: {path} knows 1 class, but ytvis2019 has 40 classes; give --dataset davis-uvos")
+    assert not (tmp_path / "r50").exists()
+
+
+@pytest.mark.parametrize("flags", [("--as", "r34", "--dataset", "ytvis2019"), ("--as", "r50", "--dataset", "ovis")])
+def test_unknown_names_are_wrong_usage(flags: tuple[str, ...], tmp_path: Path, run_vis: RunVis) -> None:
+    (tmp_path / "r50.pth").touch()
+    outcome = run_vis("models", "import", tmp_path / "r50.pth", *flags, "-o", tmp_path / "r50")
+    assert outcome.code == 2
+    assert flags[1] in outcome.err or flags[3] in outcome.err
+
+
+def test_info_of_a_model_without_a_card(tmp_path: Path, run_vis: RunVis) -> None:
+    save_model(tmp_path / "mine", make_model(), {"trained_with": "my.toml", "steps": "7"})
+    outcome = run_vis("models", "info", tmp_path / "mine")
+    assert outcome.code == 0
+    rows = dict([cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line)
+    assert rows["categories"] == "1 cat, 2 dog, 3 object"
+    assert (rows["trained with"], rows["steps"], rows["box convention"]) == ("my.toml", "7", "modern")
+    assert "No figures are known" in outcome.out
+
+
+def test_info_of_the_shipped_model_gives_its_figures(run_vis: RunVis) -> None:
+    outcome = run_vis("models", "info", "lite")
+    assert outcome.code == 0
+    assert "## What it reaches" in outcome.out
+    assert "unsupervised" in outcome.out
+    assert "## What it costs" not in outcome.out
+
+
+def test_info_of_no_model_suggests_one(run_vis: RunVis) -> None:
+    outcome = run_vis("models", "info", "lit")
+    assert outcome.code == 1
+    assert "did you mean lite?" in outcome.err

@@ -1,0 +1,78 @@
+"""`--detector`, `--propagator` and `--model coco-r50`, with real, small networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from tests.network.factories import make_model
+from tests.network.torchvision_factory import COCO_FILE, use_empty_cache
+from tests.records.video_factory import make_images
+from vis_cli.network.weights import save_model
+from vis_cli.records.result_json import read_result
+from vis_cli.records.types import Category
+
+from .conftest import RunVis
+
+BIRDS = (Category(5, "owl"), Category(9, "duck"))
+EASY = ("--no-render", "--detection-score", 0, "--sequence-score", 0, "--max-instances", 2, "--mask-threshold", 0.4)
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    make_images(tmp_path / "frames", ("0.png", "1.png"), (96, 64))
+    return tmp_path / "frames"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> tuple[Path, Path]:
+    save_model(tmp_path / "birds", make_model(categories=BIRDS), {})
+    save_model(tmp_path / "follower", make_model(fpn_channels=24), {})
+    return tmp_path / "birds", tmp_path / "follower"
+
+
+def test_what_one_model_finds_another_follows(frames: Path, models: tuple[Path, Path], run_vis: RunVis) -> None:
+    birds, follower = models
+    out = frames.parent / "out"
+    outcome = run_vis("segment", frames, "-o", out, "--detector", birds, "--propagator", follower, *EASY)
+    assert outcome.code == 0, outcome.err
+    result = read_result(out / "frames.json")
+    assert result.model.name == "birds+follower"
+    assert result.categories == BIRDS
+    assert len(result.instances) > 0
+
+
+@pytest.mark.parametrize(("option", "name"), [("--detector", "birds+follower"), ("--propagator", "follower+birds")])
+def test_one_of_the_two_is_the_models_own(
+    option: str, name: str, frames: Path, models: tuple[Path, Path], run_vis: RunVis
+) -> None:
+    birds, follower = models
+    outcome = run_vis("segment", frames, "-o", frames.parent / "out", "--model", follower, option, birds, *EASY)
+    assert outcome.code == 0, outcome.err
+    assert read_result(frames.parent / "out" / "frames.json").model.name == name
+
+
+def test_an_unknown_propagator_is_wrong_usage(frames: Path, models: tuple[Path, Path], run_vis: RunVis) -> None:
+    outcome = run_vis("segment", frames, "-o", frames.parent / "out", "--propagator", "lit", *EASY)
+    assert outcome.code == 2
+    assert "no model is named lit; did you mean lite?" in outcome.err
+
+
+@pytest.mark.parametrize("option", ["--model", "--detector"])
+def test_coco_without_a_network_is_one_line(
+    option: str, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_vis: RunVis
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    (tmp_path / "hub").mkdir()
+    cache = use_empty_cache(tmp_path / "hub", monkeypatch)
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+    outcome = run_vis("segment", frames, "-o", tmp_path / "out", option, "coco-r50")
+    assert outcome.code == 2
+    assert (
+        f"{COCO_FILE} cannot be fetched (no network); fetch it where there is a network, and put it into {cache}"
+        in (outcome.err)
+    )

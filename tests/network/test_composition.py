@@ -1,0 +1,78 @@
+"""Two models as one: the first finds and names, the second follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.network.factories import make_model
+from vis_cli.errors import VisError
+from vis_cli.network.composition import DetectorAndPropagator, load_network
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.weights import save_model
+from vis_cli.records.types import Category
+
+BIRDS = (Category(5, "owl"), Category(9, "duck"))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[str, str]:
+    save_model(tmp_path / "birds", make_model(categories=BIRDS, fpn_channels=8, pixel_mean=(100.0, 110.0, 120.0)), {})
+    save_model(tmp_path / "follower", make_model(), {})
+    return str(tmp_path / "birds"), str(tmp_path / "follower")
+
+
+@torch.inference_mode()
+def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
+    detector, propagator = (load_network(folder, folder).model for folder in folders)
+    both = load_network(*folders).model
+    assert isinstance(both, DetectorAndPropagator)
+    assert not both.training
+    assert both.config == detector.config
+    image = torch.rand(1, 3, 50, 75, generator=torch.Generator().manual_seed(3)) * 255
+    features, seen, followed = both.encode_frames(image), detector.encode_frames(image), propagator.encode_frames(image)
+    assert features.num_bytes == seen.num_bytes + followed.num_bytes
+    found, expected = (
+        network.detect(frame, score_threshold=0.0, nms_iou=0.5, max_instances=3, class_agnostic=False)
+        for network, frame in ((both, features), (detector, seen))
+    )
+    torch.testing.assert_close(found.boxes, expected.boxes)
+    torch.testing.assert_close(found.mask_probs, expected.mask_probs)
+    boxes = torch.tensor([[2.0, 3.0, 40.0, 30.0]])
+    assert both.class_probs(features, boxes).shape == (1, 3)  # background, owl, duck
+    torch.testing.assert_close(both.class_probs(features, boxes), detector.class_probs(seen, boxes))
+    masks = torch.zeros(2, 50, 75)
+    masks[0, 5:20, 5:20], masks[1, 25:45, 40:70] = 1.0, 1.0
+    probs = [
+        network.propagate(network.encode_query(frame), MemoryBank(network.memorize(frame, masks), max_frames=None))
+        for network, frame in ((both, features), (propagator, followed))
+    ]
+    torch.testing.assert_close(*probs)
+
+
+def test_a_composition_names_both_and_its_hash_depends_on_both(folders: tuple[str, str]) -> None:
+    forth, back = load_network(*folders).info, load_network(*reversed(folders)).info
+    assert (forth.name, back.name) == ("birds+follower", "follower+birds")
+    assert len(forth.sha256) == 64
+    assert forth.sha256 != back.sha256
+
+
+def test_one_name_for_both_is_that_model(folders: tuple[str, str]) -> None:
+    assert load_network(folders[0], folders[0]).info.name == "birds"
+
+
+def test_features_of_another_network_are_refused(folders: tuple[str, str]) -> None:
+    both = load_network(*folders).model
+    plain = load_network(folders[0], folders[0]).model.encode_frames(torch.zeros(1, 3, 32, 32))
+    with pytest.raises(ValueError, match="features that it encoded"):
+        both.class_probs(plain, torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_an_unknown_half_is_named(missing: int, folders: tuple[str, str]) -> None:
+    names = [*folders]
+    names[missing] = "nosuch"
+    with pytest.raises(VisError, match="no model is named nosuch"):
+        load_network(*names)

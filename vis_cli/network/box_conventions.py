@@ -1,0 +1,213 @@
+"""What a box is, in two conventions side by side: torchvision's, and that of the released checkpoints (reference.md C).
+
+Used by `detector`. Outside and inside, a box ends where its last pixel ends: the released code's box, which names its
+last pixel and whose width is x2 - x1 + 1, is here (x1, y1, x2 + 1, y2 + 1). So decoding, IoU and NMS are the same in
+both; what is left to differ is in these classes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, roi_align
+
+BoxConventionName: TypeAlias = Literal["modern", "legacy"]
+Size: TypeAlias = tuple[int, int]  # (h, w) of the network input before padding
+
+POOLED_LEVELS = ("p2", "p3", "p4", "p5")
+STRIDES = (4, 8, 16, 32, 64)  # of P2..P6
+ANCHOR_SCALE = 8  # an anchor's side is so many strides
+ANCHOR_SIZES = tuple((ANCHOR_SCALE * stride,) for stride in STRIDES)
+ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * len(STRIDES)  # height to width
+SAMPLING_RATIO = 2  # of RoIAlign
+FINEST_SCALE = 56.0  # a box of less than twice this side is pooled from P2 (reference.md fact 12)
+
+
+class BoxConvention(Protocol):
+    """Say how anchors, regions, masks and detections are laid out in pixels."""
+
+    proposals_per_level: int  # taken from each FPN level before NMS, in inference
+    min_box_side: float  # pixels of the network input; a smaller detection is none
+
+    def anchors(self) -> AnchorGenerator:
+        """Build the anchor generator of P2..P6."""
+
+    def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
+        """Build the coder of boxes as deltas from others."""
+
+    def roi_align(self, output_size: int) -> nn.Module:
+        """Build what pools boxes from P2..P5: called with levels by name, boxes by frame and sizes by frame."""
+
+    def clip(self, boxes: Tensor, size: Size) -> Tensor:
+        """Return boxes (N, 4) moved into a frame of `size`."""
+
+    def arrange(self, labels: Tensor, max_instances: int) -> Tensor:
+        """Return the rows of at most `max_instances` detections, in their order, of `labels` (N,) best score first."""
+
+    def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
+        """Return masks (N, h, w) in 0..1 from those of the boxes (N, 28, 28)."""
+
+
+class ModernBoxes:
+    """Follow torchvision: boxes are real numbers, anchors are centred on the upper left corner of their cell."""
+
+    proposals_per_level = 400
+    min_box_side = 1.0
+
+    def anchors(self) -> AnchorGenerator:
+        """Build torchvision's anchor generator."""
+        return AnchorGenerator(ANCHOR_SIZES, ANCHOR_RATIOS)
+
+    def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
+        """Build torchvision's box coder."""
+        return BoxCoder(weights)
+
+    def roi_align(self, output_size: int) -> nn.Module:
+        """Build torchvision's RoIAlign over FPN levels."""
+        pool: nn.Module = MultiScaleRoIAlign(POOLED_LEVELS, output_size=output_size, sampling_ratio=SAMPLING_RATIO)
+        return pool
+
+    def clip(self, boxes: Tensor, size: Size) -> Tensor:
+        """Cut boxes (N, 4) at the frame's edges; one outside has no width."""
+        clipped: Tensor = clip_boxes_to_image(boxes, size)
+        return clipped
+
+    def arrange(self, labels: Tensor, max_instances: int) -> Tensor:
+        """Keep the order, best first."""
+        return torch.arange(min(len(labels), max_instances), device=labels.device)
+
+    def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
+        """Interpolate each mask between the real edges of its box."""
+        pasted: Tensor = paste_masks_in_image(probs[:, None], boxes, size)[:, 0]
+        return pasted
+
+
+class LegacyBoxes:
+    """Follow the released code: pixels are counted, anchors rounded, cells not shifted by half (facts 7 to 16)."""
+
+    proposals_per_level = 200
+    min_box_side = 0.0
+
+    def anchors(self) -> AnchorGenerator:
+        """Build anchors of whole pixels around (stride - 1) / 2 (fact 7)."""
+        return LegacyAnchors(ANCHOR_SIZES, ANCHOR_RATIOS)
+
+    def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
+        """Build a coder that bounds shrinking as it bounds growing (fact 10)."""
+        return LegacyBoxCoder(weights)
+
+    def roi_align(self, output_size: int) -> nn.Module:
+        """Build RoIAlign without a least size of a region (facts 12 and 13)."""
+        return LegacyRoIAlign(output_size)
+
+    def clip(self, boxes: Tensor, size: Size) -> Tensor:
+        """Move the first and the last pixel of boxes (N, 4) into the frame; one outside is at its edge (fact 10)."""
+        limits = boxes.new_tensor([size[1] - 1, size[0] - 1])
+        return torch.cat(
+            [boxes[:, :2].clamp(min=0).minimum(limits), boxes[:, 2:].clamp(min=1).minimum(limits + 1)], dim=1
+        )
+
+    def arrange(self, labels: Tensor, max_instances: int) -> Tensor:
+        """Order by class, and by score within it; where some are too many, all by score alone (fact 15)."""
+        if len(labels) > max_instances:
+            return torch.arange(max_instances, device=labels.device)
+        return torch.argsort(labels, stable=True)
+
+    def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
+        """Resize each mask to the whole pixels of its box (fact 16)."""
+        height, width = size
+        pasted = probs.new_zeros((len(probs), height, width))
+        edges = boxes - boxes.new_tensor([0.0, 0.0, 1.0, 1.0])  # the last pixel is truncated, too, not the end of it
+        for mask, prob, (x0, y0, x1, y1) in zip(pasted, probs, edges.int().tolist(), strict=True):
+            sides = (max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1))
+            resized = F.interpolate(prob[None, None], size=sides, mode="bilinear", align_corners=False)[0, 0]
+            mask[y0 : y0 + sides[0], x0 : x0 + sides[1]] = resized[: height - y0, : width - x0]
+        return pasted
+
+
+def box_convention(name: BoxConventionName) -> BoxConvention:
+    """Return the named convention.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    match name:
+        case "modern":
+            return ModernBoxes()
+        case "legacy":
+            return LegacyBoxes()
+    raise ValueError(f"no box convention is named {name!r}")
+
+
+class LegacyAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision is untyped
+    """Anchors of whole pixels on grids of fixed strides, whatever the padded size is."""
+
+    def generate_anchors(
+        self,
+        scales: tuple[int, ...],
+        aspect_ratios: tuple[float, ...],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+    ) -> Tensor:
+        """Return the anchors (A, 4) of the first cell, half rounded to even."""
+        size = torch.tensor(scales, dtype=dtype, device=device)[None, :]
+        ratio = torch.tensor(aspect_ratios, dtype=dtype, device=device)[:, None]
+        sides = torch.stack([size / ratio.sqrt(), size * ratio.sqrt()], dim=-1).reshape(-1, 2)  # (A, width and height)
+        centre = (scales[0] / ANCHOR_SCALE - 1) / 2
+        first, last = centre - (sides - 1) / 2, centre + (sides - 1) / 2
+        return torch.cat([first.round(), last.round() + 1], dim=1)
+
+    def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
+        """Repeat the first cell's anchors; of a side of 11 cells, P6 has 6, and they still are 64 pixels apart."""
+        anchors: list[Tensor] = super().grid_anchors(grid_sizes, [[stride, stride] for stride in STRIDES])
+        return anchors
+
+
+class LegacyBoxCoder(BoxCoder):  # type: ignore[misc]
+    """Deltas of which none makes a side less than 0.016 of what it was."""
+
+    def decode_single(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
+        """Return boxes (N, 4R) from deltas (N, 4R) of boxes (N, 4)."""
+        least = rel_codes.new_tensor([-torch.inf, -torch.inf, *(-self.bbox_xform_clip * w for w in self.weights[2:])])
+        decoded: Tensor = super().decode_single(
+            rel_codes.maximum(least.repeat(rel_codes.shape[1] // 4)), boxes.to(rel_codes.dtype)
+        )
+        return decoded
+
+
+class LegacyRoIAlign(nn.Module):
+    """Pool regions of any size, sampled from their corner on."""
+
+    def __init__(self, output_size: int) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, levels: dict[str, Tensor], boxes: list[Tensor], sizes: list[Size]) -> Tensor:
+        """Return (N, F, s, s) of the boxes of all frames, in their order."""
+        frames = torch.cat([box.new_full((len(box), 1), float(i)) for i, box in enumerate(boxes)])
+        joined = torch.cat(boxes)
+        chosen = pooling_level(joined)
+        finest = levels[POOLED_LEVELS[0]]
+        pooled = finest.new_zeros((len(joined), finest.shape[1], self.output_size, self.output_size))
+        for index, (name, stride) in enumerate(zip(POOLED_LEVELS, STRIDES, strict=False)):
+            rows = torch.nonzero(chosen == index)[:, 0]
+            first, end = joined[rows, :2], joined[rows, 2:]
+            # torchvision's `aligned` moves regions by half a cell up and left: here they are to stay.
+            regions = torch.cat([frames[rows], first + stride / 2, end.maximum(first) + stride / 2], dim=1)
+            pooled[rows] = roi_align(
+                levels[name], regions.to(finest.dtype), self.output_size, 1 / stride, SAMPLING_RATIO, aligned=True
+            )
+        return pooled
+
+
+def pooling_level(boxes: Tensor) -> Tensor:
+    """Return (N,) int64 which of P2..P5 boxes (N, 4) are pooled from (fact 12)."""
+    sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
+    level: Tensor = torch.log2(sides / FINEST_SCALE + 1e-6).floor()
+    return level.clamp(0, len(POOLED_LEVELS) - 1).long()

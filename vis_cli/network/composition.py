@@ -1,0 +1,142 @@
+"""A detector of one model and the propagator of another as one network; used by the engine's segmenter.
+
+Propagation knows no classes, so what one model finds another can follow. Each sees the frames with its own backbone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vis_cli.network.config import ModelConfig
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
+from vis_cli.network.torchvision_weights import COCO_R50, cached_file, coco_categories, fetch_coco_r50, select_classes
+from vis_cli.network.weights import LoadedModel, load_model
+from vis_cli.records.types import ModelInfo
+
+COCO_NAME = "coco-r50"  # torchvision's COCO Mask R-CNN; what it finds is followed by FOLLOWER
+FOLLOWER = "lite"
+NARROW = 8  # channels of the Seq-Prop head that a detector alone never uses
+
+
+@dataclass(frozen=True, slots=True)
+class PairedFeatures(FrameFeatures):
+    """Hold a frame as the propagator encodes it, and beside it as the detector does."""
+
+    seen: FrameFeatures
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of both."""
+        followed = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size)
+        return followed.num_bytes + self.seen.num_bytes
+
+
+class DetectorAndPropagator(SeqMaskRCNN):
+    """Speak the verbs of one network with two: detection and classes by the first, propagation by the second."""
+
+    def __init__(self, detector: SeqMaskRCNN, propagator: SeqMaskRCNN) -> None:
+        nn.Module.__init__(self)  # it has no layers of its own
+        self.config: ModelConfig = detector.config  # its categories and its working size
+        self.detecting = detector
+        self.propagating = propagator
+
+    def train(self, mode: bool = True) -> DetectorAndPropagator:
+        """Set the mode of both."""
+        nn.Module.train(self, mode)
+        return self
+
+    def encode_frames(self, images: Tensor) -> PairedFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255, with both backbones."""
+        own = self.propagating.encode_frames(images)
+        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.detecting.encode_frames(images))
+
+    def detect(
+        self,
+        features: FrameFeatures,
+        *,
+        score_threshold: float,
+        nms_iou: float,
+        max_instances: int,
+        class_agnostic: bool,
+    ) -> Detections:
+        """Find the instances of one frame (B = 1) with the detector."""
+        return self.detecting.detect(
+            _seen(features),
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+            max_instances=max_instances,
+            class_agnostic=class_agnostic,
+        )
+
+    def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return (N, C+1) class probabilities of boxes by the detector."""
+        return self.detecting.class_probs(_seen(features), boxes)
+
+    def encode_query(self, features: FrameFeatures) -> QueryFeatures:
+        """Compute what propagation needs of a frame and no object."""
+        return self.propagating.encode_query(features)
+
+    def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
+        """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
+        return self.propagating.memorize(features, masks)
+
+    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+        """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
+        return self.propagating.propagate(query, memory)
+
+
+def compose(detector: LoadedModel, propagator: LoadedModel) -> LoadedModel:
+    """Join two loaded models; the name says both, the hash depends on both."""
+    name = f"{detector.info.name}+{propagator.info.name}"
+    digest = hashlib.sha256(f"{detector.info.sha256} {propagator.info.sha256}".encode()).hexdigest()
+    return LoadedModel(DetectorAndPropagator(detector.model, propagator.model).eval(), ModelInfo(name, digest))
+
+
+def load_network(detector: str, propagator: str) -> LoadedModel:
+    """Load a model that both names mean, or compose one of two; each is a name or a folder, or `coco-r50`.
+
+    Raises:
+        VisError: there is no such model, it is damaged, or torchvision's weights cannot be fetched.
+    """
+    if detector == propagator and detector != COCO_NAME:
+        return load_model(detector)
+    found = load_coco_detector() if detector == COCO_NAME else load_model(detector)
+    return compose(found, load_model(FOLLOWER if propagator == COCO_NAME else propagator))
+
+
+def load_coco_detector() -> LoadedModel:
+    """Load torchvision's COCO Mask R-CNN as a detector of 80 categories.
+
+    Raises:
+        VisError: its weights cannot be fetched.
+    """
+    categories = coco_categories()
+    config = ModelConfig(
+        name=COCO_NAME,
+        backbone="r50",
+        categories=categories,
+        encoder_channels=NARROW,
+        key_channels=NARROW,
+        value_channels=NARROW,
+        decoder_channels=NARROW,
+    )
+    state = select_classes(fetch_coco_r50(), [0, *(category.id for category in categories)])
+    model = SeqMaskRCNN(config)
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    if unexpected or any(not key.startswith("prop_head.") and "num_batches" not in key for key in missing):
+        raise ValueError(f"torchvision's COCO Mask R-CNN does not fit: {missing}, {unexpected}")
+    digest = hashlib.sha256(cached_file(COCO_R50).read_bytes()).hexdigest()
+    model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return LoadedModel(model, ModelInfo(COCO_NAME, digest))
+
+
+def _seen(features: FrameFeatures) -> FrameFeatures:
+    if not isinstance(features, PairedFeatures):
+        raise ValueError("a composed network reads the features that it encoded")
+    return features.seen

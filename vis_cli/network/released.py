@@ -1,0 +1,218 @@
+"""The authors' released checkpoints: their keys, shapes and categories (reference.md B to D, 49 and 51).
+
+Used by `vis models import`. A file is read without running any code that it may hold.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from vis_cli.errors import VisError
+from vis_cli.network.config import ModelConfig
+from vis_cli.network.damage import DAMAGE
+from vis_cli.network.released_categories import DAVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.records.types import Category
+
+ReleasedBackbone: TypeAlias = Literal["r50", "r101", "x101"]
+ReleasedDataset: TypeAlias = Literal["ytvis2019", "ytvis2021", "davis-uvos"]
+
+CATEGORIES: dict[ReleasedDataset, tuple[Category, ...]] = {
+    "ytvis2019": YOUTUBE_VIS_2019,
+    "ytvis2021": YOUTUBE_VIS_2021,
+    "davis-uvos": DAVIS,
+}
+SIZES: dict[ReleasedDataset, tuple[int, int]] = {  # short and long side (reference.md fact 2)
+    "ytvis2019": (360, 640),
+    "ytvis2021": (360, 640),
+    "davis-uvos": (480, 854),
+}
+PREFIXES = {  # of our keys -> of the released ones; the first that fits counts
+    "backbone.body.": "backbone.",
+    **{f"fpn.inner_blocks.{i}.0.": f"neck.lateral_convs.{i}.conv." for i in range(4)},
+    **{f"fpn.layer_blocks.{i}.0.": f"neck.fpn_convs.{i}.conv." for i in range(4)},
+    "detector.rpn.head.conv.0.0.": "rpn_head.rpn_conv.",
+    "detector.rpn.head.cls_logits.": "rpn_head.rpn_cls.",
+    "detector.rpn.head.bbox_pred.": "rpn_head.rpn_reg.",
+    "detector.box_head.fc6.": "bbox_head.shared_fcs.0.",
+    "detector.box_head.fc7.": "bbox_head.shared_fcs.1.",
+    "detector.box_predictor.cls_score.": "bbox_head.fc_cls.",
+    "detector.box_predictor.bbox_pred.": "bbox_head.fc_reg.",
+    **{f"detector.mask_head.{i}.0.": f"mask_head.convs.{i}.conv." for i in range(4)},
+    "detector.mask_predictor.conv5_mask.": "mask_head.upsample.",
+    "detector.mask_predictor.mask_fcn_logits.": "mask_head.conv_logits.",
+    "prop_head.mask_conv.": "prop_head.enc_pos.",
+    "prop_head.memory_encoder.block1.": "prop_head.enc_fuse.0.",
+    "prop_head.memory_encoder.block2.": "prop_head.enc_fuse.1.",
+    "prop_head.memory_encoder.key.": "prop_head.atn_key.",
+    "prop_head.memory_encoder.value.": "prop_head.atn_value.",
+    "prop_head.query_encoder.block1.": "prop_head.qry_fuse.0.",
+    "prop_head.query_encoder.block2.": "prop_head.qry_fuse.1.",
+    "prop_head.query_encoder.key.": "prop_head.qry_atn_key.",
+    "prop_head.query_encoder.value.": "prop_head.qry_atn_value.",
+    "prop_head.conv_merge.": "prop_head.convFM.",
+    "prop_head.res_merge.": "prop_head.ResMM.",
+    **{
+        f"prop_head.refine{level}.{ours}.": f"prop_head.RF{level}.{theirs}."
+        for level in (2, 3)
+        for ours, theirs in (("conv_skip", "convFS"), ("res_skip", "ResFS"), ("res_merge", "ResMM"))
+    },
+    "prop_head.predict.": "prop_head.pred2.",
+}
+UNUSED_PREFIXES = ("prop_head.convs.", "prop_head.upsample.", "prop_head.conv_logits.")  # a dead mask head (fact 17)
+COUNTER = "num_batches_tracked"  # a batch norm's, which inference never reads
+CLASS_KEY = "bbox_head.fc_cls.bias"  # one entry a class, background among them
+NAMES_SHOWN = 3  # of each kind of problem
+WORDS_FOR_CODE = ("allowed global", "unsupported GLOBAL", "reduce for", "allowlisted")  # torch's, where it refuses any
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Hold a checkpoint's model and what became of each of its tensors."""
+
+    model: SeqMaskRCNN
+    num_mapped: int
+    num_unused: int  # of the dead mask head
+    num_counters: int
+
+
+def released_config(backbone: ReleasedBackbone, dataset: ReleasedDataset) -> ModelConfig:
+    """Return the config of a released model: the paper's widths, legacy boxes."""
+    short_side, long_side = SIZES[dataset]
+    return ModelConfig(
+        name=f"{backbone}-{dataset}",
+        backbone=backbone,
+        categories=CATEGORIES[dataset],
+        short_side=short_side,
+        long_side=long_side,
+        box_convention="legacy",
+    )
+
+
+def import_released(path: Path, backbone: ReleasedBackbone, dataset: ReleasedDataset) -> Imported:
+    """Read a released checkpoint into the network that it belongs to, in float32.
+
+    Raises:
+        VisError: the file would run code, is truncated or no checkpoint, or is that of another model or data set.
+    """
+    state = read_state(path)
+    with torch.device("meta"):  # the shapes alone, without random weights
+        model = SeqMaskRCNN(released_config(backbone, dataset))
+    ours = {key: value for key, value in model.state_dict().items() if not key.endswith(COUNTER)}
+    wanted = {released_key(key): value for key, value in ours.items()}
+    counters = [key for key in state if key.endswith(COUNTER)]
+    unused = [key for key in state if key.startswith(UNUSED_PREFIXES)]
+    given = {key: value for key, value in state.items() if key not in {*counters, *unused}}
+    _require_dataset(path, given, dataset)
+    _require_same(path, given, wanted, backbone)
+    model.load_state_dict({key: given[released_key(key)].float() for key in ours}, strict=False, assign=True)
+    return Imported(model, len(given), len(unused), len(counters))
+
+
+def released_key(key: str) -> str:
+    """Return the released name of one of our tensors.
+
+    Raises:
+        ValueError: it has none.
+    """
+    for ours, theirs in PREFIXES.items():
+        if key.startswith(ours):
+            return theirs + key.removeprefix(ours)
+    raise ValueError(f"the released models have nothing that is {key} here")
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint `{'meta', 'state_dict', ...}` by their names, without running code.
+
+    Raises:
+        VisError: the file cannot be read, would run code, is truncated, or holds something else.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about the age of the format
+            loaded: Any = torch.load(path, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        if _may_hold_code(path, str(error)):
+            raise VisError(
+                f"{path} holds more than weights, which could run code when read; nothing of it was run. "
+                "Fetch the checkpoint from its authors"
+            ) from error
+        raise VisError(_unreadable(path)) from error
+    except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
+        raise VisError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except DAMAGE as error:
+        raise VisError(_unreadable(path)) from error
+    state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise VisError(f"{path} has no state_dict of tensors, so it is no released checkpoint")
+    return dict(state)
+
+
+def _may_hold_code(path: Path, reason: str) -> bool:
+    """Tell something that torch refuses to unpickle from plain damage, by its reason."""
+    with path.open("rb") as file:
+        is_pickle = file.read(1) == pickle.PROTO
+    return any(words in reason for words in WORDS_FOR_CODE) or (is_pickle and "Unsupported operand" in reason)
+
+
+def _unreadable(path: Path) -> str:
+    return f"{path} is truncated or no checkpoint at all; fetch it again"
+
+
+def _require_dataset(path: Path, given: Mapping[str, Tensor], dataset: ReleasedDataset) -> None:
+    """Compare the number of classes, by which YouTube-VIS and DAVIS differ."""
+    if CLASS_KEY not in given:
+        return  # then much else is missing, too
+    found, expected = len(given[CLASS_KEY]) - 1, len(CATEGORIES[dataset])
+    if found != expected:
+        fitting = [name for name, categories in CATEGORIES.items() if len(categories) == found]
+        hint = f"give --dataset {' or '.join(fitting)}" if fitting else "it is of no data set that is known here"
+        raise VisError(f"{path} knows {_classes(found)}, but {dataset} has {_classes(expected)}; {hint}")
+
+
+def _classes(count: int) -> str:
+    return f"{count} class" if count == 1 else f"{count} classes"
+
+
+def _require_same(
+    path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], backbone: ReleasedBackbone
+) -> None:
+    """Refuse a file unless it has exactly the tensors of the named model, each of its shape."""
+    problems = {
+        "missing": [key for key in wanted if key not in given],
+        "left over": [key for key in given if key not in wanted],
+        "of another shape": [
+            f"{key} {list(given[key].shape)} instead of {list(wanted[key].shape)}"
+            for key in wanted
+            if key in given and given[key].shape != wanted[key].shape
+        ],
+    }
+    told = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
+    if told:
+        looks = _guess_backbone(given)
+        hint = f"; it looks like one of {looks}: give --as {looks}" if looks not in (None, backbone) else ""
+        raise VisError(f"{path} is not a released {backbone} checkpoint: of its tensors {', '.join(told)}{hint}")
+
+
+def _first(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:NAMES_SHOWN]) + (", …" if len(listed) > NAMES_SHOWN else "")
+
+
+def _guess_backbone(given: Mapping[str, Tensor]) -> str | None:
+    """Tell the three backbones apart by their depth and by their grouped convolutions."""
+    grouped = given.get("backbone.layer1.0.conv2.weight")
+    if grouped is None or "neck.fpn_convs.0.conv.weight" not in given:
+        return None
+    deep = "backbone.layer3.22.conv1.weight" in given
+    if grouped.shape[0] == grouped.shape[1]:
+        return "r101" if deep else "r50"
+    return "x101" if deep else None

@@ -1,0 +1,62 @@
+"""The model folder of a released checkpoint: weights, provenance and card; used by `vis models import`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from vis_cli.network.released import Imported
+from vis_cli.network.weights import save_card, save_model
+
+FIGURES = {  # of the authors, on the benchmarks' servers (reference.md fact 52)
+    "r50-ytvis2019": "AP 40.8 on YouTube-VIS 2019 val, 42.5 with category-aware reduction",
+    "r101-ytvis2019": "AP 43.8 on YouTube-VIS 2019 val, 45.2 with category-aware reduction",
+    "x101-ytvis2019": "AP 47.6 on YouTube-VIS 2019 val, 48.8 with category-aware reduction",
+    "r50-ytvis2021": "AP 39.6 on YouTube-VIS 2021 val, 41.7 with category-aware reduction",
+    "x101-ytvis2021": "AP 45.6 on YouTube-VIS 2021 val, 47.2 with category-aware reduction",
+    "r101-davis-uvos": "J&F 68.1 on DAVIS-2017 val, unsupervised",
+    "x101-davis-uvos": "J&F 70.6 on DAVIS-2017 val, unsupervised",
+}
+UNKNOWN = "The authors give no figure for this backbone and data set"
+
+
+def write_released(folder: Path, imported: Imported, source: Path) -> None:
+    """Write the folder, its weights in float32 as they were released.
+
+    Raises:
+        VisError: the folder cannot be written.
+    """
+    name = imported.model.config.name
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    provenance = {
+        "imported from": source.name,
+        "its sha256": digest,
+        "released as": name,
+        "figures": FIGURES.get(name, UNKNOWN),
+    }
+    save_card(folder, _card(imported, source.name, digest))
+    save_model(folder, imported.model, provenance, precision=torch.float32)
+
+
+def _card(imported: Imported, file_name: str, digest: str) -> str:
+    config = imported.model.config
+    preset = "released-davis" if config.num_classes == 1 else "released-ytvis"
+    return f"""# {config.name}
+
+Released by the authors of Propose-Reduce (ICCV 2021), imported from `{file_name}`.
+
+sha256 of that file: `{digest}`. It works at {config.long_side}x{config.short_side}, with the legacy box
+conventions; of its tensors {imported.num_mapped} are used, {imported.num_unused} of a dead mask head and
+{imported.num_counters} counters were left out.
+
+## What it reaches
+
+{FIGURES.get(config.name, UNKNOWN)}. These are the authors' own figures, not measured here.
+`--preset {preset}` infers as their code does.
+
+## Licence
+
+That of the checkpoint: ask its authors.
+"""

@@ -1,0 +1,102 @@
+"""Weights that torchvision offers: downloaded, checked and cached by it, named as ours are.
+
+Used by `composition` for COCO's classes at once, and by the trainer's starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
+
+from vis_cli.errors import VisError
+from vis_cli.network.damage import DAMAGE
+from vis_cli.records.types import Category
+
+COCO_R50 = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
+NO_CLASS = ("__background__", "N/A")  # names in torchvision's list that are no category of COCO
+PREFIXES = {
+    "backbone.body.": "backbone.body.",
+    "backbone.fpn.": "fpn.",
+    "rpn.": "detector.rpn.",
+    "roi_heads.": "detector.",
+}
+CLASS_LAYERS = (  # whose first axis runs over classes, background first
+    "detector.box_predictor.cls_score",
+    "detector.box_predictor.bbox_pred",
+    "detector.mask_predictor.mask_fcn_logits",
+)
+NORM_EPS = 1e-5  # of our batch norms; torchvision's COCO models were trained, and run, without
+
+
+def fetch_state(weights: Any) -> Mapping[str, Tensor]:
+    """Return the tensors of a torchvision weights entry, from its cache or else from the network.
+
+    Raises:
+        VisError: they cannot be fetched, or the file in the cache is damaged.
+    """
+    path = cached_file(weights)
+    is_cached = path.exists()
+    try:
+        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except DAMAGE as error:
+        if is_cached or not isinstance(error, OSError):
+            raise VisError(f"{path} is damaged; delete it, and it is fetched again from {weights.url}") from error
+        raise VisError(
+            f"{weights.url} cannot be fetched ({getattr(error, 'reason', error)}); fetch it where there is a network, "
+            f"and put it into {path.parent}"
+        ) from error
+    return state
+
+
+def cached_file(weights: Any) -> Path:
+    """Return where torchvision keeps the file of a weights entry."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+
+
+def coco_categories() -> tuple[Category, ...]:
+    """Return COCO's 80 categories under COCO's ids, which are also the rows of torchvision's class layers."""
+    names = COCO_R50.meta["categories"]
+    return tuple(Category(row, name) for row, name in enumerate(names) if name not in NO_CLASS)
+
+
+def fetch_coco_r50() -> dict[str, Tensor]:
+    """Return torchvision's COCO Mask R-CNN under our names, its 91 class rows as they are.
+
+    Raises:
+        VisError: as `fetch_state`.
+    """
+    with torch.device("meta"):  # the shapes alone: it knows the names of its own older files
+        model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    try:
+        model.load_state_dict(fetch_state(COCO_R50), assign=True)
+    except RuntimeError as error:
+        path = cached_file(COCO_R50)
+        raise VisError(f"{path} holds another model; delete it, and it is fetched again from {COCO_R50.url}") from error
+    state = {_our_key(key): value.detach() for key, value in model.state_dict().items()}
+    return {key: value - NORM_EPS if key.endswith("running_var") else value for key, value in state.items()}
+
+
+def select_classes(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
+    """Return `state` with these rows of its class layers, in this order; row 0 is background's."""
+    num_rows = len(state[f"{CLASS_LAYERS[0]}.bias"])
+    return {
+        key: by_row(value, num_rows)[list(rows)].flatten(0, 1) if key.startswith(CLASS_LAYERS) else value
+        for key, value in state.items()
+    }
+
+
+def by_row(tensor: Tensor, num_rows: int) -> Tensor:
+    """Return (rows, channels a row, ...) of a class layer's (rows * channels, ...)."""
+    return tensor.reshape(num_rows, -1, *tensor.shape[1:])
+
+
+def _our_key(key: str) -> str:
+    for theirs, ours in PREFIXES.items():
+        if key.startswith(theirs):
+            return ours + key.removeprefix(theirs)
+    raise ValueError(f"torchvision's {key} has no counterpart")
