@@ -24,7 +24,7 @@ __all__ = ["run_vis"]  # a fixture
 
 
 def test_a_check_draws_twelve_clips_does_one_step_and_leaves_no_run(tmp_path: Path, run_vis: RunVis) -> None:
-    config = make_run(tmp_path, steps=50)
+    config = make_run(tmp_path, steps=50, batch_size=4)
     outcome = run_vis("train", config, "-o", tmp_path / "out", "--check", "--device", "cpu")
     assert outcome.code == 0, outcome.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["check.png"]

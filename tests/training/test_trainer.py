@@ -92,7 +92,7 @@ def make_run(
 def test_a_run_writes_a_loadable_model_and_a_log(tmp_path: Path) -> None:
     seen: list[int] = []
     hooks = Hooks(lambda done, total, losses: seen.append(done))
-    out = train(make_run(tmp_path), tmp_path / "out", hooks=hooks).folder
+    out = train(make_run(tmp_path, batch_size=4), tmp_path / "out", hooks=hooks).folder
     assert seen == [1, 2]
     records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [0, 1]
