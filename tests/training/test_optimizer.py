@@ -20,17 +20,23 @@ def test_sgd_with_momentum_is_an_option() -> None:
     assert {group["weight_decay"] for group in optimizer.param_groups} == {1e-4}
 
 
-def test_sgd_moves_against_the_gradient_by_the_parts_rate() -> None:
+@pytest.mark.parametrize(("decoder_share", "decoder_step"), [(None, 0.05), (0.8, 0.08)])
+def test_sgd_moves_against_the_gradient_by_the_parts_rate(decoder_share: float | None, decoder_step: float) -> None:
     model = make_model().train()
-    optim = OptimConfig(kind="sgd", momentum=0.0, weight_decay=0.0, unnormed_share=0.5)
+    optim = OptimConfig(kind="sgd", momentum=0.0, weight_decay=0.0, unnormed_share=0.5, decoder_share=decoder_share)
     optimizer = build_optimizer(model, optim)
     set_rates(optimizer, optim, 0.1)
-    head, box = model.prop_head.predict.weight, model.detector.box_predictor.cls_score.weight
-    before = head.detach().clone(), box.detach().clone()
-    head.grad, box.grad = torch.ones_like(head), torch.ones_like(box)
+    moved = {
+        model.prop_head.query_encoder.key.weight: 0.05,
+        model.prop_head.predict.weight: decoder_step,
+        model.detector.box_predictor.cls_score.weight: 0.1,
+    }
+    before = [parameter.detach().clone() for parameter in moved]
+    for parameter in moved:
+        parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    torch.testing.assert_close(before[0] - head, torch.full_like(head, 0.05))
-    torch.testing.assert_close(before[1] - box, torch.full_like(box, 0.1))
+    for (parameter, step), old in zip(moved.items(), before, strict=True):
+        torch.testing.assert_close(old - parameter, torch.full_like(parameter, step))
 
 
 def test_what_does_not_learn_is_left_out() -> None:

@@ -47,6 +47,8 @@ class OptimConfig:
     # Of the learning rate, for the FPN and the Seq-Prop head. Nothing normalises what they compute: at 1e-4 from the
     # start, keys grow until the affinity is one-hot, and no gradient brings it back. 2e-5 to 4e-5 holds.
     unnormed_share: float = 0.1
+    # Of the learning rate, for the Seq-Prop head's decoder, which no affinity depends on; none: unnormed_share.
+    decoder_share: float | None = None
     momentum: float = 0.9  # of SGD
     weight_decay: float = 0.02  # of matrices and kernels
     decay_all: bool = False  # weight decay on biases and norms too, as released (reference.md fact 40)

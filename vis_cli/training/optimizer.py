@@ -10,13 +10,16 @@ from torch import Tensor
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.config import OptimConfig
 
+DECODER = "decoder"  # of the Seq-Prop head: what comes after the memory's readout
+DECODER_MODULES = ("conv_merge.", "res_merge.", "refine3.", "refine2.", "predict.")
+
 
 def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.Optimizer:
     """Build the optimiser over what learns, a group for each part and kind of parameter."""
     groups: dict[tuple[str, bool], list[Tensor]] = {}
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     for name, parameter in trained:
-        groups.setdefault((name.partition(".")[0], parameter.ndim > 1), []).append(parameter)
+        groups.setdefault((_part_of(name, optim), parameter.ndim > 1), []).append(parameter)
     described = [
         {
             "params": parameters,
@@ -32,9 +35,23 @@ def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.Optim
 
 def set_rates(optimizer: torch.optim.Optimizer, optim: OptimConfig, rate: float) -> None:
     """Give each part its share of a rate."""
-    shares = {"backbone": optim.backbone_share, "fpn": optim.unnormed_share, "prop_head": optim.unnormed_share}
+    shares: dict[str, float | None] = {
+        "backbone": optim.backbone_share,
+        "fpn": optim.unnormed_share,
+        "prop_head": optim.unnormed_share,
+        DECODER: optim.decoder_share,
+    }
     for group in optimizer.param_groups:
-        group["lr"] = rate * shares.get(group["part"], 1.0)
+        share = shares.get(group["part"])
+        group["lr"] = rate if share is None else rate * share
+
+
+def _part_of(name: str, optim: OptimConfig) -> str:
+    """Name the part of the network that a parameter belongs to: its module, or a decoder with a share of its own."""
+    module, _, rest = name.partition(".")
+    if optim.decoder_share is not None and module == "prop_head" and rest.startswith(DECODER_MODULES):
+        return DECODER
+    return module
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
