@@ -58,7 +58,7 @@ class PseudoVideoConfig:
 
 
 _PASTE_MOTION = MotionLimits(
-    rotation=30.0, scale=0.3, shear=0.15, translation=0.25, perspective=0.05, elastic=0.03, jitter=0.05
+    rotation=30.0, scale=0.45, shear=0.2, translation=0.25, perspective=0.05, elastic=0.03, jitter=0.05
 )
 _PASTE = PasteLimits(
     most=4,
@@ -80,11 +80,11 @@ _COLOUR = ColourLimits(clip=0.4, frame=0.08, grey=0.05, blur=0.15, noise=0.1, jp
 
 STRONG = PseudoVideoConfig(  # stills: everything moves
     camera=MotionLimits(
-        rotation=30.0, scale=0.25, shear=0.1, translation=0.15, perspective=0.1, elastic=0.015, jitter=0.05
+        rotation=30.0, scale=0.4, shear=0.15, translation=0.2, perspective=0.15, elastic=0.02, jitter=0.05
     ),
     paste=_PASTE,
     colour=_COLOUR,
-    zoom=(0.6, 2.0),
+    zoom=(0.6, 2.8),
     tilt=10.0,
     focus=0.8,
     fill_share=0.5,
