@@ -11,10 +11,9 @@ from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import load_model
 from vis_cli.training.config import TrainConfig
 from vis_cli.training.config_file import build_model_config
-from vis_cli.training.imagenet import load_imagenet
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
-from vis_cli.training.torchvision_start import load_coco
+from vis_cli.training.pretrained import load_coco, load_imagenet
 
 START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 

@@ -14,9 +14,8 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category
 from vis_cli.training.config import SourceConfig, TrainConfig
-from vis_cli.training.imagenet import load_imagenet
+from vis_cli.training.pretrained import load_coco, load_imagenet
 from vis_cli.training.start import build_model
-from vis_cli.training.torchvision_start import load_coco
 
 CATEGORIES = (Category(1, "Cat"), Category(2, "unicorn"), Category(3, "motorbike"))  # COCO: cat 17, motorcycle 4
 
