@@ -49,6 +49,14 @@ def test_unknown_names_are_wrong_usage(flags: tuple[str, ...], tmp_path: Path, r
     assert flags[1] in outcome.err or flags[3] in outcome.err
 
 
+def test_what_is_no_checkpoint(tmp_path: Path, run_vis: RunVis) -> None:
+    assert run_vis("models", "import", tmp_path, *FLAGS, "-o", tmp_path / "r50").code == 2
+    (tmp_path / "notes.pth").write_text("not a checkpoint")
+    outcome = run_vis("models", "import", tmp_path / "notes.pth", *FLAGS, "-o", tmp_path / "r50")
+    assert outcome.code == 1
+    assert outcome.err == f"error: {tmp_path / 'notes.pth'} is truncated or no checkpoint at all; fetch it again"
+
+
 def test_info_of_a_model_without_a_card(tmp_path: Path, run_vis: RunVis) -> None:
     save_model(tmp_path / "mine", make_model(), {"trained_with": "my.toml", "steps": "7"})
     outcome = run_vis("models", "info", tmp_path / "mine")
@@ -71,3 +79,4 @@ def test_info_of_no_model_suggests_one(run_vis: RunVis) -> None:
     outcome = run_vis("models", "info", "lit")
     assert outcome.code == 1
     assert "did you mean lite?" in outcome.err
+    assert "known models: lite. A folder with" in run_vis("models", "info", "unknown").err

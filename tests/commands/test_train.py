@@ -14,6 +14,16 @@ from vis_cli.training.trainer import Outcome
 
 from .conftest import RunVis
 
+TYPO = """
+stepz = 3
+[model]
+name = "a"
+backbone = "r50"
+categories = ["cat"]
+[[data]]
+kind = "davis"
+annotations = "train.txt"
+"""
 Calls = list[tuple[Path, Path, bool, torch.device, Path | None]]
 
 
@@ -85,3 +95,29 @@ def test_a_config_that_is_not_there(tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("train", tmp_path / "no.toml")
     assert outcome.code == 2
     assert "no.toml" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no [[data]] is given; name at least one dataset"),
+        ("stepz = 3\n[model]\nbackbone = 'r50'\n[[data]]\n", "[data] lacks the field kind"),
+        (TYPO, "has no field stepz; did you mean steps?"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_a_config_that_is_wrong_is_one_line_with_its_file(
+    text: str, said: str, tmp_path: Path, run_vis: RunVis
+) -> None:
+    config = make_config(tmp_path)
+    config.write_text(text)
+    outcome = run_vis("train", config, "-o", tmp_path / "run")
+    assert outcome.code == 1
+    line = outcome.err.splitlines()[-1]
+    assert line.startswith(f"error: {config}: ")
+    assert said in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_no_config(tmp_path: Path, run_vis: RunVis) -> None:
+    assert run_vis("train", tmp_path).code == 2

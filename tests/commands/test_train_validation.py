@@ -97,9 +97,3 @@ def test_davis_is_measured_by_j_and_f(
     figures = validate(ValidationConfig("davis", images=str(root), semi_supervised=semi_supervised))
     assert figures == {"j_and_f": pytest.approx(1.0), "j": pytest.approx(1.0), "f": pytest.approx(1.0)}
     assert [(name, guided) for name, _, guided in segmented] == [("dog", semi_supervised)]
-
-
-def test_an_unknown_preset_is_named(tmp_path: Path) -> None:
-    config = make_split(tmp_path, {"right": QUARTER})
-    with pytest.raises(VisError, match="preset is 'best', but must be one of default"):
-        validate(ValidationConfig("video", config.annotations, config.images, preset="best"))

@@ -12,7 +12,7 @@ from vis_cli.network.backbones import build_backbone
 from vis_cli.network.weights import zoo_dir
 from vis_cli.training.category_maps import make_label_map
 from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
-from vis_cli.training.config_file import build_model_config, read_train_config
+from vis_cli.training.config_file import read_train_config
 
 from .test_trainer import make_run
 
@@ -34,6 +34,11 @@ CONFIGS = sorted(zoo_dir().glob("*/*.toml"))
         ("precision = 'float16'", "must be one of auto, float32, bfloat16; did you mean"),
         ("scale_jitter = [2.0, 0.1]", "must rise and be above 0"),
         ("schedule = 3", r"schedule must be written as \[\[schedule\]\]"),
+        ("steps = 0", "steps is 0, but must be at least 1"),
+        ("num_workers = -1", "num_workers is -1, but must not be below 0"),
+        ("canvases = [[64, 0]]", "canvases has a side below 1"),
+        ("true_guidance = [1.0, 1.5]", "true_guidance is 1.5, but must be between 0 and 1"),
+        ("detect_share = 2", "detect_share is 2.0, but must be between 0 and 1"),
     ],
 )
 def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
@@ -53,6 +58,27 @@ def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
         ("warmup_steps = 1", "warmup = 1", r"\[optim\] has no field warmup; did you mean warmup_steps"),
         ('categories = ["cat", "object"]', "", r"\[model\] categories must be a list of names"),
         ("mask_convs = 1", "mask_convs = '1'", r"\[model\] mask_convs is '1', but must be of type int"),
+        (
+            "mask_convs = 1",
+            "box_convention = 'old'",
+            r"box_convention is 'old', but must be of type 'modern' or 'legacy'",
+        ),
+        ('"efficientnet_lite2"', '"resnet50"', r"\[model\] backbone is 'resnet50', but must be one of .*r50"),
+        ("warmup_steps = 1", "clip_norm = 0", r"\[optim\] clip_norm is 0.0, but must be above 0"),
+        ("warmup_steps = 1", "ema_decay = 2", r"\[optim\] ema_decay is 2.0, but must be between 0 and 1"),
+        (
+            "[model]",
+            "[[schedule]]\nfrom_step = 1\nnum_frames = 0\n[model]",
+            r"\[schedule\] num_frames is 0, but must be",
+        ),
+        (
+            "[model]",
+            "[validation]\nkind = 'davis'\nimages = '.'\npreset = 'best'\n[model]",
+            "preset is 'best', but must be",
+        ),
+        ("[model]", "[validation]\n[model]", r"run\.toml: \[validation\] needs `images`"),
+        ("[[data]]", "[data]", r"data must be written as \[\[data\]\], once for each"),
+        ("[model]", "[[model]]", r"run\.toml: model must be written as a table: \[model\]"),
     ],
 )
 def test_tables_are_checked(old: str, new: str, message: str, tmp_path: Path) -> None:
@@ -68,9 +94,22 @@ def test_a_file_may_extend_another(tmp_path: Path) -> None:
     own = tmp_path / "deep" / "own.toml"
     own.write_text(f'extends = "../{base.name}"\nbatch_size = 9\n[model]\nname = "other"\n')
     config, whole = read_train_config(own), read_train_config(base)
-    assert (config.batch_size, config.seed, config.model["name"]) == (9, 3, "other")
-    assert config.model["backbone"] == whole.model["backbone"]
+    assert (config.batch_size, config.seed, config.model.name) == (9, 3, "other")
+    assert config.model.backbone == whole.model.backbone
     assert Path(config.data[0].annotations).resolve() == (tmp_path / "stills.json").resolve()
+
+
+def test_a_file_may_extend_several_of_which_the_last_wins(tmp_path: Path) -> None:
+    base = make_run(tmp_path, extra="seed = 3")
+    (tmp_path / "more.toml").write_text("seed = 4\nbatch_size = 8\n[optim]\nmomentum = 0.5\n")
+    own = tmp_path / "own.toml"
+    own.write_text(f'extends = ["{base.name}", "more.toml"]\nbatch_size = 9\n')
+    config = read_train_config(own)
+    assert (config.seed, config.batch_size, config.optim.momentum) == (4, 9, 0.5)
+    assert config.optim.warmup_steps == read_train_config(base).optim.warmup_steps
+    own.write_text("extends = 3\n")
+    with pytest.raises(VisError, match="extends is 3, but must be the name of a file or a list of them"):
+        read_train_config(own)
 
 
 def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
@@ -88,9 +127,9 @@ def test_data_paths_may_start_from_another_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_config_of_the_zoo_is_whole(path: Path) -> None:
     config = read_train_config(path)
-    names = tuple(category.name for category in build_model_config(config).categories)
+    names = tuple(category.name for category in config.model.categories)
     assert all(make_label_map(source, names) for source in config.data)
     assert config.settled(1000).num_steps > 0
     with torch.device("meta"):
-        build_backbone(config.model["backbone"])
+        build_backbone(config.model.backbone)
     assert config.init in STARTS_WITHOUT_PROP_HEAD or config.init.startswith("runs/")

@@ -48,19 +48,6 @@ def test_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
     assert read.step == 1000000
 
 
-def test_a_checkpoint_under_the_old_name_is_read(tmp_path: Path) -> None:
-    state = make_state()
-    state.step = 3
-    write_checkpoint(tmp_path, state, keep=1)
-    old = torch.load(tmp_path / "checkpoint-000003.pt", weights_only=True)
-    del old["best_score"]
-    torch.save({**old, "generator": torch.get_rng_state(), "torch": torch.get_rng_state()}, tmp_path / "checkpoint.pt")
-    (tmp_path / "checkpoint-000003.pt").unlink()
-    read = make_state()
-    read_checkpoint(tmp_path, read)
-    assert (read.step, read.best_score) == (3, None)
-
-
 def test_a_resumed_run_has_the_settings_of_its_config_not_of_its_checkpoint(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, make_state(OptimConfig(weight_decay=0.5)), keep=1)
     read = make_state(OptimConfig(weight_decay=0.25))

@@ -10,7 +10,9 @@ import pytest
 
 from tests.records.davis_factory import write_davis, write_mask
 from vis_cli.errors import VisError
+from vis_cli.network.config import ModelConfig
 from vis_cli.records.davis import VOID, write_label_png
+from vis_cli.records.types import Category
 from vis_cli.training.annotations import read_davis_clips
 from vis_cli.training.category_maps import MAPS
 from vis_cli.training.config import SourceConfig, TrainConfig
@@ -25,7 +27,7 @@ CANVAS = (96, 128)
 
 def make_config(*sources: SourceConfig, categories: tuple[str, ...] = ("cat", "dog"), **fields: object) -> TrainConfig:
     """Return a config that shows pictures as they are, but for flips and turns."""
-    model = {"categories": list(categories)}
+    model = ModelConfig("tiny", "r50", tuple(Category(i, name) for i, name in enumerate(categories, 1)))
     fields = {"steps": 1, "generator": "paper", "canvases": (CANVAS,)} | fields
     return TrainConfig(model=model, data=sources, **fields)  # type: ignore[arg-type]
 

@@ -37,6 +37,7 @@ def test_norms_keep_their_statistics_unless_they_are_to_learn_them(tmp_path: Pat
     [
         ("freeze = ['bckbone']", "freeze is bckbone, but no part"),
         ("freeze = ['backbone', 'fpn', 'detector', 'prop_head']", "no part of the network learns"),
+        ("num_frames = 1", r"num_frames is 1, .*or freeze = \[.prop_head.\]"),
     ],
 )
 def test_a_network_that_cannot_learn_so_is_refused(extra: str, message: str, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_resume_without_a_checkpoint(tmp_path: Path) -> None:
 
 def test_resume_from_a_damaged_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK nothing")
+    (tmp_path / "out" / "checkpoint-000001.pt").write_bytes(b"PK nothing")
     with pytest.raises(VisError, match="not a checkpoint of this model"):
         train(make_run(tmp_path), tmp_path / "out", resume=True)
 

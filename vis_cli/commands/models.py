@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from vis_cli.commands.models_import import import_model
-from vis_cli.commands.models_info import CARD_NAME, info
+from vis_cli.commands.models_info import info
 from vis_cli.console import Reporter, print_table
 from vis_cli.options import Debug, examples
 
@@ -27,12 +27,11 @@ models_app = typer.Typer(invoke_without_command=True)
 def models(ctx: typer.Context, *, debug: Debug = False) -> None:
     """List the models that come with vis; describe one; import a released checkpoint.
 
-    `vis segment --model NAME` uses one. The folder that `vis train` or `vis models import` wrote is a model, too: name
-    it by its path.
+    `vis segment --model NAME` uses one. What `vis train` or `vis models import` wrote is named by its folder.
     """
     if ctx.invoked_subcommand is not None:
         return
-    from vis_cli.network.weights import list_models
+    from vis_cli.network.weights import CARD_NAME, list_models
 
     with Reporter(debug=debug).guard():
         rows = [

@@ -6,15 +6,13 @@ Registered by `models`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 import typer
 
 from vis_cli.console import Reporter, UsageError
+from vis_cli.network.released_categories import ReleasedBackbone, ReleasedDataset
 from vis_cli.options import Debug, Overwrite, Quiet
-
-Backbone: TypeAlias = Literal["r50", "r101", "x101"]
-Dataset: TypeAlias = Literal["ytvis2019", "ytvis2021", "davis-uvos"]
 
 
 def import_model(
@@ -26,11 +24,11 @@ def import_model(
     ],
     *,
     backbone: Annotated[
-        Backbone,
+        ReleasedBackbone,
         typer.Option("--as", metavar="BACKBONE", help="r50, r101 or x101: the backbone, which its file name tells."),
     ],
     dataset: Annotated[
-        Dataset,
+        ReleasedDataset,
         typer.Option(
             "--dataset",
             metavar="NAME",

@@ -16,7 +16,6 @@ from vis_cli.options import Debug
 if TYPE_CHECKING:
     from vis_cli.network.weights import ModelSummary
 
-CARD_NAME = "CARD.md"
 FIGURES_HEADING = "## What it reaches"
 
 
@@ -26,7 +25,7 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Describe a model: its size, its categories, where it comes from and what it reaches."""
-    from vis_cli.network.weights import find_model, read_summary
+    from vis_cli.network.weights import CARD_NAME, find_model, read_summary
 
     with Reporter(debug=debug).guard():
         summary = read_summary(find_model(model))

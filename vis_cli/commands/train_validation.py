@@ -46,7 +46,7 @@ def _measure_videos(config: ValidationConfig, model: SeqMaskRCNN, device: str) -
         raise VisError(f"{config.annotations}: has no annotations to validate by; give a split that has some")
     with tempfile.TemporaryDirectory(prefix="vis-validate-") as folder:
         sources = youtube_vis_sources(split, Path(config.images))
-        _segment(sources, model, _settings(config), device, Path(folder))
+        _segment(sources, model, PRESETS[config.preset], device, Path(folder))
         summary = evaluate_youtube_vis(split, read_predictions(Path(folder), split).readers).summary
     return {"ap": summary.ap, "ap50": summary.ap50, "ar10": summary.ar10}
 
@@ -58,7 +58,7 @@ def _measure_davis(config: ValidationConfig, model: SeqMaskRCNN, device: str) ->
     evaluate = davis.evaluate_semi_supervised if config.semi_supervised else davis.evaluate_unsupervised
     benchmark = find_davis_benchmark(Path(config.images), task, split=config.split, sequences=config.sequences)
     with tempfile.TemporaryDirectory(prefix="vis-validate-") as folder:
-        _segment(davis_sources(benchmark, task), model, _settings(config), device, Path(folder))
+        _segment(davis_sources(benchmark, task), model, PRESETS[config.preset], device, Path(folder))
         summary = davis.evaluate_results(
             benchmark.masks,
             map(read_result, list_results(Path(folder))),
@@ -81,12 +81,6 @@ def _segment(sources: list[Source], model: SeqMaskRCNN, settings: SegmentConfig,
         video = open_video(source.frames)
         guidance = None if source.masks is None else read_given_masks(source.masks, source.frames)
         write_result(segmenter.segment(video, guidance=guidance), folder / f"{source.name}.json")
-
-
-def _settings(config: ValidationConfig) -> SegmentConfig:
-    if config.preset not in PRESETS:
-        raise VisError(f"[validation] preset is {config.preset!r}, but must be one of {', '.join(PRESETS)}")
-    return PRESETS[config.preset]
 
 
 def _take_sequences(split: YouTubeVis, names: tuple[str, ...]) -> YouTubeVis:

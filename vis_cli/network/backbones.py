@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -41,22 +43,23 @@ class ResNetBackbone(nn.Module):
         return list(self.body(images).values())
 
 
+BACKBONES: dict[str, Callable[[], LiteBackbone | ResNetBackbone]] = {
+    "efficientnet_lite2": LiteBackbone,
+    "r50": lambda: ResNetBackbone(resnet.resnet50()),
+    "r101": lambda: ResNetBackbone(resnet.resnet101()),
+    "x101": lambda: ResNetBackbone(resnet.resnext101_64x4d()),
+}
+
+
 def build_backbone(name: str) -> LiteBackbone | ResNetBackbone:
     """Build the named backbone with random weights.
 
     Raises:
         ValueError: no backbone has that name.
     """
-    match name:
-        case "efficientnet_lite2":
-            return LiteBackbone()
-        case "r50":
-            return ResNetBackbone(resnet.resnet50())
-        case "r101":
-            return ResNetBackbone(resnet.resnet101())
-        case "x101":
-            return ResNetBackbone(resnet.resnext101_64x4d())
-    raise ValueError(f"no backbone is named {name!r}")
+    if name not in BACKBONES:
+        raise ValueError(f"no backbone is named {name!r}")
+    return BACKBONES[name]()
 
 
 def freeze_norms(module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""What `torch.load` raises of a file that is cut or is something else; used where checkpoints of others are read."""
+"""What `torch.load` raises of a file that is cut or is something else; used where checkpoints are read."""
 
 from __future__ import annotations
 

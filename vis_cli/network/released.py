@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,18 +18,9 @@ from torch import Tensor
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.damage import DAMAGE
-from vis_cli.network.released_categories import DAVIS, YOUTUBE_VIS_2019, YOUTUBE_VIS_2021
+from vis_cli.network.released_categories import CATEGORIES, ReleasedBackbone, ReleasedDataset
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.records.types import Category
 
-ReleasedBackbone: TypeAlias = Literal["r50", "r101", "x101"]
-ReleasedDataset: TypeAlias = Literal["ytvis2019", "ytvis2021", "davis-uvos"]
-
-CATEGORIES: dict[ReleasedDataset, tuple[Category, ...]] = {
-    "ytvis2019": YOUTUBE_VIS_2019,
-    "ytvis2021": YOUTUBE_VIS_2021,
-    "davis-uvos": DAVIS,
-}
 SIZES: dict[ReleasedDataset, tuple[int, int]] = {  # short and long side (reference.md fact 2)
     "ytvis2019": (360, 640),
     "ytvis2021": (360, 640),

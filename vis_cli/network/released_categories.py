@@ -1,8 +1,16 @@
-"""The categories of the released models, in the order of their labels: their data sets' own (reference.md fact 49)."""
+"""Which models were released: backbones, data sets, and their categories in the order of labels (reference.md fact 49).
+
+Used by `released`, and by the command line, so it does without torch.
+"""
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from vis_cli.records.types import Category
+
+ReleasedBackbone: TypeAlias = Literal["r50", "r101", "x101"]
+ReleasedDataset: TypeAlias = Literal["ytvis2019", "ytvis2021", "davis-uvos"]
 
 
 def _numbered(names: str) -> tuple[Category, ...]:
@@ -20,3 +28,8 @@ YOUTUBE_VIS_2021 = _numbered(
     "squirrel surfboard tennis_racket tiger train truck turtle whale zebra"
 )
 DAVIS = _numbered("instance")
+CATEGORIES: dict[ReleasedDataset, tuple[Category, ...]] = {
+    "ytvis2019": YOUTUBE_VIS_2019,
+    "ytvis2021": YOUTUBE_VIS_2021,
+    "davis-uvos": DAVIS,
+}

@@ -67,7 +67,7 @@ def find_model(name_or_dir: str) -> Path:
         raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}")
     known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
     near = difflib.get_close_matches(name_or_dir, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known models: {', '.join(known) or 'none'}"
+    hint = f"did you mean {near[0]}?" if near else f"known models: {', '.join(known) or 'none'}."
     raise VisError(f"no model is named {name_or_dir}; {hint} A folder with {WEIGHTS_NAME} works too")
 
 
@@ -129,7 +129,6 @@ def save_model(
     Raises:
         VisError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     state = {
         key: (value.to(precision) if value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()

@@ -5,12 +5,11 @@ Used by `sources`. The names are compared without case, blanks and underscores.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from vis_cli.errors import VisError
 from vis_cli.records.categories import plain_name
-from vis_cli.training.config import SourceConfig
+from vis_cli.training.config import SourceConfig, require_choice
 from vis_cli.training.labels import LabelMap
 
 BY_NAME, ONE_CLASS = "names", "one-class"
@@ -53,14 +52,6 @@ def make_label_map(source: SourceConfig, names: tuple[str, ...]) -> LabelMap:
             raise VisError(f"category_map {ONE_CLASS} needs a model with one category, but this one has {len(names)}")
         return LabelMap(names, source.labelled, one_class=True)
     if isinstance(chosen, str):
-        return LabelMap(names, source.labelled, renames=_find_map(chosen))
+        require_choice("category_map", chosen, (BY_NAME, ONE_CLASS, *MAPS))
+        return LabelMap(names, source.labelled, renames=MAPS[chosen])
     return LabelMap(names, source.labelled, renames={plain_name(k): v for k, v in chosen.items()})
-
-
-def _find_map(name: str) -> Mapping[str, str]:
-    if name not in MAPS:
-        known = (BY_NAME, ONE_CLASS, *MAPS)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known maps: {', '.join(known)}"
-        raise VisError(f"category_map is {name!r}, which is no map; {hint}")
-    return MAPS[name]

@@ -8,17 +8,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from vis_cli.errors import VisError
+from vis_cli.network.damage import DAMAGE
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.atomic import atomic_path
 from vis_cli.training.optimizer import load_optimizer
 
-OLD_NAME = "checkpoint.pt"  # of runs before the last few were kept
 _NUMBERED = re.compile(r"checkpoint-(\d+)\.pt")
 
 
@@ -79,10 +78,8 @@ def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
 
 def last_checkpoint(out: Path) -> Path | None:
     """Return the checkpoint that a run would go on from."""
-    numbered = _list_checkpoints(out)
-    if numbered:
-        return numbered[-1]
-    return out / OLD_NAME if (out / OLD_NAME).exists() else None
+    found = _list_checkpoints(out)
+    return found[-1] if found else None
 
 
 def read_checkpoint(out: Path, state: RunState) -> None:
@@ -101,11 +98,11 @@ def read_checkpoint(out: Path, state: RunState) -> None:
         state.average.values = {
             name: content["average"][name].to(value.device) for name, value in state.average.values.items()
         }
-        state.step, state.best_score = int(content["step"]), content.get("best_score")
-    except (RuntimeError, ValueError, KeyError, UnpicklingError, EOFError, OSError) as error:
-        hint = "an older one beside it works if this one is removed" if len(_list_checkpoints(out)) > 1 else ""
-        reason = str(error).splitlines()[0]
-        raise VisError(f"{path} is not a checkpoint of this model ({reason}){hint and '; '}{hint}") from error
+        state.step, state.best_score = int(content["step"]), content["best_score"]
+    except DAMAGE as error:
+        hint = "; an older one beside it works if this one is removed" if len(_list_checkpoints(out)) > 1 else ""
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise VisError(f"{path} is not a checkpoint of this model ({reason}){hint}") from error
 
 
 def _list_checkpoints(out: Path) -> list[Path]:

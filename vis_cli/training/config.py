@@ -11,7 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from vis_cli.config import PRESETS
 from vis_cli.errors import VisError
+from vis_cli.network.config import ModelConfig
 
 STARTS_WITHOUT_PROP_HEAD = ("imagenet", "coco", "none")  # values of `init` that are no model folder
 
@@ -62,9 +64,15 @@ class OptimConfig:
     ema_decay: float = 0.998  # of the weights' average, which is what is kept; 0: the weights themselves
 
     def __post_init__(self) -> None:
-        """Refuse words that mean nothing."""
+        """Refuse words that mean nothing and values outside their range."""
         require_choice("kind", self.kind, ("adamw", "sgd"))
         require_choice("decay", self.decay, ("cosine", "steps"))
+        for name in ("learning_rate", "clip_norm"):
+            _require(getattr(self, name) > 0.0, f"{name} is {getattr(self, name)}, but must be above 0")
+        for name in ("backbone_share", "unnormed_share", "momentum", "weight_decay", "warmup_steps", "gamma"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
+        for name in ("warmup_start", "final_share", "ema_decay"):
+            _require_share(name, getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +108,16 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be measured."""
         require_choice("kind", self.kind, ("video", "davis"))
-        _require(bool(self.images), "[validation] needs `images`")
-        _require(self.kind == "davis" or bool(self.annotations), "[validation] of videos needs `annotations`")
+        require_choice("preset", self.preset, PRESETS)
+        _require(bool(self.images), "needs `images`, the folder of the videos' frames or of DAVIS")
+        _require(self.kind == "davis" or bool(self.annotations), "kind video needs `annotations`")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Hold a whole run."""
 
-    model: dict[str, Any]  # ModelConfig's fields; `categories` is a list of names
+    model: ModelConfig  # in the file, `categories` is a list of names
     data: tuple[SourceConfig, ...]
     steps: int | None = None  # of the run; clips are drawn anew for each
     epochs: float | None = None  # instead of steps: passes over every item of the data
@@ -147,15 +156,22 @@ class TrainConfig:
         _require((self.steps is None) != (self.epochs is None), "give either steps or epochs")
         for name in ("batch_size", "num_frames", "max_gap", "max_guided", "checkpoint_every", "keep_checkpoints"):
             _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, but must be at least 1")
-        for name in ("micro_batch_size", "report_every", "truncate"):
+        for name in ("steps", "micro_batch_size", "report_every", "truncate"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} is {value}, but must be at least 1")
+        _require(self.epochs is None or self.epochs > 0.0, f"epochs is {self.epochs}, but must be above 0")
+        _require(self.num_workers >= 0, f"num_workers is {self.num_workers}, but must not be below 0")
+        for share in self.true_guidance:
+            _require_share("true_guidance", share)
+        for name in ("detect_share", "perturbed_guidance"):
+            _require_share(name, getattr(self, name))
         require_choice("generator", self.generator, ("strong", "paper"))
         require_choice("pair_sampling", self.pair_sampling, ("near", "uniform", "covering"))
         require_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         by_epoch = any(change.from_epoch is not None for change in self.schedule)
         _require(not by_epoch or self.epochs is not None, "schedule uses from_epoch, but the run is counted in steps")
         _require(bool(self.canvases), "canvases is empty; name at least one height and width")
+        _require(min(map(min, self.canvases)) >= 1, "canvases has a side below 1")
         low, high = self.scale_jitter or (1.0, 1.0)
         _require(0.0 < low <= high, f"scale_jitter is {self.scale_jitter}, but must rise and be above 0")
 
@@ -183,7 +199,7 @@ class TrainConfig:
         )
         return dataclasses.replace(
             self,
-            steps=self.steps if self.epochs is None else round(self.epochs * epoch_steps),
+            steps=self.steps if self.epochs is None else max(1, round(self.epochs * epoch_steps)),
             epochs=None,
             schedule=tuple(sorted(schedule, key=lambda change: change.from_step or 0)),
             report_every=self.report_every or epoch_steps,
@@ -191,17 +207,23 @@ class TrainConfig:
 
     def at(self, step: int) -> TrainConfig:
         """Return the settings that hold at a step."""
-        run: dict[str, Any] = {}
-        optim: dict[str, Any] = {}
+        config = self
         for change in self.schedule:
             if (change.from_step or 0) <= step:
-                values = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
-                given = {k: v for k, v in values.items() if v is not None and not k.startswith("from_")}
-                optim |= {k: v for k, v in given.items() if k.endswith("_share") and k != "detect_share"}
-                run |= {k: v for k, v in given.items() if k not in optim}
-        if not run and not optim:
-            return self
-        return dataclasses.replace(self, **run, optim=dataclasses.replace(self.optim, **optim))
+                config = config.changed(change)
+        return config
+
+    def changed(self, change: ScheduleConfig) -> TrainConfig:
+        """Return the settings with those replaced that `change` gives.
+
+        Raises:
+            VisError: one is outside its range.
+        """
+        values = {f.name: getattr(change, f.name) for f in dataclasses.fields(change)}
+        given = {k: v for k, v in values.items() if v is not None and not k.startswith("from_")}
+        of_optim = {f.name for f in dataclasses.fields(OptimConfig)} & given.keys()
+        optim: dict[str, Any] = {name: given.pop(name) for name in of_optim}
+        return dataclasses.replace(self, **given, optim=dataclasses.replace(self.optim, **optim))
 
 
 def require_choice(name: str, value: str, choices: Collection[str]) -> None:
@@ -213,6 +235,10 @@ def require_choice(name: str, value: str, choices: Collection[str]) -> None:
     near = difflib.get_close_matches(value, choices, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{hint}")
+
+
+def _require_share(name: str, value: float) -> None:
+    _require(0.0 <= value <= 1.0, f"{name} is {value}, but must be between 0 and 1")
 
 
 def _require(holds: bool, complaint: str) -> None:

@@ -8,15 +8,24 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vis_cli.errors import VisError
+from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.records.types import Category
-from vis_cli.training.config import OptimConfig, ScheduleConfig, SourceConfig, TrainConfig, ValidationConfig
+from vis_cli.training.config import (
+    OptimConfig,
+    ScheduleConfig,
+    SourceConfig,
+    TrainConfig,
+    ValidationConfig,
+    require_choice,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,7 +34,7 @@ else:
 
 T = TypeVar("T")
 
-BASE = "extends"  # the key that names a file whose fields hold where this one is silent
+BASE = "extends"  # the key that names a file, or several, whose fields hold where this one is silent; the last wins
 PATHS = ("annotations", "images")
 
 
@@ -40,31 +49,36 @@ def read_train_config(path: Path, *, data_root: Path | None = None) -> TrainConf
         VisError: the file is missing or not TOML, or a field is unknown, missing, of a wrong type or out of range.
     """
     raw = _read_table(path, data_root, ())
-    sources = tuple(_build(SourceConfig, entry, "data") for entry in _tables(raw, "data"))
+    with _named(f"{path}: "):
+        return _build_config(raw)
+
+
+def _build_config(raw: dict[str, Any]) -> TrainConfig:
+    sources = tuple(_build(SourceConfig, entry, "[data] ") for entry in _tables(raw, "data"))
     if not sources:
-        raise VisError(f"{path}: no [[data]] is given; name at least one dataset")
+        raise VisError("no [[data]] is given; name at least one dataset")
     parts: dict[str, Any] = {"data": sources}
-    parts["schedule"] = tuple(_build(ScheduleConfig, entry, "schedule") for entry in _tables(raw, "schedule"))
-    parts["optim"] = _build(OptimConfig, raw.pop("optim", {}), "optim")
+    parts["schedule"] = tuple(_build(ScheduleConfig, entry, "[schedule] ") for entry in _tables(raw, "schedule"))
+    parts["optim"] = _build(OptimConfig, _table(raw, "optim"), "[optim] ")
+    parts["model"] = _build_model_config(_table(raw, "model"))
     if "validation" in raw:
-        parts["validation"] = _build(ValidationConfig, raw.pop("validation"), "validation")
-    config = _build(TrainConfig, {**raw, **parts}, path.name)
-    build_model_config(config)
+        parts["validation"] = _build(ValidationConfig, _table(raw, "validation"), "[validation] ")
+    config = _build(TrainConfig, {**raw, **parts}, "")
+    for change in config.schedule:
+        with _named("[schedule] "):
+            config.changed(change)
     return config
 
 
-def build_model_config(config: TrainConfig) -> ModelConfig:
-    """Build the network's config; the category ids are 1..C in the order of their names.
-
-    Raises:
-        VisError: a field of [model] is unknown, missing or of a wrong type, or there is no category.
-    """
-    fields = dict(config.model)
+def _build_model_config(fields: dict[str, Any]) -> ModelConfig:
+    """Build the network's config; the category ids are 1..C in the order of their names."""
     names = fields.pop("categories", [])
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise VisError("[model] categories must be a list of names, at least one")
     categories = tuple(Category(i, name) for i, name in enumerate(names, 1))
-    return _build(ModelConfig, {**fields, "categories": categories}, "model")
+    config = _build(ModelConfig, {**fields, "categories": categories}, "[model] ")
+    require_choice("[model] backbone", config.backbone, BACKBONES)
+    return config
 
 
 def _read_table(path: Path, data_root: Path | None, above: tuple[Path, ...]) -> dict[str, Any]:
@@ -78,15 +92,23 @@ def _read_table(path: Path, data_root: Path | None, above: tuple[Path, ...]) -> 
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise VisError(f"{path}: not valid TOML ({error})") from error
     _resolve_paths(raw, data_root or path.parent)
-    base = raw.pop(BASE, None)
-    if base is None:
-        return raw
-    return _merge(_read_table(path.parent / str(base), data_root, (*above, path.resolve())), raw)
+    merged: dict[str, Any] = {}
+    for base in _base_names(path, raw.pop(BASE, [])):
+        merged = _merge(merged, _read_table(path.parent / base, data_root, (*above, path.resolve())))
+    return _merge(merged, raw)
+
+
+def _base_names(path: Path, value: Any) -> list[str]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise VisError(f"{path}: {BASE} is {value!r}, but must be the name of a file or a list of them")
+    return names
 
 
 def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
-    tables = [entry for entry in raw.get("data", []) if isinstance(entry, dict)]
-    tables += [raw["validation"]] if isinstance(raw.get("validation"), dict) else []
+    data, validation = raw.get("data"), raw.get("validation")
+    tables = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+    tables += [validation] if isinstance(validation, dict) else []
     for table in tables:
         for name in PATHS:
             if isinstance(table.get(name), str) and table[name]:
@@ -102,6 +124,13 @@ def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    entry = raw.pop(name, {})
+    if not isinstance(entry, dict):
+        raise VisError(f"{name} must be written as a table: [{name}]")
+    return entry
+
+
 def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
     entries = raw.pop(name, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -110,27 +139,33 @@ def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _build(kind: type[T], fields: Mapping[str, Any], where: str) -> T:
-    if not isinstance(fields, Mapping):
-        raise VisError(f"{where} must be written as a table: [{where}]")
+    """Build a dataclass of a table's fields; `where` begins each complaint."""
     known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
     for name in fields:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}"
-            raise VisError(f"[{where}] has no field {name}; {hint}")
+            raise VisError(f"{where}has no field {name}; {hint}")
     missing = [
         n
         for n, f in known.items()
         if n not in fields and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise VisError(f"[{where}] lacks the field {missing[0]}")
-    values = {name: _convert(hints[name], value, f"[{where}] {name}") for name, value in fields.items()}
-    try:
+        raise VisError(f"{where}lacks the field {missing[0]}")
+    values = {name: _convert(hints[name], value, f"{where}{name}") for name, value in fields.items()}
+    with _named(where):
         return kind(**values)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Begin the message of a VisError with where it comes from."""
+    try:
+        yield
     except VisError as error:
-        raise VisError(f"[{where}] {error}") from error
+        raise VisError(f"{where}{error}") from error
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -159,6 +194,8 @@ def _fit(hint: Any, value: Any) -> Any:
         return [_fit(args[0], item) for item in value]
     elif origin is dict and isinstance(value, dict):
         return {_fit(args[0], key): _fit(args[1], item) for key, item in value.items()}
+    elif origin is Literal and value in args:
+        return value
     elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     elif origin is None and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
@@ -181,6 +218,8 @@ def _name(hint: Any) -> str:
         return " or ".join(_name(arg) for arg in args)
     if origin is tuple:
         return f"list of {_name(args[0])}" if args[-1] is Ellipsis else f"list of {len(args)} {_name(args[0])}"
+    if origin is Literal:
+        return " or ".join(repr(arg) for arg in args)
     if origin is list:
         return f"list of {_name(args[0])}"
     return "table" if origin is dict else getattr(hint, "__name__", str(hint))

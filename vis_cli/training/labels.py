@@ -35,7 +35,7 @@ class LabelMap:
         for source, names in self.labelled_by_source.items():
             unknown = [name for name in names if name not in self.names]
             if unknown:
-                raise VisError(f"labelled_by_source: {source} names '{unknown[0]}', which is no category of the model")
+                raise VisError(f"labelled: {source} names '{unknown[0]}', which is no category of the model")
         for name, target in (self.renames or {}).items():
             if self._find(target) is None:
                 raise VisError(f"category_map: {name} becomes {target!r}, which is no category of the model")

@@ -38,7 +38,7 @@ def open_data(config: TrainConfig) -> OpenedData:
     Raises:
         VisError: a source cannot be read, or its categories do not fit the model.
     """
-    names = tuple(config.model["categories"])
+    names = tuple(category.name for category in config.model.categories)
     sources = _open_sources(config, names)
     weights = [source.weight for source in config.data]
     if sum(weights) <= 0.0:

@@ -9,12 +9,10 @@ from vis_cli.errors import VisError
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import load_model
-from vis_cli.training.config import TrainConfig
-from vis_cli.training.config_file import build_model_config
-from vis_cli.training.imagenet import load_imagenet
+from vis_cli.training.config import ScheduleConfig, TrainConfig
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
-from vis_cli.training.torchvision_start import load_coco
+from vis_cli.training.pretrained import load_coco, load_imagenet
 
 START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 
@@ -25,7 +23,7 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     Raises:
         VisError: the start cannot be had.
     """
-    model = SeqMaskRCNN(build_model_config(config))
+    model = SeqMaskRCNN(config.model)
     scale_laterals(model)
     if config.init == "imagenet":
         load_imagenet(model)
@@ -36,6 +34,7 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     if config.init != "none" and config.freeze_first_stage:
         freeze_first_stage(model.backbone)
     _freeze(model, config)
+    _require_query_frames(model, config)
     model.to(memory_format=torch.channels_last).train()
     if not config.norm_eval:
         _free_norms(model.backbone)
@@ -63,6 +62,15 @@ def _freeze(model: SeqMaskRCNN, config: TrainConfig) -> None:
         parameter.requires_grad_(parameter.requires_grad and learns and not frozen)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise VisError("no part of the network learns; look at train_only, freeze and freeze_first_stage")
+
+
+def _require_query_frames(model: SeqMaskRCNN, config: TrainConfig) -> None:
+    """See that the Seq-Prop head, where it learns, has a frame to propagate into."""
+    fewest = min(config.changed(change).num_frames for change in (*config.schedule, ScheduleConfig(from_step=0)))
+    if fewest < 2 and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
+        raise VisError(
+            f'num_frames is {fewest}, but propagation learns from 2 or more; give them, or freeze = ["prop_head"]'
+        )
 
 
 def _free_norms(module: nn.Module) -> None:

