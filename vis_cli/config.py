@@ -30,7 +30,7 @@ class SegmentConfig:
     key_frame_spacing: KeyFrameSpacing = "even"  # "even": Eq. 1; "endpoints": first and last frame included
     short_side: int | None = None  # network input in pixels; None: the size the model was trained at
     long_side: int | None = None
-    detection_score: float = 0.3  # lowest class probability of a key-frame detection
+    detection_score: float = 0.5  # lowest class probability of a key-frame detection
     box_nms_iou: float = 0.5
     max_instances: int = 10  # O, at most so many detections a key frame
     mask_nms_iou: float = 0.2
@@ -38,7 +38,7 @@ class SegmentConfig:
     resegment_key_frame: bool = False  # the key frame's mask is the propagation's own answer, not the detection
     memory_stride: int = 5  # a propagated frame enters the memory every so many frames
     memory_divisions: int | None = None  # d: the stride is max(T // d, 1) instead, so that long videos fill no more
-    memory_previous: bool = True  # the frame before is in the memory, too, as in STM [31]
+    memory_previous: bool = False  # the frame before is in the memory, too, as in STM [31]
     memory_frames: int | None = 6  # kept at most, the key frame included; None: unbounded, as in the paper
     score_frames: ScoreFrames = "all"  # Eq. 2 averages over all T frames, or over those where it is visible
     reduction: Reduction = "nms"
@@ -86,19 +86,25 @@ RELEASED = SegmentConfig(  # as the paper's authors infer, who depart from the p
     detection_score=0.2,
     resegment_key_frame=True,
     memory_stride=1,
-    memory_previous=False,
     memory_frames=None,
     score_frames="visible",
     mask_canvas="network",
 )
 
+YOUTUBE_VIS = SegmentConfig(num_key_frames=6, reduction="category-aware", detection_score=0.2, memory_previous=True)
+
 PRESETS: dict[str, SegmentConfig] = {
     "default": SegmentConfig(),
-    "ytvis2019": SegmentConfig(num_key_frames=6, reduction="category-aware", detection_score=0.2),
-    "ytvis2021": SegmentConfig(num_key_frames=6, reduction="category-aware", detection_score=0.2),
-    "ovis": SegmentConfig(num_key_frames=6, reduction="category-aware", detection_score=0.2, max_instances=20),
+    "ytvis2019": YOUTUBE_VIS,
+    "ytvis2021": YOUTUBE_VIS,
+    "ovis": dataclasses.replace(YOUTUBE_VIS, max_instances=20),
     "davis-uvos": SegmentConfig(
-        num_key_frames=4, class_agnostic=True, reduction="soft-nms", max_sequences=20, detection_score=0.2
+        num_key_frames=4,
+        class_agnostic=True,
+        reduction="soft-nms",
+        max_sequences=20,
+        detection_score=0.2,
+        memory_previous=True,
     ),
     "released-ytvis": RELEASED,
     "released-davis": dataclasses.replace(

@@ -227,9 +227,15 @@ def test_the_detector_learns_from_a_share_of_the_clips(
 def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_for(tmp_path: Path) -> None:
     first = train(make_run(tmp_path, steps=1), tmp_path / "first").folder
     weights = load_file(first / "weights.safetensors")
+
+    def unmoving(extra: str) -> Path:
+        path = make_run(tmp_path, steps=1, init=str(first), extra=extra)
+        path.write_text(path.read_text().replace("learning_rate = 2e-3", "learning_rate = 1e-30"))
+        return path
+
     again, fresh = (
-        load_file(train(make_run(tmp_path, steps=0, init=str(first), extra=extra), out).folder / "weights.safetensors")
-        for extra, out in (("", tmp_path / "again"), ("fresh_prop_head = true", tmp_path / "fresh"))
+        load_file(train(unmoving(extra), tmp_path / name).folder / "weights.safetensors")
+        for extra, name in (("", "again"), ("fresh_prop_head = true", "fresh"))
     )
     for name, value in weights.items():
         assert torch.equal(again[name], value), name
