@@ -10,6 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vis_cli.network.memory import read_memory
+from vis_cli.network.winograd import Conv3x3
+
+
+def _conv3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
+    return Conv3x3(in_channels, out_channels) if stride == 1 else nn.Conv2d(in_channels, out_channels, 3, stride, 1)
 
 
 class ResBlock(nn.Module):
@@ -17,10 +22,10 @@ class ResBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1)
+        self.conv1 = _conv3x3(in_channels, out_channels, stride)
+        self.conv2 = Conv3x3(out_channels, out_channels)
         changes_shape = stride != 1 or in_channels != out_channels
-        self.downsample = nn.Conv2d(in_channels, out_channels, 3, stride, 1) if changes_shape else nn.Identity()
+        self.downsample = _conv3x3(in_channels, out_channels, stride) if changes_shape else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, h/stride, w/stride) from (B, in, h, w)."""
@@ -50,7 +55,7 @@ class Refine(nn.Module):
 
     def __init__(self, skip_channels: int, channels: int) -> None:
         super().__init__()
-        self.conv_skip = nn.Conv2d(skip_channels, channels, 3, 1, 1)
+        self.conv_skip = Conv3x3(skip_channels, channels)
         self.res_skip = ResBlock(channels, channels)
         self.res_merge = ResBlock(channels, channels)
 
@@ -84,7 +89,7 @@ class SeqPropHead(nn.Module):
         self.mask_conv = nn.Conv2d(1, fpn_channels, 7, 1, 3)
         self.memory_encoder = Encoder(fpn_channels, encoder_channels, key_channels, value_channels)
         self.query_encoder = Encoder(fpn_channels, encoder_channels, key_channels, value_channels)
-        self.conv_merge = nn.Conv2d(2 * value_channels, decoder_channels, 3, 1, 1)
+        self.conv_merge = Conv3x3(2 * value_channels, decoder_channels)
         self.res_merge = ResBlock(decoder_channels, decoder_channels)
         self.refine3 = Refine(c3_channels, decoder_channels)
         self.refine2 = Refine(c2_channels, decoder_channels)
