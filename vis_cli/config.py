@@ -34,6 +34,9 @@ class SegmentConfig:
     box_nms_iou: float = 0.5
     max_instances: int = 10  # O, at most so many detections a key frame
     mask_nms_iou: float = 0.2
+    # A detection that overlaps the mask of a followed sequence by more starts no sequence of its own (early reduction);
+    # 1: each detection starts one, as in the paper.
+    followed_iou: float = 1.0
     class_agnostic: bool = False  # every object is one class, as in DAVIS
     resegment_key_frame: bool = False  # the key frame's mask is the propagation's own answer, not the detection
     memory_stride: int = 5  # a propagated frame enters the memory every so many frames
@@ -62,6 +65,7 @@ class SegmentConfig:
             "detection_score",
             "box_nms_iou",
             "mask_nms_iou",
+            "followed_iou",
             "sequence_iou",
             "sequence_score",
             "mask_threshold",

@@ -229,6 +229,14 @@ MaskNmsIou: TypeAlias = Annotated[
     float | None,
     _method("mask_nms_iou", "Masks in a key frame that overlap more are one object.", SHARE),
 ]
+FollowedIou: TypeAlias = Annotated[
+    float | None,
+    _method(
+        "followed_iou",
+        "Do not follow a detection again that overlaps a followed object by more, to save time; 1: do (the paper).",
+        SHARE,
+    ),
+]
 ClassAgnostic: TypeAlias = Annotated[
     bool | None,
     _switch(

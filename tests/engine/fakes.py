@@ -88,6 +88,7 @@ class FakeNetwork(nn.Module):
         self.scores = scores  # of the objects' detections
         self.blur = 0.0  # how far detected masks are from certain
         self.blind_frames: set[int] = set()  # where nothing is detected
+        self.lost_frames: set[int] = set()  # where propagation finds nothing
         self.encoded: list[int] = []
         self.detected: list[int] = []
         self.memorized: list[tuple[int, Tensor]] = []
@@ -139,6 +140,8 @@ class FakeNetwork(nn.Module):
     def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
         frames = [int(number) for number in memory.key[0, 0, :, 0, 0]]
         self.propagated.append((_number(query.skip2), frames))
+        if _number(query.skip2) in self.lost_frames:
+            return torch.full((len(memory.value), *query.image_size), 0.02)
         total = memory.value[:, :, :, 0, 0].sum(dim=2)  # (N, 4)
         colours = total[:, :3] / total[:, 3:].clamp(min=1e-6)
         return torch.stack(

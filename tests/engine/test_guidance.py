@@ -55,6 +55,15 @@ def test_a_mask_given_later_overrides_and_enters_the_memory() -> None:
     assert (5, [0, 4]) in network.propagated
 
 
+def test_given_masks_are_followed_however_much_they_overlap() -> None:
+    """Early reduction is for detections: a mask given later corrects what is followed, and may look like it."""
+    video = make_video(moving_boxes(8))
+    maps = {0: _labels(video, 0, {0: 1}), 4: _labels(video, 4, {0: 1, 1: 2})}
+    found = _follow(video, maps, followed_iou=0.0).instances
+    assert [(instance.id, instance.key_frame) for instance in found] == [(1, 0), (2, 4)]
+    np.testing.assert_array_equal(found[0].mask(4), maps[4] == 1)
+
+
 def test_objects_given_at_different_frames_compete_for_pixels() -> None:
     video = make_video([{0: (2, 2, 20, 20)}] * 4)
     first, second = np.zeros((HEIGHT, WIDTH), dtype=np.int64), np.zeros((HEIGHT, WIDTH), dtype=np.int64)

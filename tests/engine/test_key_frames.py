@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vis_cli.config import SegmentConfig
-from vis_cli.engine.key_frames import DetectedMasks, mask_nms, select_key_frames
+from vis_cli.engine.key_frames import DetectedMasks, mask_iou, mask_nms, select_key_frames
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
 
@@ -44,6 +44,16 @@ def test_mask_nms_agrees_with_the_released_one() -> None:
         masks = golden["masknms_masks"][starts[case] : starts[case + 1]].astype(bool)
         assert mask_nms(masks, float(golden["masknms_thr"])) == np.flatnonzero(keep).tolist(), case
     assert len(golden["masknms_keep"]) == 200
+
+
+def test_mask_iou_of_every_two() -> None:
+    masks = np.zeros((3, 2, 4), dtype=np.bool_)
+    masks[0, 0] = True  # four pixels
+    masks[1, :, :2] = True  # four, two of them shared; the third is empty
+    expected = [[1.0, 2 / 6, 0.0], [2 / 6, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    np.testing.assert_allclose(mask_iou(masks, masks), expected)
+    assert mask_iou(masks[:0], masks).shape == (0, 3)
+    assert mask_iou(masks, masks[:0]).shape == (3, 0)
 
 
 def test_mask_nms_of_nothing() -> None:

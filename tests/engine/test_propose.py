@@ -21,6 +21,32 @@ def test_every_key_frame_proposes_every_object_through_the_whole_video() -> None
         _expect_masks(instance, video, colour=0 if instance.category_id == 7 else 1)
 
 
+def test_what_is_followed_already_starts_no_sequence() -> None:
+    boxes = moving_boxes(9)
+    for index in (0, 1, 2):
+        del boxes[index][1]  # one of the two objects comes into sight later
+    network = FakeNetwork()
+    result = segment(make_video(boxes), network, num_key_frames=3, reduction="none", followed_iou=0.7)
+    assert sorted((found.key_frame, found.category_id) for found in result.instances) == [(0, 7), (3, 3)]
+    for instance in result.instances:
+        _expect_masks(instance, make_video(boxes), colour=0 if instance.category_id == 7 else 1)
+    assert network.detected == [0, 3, 6]
+    assert [frame for frame, _ in network.memorized] == [0, 3, 5]  # no third set, which would begin at 6
+
+
+def test_a_followed_object_that_is_lost_is_started_again() -> None:
+    network = FakeNetwork()
+    network.lost_frames = {3}
+    result = segment(make_video(moving_boxes(9)), network, num_key_frames=3, reduction="none", followed_iou=0.7)
+    assert sorted({found.key_frame for found in result.instances}) == [0, 3]
+
+
+def test_an_overlap_of_the_limit_itself_does_not_count_as_followed() -> None:
+    """At 1, the paper's, even a mask that is the same starts its own sequence."""
+    result = segment(make_video(moving_boxes(9)), num_key_frames=3, reduction="none", followed_iou=1.0)
+    assert [found.key_frame for found in result.instances] == [0, 0, 3, 3, 6, 6]
+
+
 def test_an_object_is_found_before_and_after_the_key_frame_that_saw_it() -> None:
     boxes: list[dict[int, Box]] = [{0: (2, 2, 9, 9)} for _ in range(8)]
     for index in (0, 1, 4, 5, 6):

@@ -45,6 +45,7 @@ def segment(
     box_nms_iou: options.BoxNmsIou = None,
     max_instances: options.MaxInstances = None,
     mask_nms_iou: options.MaskNmsIou = None,
+    followed_iou: options.FollowedIou = None,
     class_agnostic: options.ClassAgnostic = None,
     resegment_key_frame: options.ResegmentKeyFrame = None,
     memory_stride: options.MemoryStride = None,

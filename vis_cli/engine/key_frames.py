@@ -35,17 +35,28 @@ def mask_nms(masks: NDArray[np.bool_], iou_threshold: float) -> list[int]:
 
     Two empty masks have no IoU and do not suppress each other.
     """
-    num, height, width = masks.shape
-    flat = masks.reshape(num, height * width).astype(np.float64)  # float64 counts pixels exactly
-    areas = flat.sum(axis=1)
-    intersections = flat @ flat.T
-    unions = areas[:, None] + areas[None, :] - intersections
+    intersections, unions = _overlaps(masks, masks)
     overlaps = (unions > 0) & (intersections >= iou_threshold * unions)
     kept: list[int] = []
-    for index in range(num):
+    for index in range(len(masks)):
         if not overlaps[index, kept].any():
             kept.append(index)
     return kept
+
+
+def mask_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the (N, M) IoU of masks (N, H, W) with masks (M, H, W); 0 where both are empty."""
+    intersections, unions = _overlaps(first, second)
+    iou: NDArray[np.float64] = intersections / np.maximum(unions, 1.0)
+    return iou
+
+
+def _overlaps(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count the pixels (N, M) of the intersections and of the unions of (N, H, W) and (M, H, W)."""
+    num_pixels = first.shape[1] * first.shape[2]
+    rows, columns = (masks.reshape(-1, num_pixels).astype(np.float64) for masks in (first, second))  # exact counts
+    intersections = rows @ columns.T
+    return intersections, rows.sum(axis=1)[:, None] + columns.sum(axis=1)[None, :] - intersections
 
 
 class DetectedMasks:

@@ -16,6 +16,7 @@ from vis_cli.config import SegmentConfig
 from vis_cli.engine.features import EncodedFrame, FeatureCache
 from vis_cli.engine.finalize import encode_probs
 from vis_cli.engine.frames import Progress, Size
+from vis_cli.engine.key_frames import mask_iou
 from vis_cli.engine.scoring import frame_class_probs, mean_class_scores
 from vis_cli.engine.sequences import KeyMasks, MaskSource, SequenceProposals, SequenceSet, gather_proposals
 from vis_cli.network.aggregation import soft_aggregate
@@ -81,9 +82,8 @@ class Proposer:
             is_key_frame = index in self._source.key_frames
             if is_key_frame or self._sets:  # before the first sequence there is nothing to propagate
                 frame = self._cache.encode(index)
-                known = self._source.masks_at(index, frame.features) if is_key_frame else None
+                known = self._masks_at(index, frame) if is_key_frame else None
                 if known is not None:
-                    known = known.padded(frame.query.image_size) if self._on_input else known
                     self._start_set(index, frame.features, known)
                 self._visit(index, frame, self._sets, known, last=self._num_frames - 1)
             progress("forward", index + 1, self._num_frames)
@@ -96,6 +96,17 @@ class Proposer:
             later = [s for s in self._sets if s.key_frame > index]
             self._visit(index, self._cache.take(index), later, None, last=0)
             progress("backward", done, start)
+
+    def _masks_at(self, index: int, frame: EncodedFrame) -> KeyMasks:
+        """Return the masks of a key frame, without the detections that are followed already."""
+        known = self._source.masks_at(index, frame.features)
+        known = known.padded(frame.query.image_size) if self._on_input else known
+        if self._config.followed_iou >= 1.0 or self._source.one_contest or not self._sets:
+            return known
+        threshold = self._config.mask_threshold
+        followed = torch.cat(self._segment(frame, self._sets, None)) > threshold
+        overlaps = mask_iou((known.probs > threshold).cpu().numpy(), followed.cpu().numpy())
+        return known.select(np.flatnonzero((overlaps <= self._config.followed_iou).all(axis=1)))
 
     def _start_set(self, index: int, features: FrameFeatures, known: KeyMasks) -> None:
         """Begin a sequence for each object that none of the sets follows yet."""

@@ -29,6 +29,17 @@ class KeyMasks:
     segmentations: tuple[Rle, ...] | None = None  # at the video's size, where they are known
     is_answer: bool = True  # they are the sequences' masks at this frame; else propagation answers here too
 
+    def select(self, rows: Iterable[int]) -> KeyMasks:
+        """Return the objects `rows`, in that order."""
+        rows = list(rows)
+        return KeyMasks(
+            ids=tuple(self.ids[row] for row in rows),
+            probs=self.probs[rows],
+            guidance=self.guidance[rows],
+            segmentations=None if self.segmentations is None else tuple(self.segmentations[row] for row in rows),
+            is_answer=self.is_answer,
+        )
+
     def padded(self, size: tuple[int, int]) -> KeyMasks:
         """Return the same on a canvas of `size` (h, w) that goes on to the right and below."""
         pad = (0, size[1] - self.probs.shape[2], 0, size[0] - self.probs.shape[1])
