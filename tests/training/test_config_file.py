@@ -33,6 +33,7 @@ CONFIGS = sorted(zoo_dir().glob("*/*.toml"))
         ("pair_sampling = 'unifrom'", "did you mean uniform"),
         ("precision = 'float16'", "must be one of auto, float32, bfloat16; did you mean"),
         ("scale_jitter = [2.0, 0.1]", "must rise and be above 0"),
+        ("most_pastes = -1", "must not be below 0"),
         ("schedule = 3", r"schedule must be written as \[\[schedule\]\]"),
         ("steps = 0", "steps is 0, but must be at least 1"),
         ("num_workers = -1", "num_workers is -1, but must not be below 0"),

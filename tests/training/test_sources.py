@@ -190,3 +190,12 @@ def test_the_paper_samples_the_guide_and_ends_with_the_query(sampling: str, tmp_
     queries = [opened.dataset[(0, index, CANVAS, 2)].name.split(", ")[-1] for index in range(9)]
     assert opened.epoch_length == 9
     assert sorted(Path(name).name for name in queries) == [f"{frame:05d}.png" for frame in range(9)]
+
+
+def test_most_pastes_bounds_what_is_pasted(tmp_path: Path) -> None:
+    """Two pictures of one object each: what is pasted comes from either, and makes a clip hold more than one."""
+    source = stills(tmp_path, [CAT], [DOG])
+    drawn = {most: draw(make_config(source, generator="strong", most_pastes=most), 12) for most in (None, 0)}
+    shown = {most: max(len(clip.targets[0].masks) for clip in clips) for most, clips in drawn.items()}
+    assert shown[None] > 1
+    assert shown[0] == 1

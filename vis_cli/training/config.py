@@ -130,6 +130,7 @@ class TrainConfig:
     max_guided: int = 5  # objects a clip that the propagation head is given
     detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
     generator: str = "strong"  # changes of pictures: "strong", or "paper" (turns by -30, 0, 30 degrees; flips)
+    most_pastes: int | None = None  # objects pasted into a clip, at most; None: the generator's own number; 0: none
     scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
     perturbed_guidance: float = 0.2
@@ -160,6 +161,7 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} is {value}, but must be at least 1")
         _require(self.epochs is None or self.epochs > 0.0, f"epochs is {self.epochs}, but must be above 0")
+        _require((self.most_pastes or 0) >= 0, f"most_pastes is {self.most_pastes}, but must not be below 0")
         _require(self.num_workers >= 0, f"num_workers is {self.num_workers}, but must not be below 0")
         for share in self.true_guidance:
             _require_share("true_guidance", share)
