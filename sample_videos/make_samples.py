@@ -1,6 +1,6 @@
 """Makes the sample clips and their ground truth from photographs that scikit-image ships; run by hand.
 
-`pip install scikit-image`, then `python sample_videos/make_samples.py`: the same files come out every time.
+`pip install scikit-image`, then `python sample_videos/make_samples.py`: one machine makes the same files every time.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ SEARCH_RADIUS = 6  # pixels around an outline in which GrabCut looks for the edg
 NO_BOX = (0, 0, 0, 0)  # GrabCut starts from the outline instead
 EDGE_SOFTNESS = 0.9  # standard deviation in pixels
 MIXED_EDGE = 2  # pixels inside the edge whose colour is partly the old background's
+
+# What `cat` films: a print in a frame on a wall above a panel; pixels, and RGB.
+WALL_SIZE, PRINT_SIZE, PANEL_TOP = (960, 540), (226, 150), 410  # sizes are (width, height)
+MAT_REACH, FRAME_REACH = 14, 21  # how far they reach around the print
+WALL_COLOUR, PANEL_COLOUR, FRAME_COLOUR, MAT_COLOUR = (122, 142, 148), (222, 218, 208), (62, 46, 34), (240, 238, 232)
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 Matte = NDArray[np.float32]  # (H, W) in 0..1
@@ -103,15 +108,16 @@ def main() -> None:
 
 
 def cat_clip() -> Clip:
-    """Move the camera slowly over the photograph of Chelsea the cat."""
+    """Let the camera wander past a framed print of Chelsea the cat, closer and back."""
     picture = load_picture("chelsea")
+    wall, matte = hang_print(picture, cut_matte(picture, CAT_OUTLINE))
 
     def camera(time: float) -> View:
-        x = 226 - 8 * math.cos(math.pi * time) + 1.5 * math.sin(9 * time)
-        y = 128 + 48 * ease(time) + 1.5 * math.sin(7 * time + 1)
-        return View(x, y, scale=1.52 + 0.14 * math.sin(math.pi * time), degrees=1.2 * math.sin(2 * math.pi * time))
+        x = 400 + 150 * ease(time) + 4 * math.sin(9 * time)
+        y = 270 + 14 * math.sin(2 * math.pi * time) + 3 * math.sin(7 * time + 1)
+        return View(x, y, scale=0.9 + 0.1 * math.sin(math.pi * time), degrees=1.5 * math.sin(5 * time))
 
-    return Clip("cat", (Layer(picture, cut_matte(picture, CAT_OUTLINE), camera, "cat", is_backdrop=True),))
+    return Clip("cat", (Layer(wall, matte, camera, "cat", is_backdrop=True),))
 
 
 def launchpad_clip() -> Clip:
@@ -145,6 +151,37 @@ def launchpad_clip() -> Clip:
 def load_picture(name: str) -> Picture:
     """Return one of the photographs that come with scikit-image."""
     return np.asarray(getattr(skimage.data, name)(), dtype=np.uint8)
+
+
+def hang_print(picture: Picture, matte: Matte) -> tuple[Picture, Matte]:
+    """Hang a framed print of a picture on a wall; the matte follows to where it hangs."""
+    wall, matte_there = paint_wall(), np.zeros(WALL_SIZE[::-1], dtype=np.float32)
+    wall[print_area(FRAME_REACH)] = FRAME_COLOUR
+    wall[print_area(MAT_REACH)] = MAT_COLOUR
+    wall[print_area()] = cv2.resize(picture, PRINT_SIZE, interpolation=cv2.INTER_AREA)
+    matte_there[print_area()] = cv2.resize(matte, PRINT_SIZE, interpolation=cv2.INTER_AREA)
+    return wall, matte_there
+
+
+def paint_wall() -> Picture:
+    """Paint a wall above a panel, lit from above, with the soft shadow of the frame."""
+    width, height = WALL_SIZE
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    light = 1.08 - 0.35 * np.hypot(x / width - 0.48, y / height - 0.3)
+    shadow = np.zeros_like(light)
+    shadow[print_area(FRAME_REACH, shift=(4, 8))] = 0.4
+    light *= 1 - cv2.GaussianBlur(shadow, (0, 0), 6)
+    colour = np.where(y[:, :, None] < PANEL_TOP, WALL_COLOUR, PANEL_COLOUR)
+    return np.clip(light[:, :, None] * colour, 0, 255).astype(np.uint8)
+
+
+def print_area(reach: int = 0, *, shift: tuple[int, int] = (0, 0)) -> tuple[slice, slice]:
+    """Return the rows and columns of the print in the middle of the wall and of what reaches around it."""
+    columns, rows = (
+        slice((wall - side) // 2 + by - reach, (wall + side) // 2 + by + reach)
+        for wall, side, by in zip(WALL_SIZE, PRINT_SIZE, shift, strict=True)
+    )
+    return rows, columns
 
 
 def ease(time: float) -> float:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vis_cli import segment_video
+from vis_cli.metrics.youtube_vis_matching import sequence_ious
 from vis_cli.records.rle import decode_rle, rle_area, rle_box
 from vis_cli.records.video import open_video
 
@@ -93,7 +95,7 @@ def test_masks_of_the_crossing_exclude_each_other() -> None:
     assert rle_area(person[35]) < 0.5 * rle_area(person[0])  # the cat hides most of her
 
 
-def test_masks_lie_on_the_pictures() -> None:
+def test_masks_of_the_launchpad_lie_on_the_pictures() -> None:
     clip = CLIPS["launchpad"]
     for index, frame in enumerate(open_video(FOLDER / "launchpad.mp4").iter_frames()):
         red, green, blue = (frame[:, :, channel].astype(np.int16) for channel in range(3))
@@ -101,3 +103,26 @@ def test_masks_lie_on_the_pictures() -> None:
         inside = union_mask(clip, index)
         assert inside[suit].mean() > 0.99
         assert inside[sky].mean() < 0.01
+
+
+def test_the_mask_of_the_print_lies_on_the_cat() -> None:
+    clip = CLIPS["cat"]
+    for index, frame in enumerate(open_video(FOLDER / "cat.mp4").iter_frames()):
+        red, blue = (frame[:, :, channel].astype(np.int16) for channel in (0, 2))
+        fur, wall, mat = red > blue + 50, blue > red + 5, frame.min(axis=2) > 215
+        inside = union_mask(clip, index)
+        assert inside[fur].mean() > 0.96
+        assert fur[inside].mean() > 0.8
+        assert inside[wall | mat].mean() < 0.001
+
+
+@pytest.mark.slow
+def test_the_shipped_model_finds_the_whole_cat_and_nothing_else() -> None:
+    truth = annotations_of(CLIPS["cat"])[0]["segmentations"]
+
+    result = segment_video(FOLDER / "cat.mp4")
+
+    names = {category.id: category.name for category in result.categories}
+    assert [names[instance.category_id] for instance in result.instances] == ["cat"]
+    ious, _ = sequence_ious([result.instances[0].segmentations], [truth])
+    assert ious[0, 0] > 0.8
