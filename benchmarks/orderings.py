@@ -44,7 +44,7 @@ from vis_cli.records.youtube_vis_results import read_predictions
 KEY_FRAMES = (1, 2, 4, 6, 8)  # K of Fig. 7
 DAVIS_K, YOUTUBE_VIS_K = 4, 6  # as the paper has it
 ALL_FRAMES = "every frame"
-DETECTING = PRESETS["davis-uvos"]  # class-agnostic
+DETECTING = dataclasses.replace(PRESETS["davis-uvos"], memory_previous=False)  # class-agnostic; the paper's memory
 SCORING = dataclasses.replace(DETECTING, class_agnostic=False)  # what the classes score is told apart afterwards
 CPU = torch.device("cpu")
 FEATURE_BUDGET, FRAME_BUDGET = 2**30, 2**28  # bytes

@@ -34,9 +34,9 @@ class SegmentConfig:
     box_nms_iou: float = 0.5
     max_instances: int = 10  # O, at most so many detections a key frame
     mask_nms_iou: float = 0.2
-    # A detection that overlaps the mask of a followed sequence by more starts no sequence of its own (early reduction);
-    # 1: each detection starts one, as in the paper.
-    followed_iou: float = 1.0
+    # A detection that overlaps the mask of a followed sequence by more starts no sequence of its own (early reduction:
+    # quick); 1: each detection starts one, as in the paper and its benchmarks.
+    followed_iou: float = 0.7
     class_agnostic: bool = False  # every object is one class, as in DAVIS
     resegment_key_frame: bool = False  # the key frame's mask is the propagation's own answer, not the detection
     memory_stride: int = 5  # a propagated frame enters the memory every so many frames
@@ -88,6 +88,7 @@ RELEASED = SegmentConfig(  # as the paper's authors infer, who depart from the p
     num_key_frames=5,
     key_frame_spacing="endpoints",
     detection_score=0.2,
+    followed_iou=1.0,
     resegment_key_frame=True,
     memory_stride=1,
     memory_frames=None,
@@ -95,7 +96,9 @@ RELEASED = SegmentConfig(  # as the paper's authors infer, who depart from the p
     mask_canvas="network",
 )
 
-YOUTUBE_VIS = SegmentConfig(num_key_frames=6, reduction="category-aware", detection_score=0.2, memory_previous=True)
+YOUTUBE_VIS = SegmentConfig(
+    num_key_frames=6, reduction="category-aware", detection_score=0.2, followed_iou=1.0, memory_previous=True
+)
 
 PRESETS: dict[str, SegmentConfig] = {
     "default": SegmentConfig(),
@@ -108,6 +111,7 @@ PRESETS: dict[str, SegmentConfig] = {
         reduction="soft-nms",
         max_sequences=20,
         detection_score=0.2,
+        followed_iou=1.0,
         memory_previous=True,
     ),
     "released-ytvis": RELEASED,

@@ -158,9 +158,9 @@ class FakeNetwork(nn.Module):
 
 
 def make_segmenter(network: FakeNetwork | None = None, *, run: RunConfig | None = None, **config: object) -> Segmenter:
-    """Build a segmenter around a fake network, in float32 on the CPU."""
+    """Build a segmenter around a fake network, in float32 on the CPU; every detection starts a sequence."""
     loaded = LoadedModel(cast(SeqMaskRCNN, network or FakeNetwork()), ModelInfo("fake", "0" * 64))
-    settings = SegmentConfig(**config)  # type: ignore[arg-type]
+    settings = SegmentConfig(**({"followed_iou": 1.0} | config))  # type: ignore[arg-type]
     return Segmenter(loaded, config=settings, run=run or RunConfig(device="cpu", precision="float32"))
 
 

@@ -37,20 +37,29 @@ def test_read_is_scaled_dot_product_attention_over_all_positions() -> None:
     torch.testing.assert_close(read_memory(query, key, value), expected)
 
 
+def test_a_readout_in_bfloat16_stays_in_it() -> None:
+    generator = torch.Generator().manual_seed(3)
+    query, key = torch.randn(1, 4, 6, 5, generator=generator), torch.randn(1, 4, 3, 6, 5, generator=generator)
+    value = torch.randn(1, 2, 3, 6, 5, generator=generator)
+    rough = read_memory(query.bfloat16(), key.bfloat16(), value.bfloat16())
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), read_memory(query, key, value), rtol=0, atol=0.05)
+
+
 def test_a_small_affinity_budget_gives_the_same_readout(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(2)
     query, key = torch.randn(1, 4, 6, 5, generator=generator), torch.randn(1, 4, 3, 6, 5, generator=generator)
     value = torch.randn(1, 2, 3, 6, 5, generator=generator)
     whole = read_memory(query, key, value)
     seen: list[int] = []
-    attention = torch.nn.functional.scaled_dot_product_attention
+    attention = memory_module._attend_on_cpu
 
     def spy(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         seen.append(q.shape[1] * k.shape[1] * 4)
         return attention(q, k, v)
 
     monkeypatch.setattr(memory_module, "AFFINITY_BUDGET_BYTES", 4000)
-    monkeypatch.setattr(memory_module.F, "scaled_dot_product_attention", spy)
+    monkeypatch.setattr(memory_module, "_attend_on_cpu", spy)
     torch.testing.assert_close(read_memory(query, key, value), whole)
     assert len(seen) > 1
     assert max(seen) <= 4000
