@@ -44,7 +44,7 @@ from vis_cli.records.youtube_vis_results import read_predictions
 KEY_FRAMES = (1, 2, 4, 6, 8)  # K of Fig. 7
 DAVIS_K, YOUTUBE_VIS_K = 4, 6  # as the paper has it
 ALL_FRAMES = "every frame"
-DETECTING = dataclasses.replace(PRESETS["davis-uvos"], memory_previous=False)  # class-agnostic; the paper's memory
+DETECTING = dataclasses.replace(PRESETS["davis-uvos"], memory_previous=False)  # class-agnostic
 SCORING = dataclasses.replace(DETECTING, class_agnostic=False)  # what the classes score is told apart afterwards
 CPU = torch.device("cpu")
 FEATURE_BUDGET, FRAME_BUDGET = 2**30, 2**28  # bytes
@@ -135,8 +135,8 @@ def remembered(path: Path, loaded: LoadedModel, make: Any) -> VideoResult:
     """Read a result of this model, or make and keep it."""
     if path.exists():
         result = read_result(path)
-        if result.model.sha256 != loaded.info.sha256:
-            raise SystemExit(f"{path} is of other weights; give another --cache")
+        if result.model.sha256 != loaded.info.sha256 or result.config != dataclasses.asdict(SCORING):
+            raise SystemExit(f"{path} is of other weights or settings; give another --cache")
         return result
     began = time.perf_counter()
     result = make()

@@ -233,7 +233,7 @@ FollowedIou: TypeAlias = Annotated[
     float | None,
     _method(
         "followed_iou",
-        "Do not follow a detection again that overlaps a followed object by more, to save time; 1: do (the paper).",
+        "Leave out a detection whose IoU with an object followed already exceeds this; 1: none (the paper).",
         SHARE,
     ),
 ]

@@ -89,6 +89,7 @@ class FakeNetwork(nn.Module):
         self.blur = 0.0  # how far detected masks are from certain
         self.blind_frames: set[int] = set()  # where nothing is detected
         self.lost_frames: set[int] = set()  # where propagation finds nothing
+        self.half_frames: set[int] = set()  # where it finds the left half of an object
         self.encoded: list[int] = []
         self.detected: list[int] = []
         self.memorized: list[tuple[int, Tensor]] = []
@@ -144,9 +145,11 @@ class FakeNetwork(nn.Module):
             return torch.full((len(memory.value), *query.image_size), 0.02)
         total = memory.value[:, :, :, 0, 0].sum(dim=2)  # (N, 4)
         colours = total[:, :3] / total[:, 3:].clamp(min=1e-6)
-        return torch.stack(
-            [0.02 + 0.93 * _of_colour(query.skip2, tuple(colour.tolist())).float() for colour in colours]
-        )
+        masks = torch.stack([_of_colour(query.skip2, tuple(colour.tolist())) for colour in colours])
+        if _number(query.skip2) in self.half_frames:
+            seen = masks.any(dim=1).long().cumsum(dim=1)  # (N, w): columns of the object so far
+            masks = masks & (seen <= seen[:, -1:] // 2)[:, None]
+        return 0.02 + 0.93 * masks.float()
 
     def _class_probs(self, image: Tensor, box: list[int]) -> Tensor:
         x0, y0, x1, y1 = box

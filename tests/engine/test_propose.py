@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from vis_cli.config import RunConfig
@@ -41,10 +42,14 @@ def test_a_followed_object_that_is_lost_is_started_again() -> None:
     assert sorted({found.key_frame for found in result.instances}) == [0, 3]
 
 
-def test_an_overlap_of_the_limit_itself_does_not_count_as_followed() -> None:
-    """At 1, the paper's, even a mask that is the same starts its own sequence."""
-    result = segment(make_video(moving_boxes(9)), num_key_frames=3, reduction="none", followed_iou=1.0)
-    assert [found.key_frame for found in result.instances] == [0, 0, 3, 3, 6, 6]
+@pytest.mark.parametrize(("followed_iou", "key_frames"), [(0.5, [0, 0, 3, 3]), (0.49, [0, 0])])
+def test_an_overlap_of_the_limit_itself_does_not_count_as_followed(followed_iou: float, key_frames: list[int]) -> None:
+    network = FakeNetwork()
+    network.half_frames = {3}
+    result = segment(
+        make_video(moving_boxes(9)), network, num_key_frames=3, reduction="none", followed_iou=followed_iou
+    )
+    assert [found.key_frame for found in result.instances] == key_frames
 
 
 def test_an_object_is_found_before_and_after_the_key_frame_that_saw_it() -> None:

@@ -110,6 +110,30 @@ def test_sees_new_weights() -> None:
     torch.testing.assert_close(conv(x), torch.ones_like(x), rtol=0, atol=0)
 
 
+@torch.no_grad()
+def test_sees_a_weight_that_took_the_place_of_another() -> None:
+    """The allocator likes to give a new weight the address of the one before, and its version starts anew, too."""
+    conv = make_conv()
+    x = torch.ones(1, FEWEST_CHANNELS, 24, 24)
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
+        weight = torch.full((FEWEST_CHANNELS, FEWEST_CHANNELS, 3, 3), value)
+        conv.load_state_dict({"weight": weight, "bias": torch.zeros(FEWEST_CHANNELS)}, assign=True)
+        del weight
+        assert float(conv(x)[0, 0, 12, 12]) == pytest.approx(9 * FEWEST_CHANNELS * value, rel=1e-4)
+
+
+@torch.no_grad()
+def test_forgets_between_training_and_inference() -> None:
+    """A fused optimiser changes a weight without a new version."""
+    conv = make_conv().eval()
+    x = torch.ones(1, FEWEST_CHANNELS, 24, 24)
+    before = conv(x)
+    conv.train()
+    conv.weight.data.mul_(2.0)
+    conv.bias.data.mul_(2.0)
+    torch.testing.assert_close(conv.eval()(x), 2 * before)
+
+
 @torch.inference_mode()
 def test_no_image() -> None:
     with torch.inference_mode(mode=False):

@@ -41,14 +41,23 @@ OUTPUT_TRANSFORM = (
 )
 
 
+def _squared(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Return what applies a transform down and across a flattened patch: its Kronecker product with itself."""
+    once = torch.tensor(matrix, dtype=torch.float32, device="cpu")
+    return torch.kron(once, once)
+
+
+SPREAD = _squared(INPUT_TRANSFORM)  # (36, 36)
+JOIN = _squared(OUTPUT_TRANSFORM)  # (16, 36)
+
+
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution of stride 1 that keeps the size, with a bias; the same to about 1e-5 however it is computed."""
+    """A 3x3 convolution of stride 1 that keeps the size; the same to about 1e-5 of its largest output either way."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, 1, 1)
-        self._transformed: tuple[tuple[int, int], Tensor] | None = (
-            None  # the state of the weight, and what became of it
-        )
+        # The weight, kept so that no other takes its place in memory, its version then, and what became of it.
+        self._transformed: tuple[Tensor, int, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, h, w) from (B, in, h, w)."""
@@ -64,12 +73,17 @@ class Conv3x3(nn.Conv2d):
         wide = min(self.in_channels, self.out_channels) >= FEWEST_CHANNELS and num_tiles >= FEWEST_TILES
         return plain and wide and not torch.is_grad_enabled() and not self.weight.is_inference()
 
+    def train(self, mode: bool = True) -> Conv3x3:
+        """Forget the transformed weight, which the optimiser may change unseen."""
+        self._transformed = None
+        return super().train(mode)
+
     def _transformed_weight(self) -> Tensor:
         """Return the weight as `transform_weight` makes it, made once for each state of the weight."""
-        state = (self.weight.data_ptr(), self.weight._version)
-        if self._transformed is None or self._transformed[0] != state:
-            self._transformed = (state, transform_weight(self.weight))
-        return self._transformed[1]
+        known, weight = self._transformed, self.weight
+        if known is None or known[0].data_ptr() != weight.data_ptr() or known[1] != weight._version:
+            known = self._transformed = (weight.detach(), weight._version, transform_weight(weight))
+        return known[2]
 
 
 def transform_weight(weight: Tensor) -> Tensor:
@@ -80,7 +94,7 @@ def transform_weight(weight: Tensor) -> Tensor:
 
 
 def winograd_conv(x: Tensor, transformed: Tensor, bias: Tensor) -> Tensor:
-    """Convolve with zero padding of 1.
+    """Convolve on a CPU, with zero padding of 1.
 
     Args:
         x: (B, in, h, w) float32.
@@ -115,13 +129,7 @@ def _convolve_tiles(padded: Tensor, transformed: Tensor) -> Tensor:
         (PATCH, PATCH, batch, rows, across, channels),
         (by_row, by_column, by_batch, TILE * by_row, TILE * by_column, 1),
     )
-    spread = torch.mm(_squared(INPUT_TRANSFORM), patches.reshape(PATCH**2, -1))
+    spread = torch.mm(SPREAD, patches.reshape(PATCH**2, -1))
     products = torch.bmm(spread.view(PATCH**2, -1, channels), transformed)  # (36, B*rows*across, out)
-    joined = torch.mm(_squared(OUTPUT_TRANSFORM), products.view(PATCH**2, -1))
+    joined = torch.mm(JOIN, products.view(PATCH**2, -1))
     return joined.view(TILE, TILE, batch, rows, across, -1).permute(2, 3, 0, 4, 1, 5)
-
-
-def _squared(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
-    """Return what applies a transform down and across a flattened patch: its Kronecker product with itself."""
-    once = torch.tensor(matrix)
-    return torch.kron(once, once)
