@@ -32,7 +32,8 @@ def test_the_result_names_video_model_settings_and_categories() -> None:
     assert dataclasses.astuple(result.video) == ("clip", Path("clip.mp4"), 32, 24, 12.0, 5)
     assert result.model == ModelInfo("fake", "0" * 64)
     assert result.categories == CATEGORIES
-    assert SegmentConfig(**result.config) == SegmentConfig(num_key_frames=2, short_side=24, long_side=32)
+    expected = SegmentConfig(num_key_frames=2, short_side=24, long_side=32, followed_iou=1.0)
+    assert SegmentConfig(**result.config) == expected
     assert [instance.id for instance in result.instances] == [1, 2]
     assert {category for instance in result.instances for category in instance.category_scores} == {7, 3, 9}
 
