@@ -1,4 +1,4 @@
-"""Measures what the paper's ablations order: key frames, reduction, paradigm (its Fig. 1 and 7, Tab. 4 and 5).
+"""Measures what the paper's ablations order: key frames, reduction, paradigm, stages (its Fig. 1, 7, Tab. 3 to 5).
 
 Run by hand; see README.md beside it. Sequences that start from one key frame know nothing of the other key frames, so
 every sequence is propagated once, and each row of the tables chooses among them.
@@ -11,7 +11,7 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from vis_cli.metrics.davis import evaluate_results
 from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.weights import LoadedModel, load_model
-from vis_cli.records.davis_benchmark import find_davis_benchmark
+from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.types import VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
@@ -64,13 +64,14 @@ def main() -> None:
     lengths = {name: open_video(benchmark.frames / name).num_frames for name in benchmark.sequences}
     shortest = sorted(lengths, key=lambda name: (lengths[name] or 0, name))[: args.dense]
     kept: dict[str, SequenceProposals] = {}
-    linked: dict[str, VideoResult] = {}
+    linked: dict[str, SequenceProposals] = {}
     infos: dict[str, VideoResult] = {}
     for name in benchmark.sequences:
         video = open_video(benchmark.frames / name)
-        proposed = cached(args.cache / "proposals" / f"{name}.json", loaded, video, dense=name in shortest)
-        linked[name] = cached_tracks(args.cache / "tracks" / f"{name}.json", loaded, video)
-        kept[name], infos[name] = to_proposals(proposed), proposed
+        wanted = range(lengths[name] or 0) if name in shortest else key_frames(video, KEY_FRAMES)
+        infos[name] = cached(args.cache / "proposals" / f"{name}.json", loaded, video, wanted)
+        kept[name] = to_proposals(infos[name])
+        linked[name] = to_proposals(cached_tracks(args.cache / "tracks" / f"{name}.json", loaded, video))
 
     def score(label: str, names: Iterable[str], chosen: dict[str, SequenceProposals], **rule: Any) -> Row:
         return score_row(label, [(infos[name], chosen[name]) for name in names], benchmark.masks, split, **rule)
@@ -90,12 +91,15 @@ def main() -> None:
         score("sequence NMS", every, at_key_frames(kept, YOUTUBE_VIS_K), by_class="nms"),
         score("category-aware", every, at_key_frames(kept, YOUTUBE_VIS_K), by_class="category-aware"),
     ]
-    tracks = {name: to_proposals(result) for name, result in linked.items()}
     tables["Paradigm (Fig. 1)"] = [
-        score("(a) track-by-detect", every, tracks, agnostic="none", by_class="none"),
+        score("(a) track-by-detect", every, linked, agnostic="none", by_class="none"),
         score("(c) one key frame", every, at_key_frames(kept, 1)),
         score(f"(d) Propose-Reduce, K = {DAVIS_K}", every, reduced),
     ]
+    if args.stages:
+        tables[f"Stages of training, K = {DAVIS_K} (Tab. 3)"] = [
+            score_stage(folder, args.cache, benchmark, split) for folder in args.stages
+        ]
     print_tables(tables)
     if args.json is not None:
         args.json.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
@@ -112,17 +116,35 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--model", default="lite", help="a name or a model folder")
     parser.add_argument("--cache", type=Path, required=True, help="keeps what was propagated; must be of this model")
     parser.add_argument("--dense", type=int, default=2, help="so many shortest sequences also with all frames as key")
+    parser.add_argument("--stages", default="", help="model folders, with commas between them, to compare at K = 4")
     parser.add_argument("--json", type=Path, help="write the tables to this file")
     parser.add_argument("--plot", type=Path, help="draw J&F over K to this file")
     args = parser.parse_args()
     args.sequences = tuple(name for name in args.sequences.split(",") if name)
+    args.stages = tuple(Path(folder) for folder in args.stages.split(",") if folder)
     return args
 
 
-def cached(path: Path, loaded: LoadedModel, video: Video, *, dense: bool) -> VideoResult:
-    """Propagate from the key frames of every K, or from every frame, unless that was done before."""
+def score_stage(folder: Path, cache: Path, benchmark: DavisBenchmark, split: YouTubeVis) -> Row:
+    """Propagate by the weights of one stage of training, and score."""
+    loaded = load_model(str(folder))
+    found = []
+    for name in benchmark.sequences:
+        video = open_video(benchmark.frames / name)  # type: ignore[operator]  # looked at in main
+        path = cache / "stages" / folder.name / f"{name}.json"
+        result = cached(path, loaded, video, key_frames(video, (DAVIS_K,)))
+        found.append((result, to_proposals(result)))
+    return score_row(folder.name, found, benchmark.masks, split)
+
+
+def key_frames(video: Video, numbers: Iterable[int]) -> Sequence[int]:
+    """List the key frames that any of these K has."""
     length = video.num_frames or sum(1 for _ in video.iter_frames())
-    wanted = range(length) if dense else sorted({f for k in KEY_FRAMES for f in select_key_frames(length, k, "even")})
+    return sorted({frame for k in numbers for frame in select_key_frames(length, k, "even")})
+
+
+def cached(path: Path, loaded: LoadedModel, video: Video, wanted: Sequence[int]) -> VideoResult:
+    """Propagate from these key frames, unless that was done before."""
     return remembered(path, loaded, lambda: propose(loaded, video, tuple(wanted)))
 
 
@@ -131,7 +153,7 @@ def cached_tracks(path: Path, loaded: LoadedModel, video: Video) -> VideoResult:
     return remembered(path, loaded, lambda: track(loaded, video))
 
 
-def remembered(path: Path, loaded: LoadedModel, make: Any) -> VideoResult:
+def remembered(path: Path, loaded: LoadedModel, make: Callable[[], VideoResult]) -> VideoResult:
     """Read a result of this model, or make and keep it."""
     if path.exists():
         result = read_result(path)

@@ -18,9 +18,9 @@ def make_conv(in_channels: int = FEWEST_CHANNELS, out_channels: int = FEWEST_CHA
 def count_detours(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     seen: list[torch.Size] = []
 
-    def counted(x: torch.Tensor, transformed: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    def counted(x: torch.Tensor, *args: torch.Tensor, **options: bool) -> torch.Tensor:
         seen.append(x.shape)
-        return winograd_conv(x, transformed, bias)
+        return winograd_conv(x, *args, **options)
 
     monkeypatch.setattr(winograd, "winograd_conv", counted)
     return seen
@@ -28,17 +28,18 @@ def count_detours(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
 
 @pytest.mark.parametrize(
     "shape",
-    [(1, 3, 4, 4), (2, 3, 8, 12), (3, 5, 7, 9), (1, 2, 1, 1), (2, 4, 13, 30), (1, 2, 30, 401), (40, 2, 5, 6)],
+    [(1, 3, 6, 6), (2, 3, 12, 18), (3, 5, 7, 9), (1, 2, 1, 1), (2, 4, 13, 30), (1, 2, 30, 700), (130, 2, 5, 6)],
 )
-def test_equals_the_direct_convolution(shape: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize("rectified", [False, True])
+def test_equals_the_direct_convolution(shape: tuple[int, int, int, int], rectified: bool) -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(shape, generator=generator)
     weight = torch.randn((6, shape[1], 3, 3), generator=generator)
     bias = torch.randn(6, generator=generator)
-    expected = F.conv2d(x, weight, bias, padding=1)
-    result = winograd_conv(x, transform_weight(weight), bias)
+    expected = F.conv2d(F.relu(x) if rectified else x, weight, bias, padding=1)
+    result = winograd_conv(x, transform_weight(weight), bias, rectified=rectified)
     assert result.shape == expected.shape
-    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
 def test_a_hand_computed_sum() -> None:
@@ -63,10 +64,13 @@ def test_inference_takes_the_detour_and_agrees_with_training(monkeypatch: pytest
     direct = conv(x)
     assert direct.requires_grad
     assert not seen
+    rectified = conv(x, rectified=True)
     with torch.inference_mode():
-        detour = conv(x)
-    assert len(seen) == 1
+        detour, rectified_detour = conv(x), conv(x, rectified=True)
+    assert len(seen) == 2
     torch.testing.assert_close(detour, direct.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(rectified_detour, rectified.detach(), rtol=1e-4, atol=1e-4)
+    assert not torch.equal(detour, rectified_detour)
 
 
 @torch.inference_mode()
@@ -85,6 +89,15 @@ def test_stays_direct_where_it_would_not_pay(
     with torch.inference_mode(mode=False):
         conv = make_conv(channels, FEWEST_CHANNELS).to(dtype)
     assert conv(torch.zeros(1, channels, size, size, dtype=dtype)).shape == (1, FEWEST_CHANNELS, size, size)
+    assert not seen
+
+
+@torch.inference_mode()
+def test_stays_direct_with_a_stride(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = count_detours(monkeypatch)
+    with torch.inference_mode(mode=False):
+        conv = Conv3x3(FEWEST_CHANNELS, FEWEST_CHANNELS, 2)
+    assert conv(torch.zeros(1, FEWEST_CHANNELS, 48, 48), rectified=True).shape == (1, FEWEST_CHANNELS, 24, 24)
     assert not seen
 
 

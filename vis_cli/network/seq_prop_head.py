@@ -13,23 +13,19 @@ from vis_cli.network.memory import read_memory
 from vis_cli.network.winograd import Conv3x3
 
 
-def _conv3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
-    return Conv3x3(in_channels, out_channels) if stride == 1 else nn.Conv2d(in_channels, out_channels, 3, stride, 1)
-
-
 class ResBlock(nn.Module):
     """Two pre-activated 3x3 convolutions beside a shortcut; no ReLU at the end."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = _conv3x3(in_channels, out_channels, stride)
+        self.conv1 = Conv3x3(in_channels, out_channels, stride)
         self.conv2 = Conv3x3(out_channels, out_channels)
         changes_shape = stride != 1 or in_channels != out_channels
-        self.downsample = _conv3x3(in_channels, out_channels, stride) if changes_shape else nn.Identity()
+        self.downsample = Conv3x3(in_channels, out_channels, stride) if changes_shape else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, h/stride, w/stride) from (B, in, h, w)."""
-        residual: Tensor = self.conv2(F.relu(self.conv1(F.relu(x))))
+        residual: Tensor = self.conv2(self.conv1(x, rectified=True), rectified=True)
         shortcut: Tensor = self.downsample(x)
         return shortcut + residual
 
