@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.network.factories import make_config, make_model
+from vis_cli.network import seq_prop_head
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
@@ -56,6 +57,28 @@ def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
     forth = model.propagate(query, MemoryBank(model.memorize(features, masks), max_frames=None))
     back = model.propagate(query, MemoryBank(model.memorize(features, masks.flip(0)), max_frames=None))
     torch.testing.assert_close(forth.flip(0), back, rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_objects_decoded_in_groups_are_those_decoded_together(
+    model: SeqMaskRCNN, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = model.encode_frames(frame())
+    masks = torch.zeros(3, 50, 75)
+    masks[0, 5:20, 5:20], masks[1, 25:45, 40:70], masks[2, 30:40, 5:30] = 1.0, 1.0, 1.0
+    query, memory = model.encode_query(features), MemoryBank(model.memorize(features, masks), max_frames=None)
+    together = model.propagate(query, memory)
+    decoded = []
+    refine2 = model.prop_head.refine2
+    with monkeypatch.context() as patched:
+        bytes_an_object = query.skip2.numel() * query.skip2.element_size()
+        patched.setattr(seq_prop_head, "DECODED_BUDGET_BYTES", at_once * bytes_an_object + 1)
+        hook = refine2.register_forward_hook(lambda _module, _args, output: decoded.append(len(output)))
+        in_groups = model.propagate(query, memory)
+        hook.remove()
+    assert decoded == [at_once, *([1] * (3 - at_once))]
+    torch.testing.assert_close(in_groups, together, rtol=1e-4, atol=1e-5)
 
 
 @torch.inference_mode()

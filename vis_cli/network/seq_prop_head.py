@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from vis_cli.network.memory import read_memory
 from vis_cli.network.winograd import Conv3x3
 
+DECODED_BUDGET_BYTES = 32 * 2**20  # of a feature at stride 4 of all objects that a CPU decodes together
+
 
 class ResBlock(nn.Module):
     """Two pre-activated 3x3 convolutions beside a shortcut; no ReLU at the end."""
@@ -139,8 +141,20 @@ class SeqPropHead(nn.Module):
         num = mem_key.shape[0]
         query_key, query_value = (part.expand(num, -1, -1, -1) for part in query)
         readout = read_memory(query_key, mem_key, mem_value)
-        decoded = self.res_merge(self.conv_merge(torch.cat([readout, query_value], dim=1)))
-        decoded = self.refine2(skips[1], self.refine3(skips[0], decoded))
+        coarse = self.res_merge(self.conv_merge(torch.cat([readout, query_value], dim=1)))
+        at_once = _decoded_at_once(skips[1], num)
+        return torch.cat([self._decode(skips, some) for some in coarse.split(at_once)])
+
+    def _decode(self, skips: tuple[Tensor, Tensor], coarse: Tensor) -> Tensor:
+        """Return the foreground probability (N, h, w) from what was read at stride 16, (N, D, h/16, w/16)."""
+        decoded = self.refine2(skips[1], self.refine3(skips[0], coarse))
         logits = self.predict(F.relu(decoded)).float()  # (N, 2, h/4, w/4)
         logits = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
         return torch.softmax(logits, dim=1)[:, 1]
+
+
+def _decoded_at_once(skip2: Tensor, num: int) -> int:
+    """Count the objects to decode together; more than that would not be quicker on a CPU, but hold more memory."""
+    if skip2.device.type != "cpu" or torch.is_grad_enabled() or len(skip2) > 1:
+        return max(1, num)
+    return max(1, DECODED_BUDGET_BYTES // (skip2.numel() * skip2.element_size()))
