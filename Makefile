@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test format clean
+.PHONY: demo test test-slow format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment sample_videos -o demo
@@ -15,6 +15,9 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+test-slow: $(STAMP)
+	$(BIN)/pytest -m slow
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

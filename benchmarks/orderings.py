@@ -131,7 +131,7 @@ def score_stage(folder: Path, cache: Path, benchmark: DavisBenchmark, split: You
     found = []
     for name in benchmark.sequences:
         video = open_video(benchmark.frames / name)  # type: ignore[operator]  # looked at in main
-        path = cache / "stages" / folder.name / f"{name}.json"
+        path = cache / "stages" / f"{folder.name}-{loaded.info.sha256[:8]}" / f"{name}.json"
         result = cached(path, loaded, video, key_frames(video, (DAVIS_K,)))
         found.append((result, to_proposals(result)))
     return score_row(folder.name, found, benchmark.masks, split)
