@@ -250,7 +250,9 @@ def score_row(
 ) -> Row:
     """Reduce and score: J&F with one class and at most 20 sequences, AP and AR with the model's classes."""
     one_class = dataclasses.replace(DETECTING, reduction=agnostic)
-    classes = dataclasses.replace(PRESETS["ytvis2019"], reduction=by_class)
+    classes = PRESETS["ytvis2019"]
+    if by_class != classes.reduction:  # its low sequence_score is the category-aware reduction's
+        classes = dataclasses.replace(classes, reduction=by_class, sequence_score=SegmentConfig().sequence_score)
     davis = [reduce(result, forget_classes(found), one_class) for result, found in sequences]
     names = [result.video.name for result, _ in sequences]
     jf = evaluate_results(masks, davis, sequences=names, num_workers=None).summary

@@ -288,8 +288,8 @@ ReductionOption: TypeAlias = Annotated[
     Reduction | None,
     _method(
         "reduction",
-        "How one object, found from several key frames, becomes one again: nms, soft-nms, category-aware (nms within "
-        "each class) or none.",
+        "How one object, found from several key frames, becomes one again: nms, soft-nms, category-aware (nms at an "
+        "IoU of 0.9 of what scores 0.05 or more, then soft-nms within each class) or none.",
         "WAY",
     ),
 ]
@@ -298,7 +298,12 @@ SequenceIou: TypeAlias = Annotated[
     _method("sequence_iou", "Sequences of masks that overlap more are one object.", SHARE),
 ]
 SequenceScore: TypeAlias = Annotated[
-    float | None, _method("sequence_score", "Lowest score of an object in the result.", SHARE)
+    float | None,
+    _method(
+        "sequence_score",
+        "Lowest score of an object in the result, and of its other classes; nms keeps the best object however low.",
+        SHARE,
+    ),
 ]
 SoftNmsSigma: TypeAlias = Annotated[
     float | None,

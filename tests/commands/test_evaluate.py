@@ -289,6 +289,37 @@ def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis
     assert len(network.segmented) == 4
 
 
+@pytest.mark.parametrize(
+    ("named", "loaded"),
+    [
+        (("--detector", "d", "--propagator", "p"), ("d", "p")),
+        (("--model", "m", "--propagator", "p"), ("m", "p")),
+        (("--model", "m", "--detector", "d"), ("d", "m")),
+    ],
+)
+def test_two_models_are_one(
+    named: tuple[str, ...],
+    loaded: tuple[str, str],
+    network: Network,
+    davis: Path,
+    run_vis: RunVis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load_network(model: str, *, detector: str | None, propagator: str | None) -> tuple[str, str]:
+        return detector or model, propagator or model
+
+    monkeypatch.setattr("vis_cli.network.composition.load_network", load_network)
+    outcome = run_vis("eval", *named, "--davis", davis, "--max-instances", 3, "--quiet")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [model for model, *_ in network.loaded] == [loaded]
+    assert row(outcome.out, "good")[2] == "100.0"
+
+
+def test_the_options_of_a_model_stand_together(run_vis: RunVis) -> None:
+    panel = run_vis("eval", "--help").out.partition("A model to run first")[2].partition("╰")[0]
+    assert all(option in panel for option in ("--model", "--detector", "--propagator", "--preset", "--frames"))
+
+
 def test_a_model_is_given_the_first_masks_in_semi_supervised(network: Network, davis: Path, run_vis: RunVis) -> None:
     arguments = ("--task", "semi-supervised", "--sequences", "good", "--preset", "default")
     outcome = run_vis("eval", "--model", "lite", "--davis", davis, *arguments)
@@ -337,6 +368,13 @@ def test_davis_without_frames(network: Network, davis: Path, run_vis: RunVis) ->
         ("RESULTS --annotations TRUTH --davis DAVIS", "give either --annotations"),
         ("--annotations TRUTH", "give either RESULTS to score or a --model to run first"),
         ("RESULTS --model lite --davis DAVIS", "give either RESULTS"),
+        (
+            "--detector lite --annotations TRUTH",
+            "give either RESULTS to score or a --model to run first, or --detector",
+        ),
+        ("RESULTS --detector a --propagator b --davis DAVIS", "give either RESULTS"),
+        ("RESULTS --detector lite --davis DAVIS", "--detector means something only with --model"),
+        ("--detector a --propagator b --annotations TRUTH", "give the pictures of the split, too: --frames DIR"),
         ("RESULTS --annotations TRUTH --task unsupervised", "--task means something only with --davis"),
         ("RESULTS --annotations TRUTH --sequences a", "--sequences means something only with --davis"),
         ("RESULTS --annotations TRUTH --preset ovis", "--preset means something only with --model"),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.network.factories import make_model
+from tests.network.torchvision_factory import COCO_FILE, use_empty_cache
+from vis_cli.network.torchvision_weights import coco_categories
 from vis_cli.network.weights import save_model
 
 from .conftest import RunVis
@@ -28,7 +30,34 @@ def test_each_model_is_a_row_on_stdout(zoo: Path, run_vis: RunVis) -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
     parameters = sum(tensor.numel() for key, tensor in model.state_dict().items() if "num_batches" not in key)
     size = f"{parameters / 1e6:.1f} M"
-    assert rows == [["lite", size, "cat, dog, object", "Made for a CPU."], ["other", size, "cat, dog, object", ""]]
+    *ours, coco = rows
+    assert ours == [["lite", size, "cat, dog, object", "Made for a CPU."], ["other", size, "cat, dog, object", ""]]
+    assert coco[:3] == ["coco-r50", "44.4 M", "the 80 of COCO"]
+    assert "torchvision fetches it at its first use" in coco[3]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_coco_is_described_without_its_weights(
+    is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_vis: RunVis
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is to be fetched or loaded")
+
+    cache = use_empty_cache(tmp_path, monkeypatch)
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+    if is_there:
+        (cache / COCO_FILE).write_bytes(b"never read")
+    outcome = run_vis("models", "info", "coco-r50")
+    assert (outcome.code, outcome.err) == (0, "")
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
+    text = "".join(cell.replace(" ", "") for _, cell in cells)  # cells may be broken anywhere
+    categories = ",".join(f"{category.id}{category.name}" for category in coco_categories()).replace(" ", "")
+    assert categories in text
+    assert {"name", "what it is", "weights", "parameters", "backbone", "working size"} < {cell for cell, _ in cells}
+    assert text.startswith("coco-r50torchvision'sCOCOMaskR-CNN,whichfindsobjects;litefollowsthem")
+    file = cache / COCO_FILE
+    fetched = f"torchvisionfetcheshttps://download.pytorch.org/models/{COCO_FILE}to{file}"
+    assert (f"{file},whichisthere" if is_there else fetched) in text
 
 
 def test_a_damaged_model_is_one_line(zoo: Path, run_vis: RunVis) -> None:

@@ -31,6 +31,7 @@ def test_an_imported_checkpoint_is_a_model_with_a_card(tmp_path: Path, run_vis: 
     for text in ("ResNet", "AP 40.8", "40 tennis_racket", "legacy", "640x360", "r50.pth", "parameters"):
         assert (text in info.out) == (text != "ResNet"), text
     assert info.out.count("AP 40.8 on YouTube-VIS 2019 val") == 2  # of its provenance and of its card
+    assert "`--preset released-ytvis --reduction category-aware --sequence-score 0.001`." in info.out
 
 
 def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(tmp_path: Path, run_vis: RunVis) -> None:

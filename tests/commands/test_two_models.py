@@ -60,6 +60,14 @@ def test_an_unknown_propagator_is_wrong_usage(frames: Path, models: tuple[Path, 
     assert "no model is named lit; did you mean lite?" in outcome.err
 
 
+@pytest.mark.parametrize("model", ["lite", "coco-r50"])
+def test_coco_cannot_follow(model: str, frames: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    options = ("-o", tmp_path / "out", "--model", model, "--propagator", "coco-r50")
+    outcome = run_vis("segment", frames, *options)
+    assert outcome.code == 2
+    assert outcome.err == "error: coco-r50 finds objects but follows none: give another --propagator, such as lite"
+
+
 @pytest.mark.parametrize("option", ["--model", "--detector"])
 def test_coco_without_a_network_is_one_line(
     option: str, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_vis: RunVis

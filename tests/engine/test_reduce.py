@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from functools import cache
 from pathlib import Path
@@ -100,6 +101,17 @@ def test_category_aware_reduction_decays_only_the_shared_class() -> None:
     assert reduced.key_frames == (4, 2)
     decay = np.exp(-(0.8**2) / 0.5)
     np.testing.assert_allclose(reduced.class_scores, [[0.1, 0.8, -1.0], [0.1, 0.3 * decay, 0.6]])
+
+
+def test_category_aware_reduction_lists_unlikely_categories_of_objects_that_are_likely_enough() -> None:
+    config = SegmentConfig(reduction="category-aware", sequence_score=0.001)
+    scores = np.array([[0.29, 0.7, 0.002, 0.0005], [0.96, 0.04, 0.0, 0.0], [0.1, 0.8, 0.05, 0.05]])
+    second = (slice(0, 4), slice(0, 4))  # IoU 0.8 with the left object
+    proposals = dataclasses.replace(_proposals(second), class_scores=scores)
+    reduced = reduce_proposals(proposals, config)
+    assert reduced.key_frames == (4,)  # the second one scores less than 0.05, the first one is a duplicate
+    first = reduce_proposals(proposals.select([0]), config)
+    np.testing.assert_allclose(first.class_scores, [[0.29, 0.7, 0.002, -1.0]])
 
 
 def test_without_reduction_all_proposals_remain_best_first() -> None:

@@ -28,6 +28,14 @@ def test_without_divisions_the_stride_is_the_settings_own() -> None:
     assert memory_stride(PRESETS["released-ytvis"], 200) == 1
 
 
+def test_category_aware_presets_list_categories_down_to_the_released_score() -> None:
+    by_class = {name for name, config in PRESETS.items() if config.reduction == "category-aware"}
+    assert by_class == {"ytvis2019", "ytvis2021", "ovis"}
+    low = {name for name, config in PRESETS.items() if config.sequence_score == 0.001}
+    assert low == by_class
+    assert {PRESETS[name].sequence_score for name in PRESETS.keys() - by_class} == {0.05}
+
+
 def test_divisions_decide_what_is_memorised() -> None:
     network = FakeNetwork()
     network.blind_frames = set(range(1, 12))

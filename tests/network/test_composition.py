@@ -11,7 +11,7 @@ from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.composition import DetectorAndPropagator, load_network
 from vis_cli.network.memory import MemoryBank
-from vis_cli.network.weights import save_model
+from vis_cli.network.weights import LoadedModel, save_model
 from vis_cli.records.types import Category
 
 BIRDS = (Category(5, "owl"), Category(9, "duck"))
@@ -24,10 +24,14 @@ def folders(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "birds"), str(tmp_path / "follower")
 
 
+def load_two(detector: str, propagator: str) -> LoadedModel:
+    return load_network("nosuch", detector=detector, propagator=propagator)
+
+
 @torch.inference_mode()
 def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
-    detector, propagator = (load_network(folder, folder).model for folder in folders)
-    both = load_network(*folders).model
+    detector, propagator = (load_network(folder).model for folder in folders)
+    both = load_two(*folders).model
     assert isinstance(both, DetectorAndPropagator)
     assert not both.training
     assert both.config == detector.config
@@ -53,19 +57,19 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
 
 
 def test_a_composition_names_both_and_its_hash_depends_on_both(folders: tuple[str, str]) -> None:
-    forth, back = load_network(*folders).info, load_network(*reversed(folders)).info
+    forth, back = load_two(*folders).info, load_two(*reversed(folders)).info
     assert (forth.name, back.name) == ("birds+follower", "follower+birds")
     assert len(forth.sha256) == 64
     assert forth.sha256 != back.sha256
 
 
 def test_one_name_for_both_is_that_model(folders: tuple[str, str]) -> None:
-    assert load_network(folders[0], folders[0]).info.name == "birds"
+    assert load_two(folders[0], folders[0]).info.name == "birds"
 
 
 def test_features_of_another_network_are_refused(folders: tuple[str, str]) -> None:
-    both = load_network(*folders).model
-    plain = load_network(folders[0], folders[0]).model.encode_frames(torch.zeros(1, 3, 32, 32))
+    both = load_two(*folders).model
+    plain = load_network(folders[0]).model.encode_frames(torch.zeros(1, 3, 32, 32))
     with pytest.raises(ValueError, match="features that it encoded"):
         both.class_probs(plain, torch.zeros(1, 4))
 
@@ -75,4 +79,17 @@ def test_an_unknown_half_is_named(missing: int, folders: tuple[str, str]) -> Non
     names = [*folders]
     names[missing] = "nosuch"
     with pytest.raises(VisError, match="no model is named nosuch"):
-        load_network(*names)
+        load_two(*names)
+
+
+def test_coco_follows_nothing(folders: tuple[str, str]) -> None:
+    for detector in (None, folders[0], "coco-r50"):
+        with pytest.raises(VisError, match=r"^coco-r50 finds objects but follows none: give another --propagator"):
+            load_network(folders[0], detector=detector, propagator="coco-r50")
+
+
+def test_what_another_finds_coco_lets_its_own_follower_follow(
+    folders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vis_cli.network.composition.FOLLOWER", folders[1])
+    assert load_network("coco-r50", detector=folders[0]).info.name == "birds+follower"

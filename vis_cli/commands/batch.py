@@ -129,7 +129,7 @@ class Batch:
             return options.model
         from vis_cli.network.composition import load_network
 
-        return load_network(options.detector or options.model, options.propagator or options.model)
+        return load_network(options.model, detector=options.detector, propagator=options.propagator)
 
     def _tell(self, report: VideoReport, number: str) -> None:
         outcome: str = report.status

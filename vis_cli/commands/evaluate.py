@@ -42,8 +42,8 @@ def evaluate(
     davis_split: own.DavisSplit = None,
     sequences: own.Sequences = "",
     model: own.EvalModel = None,
-    detector: options.Detector = None,
-    propagator: options.Propagator = None,
+    detector: own.EvalDetector = None,
+    propagator: own.EvalPropagator = None,
     frames: own.Frames = None,
     out: own.OutFolder = None,
     render: own.RenderToo = False,
@@ -120,7 +120,7 @@ def evaluate_davis(root: Path, given: Mapping[str, Any], reporter: Reporter) -> 
     task: Task = given["task"] or "unsupervised"
     names = tuple(name.strip() for name in given["sequences"].split(",") if name.strip())
     benchmark = find_davis_benchmark(root, task, split=given["davis_split"] or "val", sequences=names)
-    sources = [] if given["model"] is None else davis_sources(benchmark, task)
+    sources = davis_sources(benchmark, task) if given["results"] is None else []
     with found_results(sources, DAVIS_PRESET, given, reporter) as (results, reports):
         score = score_davis(benchmark, task, results, given["workers"], reporter)
         write_davis(score, task, results, root, given["json_file"], given["plots"], reports)
@@ -192,12 +192,12 @@ def found_results(
     sources: list[Source], preset: str, given: Mapping[str, Any], reporter: Reporter
 ) -> Iterator[tuple[Path, list[VideoReport]]]:
     """Yield the results that were given, or let the model make them first."""
-    if given["model"] is None:
+    if given["results"] is not None:
         yield given["results"], []
         return
     config = options.segment_config(given["preset"] or preset, given)
     batch = BatchOptions(
-        given["model"],
+        given["model"] or given["detector"],
         config,
         options.run_config(given),
         given["overwrite"],

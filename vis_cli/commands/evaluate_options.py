@@ -90,6 +90,24 @@ EvalModel: TypeAlias = Annotated[
         help="Segment with this model and score that; it takes the options of `vis segment`.",
     ),
 ]
+EvalDetector: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="NAME|DIR",
+        rich_help_panel=MODEL_PANEL,
+        help="As in `vis segment`; with --propagator, no --model is needed.",
+    ),
+]
+EvalPropagator: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--propagator",
+        metavar="NAME|DIR",
+        rich_help_panel=MODEL_PANEL,
+        help="As in `vis segment`; with --detector, no --model is needed.",
+    ),
+]
 Frames: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -171,13 +189,14 @@ def check_usage(given: Mapping[str, Any]) -> None:
     """
     if (given["annotations"] is None) == (given["davis"] is None):
         raise UsageError("give either --annotations SPLIT.json (YouTube-VIS, OVIS) or --davis DIR")
-    if (given["results"] is None) == (given["model"] is None):
-        raise UsageError("give either RESULTS to score or a --model to run first")
+    runs_model = given["model"] is not None or None not in (given["detector"], given["propagator"])
+    if (given["results"] is None) != runs_model:
+        raise UsageError("give either RESULTS to score or a --model to run first, or --detector and --propagator")
     _refuse_idle(given, DAVIS_ONLY, "--davis", wanted=given["davis"] is not None)
-    _refuse_idle(given, MODEL_ONLY, "--model", wanted=given["model"] is not None)
+    _refuse_idle(given, MODEL_ONLY, "--model", wanted=runs_model)
     if given["render"] and given["out"] is None:
         raise UsageError("--render needs -o DIR, where the overlay videos are kept")
-    if given["model"] is not None and given["annotations"] is not None and given["frames"] is None:
+    if runs_model and given["annotations"] is not None and given["frames"] is None:
         raise UsageError("give the pictures of the split, too: --frames DIR, as a rule JPEGImages beside its JSON")
 
 

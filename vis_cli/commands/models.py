@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from vis_cli.commands.models_import import import_model
-from vis_cli.commands.models_info import info
+from vis_cli.commands.models_info import COCO_NOTE, info
 from vis_cli.console import Reporter, print_table
 from vis_cli.options import Debug, examples
 
@@ -31,6 +31,8 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
+    from vis_cli.network.composition import COCO_NAME
+    from vis_cli.network.torchvision_weights import COCO_R50, coco_categories
     from vis_cli.network.weights import CARD_NAME, list_models
 
     with Reporter(debug=debug).guard():
@@ -43,6 +45,8 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
             )
             for model in list_models()
         ]
+        millions = f"{COCO_R50.meta['num_params'] / 1e6:.1f} M"
+        rows.append((COCO_NAME, millions, f"the {len(coco_categories())} of COCO", COCO_NOTE))
         print_table(("name", "parameters #", "categories", "note"), rows)
 
 

@@ -14,9 +14,11 @@ from vis_cli.console import Reporter, print_line, print_table
 from vis_cli.options import Debug
 
 if TYPE_CHECKING:
+    from vis_cli.network.config import ModelConfig
     from vis_cli.network.weights import ModelSummary
 
 FIGURES_HEADING = "## What it reaches"
+COCO_NOTE = "torchvision's COCO Mask R-CNN, whose finds lite follows; torchvision fetches it at its first use."
 
 
 def info(
@@ -25,9 +27,13 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Describe a model: its size, its categories, where it comes from and what it reaches."""
+    from vis_cli.network.composition import COCO_NAME
     from vis_cli.network.weights import CARD_NAME, find_model, read_summary
 
     with Reporter(debug=debug).guard():
+        if model == COCO_NAME:
+            print_table(("what", "value"), coco_facts())
+            return
         summary = read_summary(find_model(model))
         print_table(("what", "value"), facts(summary))
         figures = read_figures(summary.folder / CARD_NAME)
@@ -36,16 +42,37 @@ def info(
 
 def facts(summary: ModelSummary) -> list[tuple[str, str]]:
     """Lay out what the weights file says of itself, a row each."""
-    config = summary.config
     return [
         ("name", summary.name),
         ("folder", str(summary.folder)),
         ("parameters", f"{summary.num_parameters:,}"),
+        *_network_facts(summary.config),
+        *((key.replace("_", " "), value) for key, value in summary.provenance.items()),
+    ]
+
+
+def coco_facts() -> list[tuple[str, str]]:
+    """Lay out what is known of torchvision's model, whether or not its weights are here."""
+    from vis_cli.network.composition import FOLLOWER, coco_config
+    from vis_cli.network.torchvision_weights import COCO_R50, cached_file
+
+    config, file = coco_config(), cached_file(COCO_R50)
+    place = f"{file}, which is there" if file.exists() else f"torchvision fetches {COCO_R50.url} to {file}"
+    return [
+        ("name", config.name),
+        ("what it is", f"torchvision's COCO Mask R-CNN, which finds objects; {FOLLOWER} follows them"),
+        ("weights", place),
+        ("parameters", f"{COCO_R50.meta['num_params']:,}, and those of {FOLLOWER}"),
+        *_network_facts(config),
+    ]
+
+
+def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
+    return [
         ("backbone", config.backbone),
         ("box convention", config.box_convention),
         ("working size", f"{config.long_side}x{config.short_side}"),
         ("categories", ", ".join(f"{category.id} {category.name}" for category in config.categories)),
-        *((key.replace("_", " "), value) for key, value in summary.provenance.items()),
     ]
 
 

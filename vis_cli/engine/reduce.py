@@ -15,7 +15,8 @@ from vis_cli.config import SegmentConfig
 from vis_cli.engine.sequences import Segmentations, SequenceProposals
 from vis_cli.records.rle import rle_areas, sequence_intersections
 
-DUPLICATE_IOU = 0.9  # sequence NMS ahead of the category-aware reduction (fact 35)
+DUPLICATE_IOU = 0.9  # sequence NMS ahead of the category-aware reduction (fact 35),
+DUPLICATE_SCORE = 0.05  # and the lowest score of a sequence there (fact 32); its categories may score less
 NOT_SELECTED = -1.0  # class score of a sequence that lost that class
 
 
@@ -133,7 +134,7 @@ def _reduce_by_soft_nms(
 def _reduce_by_category(
     proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig
 ) -> SequenceProposals:
-    distinct = sequence_nms(iou, proposals.scores, iou_threshold=DUPLICATE_IOU, score_threshold=config.sequence_score)
+    distinct = sequence_nms(iou, proposals.scores, iou_threshold=DUPLICATE_IOU, score_threshold=DUPLICATE_SCORE)
     remaining = proposals.select(distinct)
     class_scores = reduce_each_category(
         iou[np.ix_(distinct, distinct)],

@@ -72,7 +72,7 @@ class Segmenter:
         if self._device.type == "cpu":
             tune_malloc()
         self._precision = choose_precision(self._run.precision, self._device)
-        loaded = load_network(model, model) if isinstance(model, str) else model
+        loaded = load_network(model) if isinstance(model, str) else model
         self._model_info = loaded.info
         self._network = loaded.model.to(self._device).to(memory_format=torch.channels_last)
         self._config = self._with_sizes(config or SegmentConfig())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -98,16 +99,37 @@ def compose(detector: LoadedModel, propagator: LoadedModel) -> LoadedModel:
     return LoadedModel(DetectorAndPropagator(detector.model, propagator.model).eval(), ModelInfo(name, digest))
 
 
-def load_network(detector: str, propagator: str) -> LoadedModel:
-    """Load a model that both names mean, or compose one of two; each is a name or a folder, or `coco-r50`.
+def load_network(model: str, *, detector: str | None = None, propagator: str | None = None) -> LoadedModel:
+    """Load a model, or compose one where it has a detector or a propagator of its own, or is `coco-r50`.
+
+    Args:
+        model: a name or a folder, or `coco-r50`.
+        detector: likewise, in place of the model's own.
+        propagator: a name or a folder, in place of the model's own.
 
     Raises:
-        VisError: there is no such model, it is damaged, or torchvision's weights cannot be fetched.
+        VisError: there is no such model, it is damaged, it cannot follow, or torchvision's weights cannot be fetched.
     """
-    if detector == propagator and detector != COCO_NAME:
-        return load_model(detector)
-    found = load_coco_detector() if detector == COCO_NAME else load_model(detector)
-    return compose(found, load_model(FOLLOWER if propagator == COCO_NAME else propagator))
+    if propagator == COCO_NAME:
+        raise VisError(f"{COCO_NAME} finds objects but follows none: give another --propagator, such as {FOLLOWER}")
+    finding, following = detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
+    if finding == following:
+        return load_model(finding)
+    found = load_coco_detector() if finding == COCO_NAME else load_model(finding)
+    return compose(found, load_model(following))
+
+
+def coco_config() -> ModelConfig:
+    """Describe torchvision's COCO Mask R-CNN; its Seq-Prop head is as narrow as can be, since it is never used."""
+    return ModelConfig(
+        name=COCO_NAME,
+        backbone="r50",
+        categories=coco_categories(),
+        encoder_channels=NARROW,
+        key_channels=NARROW,
+        value_channels=NARROW,
+        decoder_channels=NARROW,
+    )
 
 
 def load_coco_detector() -> LoadedModel:
@@ -116,17 +138,8 @@ def load_coco_detector() -> LoadedModel:
     Raises:
         VisError: its weights cannot be fetched.
     """
-    categories = coco_categories()
-    config = ModelConfig(
-        name=COCO_NAME,
-        backbone="r50",
-        categories=categories,
-        encoder_channels=NARROW,
-        key_channels=NARROW,
-        value_channels=NARROW,
-        decoder_channels=NARROW,
-    )
-    state = select_classes(fetch_coco_r50(), [0, *(category.id for category in categories)])
+    config = coco_config()
+    state = select_classes(fetch_coco_r50(), [0, *(category.id for category in config.categories)])
     model = SeqMaskRCNN(config)
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or any(not key.startswith("prop_head.") and "num_batches" not in key for key in missing):

@@ -42,7 +42,13 @@ def write_released(folder: Path, imported: Imported, source: Path) -> None:
 
 def _card(imported: Imported, file_name: str, digest: str) -> str:
     config = imported.model.config
-    preset = "released-davis" if config.num_classes == 1 else "released-ytvis"
+    if config.num_classes == 1:
+        command = "`--preset released-davis` infers as their code does."
+    else:
+        command = (
+            "`--preset released-ytvis` infers as their code does;\nwith category-aware reduction: "
+            "`--preset released-ytvis --reduction category-aware --sequence-score 0.001`."
+        )
     return f"""# {config.name}
 
 Released by the authors of Propose-Reduce (ICCV 2021), imported from `{file_name}`.
@@ -54,7 +60,7 @@ conventions; of its tensors {imported.num_mapped} are used, {imported.num_unused
 ## What it reaches
 
 {FIGURES.get(config.name, UNKNOWN)}. These are the authors' own figures, not measured here.
-`--preset {preset}` infers as their code does.
+{command}
 
 ## Licence
 
