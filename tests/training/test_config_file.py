@@ -39,6 +39,8 @@ CONFIGS = sorted(path for path in zoo_dir().rglob("*.toml") if path.parent.name 
         ("num_workers = -1", "num_workers is -1, but must not be below 0"),
         ("canvases = [[64, 0]]", "canvases has a side below 1"),
         ("true_guidance = [1.0, 1.5]", "true_guidance is 1.5, but must be between 0 and 1"),
+        ("perturbed_guidance = [0.2, -0.1]", "perturbed_guidance is -0.1, but must be between 0 and 1"),
+        ("perturbed_guidance = [0.2]", "must be of type float or list of 2 float"),
         ("detect_share = 2", "detect_share is 2.0, but must be between 0 and 1"),
     ],
 )

@@ -133,7 +133,7 @@ class TrainConfig:
     most_pastes: int | None = None  # objects pasted into a clip, at most; None: the generator's own number; 0: none
     scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
-    perturbed_guidance: float = 0.2
+    perturbed_guidance: float | tuple[float, float] = 0.2  # likewise, or one share throughout
     cross_entropy_weight: float = 0.0
     truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
     init: str = "imagenet"  # "imagenet", "coco" (of r50), "none" or a model folder
@@ -239,8 +239,9 @@ def require_choice(name: str, value: str, choices: Collection[str]) -> None:
     _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{hint}")
 
 
-def _require_share(name: str, value: float) -> None:
-    _require(0.0 <= value <= 1.0, f"{name} is {value}, but must be between 0 and 1")
+def _require_share(name: str, value: float | tuple[float, float]) -> None:
+    for share in value if isinstance(value, tuple) else (value,):
+        _require(0.0 <= share <= 1.0, f"{name} is {share}, but must be between 0 and 1")
 
 
 def _require(holds: bool, complaint: str) -> None:
