@@ -41,9 +41,7 @@ def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
     assert shares == pytest.approx([0.9, 0.6, 0.3, 0.3])
 
 
-@pytest.mark.parametrize(
-    ("written", "expected"), [("0.2", [0.1, 0.2, 0.2, 0.2]), ("[0.4, 0.0]", [0.1, 0.2, 0.0, 0.0])]
-)
+@pytest.mark.parametrize(("written", "expected"), [("0.2", [0.1, 0.2, 0.2, 0.2]), ("[0.4, 0.0]", [0.1, 0.2, 0.0, 0.0])])
 def test_perturbed_guidance_stays_or_falls_with_the_true(written: str, expected: list[float], tmp_path: Path) -> None:
     extra = f"true_guidance = [0.9, 0.0]\nperturbed_guidance = {written}"
     config = read_train_config(make_run(tmp_path, steps=100, extra=extra))

@@ -129,6 +129,9 @@ class TrainConfig:
     max_gap: int = 10  # frames from one frame of a "near" clip to the next
     max_guided: int = 5  # objects a clip that the propagation head is given
     detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
+    anchors_per_frame: int = 128  # that the RPN learns from
+    regions_per_frame: int = 64  # that the heads learn from; half the released, as RoIAlign costs more than it teaches
+    proposals: tuple[int, int] = (1000, 400)  # while training: of a level before the NMS, of the frame after it
     generator: str = "strong"  # changes of pictures: "strong", or "paper" (turns by -30, 0, 30 degrees; flips)
     most_pastes: int | None = None  # objects pasted into a clip, at most; None: the generator's own number; 0: none
     scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
@@ -167,6 +170,10 @@ class TrainConfig:
             _require_share("true_guidance", share)
         for name in ("detect_share", "perturbed_guidance"):
             _require_share(name, getattr(self, name))
+        for name in ("anchors_per_frame", "regions_per_frame"):
+            _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, but must be at least 1")
+        for number in self.proposals:
+            _require(number >= 1, f"proposals is {number}, but must be at least 1")
         require_choice("generator", self.generator, ("strong", "paper"))
         require_choice("pair_sampling", self.pair_sampling, ("near", "uniform", "covering"))
         require_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
