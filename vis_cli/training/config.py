@@ -132,9 +132,10 @@ class TrainConfig:
     anchors_per_frame: int = 128  # that the RPN learns from
     regions_per_frame: int = 64  # that the heads learn from; half the released, as RoIAlign costs more than it teaches
     proposals: tuple[int, int] = (1000, 400)  # while training: of a level before the NMS, of the frame after it
-    generator: str = "strong"  # changes of pictures: "strong", or "paper" (turns by -30, 0, 30 degrees; flips)
+    generator: str = "strong"  # "strong", or "paper": whole pictures with turns by -30, 0, 30 degrees and flips alone
     most_pastes: int | None = None  # objects pasted into a clip, at most; None: the generator's own number; 0: none
-    scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
+    # Sizes of a picture, such as [0.1, 2.0]; at 1 it covers the canvas ("strong") or just fits into it ("paper").
+    scale_jitter: tuple[float, float] | None = None
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
     perturbed_guidance: float | tuple[float, float] = 0.2  # likewise, or one share throughout
     cross_entropy_weight: float = 0.0
