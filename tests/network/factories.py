@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 
 from vis_cli.network.config import ModelConfig
+from vis_cli.network.detector import SampleSizes
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category
+
+SIZES = SampleSizes(anchors=128, regions=64, proposals=(1000, 400))  # that a detector may learn from
 
 
 def make_config(**changes: object) -> ModelConfig:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.models.detection.image_list import ImageList
 
-from tests.network.factories import make_config, make_model
+from tests.network.factories import SIZES, make_config, make_model
 from vis_cli.network.box_conventions import LegacyBoxes, ModernBoxes, box_convention
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
@@ -105,7 +105,7 @@ def test_a_legacy_network_learns() -> None:
     target = FrameTargets(
         torch.tensor([[10.0, 10.0, 40.0, 40.0]]), torch.tensor([1]), mask, torch.zeros(0, 4), torch.ones(4).bool()
     )
-    sum(detection_losses(model.detector, features, [target]).values()).backward()  # type: ignore[union-attr]
+    sum(detection_losses(model.detector, features, [target], SIZES).values()).backward()  # type: ignore[union-attr]
     for part in ("rpn.head.bbox_pred", "box_predictor.cls_score", "mask_predictor.mask_fcn_logits"):
         gradient = model.detector.get_submodule(part).weight.grad
         assert gradient is not None

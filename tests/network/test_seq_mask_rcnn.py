@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.network.factories import make_config, make_model
+from tests.network.factories import SIZES, make_config, make_model
 from vis_cli.network import seq_prop_head
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
-from vis_cli.network.detector import best_iou, covered_by
+from vis_cli.network.detector import SampleSizes, best_iou, covered_by
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.structures import FrameFeatures
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +136,39 @@ def test_detection_losses_are_finite_with_and_without_objects() -> None:
     empty = torch.zeros(0, 4)
     busy = FrameTargets(torch.tensor([[10.0, 10.0, 40.0, 40.0]]), torch.tensor([1]), mask, empty, everything)
     bare = FrameTargets(empty, torch.zeros(0, dtype=torch.int64), mask[:0], empty, ~everything)
-    losses = detection_losses(model.detector, features, [busy, bare])
+    losses = detection_losses(model.detector, features, [busy, bare], SIZES)
     assert set(losses) == {"loss_rpn_objectness", "loss_rpn_box", "loss_cls", "loss_box", "loss_mask"}
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert losses["loss_mask"].item() > 0.0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "regions"),
+    [
+        (SampleSizes(anchors=30, regions=1000, proposals=(20, 8)), 8),  # what the RPN proposes
+        (SampleSizes(anchors=10, regions=1000, proposals=(2, 400)), 10),  # two of each of five levels
+        (SampleSizes(anchors=20, regions=5, proposals=(20, 400)), 5),
+    ],
+)
+def test_the_detector_learns_from_as_much_of_a_frame_as_is_said(
+    sizes: SampleSizes, regions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = make_model().train().detector
+    classify, seen = detector.classify, list[int]()
+
+    def spy(features: FrameFeatures, boxes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.extend(map(len, boxes))
+        return classify(features, boxes)
+
+    monkeypatch.setattr(detector, "classify", spy)
+    monkeypatch.setattr(detector.rpn, "nms_thresh", 1.0)
+    none = FrameTargets(
+        torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0, 64, 64).byte(), torch.zeros(0, 4), torch.ones(4).bool()
+    )
+    detection_losses(detector, make_model().encode_frames(frame(64, 64)), [none], sizes)
+    positive, negative = detector.rpn.fg_bg_sampler([torch.cat([torch.zeros(500), torch.ones(500)])])
+    assert seen == [regions]
+    assert int(positive[0].sum()) == int(negative[0].sum()) == sizes.anchors // 2
 
 
 def test_unlabelled_and_crowded_anchors_are_neither_object_nor_background() -> None:

@@ -39,6 +39,11 @@ CONFIGS = sorted(path for path in zoo_dir().rglob("*.toml") if path.parent.name 
         ("num_workers = -1", "num_workers is -1, but must not be below 0"),
         ("canvases = [[64, 0]]", "canvases has a side below 1"),
         ("true_guidance = [1.0, 1.5]", "true_guidance is 1.5, but must be between 0 and 1"),
+        ("anchors_per_frame = 0", "anchors_per_frame is 0, but must be at least 1"),
+        ("regions_per_frame = 0", "regions_per_frame is 0, but must be at least 1"),
+        ("proposals = [200, 0]", "proposals is 0, but must be at least 1"),
+        ("perturbed_guidance = [0.2, -0.1]", "perturbed_guidance is -0.1, but must be between 0 and 1"),
+        ("perturbed_guidance = [0.2]", "must be of type float or list of 2 float"),
         ("detect_share = 2", "detect_share is 2.0, but must be between 0 and 1"),
     ],
 )
@@ -123,6 +128,12 @@ def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
 def test_data_paths_may_start_from_another_folder(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path), data_root=Path("/sets"))
     assert config.data[0].annotations == "/sets/stills.json"
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if p.parent.name == "recipes"], ids=lambda path: path.stem)
+def test_the_papers_recipes_sample_as_much_of_a_frame_as_is_released(path: Path) -> None:
+    config = read_train_config(path)
+    assert (config.anchors_per_frame, config.regions_per_frame, config.proposals) == (64, 128, (200, 200))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.network.factories import make_model
+from tests.network.factories import SIZES, make_model
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.objective import GuidanceShares, clip_losses
 from vis_cli.training.structures import TrainClip
@@ -33,6 +33,7 @@ def losses_of(model: SeqMaskRCNN, truncate: int | None) -> dict[str, Tensor]:
         guidance=GuidanceShares(true=1.0),
         cross_entropy_weight=0.5,
         generator=generator,
+        sizes=SIZES,
         truncate=truncate,
     )
 

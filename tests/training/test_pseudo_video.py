@@ -12,16 +12,17 @@ import torch
 
 from vis_cli.training.cutouts import CutoutBank, Picture
 from vis_cli.training.photometric import ColourLimits
-from vis_cli.training.pseudo_video import PAPER, STRONG, PseudoVideoConfig, RenderedClip, render_clip
+from vis_cli.training.pseudo_video import PAPER, PAPER_VIDEO, STRONG, PseudoVideoConfig, RenderedClip, render_clip
 from vis_cli.training.structures import ClipTargets
 from vis_cli.training.targets import FrameObjects
 from vis_cli.training.transforms import Motion
 
-from .boxes import BLUE, GREEN, RED, Box, make_bank, make_picture
+from .boxes import BLUE, GREEN, GREY, RED, Box, make_bank, make_picture
 
 SIZE = (120, 160)
 BOXES = [Box("cat", (10, 20, 60, 90), RED), Box("dog", (80, 30, 150, 70), GREEN)]
 OBJECTS = FrameObjects({1: 1, 2: 2}, frozenset())
+MEAN = [124, 116, 104]  # colour of ImageNet
 NO_BANK = CutoutBank({})
 NO_COLOUR = ColourLimits(clip=0.0, frame=0.0, grey=0.0, blur=0.0, noise=0.0, jpeg=0.0)
 GEOMETRY = replace(STRONG, colour=NO_COLOUR, paste=replace(STRONG.paste, colour=0.0))  # colours tell what is what
@@ -121,6 +122,35 @@ def test_the_papers_three_frames_are_the_picture_or_its_mirror_image_and_its_tur
 def both_ways(picture: Picture) -> list[np.ndarray]:
     """Return the picture and its mirror image."""
     return [picture.image, picture.image[:, ::-1]]
+
+
+@pytest.mark.parametrize("config", [replace(PAPER, turns=(0.0,)), PAPER_VIDEO])
+@pytest.mark.parametrize("size", [(160, 120), (80, 60), (120, 160), (50, 200)])  # portrait, small, 4:3, very wide
+def test_the_papers_generator_shows_the_whole_picture_with_the_mean_colour_around_it(
+    config: PseudoVideoConfig, size: tuple[int, int]
+) -> None:
+    (height, width), canvas = size, (72, 128)
+    corners = [(x, y, x + 10, y + 10) for x in (0, width - 10) for y in (0, height - 10)]
+    picture = make_picture([Box("cat", corner, RED) for corner in corners], size)
+    objects = FrameObjects(dict.fromkeys(range(1, 5), 1), frozenset())
+    scale = min(canvas[0] / height, canvas[1] / width)
+    left, top = (canvas[1] - scale * width) / 2, (canvas[0] - scale * height) / 2
+    covered = np.zeros(canvas, bool)
+    covered[round(top) : round(top + scale * height), round(left) : round(left + scale * width)] = True
+    around = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    for seed in range(4):
+        clip = render(seed, config, picture=picture, objects=objects, canvas=canvas)
+        for image, targets in zip(clip.images.numpy(), clip.targets, strict=True):
+            assert targets.instance_ids.tolist() == [1, 2, 3, 4]
+            assert targets.masks.sum((1, 2)).tolist() == pytest.approx([(10 * scale) ** 2] * 4, rel=0.35)
+            assert around.any()
+            assert (image[:, around] == np.array(MEAN)[:, None]).all()
+
+
+def test_the_papers_turned_frames_have_the_mean_colour_around_them_too() -> None:
+    for seed in range(4):
+        clip = render(seed, PAPER, picture=make_picture([], SIZE), objects=FrameObjects({}, frozenset()), canvas=SIZE)
+        assert sorted(clip.images[:, :, 0, 0].tolist()) == [[GREY] * 3, MEAN, MEAN]
 
 
 def test_the_papers_generator_guides_by_all_that_the_last_frame_shows() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from vis_cli.errors import VisError
+from vis_cli.network.weights import zoo_dir
 from vis_cli.training.config import OptimConfig
 from vis_cli.training.config_file import read_train_config
+from vis_cli.training.objective import GuidanceShares
 from vis_cli.training.schedule import guidance_shares, learning_rate
 
 from .test_trainer import make_run
@@ -37,6 +39,20 @@ def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path, steps=100, extra="true_guidance = [0.9, 0.3]"))
     shares = [guidance_shares(step, config).true for step in (0, 25, 50, 99)]
     assert shares == pytest.approx([0.9, 0.6, 0.3, 0.3])
+
+
+@pytest.mark.parametrize(("written", "expected"), [("0.2", [0.1, 0.2, 0.2, 0.2]), ("[0.4, 0.0]", [0.1, 0.2, 0.0, 0.0])])
+def test_perturbed_guidance_stays_or_falls_with_the_true(written: str, expected: list[float], tmp_path: Path) -> None:
+    extra = f"true_guidance = [0.9, 0.0]\nperturbed_guidance = {written}"
+    config = read_train_config(make_run(tmp_path, steps=100, extra=extra))
+    shares = [guidance_shares(step, config).perturbed for step in (0, 25, 50, 99)]
+    assert shares == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("path", sorted((zoo_dir() / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_papers_recipes_end_with_estimated_guidance_alone(path: Path) -> None:
+    config = read_train_config(path).settled(1000)
+    assert guidance_shares(config.num_steps - 1, config) == GuidanceShares(0.0, 0.0)
 
 
 def test_a_rate_may_fall_in_steps() -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from vis_cli.errors import VisError
+from vis_cli.network.detector import SampleSizes
 from vis_cli.network.structures import FrameFeatures
 from vis_cli.network.weights import load_model
 from vis_cli.records.rle import encode_mask
@@ -214,7 +215,7 @@ def test_the_detector_learns_from_a_share_of_the_clips(
 ) -> None:
     taught: list[int] = []
 
-    def count(detector: object, features: FrameFeatures, targets: list[object]) -> dict[str, torch.Tensor]:
+    def count(detector: object, features: FrameFeatures, targets: list[object], _: object) -> dict[str, torch.Tensor]:
         taught.append(len(targets))
         assert len(features.c2) == len(targets)
         return {}
@@ -222,6 +223,22 @@ def test_the_detector_learns_from_a_share_of_the_clips(
     monkeypatch.setattr(objective, "detection_losses", count)
     train(make_run(tmp_path, steps=1, batch_size=3, extra=f"detect_share = {share}"), tmp_path / "out")
     assert taught == [expected]
+
+
+def test_how_much_of_a_frame_the_detector_learns_from_is_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[SampleSizes] = []
+
+    def note(*given: object) -> dict[str, torch.Tensor]:
+        assert isinstance(given[-1], SampleSizes)
+        seen.append(given[-1])
+        return {}
+
+    monkeypatch.setattr(objective, "detection_losses", note)
+    extra = "anchors_per_frame = 64\nregions_per_frame = 128\nproposals = [300, 200]"
+    train(make_run(tmp_path, steps=1, extra=extra), tmp_path / "out")
+    assert seen == [SampleSizes(anchors=64, regions=128, proposals=(300, 200))]
 
 
 def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_for(tmp_path: Path) -> None:

@@ -139,6 +139,18 @@ def test_a_picture_smaller_than_the_canvas_stays_inside() -> None:
     assert apply(view, 100.0, 0.0) == pytest.approx((80.0, 0.0))
 
 
+def test_a_whole_picture_stands_in_the_middle_and_a_larger_one_at_its_focus() -> None:
+    fitting, larger = (
+        view_matrix((100, 50), (80, 120), zoom=zoom, flip=False, focus=(0.0, 0.0), at=(0.0, 0.0), whole=True)
+        for zoom in (1.0, 2.0)
+    )
+
+    assert apply(fitting, 0.0, 0.0) == pytest.approx((40.0, 0.0))
+    assert apply(fitting, 50.0, 100.0) == pytest.approx((80.0, 80.0))
+    assert apply(larger, 0.0, 0.0) == pytest.approx((20.0, 0.0))
+    assert apply(larger, 50.0, 100.0) == pytest.approx((100.0, 160.0))
+
+
 def test_a_flipped_view_mirrors_the_canvas() -> None:
     straight, mirrored = (
         view_matrix((60, 90), (40, 40), zoom=1.5, flip=flip, focus=(30.0, 30.0), at=(0.3, 0.6))

@@ -9,11 +9,10 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.ops import box_iou
 
-from vis_cli.network.detector import CROWD_COVER, Detector, covered_by
+from vis_cli.network.detector import CROWD_COVER, Detector, SampleSizes, covered_by
 from vis_cli.network.losses import box_regression_loss, mask_loss, partial_cross_entropy
 from vis_cli.network.structures import FrameFeatures
 
-REGIONS_PER_FRAME = 64  # half of what is released: RoIAlign costs more than it teaches here
 POSITIVE_SHARE = 0.25
 POSITIVE_IOU = 0.5
 
@@ -38,12 +37,15 @@ class Regions:
     matched: Tensor  # (R,) index of the object, 0 for background
 
 
-def detection_losses(detector: Detector, features: FrameFeatures, targets: list[FrameTargets]) -> dict[str, Tensor]:
+def detection_losses(
+    detector: Detector, features: FrameFeatures, targets: list[FrameTargets], sizes: SampleSizes
+) -> dict[str, Tensor]:
     """Return loss_rpn_objectness, loss_rpn_box, loss_cls, loss_box and loss_mask of B frames."""
+    detector.rpn.learn_from(sizes)
     rpn_targets = [{"boxes": t.boxes, "ignore": t.ignore, "exhaustive": t.labelled.all()} for t in targets]
     proposals, rpn_losses = detector.propose(features, rpn_targets)
     with torch.no_grad():
-        regions = [_sample_regions(p.detach(), t) for p, t in zip(proposals, targets, strict=True)]
+        regions = [_sample_regions(p.detach(), t, sizes.regions) for p, t in zip(proposals, targets, strict=True)]
     logits, deltas = detector.classify(features, [r.boxes for r in regions])
     labels = torch.cat([r.labels for r in regions])
     labelled = torch.cat([t.labelled.expand(len(r.boxes), -1) for r, t in zip(regions, targets, strict=True)])
@@ -56,7 +58,7 @@ def detection_losses(detector: Detector, features: FrameFeatures, targets: list[
     }
 
 
-def _sample_regions(proposals: Tensor, target: FrameTargets) -> Regions:
+def _sample_regions(proposals: Tensor, target: FrameTargets, most: int) -> Regions:
     boxes = torch.cat([target.boxes, proposals])
     if len(target.boxes):
         iou, matched = box_iou(target.boxes, boxes).max(dim=0)
@@ -65,7 +67,7 @@ def _sample_regions(proposals: Tensor, target: FrameTargets) -> Regions:
         matched = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
         labels = matched
     in_crowd = (labels == 0) & (covered_by(boxes, target.ignore) > CROWD_COVER)
-    sampler = BalancedPositiveNegativeSampler(REGIONS_PER_FRAME, POSITIVE_SHARE)
+    sampler = BalancedPositiveNegativeSampler(most, POSITIVE_SHARE)
     positive, negative = sampler([torch.where(in_crowd, -torch.ones_like(labels), labels)])
     chosen = torch.nonzero(positive[0] | negative[0])[:, 0]
     return Regions(boxes[chosen], labels[chosen], matched[chosen])

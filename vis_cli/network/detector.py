@@ -5,8 +5,11 @@ Built of torchvision's detection parts; used by `seq_mask_rcnn` for inference an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
@@ -21,8 +24,18 @@ LEVELS = ("p2", "p3", "p4", "p5", "p6")
 RPN_CODER_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 PREDICTOR_STD = 0.01  # of the last layers' first weights: every class and pixel starts undecided
+ANCHORS_POSITIVE = 0.5  # at most, of the anchors that the RPN learns from (reference.md fact 45)
 UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothing where not all objects are labelled
 CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSizes:
+    """Say from how many anchors, regions and proposals of a frame the detector learns."""
+
+    anchors: int  # that the RPN learns from
+    regions: int  # that the box and mask heads learn from
+    proposals: tuple[int, int]  # of a level before the NMS, of the frame after it
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision is untyped
@@ -35,14 +48,19 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
             RPNHead(channels, anchors.num_anchors_per_location()[0]),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
-            batch_size_per_image=128,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 1000, "testing": convention.proposals_per_level},
-            post_nms_top_n={"training": 400, "testing": 200},
+            batch_size_per_image=0,  # see learn_from
+            positive_fraction=ANCHORS_POSITIVE,
+            pre_nms_top_n={"testing": convention.proposals_per_level},
+            post_nms_top_n={"testing": 200},
             nms_thresh=0.7,
         )
         self.box_coder = convention.box_coder(RPN_CODER_WEIGHTS)
         self._convention = convention
+
+    def learn_from(self, sizes: SampleSizes) -> None:
+        """Set how much of a frame the losses see; without it there is no training."""
+        self.fg_bg_sampler = BalancedPositiveNegativeSampler(sizes.anchors, ANCHORS_POSITIVE)
+        self._pre_nms_top_n["training"], self._post_nms_top_n["training"] = sizes.proposals
 
     def filter_proposals(
         self,

@@ -129,11 +129,15 @@ class TrainConfig:
     max_gap: int = 10  # frames from one frame of a "near" clip to the next
     max_guided: int = 5  # objects a clip that the propagation head is given
     detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
-    generator: str = "strong"  # changes of pictures: "strong", or "paper" (turns by -30, 0, 30 degrees; flips)
+    anchors_per_frame: int = 128  # that the RPN learns from
+    regions_per_frame: int = 64  # that the heads learn from; half the released, as RoIAlign costs more than it teaches
+    proposals: tuple[int, int] = (1000, 400)  # while training: of a level before the NMS, of the frame after it
+    generator: str = "strong"  # "strong", or "paper": whole pictures with turns by -30, 0, 30 degrees and flips alone
     most_pastes: int | None = None  # objects pasted into a clip, at most; None: the generator's own number; 0: none
-    scale_jitter: tuple[float, float] | None = None  # such as [0.1, 2.0]: sizes of a picture relative to the canvas
+    # Sizes of a picture, such as [0.1, 2.0]; at 1 it covers the canvas ("strong") or just fits into it ("paper").
+    scale_jitter: tuple[float, float] | None = None
     true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
-    perturbed_guidance: float = 0.2
+    perturbed_guidance: float | tuple[float, float] = 0.2  # likewise, or one share throughout
     cross_entropy_weight: float = 0.0
     truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
     init: str = "imagenet"  # "imagenet", "coco" (of r50), "none" or a model folder
@@ -167,6 +171,10 @@ class TrainConfig:
             _require_share("true_guidance", share)
         for name in ("detect_share", "perturbed_guidance"):
             _require_share(name, getattr(self, name))
+        for name in ("anchors_per_frame", "regions_per_frame"):
+            _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, but must be at least 1")
+        for number in self.proposals:
+            _require(number >= 1, f"proposals is {number}, but must be at least 1")
         require_choice("generator", self.generator, ("strong", "paper"))
         require_choice("pair_sampling", self.pair_sampling, ("near", "uniform", "covering"))
         require_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
@@ -239,8 +247,9 @@ def require_choice(name: str, value: str, choices: Collection[str]) -> None:
     _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{hint}")
 
 
-def _require_share(name: str, value: float) -> None:
-    _require(0.0 <= value <= 1.0, f"{name} is {value}, but must be between 0 and 1")
+def _require_share(name: str, value: float | tuple[float, float]) -> None:
+    for share in value if isinstance(value, tuple) else (value,):
+        _require(0.0 <= share <= 1.0, f"{name} is {share}, but must be between 0 and 1")
 
 
 def _require(holds: bool, complaint: str) -> None:

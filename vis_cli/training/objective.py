@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vis_cli.network.aggregation import aggregate_logits
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
+from vis_cli.network.detector import SampleSizes
 from vis_cli.network.losses import aggregated_cross_entropy, soft_iou_loss
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
@@ -46,6 +47,7 @@ def clip_losses(
     guidance: GuidanceShares,
     cross_entropy_weight: float,
     generator: torch.Generator,
+    sizes: SampleSizes,
     detect_share: float = 1.0,
     truncate: int | None = None,
 ) -> dict[str, Tensor]:
@@ -57,6 +59,7 @@ def clip_losses(
         guidance: which masks the first frames' objects start from.
         cross_entropy_weight: of the propagation's pixel-wise loss.
         generator: of the CPU, decides the guidance.
+        sizes: how much of a frame the detector learns from.
         detect_share: the detector learns from the first so many of the clips that may teach it: it costs as much as
             all else, and needs less.
         truncate: query frames after which the memory is cut off from the gradient; None: never.
@@ -68,7 +71,7 @@ def clip_losses(
     taught = [i for i in range(batch) if clips[i].detect][: math.ceil(detect_share * batch)]
     if taught:
         last = select_frames(features, [i * frames + frames - 1 for i in taught])
-        losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught])
+        losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught], sizes)
     objects = _guided_objects(clips)
     if len(objects.clip) and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
         start = _guidance_masks(model, select_frames(features, range(0, batch * frames, frames)), clips, objects)

@@ -25,6 +25,7 @@ from vis_cli.training.transforms import (
     draw_motion,
     pose_matrix,
     sampling_maps,
+    scale_at_zoom_one,
     scale_matrix,
     turned_poses,
     view_matrix,
@@ -43,7 +44,7 @@ class PseudoVideoConfig:
     camera: MotionLimits
     paste: PasteLimits
     colour: ColourLimits
-    zoom: tuple[float, float]  # 1: the picture just covers the canvas
+    zoom: tuple[float, float]  # 1: the picture just covers the canvas or, `whole`, just fits into it
     tilt: float  # degrees, both ways, of the first frame
     focus: float  # probability that the view is turned to a random object
     fill_share: float = 0.0  # probability that this object is then brought to a random size, whatever the zoom
@@ -54,6 +55,7 @@ class PseudoVideoConfig:
     smallest_area: int = 16  # pixels: what shows less of itself is no target of that frame
     smallest_side: int = 3
     turns: tuple[float, ...] = ()  # degrees: the frames are these turns of the picture, instead of the camera's path
+    whole: bool = False  # fit the picture into the canvas, the mean colour around it, instead of covering the canvas
     guide_all: bool = False  # guide by all objects that the last frame shows, instead of by some
 
 
@@ -122,6 +124,7 @@ PAPER = PseudoVideoConfig(  # the paper's: three frames at -30, 0 and 30 degrees
     focus=0.0,
     smallest_guided=1,
     turns=(-30.0, 0.0, 30.0),
+    whole=True,  # as in inference (reference.md fact 2), but in the middle, so that turns show as much as they can
     guide_all=True,
 )
 PAPER_VIDEO = replace(PAPER, turns=())  # flips alone (reference.md fact 43)
@@ -187,7 +190,7 @@ def _film(
     camera = draw_motion(config.camera, len(pictures), rng)
     motion = replace(camera, poses=turned_poses(config.turns, len(pictures), rng)) if config.turns else camera
     center = (canvas[1] / 2, canvas[0] / 2)
-    border = int(rng.choice([_REFLECT, _REFLECT, _REPLICATE, _MEAN]))
+    border = _MEAN if config.whole else int(rng.choice([_REFLECT, _REFLECT, _REPLICATE, _MEAN]))
     images, id_maps = [], []
     for picture, pose, warp in zip(pictures, motion.poses, motion.warps, strict=True):
         matrix = pose_matrix(pose, center, canvas) @ view
@@ -211,9 +214,9 @@ def _draw_view(
         x, y, across, down = cv2.boundingRect((picture.id_map == rng.choice(ids)).view(np.uint8))
         focus = (x + across / 2, y + down / 2)
         if rng.random() < config.fill_share:
-            covering = max(canvas[0] / height, canvas[1] / width)  # pixels of the canvas a picture's, at zoom 1
+            unit = scale_at_zoom_one((height, width), canvas, whole=config.whole)
             wanted = _draw_log(config.fill, rng) * min(canvas) / max(across, down)
-            zoom = max(min(wanted, _LARGEST_MAGNIFICATION) / covering, config.zoom[0])
+            zoom = max(min(wanted, _LARGEST_MAGNIFICATION) / unit, config.zoom[0])
     view = view_matrix(
         (height, width),
         canvas,
@@ -221,6 +224,7 @@ def _draw_view(
         flip=bool(rng.random() < config.flip),
         focus=focus,
         at=(rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)),
+        whole=config.whole,
     )
     tilt = np.zeros(7)
     tilt[0] = np.deg2rad(config.tilt) * rng.uniform(-1.0, 1.0)

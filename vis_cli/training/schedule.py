@@ -1,4 +1,4 @@
-"""What changes from step to step: the learning rate and the share of true guidance masks; used by `step`."""
+"""What changes from step to step: the learning rate and where the guidance masks come from; used by `step`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def learning_rate(step: int, steps: int, optim: OptimConfig) -> float:
 
 
 def guidance_shares(step: int, config: TrainConfig) -> GuidanceShares:
-    """Return the share of true masks, falling linearly over the first half of the run."""
-    start, end = config.true_guidance
+    """Return the shares of true and perturbed masks, changing linearly over the first half of the run."""
     done = min(1.0, 2.0 * step / max(1, config.num_steps))
-    true = start + (end - start) * done
-    return GuidanceShares(true, min(config.perturbed_guidance, 1.0 - true))
+    given = config.perturbed_guidance
+    ends = (config.true_guidance, given if isinstance(given, tuple) else (given, given))
+    true, perturbed = (start + (end - start) * done for start, end in ends)
+    return GuidanceShares(true, min(perturbed, 1.0 - true))

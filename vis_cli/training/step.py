@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vis_cli.errors import VisError
+from vis_cli.network.detector import SampleSizes
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.config import TrainConfig
 from vis_cli.training.objective import clip_losses
@@ -42,6 +43,7 @@ class JointLoss(nn.Module):
             guidance=guidance_shares(step, config),
             cross_entropy_weight=config.cross_entropy_weight,
             generator=generator,
+            sizes=SampleSizes(config.anchors_per_frame, config.regions_per_frame, config.proposals),
             detect_share=config.detect_share,
             truncate=config.truncate,
         )

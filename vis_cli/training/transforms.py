@@ -89,6 +89,12 @@ def scale_matrix(x: float, y: float) -> Matrix:
     return np.array([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]])
 
 
+def scale_at_zoom_one(picture: tuple[int, int], canvas: tuple[int, int], *, whole: bool) -> float:
+    """Return by how much a picture, (height, width), grows to just cover the canvas or, `whole`, to just fit in."""
+    scales = (canvas[0] / picture[0], canvas[1] / picture[1])
+    return min(scales) if whole else max(scales)
+
+
 def view_matrix(
     picture: tuple[int, int],
     canvas: tuple[int, int],
@@ -97,18 +103,21 @@ def view_matrix(
     flip: bool,
     focus: tuple[float, float],
     at: tuple[float, float],
+    whole: bool = False,
 ) -> Matrix:
     """Return the matrix from a picture to the canvas, both (height, width).
 
     Zoom 1 just covers the canvas. The picture's point `focus` (x, y) comes to `at` (fractions of the canvas), as
-    far as that uncovers no canvas that could be covered; what is smaller than the canvas stays inside.
+    far as that uncovers no canvas that could be covered; what is smaller than the canvas stays inside. With `whole`,
+    zoom 1 just fits into the canvas, and what is smaller than the canvas stands in its middle.
     """
     height, width = picture
-    factor = zoom * max(canvas[0] / height, canvas[1] / width)
+    factor = zoom * scale_at_zoom_one(picture, canvas, whole=whole)
     shift = []
     for point, place, size, side in zip(focus, at, (width, height), (canvas[1], canvas[0]), strict=True):
         slack = side - size * factor  # below 0: the picture is larger than the canvas
-        shift.append(float(np.clip(place * side - point * factor, min(slack, 0.0), max(slack, 0.0))))
+        wanted = slack / 2 if whole and slack > 0.0 else place * side - point * factor
+        shift.append(float(np.clip(wanted, min(slack, 0.0), max(slack, 0.0))))
     view = shift_matrix(*shift) @ scale_matrix(factor, factor)
     return shift_matrix(canvas[1], 0.0) @ scale_matrix(-1.0, 1.0) @ view if flip else view
 
