@@ -24,12 +24,24 @@ def test_named_parts_do_not_learn(tmp_path: Path) -> None:
         assert parameter.requires_grad != name.startswith(("backbone", "detector.rpn")), name
 
 
+def learning_norms(model: torch.nn.Module) -> dict[str, bool]:
+    """Tell by name which batch norms move their statistics."""
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    return {name: module.training for name, module in model.named_modules() if isinstance(module, norms)}
+
+
 def test_norms_keep_their_statistics_unless_they_are_to_learn_them(tmp_path: Path) -> None:
     for extra, learning in (("", False), ("norm_eval = false", True)):
-        model = build(tmp_path, extra)
-        norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-        assert norms
-        assert {norm.training for norm in norms} == {learning}
+        assert set(learning_norms(build(tmp_path, extra)).values()) == {learning}
+
+
+def test_norms_of_frozen_parts_keep_their_statistics(tmp_path: Path) -> None:
+    part = "backbone.body.blocks.3."
+    path = make_run(tmp_path, init="lite", extra=f"norm_eval = false\nfreeze = ['{part}']")
+    frozen = ("backbone.body.bn1", "backbone.body.blocks.0.", "backbone.body.blocks.1.", part)
+    found = learning_norms(build_model(read_train_config(path)))
+    assert len(set(found.values())) == 2
+    assert all(learns != name.startswith(frozen) for name, learns in found.items())
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,9 @@ class TrainConfig:
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     freeze: tuple[str, ...] = ()  # parts that do not learn
     freeze_first_stage: bool = True  # keep what leads to C2 as it was pretrained (reference.md fact 4)
-    norm_eval: bool = True  # batch norms use their running statistics (reference.md fact 4)
+    # Batch norms use their running statistics (reference.md fact 4); false: those that learn take them from the batch,
+    # and those of frozen parts keep theirs.
+    norm_eval: bool = True
     seed: int = 0
     num_workers: int = 1
     precision: str = "auto"  # "auto", "float32" or "bfloat16"

@@ -74,8 +74,9 @@ def _require_query_frames(model: SeqMaskRCNN, config: TrainConfig) -> None:
 
 
 def _free_norms(module: nn.Module) -> None:
+    """Let the batch norms that learn take their statistics from the batch; frozen ones keep theirs."""
     for child in module.modules():
-        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.weight.requires_grad:
             child.train()
 
 
