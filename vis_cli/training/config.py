@@ -71,8 +71,12 @@ class OptimConfig:
             _require(getattr(self, name) > 0.0, f"{name} is {getattr(self, name)}, but must be above 0")
         for name in ("backbone_share", "unnormed_share", "momentum", "weight_decay", "warmup_steps", "gamma"):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
+        share = self.decoder_share
+        _require(share is None or share >= 0.0, f"decoder_share is {share}, but must not be below 0")
         for name in ("warmup_start", "final_share", "ema_decay"):
             _require_share(name, getattr(self, name))
+        for milestone in self.milestones:
+            _require_share("milestones", milestone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,8 @@ class TrainConfig:
             _require(value is None or value >= 1, f"{name} is {value}, but must be at least 1")
         _require(self.epochs is None or self.epochs > 0.0, f"epochs is {self.epochs}, but must be above 0")
         _require((self.most_pastes or 0) >= 0, f"most_pastes is {self.most_pastes}, but must not be below 0")
-        _require(self.num_workers >= 0, f"num_workers is {self.num_workers}, but must not be below 0")
+        for name in ("num_workers", "seed", "cross_entropy_weight"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
         for share in self.true_guidance:
             _require_share("true_guidance", share)
         for name in ("detect_share", "perturbed_guidance"):
