@@ -140,7 +140,9 @@ class TrainConfig:
     perturbed_guidance: float = 0.2
     cross_entropy_weight: float = 0.0
     truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
-    init: str = "imagenet"  # "imagenet", "coco" (of r50), "none" or a model folder
+    # "imagenet", "coco" (of r50), "none", or a model by name or folder, of the same backbone: what fits of it is taken,
+    # classes by their names.
+    init: str = "imagenet"
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     freeze: tuple[str, ...] = ()  # parts that do not learn
@@ -235,15 +237,15 @@ class TrainConfig:
         return dataclasses.replace(self, **given, optim=dataclasses.replace(self.optim, **optim))
 
 
-def require_choice(name: str, value: str, choices: Collection[str]) -> None:
-    """Require one of some words.
+def require_choice(name: str, value: str, choices: Collection[str], *, other: str = "") -> None:
+    """Require one of some words; `other` says in the complaint what else may stand there.
 
     Raises:
         VisError: it is none of them; a near one is suggested.
     """
     near = difflib.get_close_matches(value, choices, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{hint}")
+    _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{other}{hint}")
 
 
 def _require_share(name: str, value: float) -> None:
