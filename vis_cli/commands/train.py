@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 SHOWN = "loss"  # beginning of the figures beside the progress bar
+LINE_EVERY = 60.0  # seconds from one line of progress to the next where no bar can be shown
 
 
 def train(
@@ -91,7 +92,7 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
 
     if not run_log.has_tensorboard():
         reporter.note("no curves and pictures for TensorBoard: it is not installed (pip install tensorboard)")
-    with StepProgress(reporter) as progress:
+    with StepProgress(reporter, line_every=LINE_EVERY) as progress:
         hooks = Hooks(
             lambda step, steps, figures: progress.update(step, steps, _shown(figures)), make_validator(device, reporter)
         )
