@@ -179,7 +179,7 @@ class StepProgress:
     """
 
     def __init__(self, reporter: Reporter, *, name: str = "steps", line_every: float | None = None) -> None:
-        """Prepare the bar of what `name` says is counted; `line_every` are the seconds between lines, None: no lines."""
+        """Prepare the bar of what `name` says is counted; lines are `line_every` seconds apart, None: no lines."""
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
