@@ -127,6 +127,33 @@ class TestProgress:
         assert "3/1000" in text
         assert "prop 0.25 mask 1.00" in text
 
+    @pytest.mark.parametrize("line_every", [60.0, None])
+    def test_off_a_terminal_training_prints_a_line_a_minute(
+        self, line_every: float | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seconds = 0.0
+        monkeypatch.setattr(console, "monotonic", lambda: seconds)
+        with StepProgress(Reporter(), line_every=line_every) as progress:
+            for step in range(1, 8):
+                seconds = 25.0 * step
+                progress.update(step, 9, {"loss": step / 4, "images/s": 3.0})
+        lines = capsys.readouterr().err.splitlines()
+        expected = [] if line_every is None else [f"step {n} of 9, loss {n / 4:.2f} images/s 3.00, " for n in (1, 4, 7)]
+        assert [line.partition("0:00:")[0] for line in lines] == expected
+        assert all(line.endswith(" left") for line in lines)
+
+    def test_lines_of_training_leave_terminals_and_silence_alone(
+        self, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with StepProgress(Reporter(), line_every=0.0) as progress:
+            progress.update(3, 1000, {"loss": 1.0})
+        assert "step 3 of 1000" not in terminal.getvalue()
+        quiet = io.StringIO()
+        monkeypatch.setattr(console, "_stderr", Console(file=quiet))
+        with StepProgress(Reporter(quiet=True), line_every=0.0) as progress:
+            progress.update(3, 1000, {"loss": 1.0})
+        assert quiet.getvalue() == ""
+
     @pytest.mark.parametrize(
         ("completed", "as_of", "elapsed", "expected"),
         [

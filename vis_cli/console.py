@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, Literal
 
@@ -172,10 +173,13 @@ class BatchProgress:
 
 
 class StepProgress:
-    """Show how far a training or an evaluation is, while stderr is a terminal; a context manager around it."""
+    """Show how far a training or an evaluation is, while stderr is a terminal; a context manager around it.
 
-    def __init__(self, reporter: Reporter, *, name: str = "steps") -> None:
-        """Prepare the bar of what `name` says is counted."""
+    Where it is none, a line now and then may stand for the bar.
+    """
+
+    def __init__(self, reporter: Reporter, *, name: str = "steps", line_every: float | None = None) -> None:
+        """Prepare the bar of what `name` says is counted; lines are `line_every` seconds apart, None: no lines."""
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -187,6 +191,9 @@ class StepProgress:
         )
         self._steps = self._bars.add_task(name, total=None, losses="", as_of=0.0)
         self._before: int | None = None  # steps that were done before the first update
+        self._reporter = reporter
+        self._line_every = None if _stderr.is_terminal else line_every
+        self._line_due = monotonic()  # when the next line is
 
     def __enter__(self) -> StepProgress:
         """Show the bar."""
@@ -206,6 +213,10 @@ class StepProgress:
             self._before = step - 1
         words = " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
         _progressed(self._bars, self._steps, completed=step, total=num_steps, losses=words, before=self._before)
+        if self._line_every is not None and monotonic() >= self._line_due:
+            self._line_due = monotonic() + self._line_every
+            left = str(_TimeLeft().render(self._bars.tasks[0]))
+            self._reporter.note(", ".join(part for part in (f"step {step} of {num_steps}", words, left) if part))
 
 
 class _Rate(ProgressColumn):

@@ -59,6 +59,7 @@ def test_the_trainer_gets_what_was_typed(calls: Calls, tmp_path: Path, run_vis: 
     outcome = run_vis("train", config, "-o", tmp_path / "run", "--resume")
     assert outcome.code == 0
     assert f"use it with --model {tmp_path / 'run'}" in outcome.err
+    assert "step 1 of 2, loss 0.50 images/s 3.00" in outcome.err
     assert run_vis("train", config).code == 0
     assert run_vis("train", config, "--device", "cpu", "--data", tmp_path).code == 0
     here, auto = torch.device("cpu"), choose_device("auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from tests.network.factories import make_model
 from tests.records.davis_factory import write_davis
 from tests.records.video_factory import make_images
-from vis_cli.commands.train_validation import make_validator
+from tests.training.test_trainer import make_run
+from vis_cli.commands.train_validation import check_validation, make_validator
 from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
@@ -22,7 +24,7 @@ from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video
 from vis_cli.training.config import ValidationConfig
 
-from .conftest import make_found
+from .conftest import RunVis, make_found
 
 IMAGES, SIZE = ("00000.jpg", "00001.jpg", "00002.jpg"), (64, 48)  # width, height
 QUARTER = np.zeros((48, 64), bool)
@@ -82,6 +84,42 @@ def test_some_sequences_may_be_enough(tmp_path: Path, segmented: list[tuple[str,
     assert [(name, settings.max_instances) for name, settings, _ in segmented] == [("right", 20)]
     with pytest.raises(VisError, match="sequences names left, which is no video of"):
         validate(ValidationConfig("video", config.annotations, config.images, sequences=("left",)))
+
+
+def test_a_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> None:
+    config = make_split(tmp_path, {"right": QUARTER})
+    check_validation(config)
+    with pytest.raises(VisError, match="sequences names left, which is no video of"):
+        check_validation(dataclasses.replace(config, sequences=("left",)))
+    (tmp_path / "frames" / "right" / IMAGES[0]).unlink()
+    with pytest.raises(VisError, match="right: has 2 pictures, but"):
+        check_validation(config)
+    (tmp_path / "val.json").write_text(json.dumps({"videos": [], "categories": []}))
+    with pytest.raises(VisError, match=r"val\.json: has no annotations to validate by"):
+        check_validation(config)
+
+
+def test_a_davis_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> None:
+    config = ValidationConfig("davis", images=str(write_davis(tmp_path)))
+    check_validation(config)
+    with pytest.raises(VisError, match=r"has no ImageSets/2017/vall\.txt; .* in a training config `split` does"):
+        check_validation(dataclasses.replace(config, split="vall"))
+    with pytest.raises(VisError, match="eel: is no sequence of val"):
+        check_validation(dataclasses.replace(config, sequences=("eel",)))
+    with pytest.raises(VisError, match="semi-supervised needs"):
+        check_validation(dataclasses.replace(config, semi_supervised=True))
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_vis_train_starts_nothing_that_it_cannot_validate(
+    check: tuple[str, ...], tmp_path: Path, run_vis: RunVis
+) -> None:
+    write_davis(tmp_path / "DAVIS")
+    table = '[validation]\nkind = "davis"\nimages = "DAVIS"\nsequences = ["eel"]\n'
+    outcome = run_vis("train", make_run(tmp_path, tables=table), "-o", tmp_path / "out", *check)
+    assert outcome.code == 1
+    assert "error: [validation] eel: is no sequence of val in" in outcome.err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("semi_supervised", [False, True])

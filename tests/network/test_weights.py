@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.network.factories import make_model
+from tests.network.factories import make_config, make_model
 from vis_cli.errors import VisError
 from vis_cli.network.weights import find_model, load_model, read_summary, save_model
 
@@ -72,6 +72,13 @@ def test_weights_of_another_schema(tmp_path: Path) -> None:
 def test_weights_that_lack_their_config(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "weights.safetensors", {"schema": "vis-model-1"})
     with pytest.raises(VisError, match="damaged metadata"):
+        load_model(str(tmp_path))
+
+
+def test_weights_whose_config_is_out_of_range(tmp_path: Path) -> None:
+    config = make_config().to_json().replace('"key_channels": 8', '"key_channels": 0')
+    save_file({"x": torch.zeros(1)}, tmp_path / "weights.safetensors", {"schema": "vis-model-1", "config": config})
+    with pytest.raises(VisError, match=r"damaged metadata .*key_channels is 0"):
         load_model(str(tmp_path))
 
 

@@ -156,6 +156,81 @@ def test_the_best_weights_by_validation_are_kept(tmp_path: Path) -> None:
     assert torch.load(out / "checkpoint-000003.pt", weights_only=True)["best_score"] == 0.5
 
 
+def test_a_validation_that_fails_loses_no_step_and_is_made_up_for(tmp_path: Path) -> None:
+    (tmp_path / "DAVIS").mkdir()
+    config = make_run(tmp_path, steps=4, every=100, extra="report_every = 2", tables=VALIDATION)
+    measured: list[float] = []
+
+    def validate(_: ValidationConfig, model: SeqMaskRCNN) -> dict[str, float]:
+        measured.append(model.detector.box_predictor.cls_score.weight.abs().sum().item())
+        if broken:
+            raise VisError("dog: has no frames")
+        return {"j_and_f": 0.5 / len(measured)}
+
+    broken = True
+    failed = r"\[validation\] dog: has no frames; the run is saved at step 2, --resume goes on with this validation"
+    with pytest.raises(VisError, match=failed):
+        train(config, tmp_path / "out", hooks=Hooks(validate=validate))
+    assert names(tmp_path / "out") == ["checkpoint-000002.pt"]
+    broken = False
+    measured.clear()
+    out = train(config, tmp_path / "out", resume=True, hooks=Hooks(validate=validate)).folder
+    resumed = measured.copy()
+    measured.clear()
+    whole = train(config, tmp_path / "whole", hooks=Hooks(validate=validate)).folder
+    assert resumed == pytest.approx(measured, rel=1e-6)
+    assert len(resumed) == 2
+    for folder in (out, whole):
+        assert read_summary(folder / "best").provenance["steps"] == "2"
+        last = torch.load(folder / "checkpoint-000004.pt", weights_only=True)
+        assert (last["best_score"], last["validated"]) == (0.5, 4)
+        assert names(folder) == ["checkpoint-000002.pt", "checkpoint-000004.pt"]
+
+
+def test_a_validation_that_was_done_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "DAVIS").mkdir()
+    config = make_run(tmp_path, steps=3, extra="report_every = 1\nkeep_checkpoints = 1", tables=VALIDATION)
+    scores, stop = iter([0.5, 0.4, 0.3]), RuntimeError("power cut")
+
+    def cut(done: int, total: int, figures: dict[str, float]) -> None:
+        if done == 2:
+            raise stop
+
+    hooks = Hooks(cut, lambda *_: {"ap": next(scores)})
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(config, tmp_path / "out", hooks=hooks)
+    out = train(config, tmp_path / "out", resume=True, hooks=Hooks(validate=hooks.validate)).folder
+    assert next(scores, None) is None
+    assert torch.load(out / "checkpoint-000003.pt", weights_only=True)["best_score"] == 0.5
+    assert names(out) == ["checkpoint-000003.pt"]
+    assert read_summary(out / "best").provenance["steps"] == "1"
+
+
+def test_a_checkpoint_that_says_nothing_of_validations_had_them_done(tmp_path: Path) -> None:
+    state = make_state()
+    state.step = 5
+    write_checkpoint(tmp_path, state, keep=1)
+    path = tmp_path / "checkpoint-000005.pt"
+    content = torch.load(path, weights_only=True)
+    del content["validated"]
+    torch.save(content, path)
+    read = make_state()
+    read_checkpoint(tmp_path, read)
+    assert read.validated == 5
+
+
+def test_a_validation_that_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "DAVIS").mkdir()
+    config = make_run(tmp_path, tables=VALIDATION)
+
+    def refuse(_: ValidationConfig) -> None:
+        raise VisError("eel: is no sequence of val")
+
+    with pytest.raises(VisError, match=r"^\[validation\] eel: is no sequence of val$"):
+        train(config, tmp_path / "out", hooks=Hooks(check_validation=refuse))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_validation_whose_data_is_missing_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"\[validation\] \S*DAVIS is missing"):
         train(make_run(tmp_path, tables=VALIDATION), tmp_path / "out")

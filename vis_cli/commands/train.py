@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 SHOWN = "loss"  # beginning of the figures beside the progress bar
+LINE_EVERY = 60.0  # seconds from one line of progress to the next where no bar can be shown
 
 
 def train(
@@ -84,16 +85,18 @@ def train(
 
 
 def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume: bool, reporter: Reporter) -> None:
-    from vis_cli.commands.train_validation import make_validator
+    from vis_cli.commands.train_validation import check_validation, make_validator
     from vis_cli.engine.device import choose_device
     from vis_cli.training import run_log, trainer
     from vis_cli.training.run import Hooks
 
     if not run_log.has_tensorboard():
         reporter.note("no curves and pictures for TensorBoard: it is not installed (pip install tensorboard)")
-    with StepProgress(reporter) as progress:
+    with StepProgress(reporter, line_every=LINE_EVERY) as progress:
         hooks = Hooks(
-            lambda step, steps, figures: progress.update(step, steps, _shown(figures)), make_validator(device, reporter)
+            lambda step, steps, figures: progress.update(step, steps, _shown(figures)),
+            make_validator(device, reporter),
+            check_validation,
         )
         outcome = trainer.train(
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
@@ -105,10 +108,13 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
 
 
 def _check(config: Path, folder: Path, data: Path | None, device: str) -> None:
+    from vis_cli.commands.train_validation import check_validation
     from vis_cli.engine.device import choose_device
     from vis_cli.training.check import check_run
+    from vis_cli.training.run import Hooks
 
-    _print_check(check_run(config, folder, device=choose_device(device), data_root=data))
+    hooks = Hooks(check_validation=check_validation)
+    _print_check(check_run(config, folder, device=choose_device(device), data_root=data, hooks=hooks))
 
 
 def _print_check(report: CheckReport) -> None:

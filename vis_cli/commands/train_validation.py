@@ -15,7 +15,7 @@ from vis_cli.commands.evaluate_model import Source, davis_sources, youtube_vis_s
 from vis_cli.config import PRESETS, RunConfig, SegmentConfig
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
-from vis_cli.records.davis_benchmark import Task, find_davis_benchmark
+from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
 from vis_cli.records.result_json import list_results, read_result, write_result
 from vis_cli.records.types import ModelInfo
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
@@ -23,6 +23,18 @@ from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 if TYPE_CHECKING:
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
     from vis_cli.training.config import ValidationConfig
+
+
+def check_validation(config: ValidationConfig) -> None:
+    """See that a validation finds its split, with annotations, and the frames of its videos.
+
+    Raises:
+        VisError: it does not.
+    """
+    if config.kind == "davis":
+        _open_davis(config)
+    else:
+        _open_videos(config)
 
 
 def make_validator(device: str, reporter: Reporter) -> Callable[[ValidationConfig, SeqMaskRCNN], dict[str, float]]:
@@ -41,11 +53,8 @@ def _measure_videos(config: ValidationConfig, model: SeqMaskRCNN, device: str) -
     from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
     from vis_cli.records.youtube_vis_results import read_predictions
 
-    split = _take_sequences(read_youtube_vis(Path(config.annotations)), config.sequences)
-    if not split.annotations:
-        raise VisError(f"{config.annotations}: has no annotations to validate by; give a split that has some")
+    split, sources = _open_videos(config)
     with tempfile.TemporaryDirectory(prefix="vis-validate-") as folder:
-        sources = youtube_vis_sources(split, Path(config.images))
         _segment(sources, model, PRESETS[config.preset], device, Path(folder))
         summary = evaluate_youtube_vis(split, read_predictions(Path(folder), split).readers).summary
     return {"ap": summary.ap, "ap50": summary.ap50, "ar10": summary.ar10}
@@ -54,11 +63,10 @@ def _measure_videos(config: ValidationConfig, model: SeqMaskRCNN, device: str) -
 def _measure_davis(config: ValidationConfig, model: SeqMaskRCNN, device: str) -> dict[str, float]:
     from vis_cli.metrics import davis
 
-    task: Task = "semi-supervised" if config.semi_supervised else "unsupervised"
     evaluate = davis.evaluate_semi_supervised if config.semi_supervised else davis.evaluate_unsupervised
-    benchmark = find_davis_benchmark(Path(config.images), task, split=config.split, sequences=config.sequences)
+    benchmark, sources = _open_davis(config)
     with tempfile.TemporaryDirectory(prefix="vis-validate-") as folder:
-        _segment(davis_sources(benchmark, task), model, PRESETS[config.preset], device, Path(folder))
+        _segment(sources, model, PRESETS[config.preset], device, Path(folder))
         summary = davis.evaluate_results(
             benchmark.masks,
             map(read_result, list_results(Path(folder))),
@@ -66,6 +74,19 @@ def _measure_davis(config: ValidationConfig, model: SeqMaskRCNN, device: str) ->
             evaluate=evaluate,
         ).summary
     return {"j_and_f": summary.jf_mean, "j": summary.region.mean, "f": summary.boundary.mean}
+
+
+def _open_videos(config: ValidationConfig) -> tuple[YouTubeVis, list[Source]]:
+    split = _take_sequences(read_youtube_vis(Path(config.annotations)), config.sequences)
+    if not split.annotations:
+        raise VisError(f"{config.annotations}: has no annotations to validate by; give a split that has some")
+    return split, youtube_vis_sources(split, Path(config.images))
+
+
+def _open_davis(config: ValidationConfig) -> tuple[DavisBenchmark, list[Source]]:
+    task: Task = "semi-supervised" if config.semi_supervised else "unsupervised"
+    benchmark = find_davis_benchmark(Path(config.images), task, split=config.split, sequences=config.sequences)
+    return benchmark, davis_sources(benchmark, task)
 
 
 def _segment(sources: list[Source], model: SeqMaskRCNN, settings: SegmentConfig, device: str, folder: Path) -> None:
@@ -92,7 +113,7 @@ def _take_sequences(split: YouTubeVis, names: tuple[str, ...]) -> YouTubeVis:
     known = {video.name: video for video in split.videos}
     for name in names:
         if name not in known:
-            raise VisError(f"[validation] sequences names {name}, which is no video of {split.path}")
+            raise VisError(f"sequences names {name}, which is no video of {split.path}")
     videos = tuple(known[name] for name in names) or split.videos
     kept = {video.id for video in videos}
     annotations = tuple(entry for entry in split.annotations or () if entry.video_id in kept)

@@ -7,8 +7,20 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from vis_cli.errors import VisError
 from vis_cli.network.box_conventions import BoxConventionName
 from vis_cli.records.types import Category
+
+SIZES = (  # fields that count pixels or channels
+    "short_side",
+    "long_side",
+    "fpn_channels",
+    "box_channels",
+    "encoder_channels",
+    "key_channels",
+    "value_channels",
+    "decoder_channels",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,20 @@ class ModelConfig:
     value_channels: int = 256
     decoder_channels: int = 256
 
+    def __post_init__(self) -> None:
+        """Refuse values outside their range with a VisError that names the field."""
+        for name in SIZES:
+            if getattr(self, name) < 1:
+                raise VisError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        if self.mask_convs < 0:
+            raise VisError(f"mask_convs is {self.mask_convs}, but must not be below 0")
+        if min(self.pixel_std) <= 0.0:
+            raise VisError(f"pixel_std is {list(self.pixel_std)}, but must be above 0")
+        names = [category.name for category in self.categories]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise VisError(f"categories names {twice} more than once")
+
     @property
     def num_classes(self) -> int:
         """Count the classes without background (C)."""
@@ -53,5 +79,5 @@ class ModelConfig:
             categories = tuple(Category(**category) for category in fields.pop("categories"))
             mean, std = (tuple(fields.pop(name)) for name in ("pixel_mean", "pixel_std"))
             return cls(categories=categories, pixel_mean=mean, pixel_std=std, **fields)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, VisError) as error:
             raise ValueError(f"not a model config: {error}") from error

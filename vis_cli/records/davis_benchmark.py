@@ -76,5 +76,8 @@ def _list_split(root: Path, split: str) -> list[str] | None:
     if (root / f"{split}.json").exists():
         return [video.name for video in read_youtube_vis(root / f"{split}.json").videos]
     if (root / "ImageSets").is_dir():
-        raise VisError(f"{root}: has no ImageSets/{YEARS[0]}/{split}.txt; --davis-split names another list")
+        raise VisError(
+            f"{root}: has no ImageSets/{YEARS[0]}/{split}.txt; --davis-split names another list, in a training config "
+            "`split` does"
+        )
     return None

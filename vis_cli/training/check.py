@@ -13,7 +13,7 @@ from vis_cli.network.malloc import tune_malloc
 from vis_cli.records.atomic import atomic_path
 from vis_cli.training.contact_sheet import draw_contact_sheet
 from vis_cli.training.processes import Processes
-from vis_cli.training.run import iter_parts, open_run, preview_clips, start_state
+from vis_cli.training.run import Hooks, iter_parts, open_run, preview_clips, start_state
 from vis_cli.training.step import train_step, wrap
 
 SHEET_NAME = "check.png"
@@ -32,16 +32,21 @@ class CheckReport:
 
 
 def check_run(
-    config_path: Path, out: Path, *, device: torch.device | None = None, data_root: Path | None = None
+    config_path: Path,
+    out: Path,
+    *,
+    device: torch.device | None = None,
+    data_root: Path | None = None,
+    hooks: Hooks | None = None,
 ) -> CheckReport:
-    """Read a run's data, draw twelve of its clips into `out`, do one step and forget it.
+    """Read a run's data, that of its validation too, draw twelve of its clips into `out`, do one step and forget it.
 
     Raises:
         VisError: what would stop the run at its start.
     """
     tune_malloc()
     alone = Processes(0, 1, device or torch.device("cpu"))
-    run = open_run(config_path, out, alone, data_root=data_root)
+    run = open_run(config_path, out, alone, data_root=data_root, hooks=hooks)
     sheet = draw_contact_sheet([clip.to(torch.device("cpu")) for clip in preview_clips(run, NUM_CLIPS)], columns=3)
     with atomic_path(out / SHEET_NAME) as temporary:
         temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())

@@ -51,6 +51,7 @@ class RunState:
     optimizer: torch.optim.Optimizer
     step: int = 0  # steps done
     best_score: float | None = None  # of the validations
+    validated: int = 0  # steps done at the last of them
 
 
 def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
@@ -63,6 +64,7 @@ def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
     content = {
         "step": state.step,
         "best_score": state.best_score,
+        "validated": state.validated,
         "model": state.model.state_dict(),
         "average": state.average.values,
         "optimizer": state.optimizer.state_dict(),
@@ -99,6 +101,7 @@ def read_checkpoint(out: Path, state: RunState) -> None:
             name: content["average"][name].to(value.device) for name, value in state.average.values.items()
         }
         state.step, state.best_score = int(content["step"]), content["best_score"]
+        state.validated = int(content.get("validated", state.step))  # checkpoints of before were written afterwards
     except DAMAGE as error:
         hint = "; an older one beside it works if this one is removed" if len(_list_checkpoints(out)) > 1 else ""
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -71,8 +71,12 @@ class OptimConfig:
             _require(getattr(self, name) > 0.0, f"{name} is {getattr(self, name)}, but must be above 0")
         for name in ("backbone_share", "unnormed_share", "momentum", "weight_decay", "warmup_steps", "gamma"):
             _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
+        share = self.decoder_share
+        _require(share is None or share >= 0.0, f"decoder_share is {share}, but must not be below 0")
         for name in ("warmup_start", "final_share", "ema_decay"):
             _require_share(name, getattr(self, name))
+        for milestone in self.milestones:
+            _require_share("milestones", milestone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,16 @@ class TrainConfig:
     perturbed_guidance: float | tuple[float, float] = 0.2  # likewise, or one share throughout
     cross_entropy_weight: float = 0.0
     truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
-    init: str = "imagenet"  # "imagenet", "coco" (of r50), "none" or a model folder
+    # "imagenet", "coco" (of r50), "none", or a model by name or folder, of the same backbone: what fits of it is taken,
+    # classes by their names.
+    init: str = "imagenet"
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     freeze: tuple[str, ...] = ()  # parts that do not learn
     freeze_first_stage: bool = True  # keep what leads to C2 as it was pretrained (reference.md fact 4)
-    norm_eval: bool = True  # batch norms use their running statistics (reference.md fact 4)
+    # Batch norms use their running statistics (reference.md fact 4); false: those that learn take them from the batch,
+    # and those of frozen parts keep theirs.
+    norm_eval: bool = True
     seed: int = 0
     num_workers: int = 1
     precision: str = "auto"  # "auto", "float32" or "bfloat16"
@@ -166,7 +174,8 @@ class TrainConfig:
             _require(value is None or value >= 1, f"{name} is {value}, but must be at least 1")
         _require(self.epochs is None or self.epochs > 0.0, f"epochs is {self.epochs}, but must be above 0")
         _require((self.most_pastes or 0) >= 0, f"most_pastes is {self.most_pastes}, but must not be below 0")
-        _require(self.num_workers >= 0, f"num_workers is {self.num_workers}, but must not be below 0")
+        for name in ("num_workers", "seed", "cross_entropy_weight"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
         for share in self.true_guidance:
             _require_share("true_guidance", share)
         for name in ("detect_share", "perturbed_guidance"):
@@ -236,15 +245,15 @@ class TrainConfig:
         return dataclasses.replace(self, **given, optim=dataclasses.replace(self.optim, **optim))
 
 
-def require_choice(name: str, value: str, choices: Collection[str]) -> None:
-    """Require one of some words.
+def require_choice(name: str, value: str, choices: Collection[str], *, other: str = "") -> None:
+    """Require one of some words; `other` says in the complaint what else may stand there.
 
     Raises:
         VisError: it is none of them; a near one is suggested.
     """
     near = difflib.get_close_matches(value, choices, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{hint}")
+    _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{other}{hint}")
 
 
 def _require_share(name: str, value: float | tuple[float, float]) -> None:

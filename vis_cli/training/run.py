@@ -25,6 +25,7 @@ from vis_cli.training.start import build_model, start_prop_head
 from vis_cli.training.structures import TrainClip, collate
 
 Progress = Callable[[int, int, dict[str, float]], None]
+CheckValidation = Callable[[ValidationConfig], None]
 Validate = Callable[[ValidationConfig, SeqMaskRCNN], dict[str, float]]  # the first figure decides which is best
 Parts = list[list[TrainClip]]
 
@@ -35,6 +36,7 @@ class Hooks:
 
     progress: Progress | None = None
     validate: Validate | None = None
+    check_validation: CheckValidation | None = None  # see at the start that `validate` will find its data
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,17 @@ def open_run(
     data_root: Path | None = None,
     hooks: Hooks | None = None,
 ) -> Run:
-    """Read a config and open its data.
+    """Read a config, open its data and see that what it is validated on is there.
 
     Raises:
-        VisError: either cannot be used.
+        VisError: one of them cannot be used.
     """
+    hooks = hooks or Hooks()
     config = read_train_config(config_path, data_root=data_root)
     processes.share(config.batch_size, config.micro_batch_size)
-    _require_validation_data(config.validation)
+    _require_validation_data(config.validation, hooks)
     data = open_data(config)
-    return Run(config_path.name, config.settled(data.epoch_length or 0), data, out, processes, hooks or Hooks())
+    return Run(config_path.name, config.settled(data.epoch_length or 0), data, out, processes, hooks)
 
 
 def start_state(run: Run, *, resume: bool) -> RunState:
@@ -115,8 +118,15 @@ def preview_clips(run: Run, num: int) -> list[TrainClip]:
     return [run.data.dataset[key].to(run.processes.device) for key in keys]
 
 
-def _require_validation_data(validation: ValidationConfig | None) -> None:
+def _require_validation_data(validation: ValidationConfig | None, hooks: Hooks) -> None:
     """See that what is validated on is there, before hours of training."""
-    for path in (validation.images, validation.annotations) if validation else ():
+    if validation is None:
+        return
+    for path in (validation.images, validation.annotations):
         if path and not Path(path).exists():
             raise VisError(f"[validation] {path} is missing")
+    if hooks.check_validation is not None:
+        try:
+            hooks.check_validation(validation)
+        except VisError as error:
+            raise VisError(f"[validation] {error}") from error

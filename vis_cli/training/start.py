@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vis_cli.errors import VisError
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import load_model
 from vis_cli.training.config import ScheduleConfig, TrainConfig
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
-from vis_cli.training.pretrained import load_coco, load_imagenet
+from vis_cli.training.pretrained import load_coco, load_imagenet, load_trained
 
 START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 
@@ -30,7 +29,7 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     elif config.init == "coco":
         load_coco(model)
     elif config.init != "none":
-        _load_matching(model, load_model(config.init).model.state_dict())
+        load_trained(model, config.init)
     if config.init != "none" and config.freeze_first_stage:
         freeze_first_stage(model.backbone)
     _freeze(model, config)
@@ -74,11 +73,7 @@ def _require_query_frames(model: SeqMaskRCNN, config: TrainConfig) -> None:
 
 
 def _free_norms(module: nn.Module) -> None:
+    """Let the batch norms that learn take their statistics from the batch; frozen ones keep theirs."""
     for child in module.modules():
-        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.weight.requires_grad:
             child.train()
-
-
-def _load_matching(model: SeqMaskRCNN, state: dict[str, Tensor]) -> None:
-    own = model.state_dict()
-    model.load_state_dict({k: v for k, v in state.items() if k in own and own[k].shape == v.shape}, strict=False)

@@ -85,6 +85,8 @@ def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bo
     """Do the steps that are left; return whether they all were done."""
     loss = wrap(state.model, run.processes)
     batches, config = iter_parts(run, state.step), run.config
+    if state.validated < state.step and _is_report(run, state):
+        _validate(run, state, log)  # the run ended before this was done
     ended = time.perf_counter()
     while state.step < config.num_steps:
         parts = _next_parts(run, state, batches, stopping)
@@ -126,32 +128,51 @@ def _next_parts(run: Run, state: RunState, batches: Iterator[Parts], stopping: C
 
 
 def _after_step(run: Run, state: RunState, log: RunLog, figures: dict[str, float]) -> None:
-    """Report, validate and save where it is time to."""
+    """Report, save and validate where it is time to."""
     config, is_last = run.config, state.step == run.config.num_steps
     if run.hooks.progress is not None and run.processes.is_first:
         run.hooks.progress(state.step, config.num_steps, figures)
-    reports = run.processes.is_first and (is_last or state.step % (config.report_every or 1) == 0)
+    reports = _is_report(run, state)
+    if is_last or state.step % config.checkpoint_every == 0 or (reports and _validates(run)):
+        _save(run, state)
     if reports:
         _validate(run, state, log)
-    if is_last or state.step % config.checkpoint_every == 0:
-        _save(run, state)
-    if reports and log.shows_pictures:
+    if reports and run.processes.is_first and log.shows_pictures:
         picture = draw_preview(_averaged_model(state), preview_clips(run, PREVIEWED))
         log.show(state.step, "clips: true masks, masks propagated", picture)
 
 
+def _is_report(run: Run, state: RunState) -> bool:
+    return state.step == run.config.num_steps or state.step % (run.config.report_every or 1) == 0
+
+
+def _validates(run: Run) -> bool:
+    return run.config.validation is not None and run.hooks.validate is not None
+
+
 def _validate(run: Run, state: RunState, log: RunLog) -> None:
-    """Measure the averaged weights, and keep them if they are the best."""
-    if run.config.validation is None or run.hooks.validate is None:
+    """Measure the averaged weights, keep them if they are the best, and save that this is done.
+
+    Raises:
+        VisError: they cannot be measured; the run was saved before.
+    """
+    if run.config.validation is None or run.hooks.validate is None or not run.processes.is_first:
         return
     model = _averaged_model(state)
-    figures = run.hooks.validate(run.config.validation, model)
+    try:
+        figures = run.hooks.validate(run.config.validation, model)
+    except VisError as error:
+        raise VisError(
+            f"[validation] {error}; the run is saved at step {state.step}, --resume goes on with this validation"
+        ) from error
     log.write(state.step - 1, {f"val_{name}": value for name, value in figures.items()})
     score = next(iter(figures.values()))
     if state.best_score is None or score > state.best_score:
         state.best_score = score
         provenance = {**_provenance(run, state), "validation": f"{next(iter(figures))} {score:.4f}"}
         save_model(run.out / BEST_NAME, model, provenance)
+    state.validated = state.step
+    _save(run, state)
 
 
 def _save(run: Run, state: RunState) -> None:
