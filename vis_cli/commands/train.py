@@ -65,9 +65,11 @@ def train(
 ) -> None:
     """Train a model of your own.
 
-    DIR gets its weights, the last checkpoints, log.jsonl and curves for TensorBoard; `vis segment --model DIR` uses it.
+    DIR gets its weights, the last checkpoints, log.jsonl and TensorBoard's curves; `vis segment --model DIR` uses it.
 
-    The weights that did best in validation are in DIR/best.
+    Where CONFIG.toml has a validation table, DIR/best gets the weights that did best there.
+
+    Its fields and their defaults are in vis_cli/training/config.py, the paper's runs in models/recipes.
 
     SIGTERM saves and ends with 0; `--resume` goes on as if nothing had happened. Ctrl-C keeps the last checkpoint.
 
