@@ -3,7 +3,7 @@
 Random weights; the detector runs, then its answer is replaced by five disjoint ellipses a key frame, so that every run
 does the same work. The released program's figures come from another machine, so each run is also done a second time
 without what `vis` adds to PyTorch to be quick: its wide convolutions, its reading of the memory, its reuse of buffers.
-Run by hand; see README.md beside it.
+With --device, this measures seconds a frame there. Run by hand; see README.md beside it.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class FiveEllipses(SeqMaskRCNN):
         """Return NUM_OBJECTS disjoint ellipses after the detector's own work."""
         super().detect(features, **(options | {"score_threshold": 0.0}))  # type: ignore[arg-type]  # up to 10 masks
         masks = torch.from_numpy(np.stack([ellipse(number, features.image_size) for number in range(NUM_OBJECTS)]))
-        boxes = torch.zeros(NUM_OBJECTS, 4)
-        return Detections(boxes, torch.linspace(0.9, 0.5, NUM_OBJECTS), torch.arange(1, NUM_OBJECTS + 1), masks)
+        boxes, labels = torch.zeros(NUM_OBJECTS, 4), torch.arange(1, NUM_OBJECTS + 1)
+        answer = (boxes, torch.linspace(0.9, 0.5, NUM_OBJECTS), labels, masks)
+        return Detections(*(part.to(features.c2.device) for part in answer))
 
 
 def ellipse(number: int, size: tuple[int, int]) -> np.ndarray:
@@ -69,12 +70,18 @@ def main() -> None:
     """Measure every memory stride in a process of its own, and print the figures beside the released ones."""
     args = parse_args()
     if args.stride is not None:
-        print(json.dumps(measure(args.stride, args.frames, args.threads, args.precision, plain=args.plain)))
+        print(json.dumps(measure(args)))
         return
     reports = []
     for stride in RELEASED:
-        words = ["--stride", stride, "--frames", args.frames, "--threads", args.threads, "--precision", args.precision]
-        ours, plain = (run_apart([*map(str, words), *more]) for more in ([], ["--plain"]))
+        words = [f"--{name}={getattr(args, name)}" for name in ("frames", "threads", "precision", "device")]
+        words.append(f"--stride={stride}")
+        if args.device != "cpu":
+            reports.append(ours := run_apart(words))
+            seconds = ours["seconds_a_frame"]
+            print(f"memory stride {stride}, on {args.device}: {seconds:.3f} s a frame, {1 / seconds:.1f} frames/s")
+            continue
+        ours, plain = (run_apart([*words, *more]) for more in ([], ["--plain"]))
         print_report(ours, plain)
         reports.append(ours | {f"plain_{name}": plain[name] for name in MEASURED})
     if args.json is not None:
@@ -94,28 +101,31 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=16, help="length of the video")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
     parser.add_argument("--precision", default="float32", help="as of `vis segment`")
+    parser.add_argument("--device", default="cpu", help="as of `vis segment`")
     parser.add_argument("--stride", type=int, choices=RELEASED, help="measure this memory stride alone, print JSON")
     parser.add_argument("--plain", action="store_true", help="with --stride: by PyTorch alone")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
 
 
-def measure(stride: int, num_frames: int, threads: int, precision: str, *, plain: bool) -> dict[str, float]:
+def measure(args: argparse.Namespace) -> dict[str, float]:
     """Segment a video of noise-free gradients and return what it cost."""
-    torch.set_num_threads(threads)
-    if plain:
+    torch.set_num_threads(args.threads)
+    if args.plain:
         winograd.FEWEST_CHANNELS = sys.maxsize
         memory._attend = F.scaled_dot_product_attention
         segmenter_module.tune_malloc = bool  # leaves everything as it is
     torch.manual_seed(0)
     network = FiveEllipses(released_config("r50", "ytvis2019")).eval().requires_grad_(False)
     config = dataclasses.replace(
-        PRESETS["released-ytvis"], num_key_frames=NUM_KEY_FRAMES, memory_stride=stride, sequence_score=0.0
+        PRESETS["released-ytvis"], num_key_frames=NUM_KEY_FRAMES, memory_stride=args.stride, sequence_score=0.0
     )
-    run = RunConfig(device="cpu", precision=precision)  # type: ignore[arg-type]
+    run = RunConfig(device=args.device, precision=args.precision)  # type: ignore[arg-type]
     segmenter = Segmenter(LoadedModel(network, ModelInfo("r50", "random")), config=config, run=run)
     with tempfile.TemporaryDirectory() as folder:
-        write_frames(Path(folder), num_frames)
+        write_frames(Path(folder), args.frames)
+        if args.device != "cpu":
+            segmenter.segment(open_video(Path(folder)))  # a GPU loads its kernels at their first use
         encode_seconds = time_encode(network)
         start, cpu_start = time.perf_counter(), time.process_time()
         segmenter.segment(open_video(Path(folder)))
@@ -123,10 +133,10 @@ def measure(stride: int, num_frames: int, threads: int, precision: str, *, plain
         encode_seconds = (encode_seconds + time_encode(network)) / 2
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_UNIT / 2**30
     return {
-        "stride": stride,
-        "frames": num_frames,
-        "seconds_a_frame": seconds / num_frames,
-        "cpu_seconds_a_frame": cpu_seconds / num_frames,
+        "stride": args.stride,
+        "frames": args.frames,
+        "seconds_a_frame": seconds / args.frames,
+        "cpu_seconds_a_frame": cpu_seconds / args.frames,
         "encode_seconds": encode_seconds,
         "peak_gib": peak,
     }
@@ -136,9 +146,10 @@ def measure(stride: int, num_frames: int, threads: int, precision: str, *, plain
 def time_encode(network: SeqMaskRCNN, runs: int = 5) -> float:
     """Return the median seconds of backbone and FPN for one frame."""
     seconds = []
+    frame = torch.zeros(1, 3, HEIGHT, WIDTH, device=next(network.parameters()).device)
     for _ in range(runs + 1):  # the first one warms up
         start = time.perf_counter()
-        network.encode_frames(torch.zeros(1, 3, HEIGHT, WIDTH))
+        network.encode_frames(frame).c2.sum().item()  # waits for a GPU
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 

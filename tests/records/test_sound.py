@@ -84,7 +84,8 @@ def test_other_sound_becomes_aac_and_sounds_the_same(tmp_path: Path, name: str, 
         context = container.streams.audio[0].codec_context
         assert (context.name, context.layout.name) == ("aac", "stereo")
     samples = samples_of(tmp_path / "out.mp4")
-    assert 0.8 * 48_000 <= samples.size <= 0.8 * 48_000 + 4 * 1024  # whole blocks of AAC and of the source
+    length = 0.8 * 48_000 - (256 if sound == "ac3" else 0)  # without what its encoder puts in front
+    assert length <= samples.size <= length + 4 * 1024  # whole blocks of AAC and of the source
     middle = samples[9_600:28_800]
     loudest = np.abs(np.fft.rfft(middle)).argmax() * 48_000 / middle.size
     assert loudest == pytest.approx(440, abs=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.records.video_factory import (
     write_image,
 )
 from vis_cli.errors import VisError
+from vis_cli.records.decoder import Ratio, as_fraction
 from vis_cli.records.video_file import VideoFile
 
 
@@ -129,6 +131,12 @@ class TestOrientation:
 
 
 class TestFacts:
+    @pytest.mark.parametrize("ratio", [Fraction, getattr(av, "AVRational", Fraction)])  # from PyAV 19 on: AVRational
+    def test_an_unset_rate_is_none_however_pyav_says_it(self, ratio: Callable[[int, int], Ratio]) -> None:
+        assert as_fraction(None) is as_fraction(ratio(0, 1)) is None
+        assert (rate := as_fraction(ratio(30000, 1001))) == Fraction(30000, 1001)
+        assert isinstance(rate, Fraction)
+
     def test_name_rate_and_sound(self, tmp_path: Path) -> None:
         video = VideoFile(make_video(tmp_path, "my.clip.mkv", sound="aac"))
         assert (video.name, video.fps, video.has_audio) == ("my.clip", 25.0, True)

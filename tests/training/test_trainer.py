@@ -140,10 +140,14 @@ def test_one_pair_is_learnt_by_heart(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_learns_as_the_cpu_does(tmp_path: Path) -> None:
-    config = make_run(tmp_path, steps=1, batch_size=2)
-    train(config, tmp_path / "cpu")
-    train(config, tmp_path / "gpu", device=torch.device("cuda"))
-    cpu, gpu = (json.loads((tmp_path / name / "log.jsonl").read_text()) for name in ("cpu", "gpu"))
+    path = make_run(tmp_path, steps=1)
+    figures = {}
+    for name in ("cpu", "cuda"):
+        alone = Processes(0, 1, torch.device(name))
+        run = open_run(path, tmp_path / name, alone)
+        state, pair = start_state(run, resume=False), preview_clips(run, 3)[2]  # one with propagation, as above
+        figures[name] = train_step(wrap(state.model, alone), state.optimizer, [[pair]], run.config, 0, alone)
+    cpu, gpu = figures["cpu"], figures["cuda"]
     assert gpu["loss_prop"] == pytest.approx(cpu["loss_prop"], rel=0.02)
     assert gpu["loss_mask"] == pytest.approx(cpu["loss_mask"], rel=0.1)  # its sampled regions differ
 

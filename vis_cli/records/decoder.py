@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import av
 import cv2
@@ -30,6 +30,8 @@ from vis_cli.errors import VisError
 
 StreamT = TypeVar("StreamT", bound=Stream)
 
+# Tags may be in any encoding: from version 19 on PyAV reads them all, before that it has to be told.
+ANY_TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 ALL_CORES = 0  # FFmpeg's own word for a thread count of its choice
 MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's start and duration
 SHORTFALL_SECONDS = 0.5  # sound and frames of a whole file may end so far apart
@@ -85,8 +87,8 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
     if path.stat().st_size == 0:
         raise VisError(f"{path}: the file is empty")
     try:
-        # An absolute path, as FFmpeg would take "12:30.mp4" for a protocol; tags may be in any encoding.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        # An absolute path, as FFmpeg would take "12:30.mp4" for a protocol.
+        container = av.open(str(path.absolute()), **ANY_TAGS)
     except av.FFmpegError as error:
         raise VisError(f"{path}: not a video that can be read ({error.strerror}); is the file whole?") from error
     with container:
@@ -145,6 +147,23 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
             yield frame
 
 
+class Ratio(Protocol):
+    """A rate or time base: a Fraction, or from PyAV 19 on an AVRational."""
+
+    @property
+    def numerator(self) -> int:
+        """Return what is above the line."""
+
+    @property
+    def denominator(self) -> int:
+        """Return what is below it."""
+
+
+def as_fraction(value: Ratio | None) -> Fraction | None:
+    """Return a rate or time base of PyAV's; None where it is unset, which PyAV says by None or, from 19 on, by 0/1."""
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
 def start_seconds(container: InputContainer) -> Fraction:
     """Return when the file's own clock starts: 0 in most formats, anything in a transport stream."""
     return max(container.start_time or 0, 0) * MICROSECOND
@@ -152,8 +171,9 @@ def start_seconds(container: InputContainer) -> Fraction:
 
 def promised_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
     """Return how long the video is by the file's header, or None where it does not say."""
-    if stream.duration is not None and stream.time_base is not None:
-        return stream.duration * stream.time_base
+    time_base = as_fraction(stream.time_base)
+    if stream.duration is not None and time_base is not None:
+        return stream.duration * time_base
     return None if container.duration is None else container.duration * MICROSECOND
 
 

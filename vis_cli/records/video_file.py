@@ -23,6 +23,7 @@ from vis_cli.records.decoder import (
     ALL_CORES,
     SHORTFALL_SECONDS,
     Damage,
+    as_fraction,
     decoded_frames,
     opened_video,
     orientation_of,
@@ -101,7 +102,7 @@ class VideoFile:
             if first is None:
                 raise VisError(f"{path}: no frame of it decodes; check that it is a whole video")
             rate = _frame_rate(stream)
-            self.time_base = stream.time_base or FALLBACK_TIME_BASE
+            self.time_base = as_fraction(stream.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
             self.has_audio = sound_of(container) is not None
             self._header_frames = stream.frames or None
@@ -207,5 +208,5 @@ class VideoFile:
 
 def _frame_rate(stream: VideoStream) -> Fraction:
     """Return frames a second by the header, averaged where they vary."""
-    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return next((rate for rate in rates if rate), FALLBACK_FPS)
+    rates = map(as_fraction, (stream.average_rate, stream.guessed_rate, stream.base_rate))
+    return next((rate for rate in rates if rate is not None), FALLBACK_FPS)

@@ -1,0 +1,46 @@
+"""A GPU gives what the CPU gives: one short clip by `lite`, both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vis_cli.config import PRESETS, RunConfig
+from vis_cli.engine.segmenter import Segmenter
+from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
+
+SAMPLE = Path(__file__).parents[2] / "sample_videos" / "launchpad.mp4"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("precision", "least_iou"), [("float32", 0.99), ("auto", 0.9)])
+def test_a_gpu_finds_and_follows_as_the_cpu_does(tmp_path: Path, precision: str, least_iou: float) -> None:
+    with av.open(str(SAMPLE)) as video:
+        for index, frame in enumerate(itertools.islice(video.decode(video=0), 8)):
+            cv2.imwrite(str(tmp_path / f"{index:02d}.png"), frame.to_ndarray(format="bgr24"))
+    cpu, gpu = (_segment(tmp_path, device, p) for device, p in (("cpu", "float32"), ("cuda", precision)))
+    assert len(gpu.instances) == len(cpu.instances) > 0
+    for one, other in zip(cpu.instances, gpu.instances, strict=True):
+        assert other.category_id == one.category_id
+        assert other.score == pytest.approx(one.score, abs=0.01 if precision == "float32" else 0.05)
+        ours, theirs = _masks(one, cpu.video), _masks(other, gpu.video)
+        assert (ours & theirs).sum() / (ours | theirs).sum() > least_iou
+
+
+def _segment(folder: Path, device: str, precision: str) -> VideoResult:
+    config = dataclasses.replace(PRESETS["default"], num_key_frames=2)
+    run = RunConfig(device=device, precision=precision)  # type: ignore[arg-type]
+    return Segmenter("lite", config=config, run=run).segment(folder)
+
+
+def _masks(instance: InstanceSequence, video: VideoInfo) -> NDArray[np.bool_]:
+    absent = np.zeros((video.height, video.width), bool)
+    masks = [instance.mask(frame) for frame in range(video.num_frames)]
+    return np.stack([absent if mask is None else mask for mask in masks])
