@@ -118,7 +118,8 @@ def test_sees_new_weights() -> None:
     x = torch.randn(1, FEWEST_CHANNELS, 24, 24, generator=torch.Generator().manual_seed(6))
     first = conv(x)
     conv.weight.mul_(2.0)
-    torch.testing.assert_close(conv(x) - conv.bias[:, None, None], 2 * (first - conv.bias[:, None, None]))
+    expected = 2 * (first - conv.bias[:, None, None])
+    torch.testing.assert_close(conv(x) - conv.bias[:, None, None], expected, rtol=0, atol=2e-5 * expected.abs().max())
     conv.load_state_dict({"weight": torch.zeros_like(conv.weight), "bias": torch.ones_like(conv.bias)})
     torch.testing.assert_close(conv(x), torch.ones_like(x), rtol=0, atol=0)
 
@@ -152,3 +153,17 @@ def test_no_image() -> None:
     with torch.inference_mode(mode=False):
         conv = make_conv()
     assert conv(torch.zeros(0, FEWEST_CHANNELS, 24, 24)).shape == (0, FEWEST_CHANNELS, 24, 24)
+
+
+@pytest.mark.parametrize("channels", [FEWEST_CHANNELS, 8])
+def test_what_is_shared_is_convolved_once(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+    seen = count_detours(monkeypatch)
+    conv = make_conv(2 * channels, FEWEST_CHANNELS)
+    own, shared = torch.randn(3, channels, 24, 24), torch.randn(1, channels, 24, 24)
+    expected = conv(torch.cat([own, shared.expand(3, -1, -1, -1)], dim=1)).detach()
+    assert conv.forward_shared(own, shared).requires_grad
+    with torch.no_grad():
+        both = conv.forward_shared(own, shared)
+    assert [shape[0] for shape in seen] == ([1, 3] if channels == FEWEST_CHANNELS else [])
+    for result in (both, conv.forward_shared(own, shared), conv.forward_shared(own, shared.expand(3, -1, -1, -1))):
+        torch.testing.assert_close(result.detach(), expected, rtol=0, atol=2e-5 * float(expected.abs().max()))

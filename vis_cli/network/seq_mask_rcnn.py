@@ -16,6 +16,7 @@ from vis_cli.network.detector import LEVELS, Detector
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_prop_head import SeqPropHead
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
+from vis_cli.network.winograd import replace_convolutions
 
 SIZE_DIVISOR = 32  # the coarsest backbone stride
 
@@ -42,6 +43,8 @@ class SeqMaskRCNN(nn.Module):
             value_channels=config.value_channels,
             decoder_channels=config.decoder_channels,
         )
+        replace_convolutions(self.fpn)
+        replace_convolutions(self.detector)
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).reshape(3, 1, 1), persistent=False)
 

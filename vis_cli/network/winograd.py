@@ -1,4 +1,4 @@
-"""A 3x3 convolution that costs a CPU half the time where it is wide; used by `seq_prop_head`, made of them.
+"""A 3x3 convolution that costs a CPU half the time where it is wide; used by `seq_prop_head` and `seq_mask_rcnn`.
 
 Winograd's minimal filtering F(6x6, 3x3), after Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
 (CVPR 2016): 64 products give 36 outputs that take 324 otherwise. PyTorch's CPU convolutions do not use it.
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 TILE = 6  # outputs a side
 PATCH = TILE + 2  # inputs a side that they depend on
-FEWEST_CHANNELS = 128  # 128 are 1.4 times as fast, 256 twice, 64 slower: the transforms cost more than they save
+FEWEST_CHANNELS = (
+    128  # 128 are 1.4 times as fast, 256 more than twice, 64 slower: the transforms cost more than they save
+)
 FEWEST_TILES = 16  # at once; fewer make the products too narrow
-TILES_A_CHUNK = 108  # transformed at once, so that they stay in the cache
+TILES_A_CHUNK = 216  # transformed at once: more would not be quicker, but hold more memory
 
 # B^T, G and A^T for the points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
 INPUT_TRANSFORM = (
@@ -45,38 +47,24 @@ OUTPUT_TRANSFORM = (
     (0.0, 1.0, 1.0, 16.0, 16.0, 1 / 16, 1 / 16, 0.0),
     (0.0, 1.0, -1.0, 32.0, -32.0, 1 / 32, -1 / 32, 1.0),
 )
-# Rows 1 and 2, 3 and 4, 5 and 6 of B^T are the sum and the difference of a part over the even columns and a part over
-# the odd ones; row 0 has even columns alone, row 7 odd ones. Each part is computed once, then added and subtracted.
-EVEN_ROWS, ODD_ROWS = (0, 1, 3, 5), (7, 1, 3, 5)
-ROWS = ((0, 1, 3, 5), (7, 2, 4, 6))  # what is left of the parts after that
 
 
-def _products() -> list[int]:
-    """List the products in the order in which they are computed, each by its row of (B^T x B^T)."""
-    return [PATCH * down + across for downs in ROWS for acrosses in ROWS for down in downs for across in acrosses]
+def _both_ways(transform: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Return what applies a transform to rows and columns of a flattened square: (outputs^2, inputs^2) float32."""
+    matrix = torch.tensor(transform, dtype=torch.float64, device="cpu")
+    return torch.kron(matrix, matrix).float()
 
 
-def _input_parts() -> Tensor:
-    """Return (4, 16, 16): what takes the even or odd rows and even or odd columns of a patch to their parts."""
-    matrix = torch.tensor(INPUT_TRANSFORM, device="cpu")
-    parts = matrix[list(EVEN_ROWS), 0::2], matrix[list(ODD_ROWS), 1::2]
-    return torch.stack([torch.kron(down, across) for down in parts for across in parts])
-
-
-def _output_join() -> Tensor:
-    """Return (36, 64): what takes the products to the outputs of a tile."""
-    matrix = torch.tensor(OUTPUT_TRANSFORM, device="cpu")
-    return torch.kron(matrix, matrix)[:, PRODUCTS].contiguous()
-
-
-PRODUCTS = _products()
-PARTS = _input_parts()
-JOIN = _output_join()
-BIASED = PRODUCTS.index(PATCH + 1)  # of the point 1 both ways, which every output takes once: the bias is added there
+SPREAD = torch.tensor(INPUT_TRANSFORM, device="cpu")
+SPREAD_WEIGHT = _both_ways(WEIGHT_TRANSFORM)  # (64, 9)
+JOIN = _both_ways(OUTPUT_TRANSFORM)  # (36, 64)
+BIASED = PATCH + 1  # the product of the point 1 both ways, which every output takes once: the bias is added there
 
 
 class Conv3x3(nn.Conv2d):
     """A padded 3x3 convolution; the same to 2e-5 of its largest output either way."""
+
+    bias: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__(in_channels, out_channels, 3, stride, 1)
@@ -85,17 +73,33 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor, *, rectified: bool = False) -> Tensor:
         """Return (B, out, h/stride, w/stride) from (B, in, h, w), or from its ReLU."""
-        if self.bias is None or not self._pays(x):
-            return super().forward(F.relu(x) if rectified else x)
-        return winograd_conv(x, self._transformed_weight(), self.bias, rectified=rectified)
+        return self._convolve(x, slice(None), self.bias, rectified=rectified)
+
+    def forward_shared(self, x: Tensor, shared: Tensor) -> Tensor:
+        """Return (B, out, h, w) from x (B, A, h, w) with shared (1 or B, in - A, h, w) behind each along the channels.
+
+        What all have in common is convolved once, and added: a convolution is linear.
+        """
+        num, own = x.shape[:2]
+        if len(shared) == num or torch.is_grad_enabled():
+            return self.forward(torch.cat([x, shared.expand(num, -1, -1, -1)], dim=1))
+        common = self._convolve(shared, slice(own, None), self.bias)
+        return self._convolve(x, slice(own), None).add_(common)
+
+    def _convolve(self, x: Tensor, part: slice, bias: Tensor | None, *, rectified: bool = False) -> Tensor:
+        """Convolve with the part of the weight for some of the input channels."""
+        if self._pays(x):
+            return winograd_conv(x, self._transformed_weight()[:, part], bias, rectified=rectified)
+        weight = self.weight[:, part]
+        return F.conv2d(F.relu(x) if rectified else x, weight, bias, self.stride, self.padding)
 
     def _pays(self, x: Tensor) -> bool:
         """Tell whether the detour is possible and worth it: inference in float32 on a CPU, many channels and tiles."""
-        batch, _, height, width = x.shape
+        batch, channels, height, width = x.shape
         possible = self.stride == (1, 1) and not torch.is_grad_enabled() and not self.weight.is_inference()
         plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         num_tiles = batch * -(-height // TILE) * -(-width // TILE)
-        wide = min(self.in_channels, self.out_channels) >= FEWEST_CHANNELS and num_tiles >= FEWEST_TILES
+        wide = min(channels, self.out_channels) >= FEWEST_CHANNELS and num_tiles >= FEWEST_TILES
         return possible and plain and wide
 
     def train(self, mode: bool = True) -> Conv3x3:
@@ -111,14 +115,27 @@ class Conv3x3(nn.Conv2d):
         return known[2]
 
 
+def replace_convolutions(module: nn.Module) -> None:
+    """Make every padded 3x3 convolution within a module a Conv3x3 of the same parameters."""
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if type(child) is not nn.Conv2d or child.bias is None or child.groups > 1:
+                continue
+            if (child.kernel_size, child.padding, child.dilation, child.stride) == ((3, 3), (1, 1), (1, 1), (1, 1)):
+                with torch.device("meta"):  # no parameters of its own, and no random numbers drawn for them
+                    conv = Conv3x3(child.in_channels, child.out_channels)
+                conv.weight, conv.bias = child.weight, child.bias
+                setattr(parent, name, conv)
+
+
 def transform_weight(weight: Tensor) -> Tensor:
-    """Return G w G^T, (64, in, out) in the order of PRODUCTS, of a weight (out, in, 3, 3); computed in float64."""
-    matrix = torch.tensor(WEIGHT_TRANSFORM, dtype=torch.float64, device=weight.device)
-    transformed = torch.einsum("ai,ocij,bj->abco", matrix, weight.detach().double(), matrix)
-    return transformed.flatten(0, 1)[PRODUCTS].float()
+    """Return G w G^T, (64, in, out), of a weight (out, in, 3, 3)."""
+    out_channels, in_channels = weight.shape[:2]
+    taps = weight.detach().float().permute(2, 3, 1, 0).reshape(9, -1)
+    return torch.mm(SPREAD_WEIGHT, taps).view(PATCH**2, in_channels, out_channels)
 
 
-def winograd_conv(x: Tensor, transformed: Tensor, bias: Tensor, *, rectified: bool = False) -> Tensor:
+def winograd_conv(x: Tensor, transformed: Tensor, bias: Tensor | None, *, rectified: bool = False) -> Tensor:
     """Convolve on a CPU, with zero padding of 1.
 
     Args:
@@ -158,25 +175,14 @@ def _pad(x: Tensor, height: int, width: int, *, rectified: bool) -> Tensor:
     return padded
 
 
-def _convolve_tiles(padded: Tensor, transformed: Tensor, bias: Tensor) -> Tensor:
+def _convolve_tiles(padded: Tensor, transformed: Tensor, bias: Tensor | None) -> Tensor:
     """Return (B, rows, 6, across, 6, out) from (B, 6*rows+2, 6*across+2, in)."""
-    batch, height, width, channels = padded.shape
-    rows, across = height // TILE, width // TILE
-    by_batch, by_row, by_column, _ = padded.stride()
-    patches = padded.as_strided(
-        (2, 2, PATCH // 2, PATCH // 2, batch, rows, across, channels),
-        (by_row, by_column, 2 * by_row, 2 * by_column, by_batch, TILE * by_row, TILE * by_column, 1),
-    )
-    spread = torch.bmm(PARTS, patches.reshape(4, PATCH**2 // 4, -1)).view(2, 2, PATCH // 2, PATCH // 2, -1)
-    _add_and_subtract(spread[0, :, 1:], spread[1, :, 1:])
-    _add_and_subtract(spread[:, 0, :, 1:], spread[:, 1, :, 1:])
-    products = torch.bmm(spread.view(PATCH**2, -1, channels), transformed)  # (64, B*rows*across, out)
-    products[BIASED] += bias
-    joined = torch.mm(JOIN, products.view(PATCH**2, -1))
-    return joined.view(TILE, TILE, batch, rows, across, -1).permute(2, 3, 0, 4, 1, 5)
-
-
-def _add_and_subtract(even: Tensor, odd: Tensor) -> None:
-    """Put even + odd and even - odd in their places."""
-    even.add_(odd)
-    torch.sub(even, odd, alpha=2, out=odd)
+    by_columns = torch.matmul(SPREAD, padded.unfold(2, PATCH, TILE).transpose(3, 4))  # (B, height, across, 8, in)
+    by_rows = by_columns.flatten(3).unfold(1, PATCH, TILE).transpose(3, 4)  # (B, rows, across, 8, 8*in)
+    batch, rows, across = by_rows.shape[:3]
+    spread = torch.matmul(SPREAD, by_rows).view(batch * rows * across, PATCH**2, -1)
+    products = torch.bmm(spread.transpose(0, 1), transformed)  # (64, tiles, out)
+    if bias is not None:
+        products[BIASED] += bias
+    joined = torch.bmm(JOIN.expand(len(spread), -1, -1), products.transpose(0, 1))  # (tiles, 36, out)
+    return joined.view(batch, rows, across, TILE, TILE, -1).transpose(2, 3)
