@@ -1,7 +1,7 @@
-"""Writes the mean of the weights of two models of one config: how stages of `lite` were joined (CARD.md).
+"""Writes the mean of the weights of models of one config: how stages of `lite` were joined (CARD.md).
 
 python models/lite/average.py runs/lite-detector runs/lite-head -o runs/lite-mean
-python models/lite/average.py runs/lite-mean runs/lite-settle/checkpoint-000120.pt -o models/lite
+python models/lite/average.py runs/lite-mean runs/lite-settle/checkpoint-000120.pt -o runs/lite-settled
 """
 
 from __future__ import annotations
@@ -12,33 +12,41 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import load_model, save_model
 
 
 def main() -> None:
     """Average, and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", help="a name or a model folder")
-    parser.add_argument("second", help="likewise, or a checkpoint of a run from `first`, whose averaged weights count")
+    parser.add_argument("others", nargs="+", help="likewise, or checkpoints of runs, whose averaged weights count")
+    parser.add_argument("--detector", help="take RPN, box and mask head of this one instead")
     parser.add_argument("--origin", default="", help="what the model was trained on, for `vis models info`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the folder to write")
     args = parser.parse_args()
-    first = load_model(args.first).model
-    if args.second.endswith(".pt"):
-        checkpoint = torch.load(args.second, weights_only=True)
-        others: dict[str, Tensor] = checkpoint["model"] | checkpoint["average"]
-    else:
-        second = load_model(args.second).model
-        if first.config != second.config:
-            raise SystemExit("the two are of different configs")
-        others = second.state_dict()
-    mean = {
-        name: (value + others[name]) / 2 if value.is_floating_point() else value
-        for name, value in first.state_dict().items()
-    }
-    first.load_state_dict(mean)
-    provenance = {"mean of": f"{args.first} and {args.second}"} | ({"origin": args.origin} if args.origin else {})
-    save_model(args.output, first, provenance)
+    model = load_model(args.first).model
+    averaged = [model.state_dict(), *(read_weights(name, model) for name in args.others)]
+    detector = None if args.detector is None else read_weights(args.detector, model)
+    for name, weight in model.state_dict().items():
+        if detector is not None and name.startswith("detector."):
+            weight.copy_(detector[name])
+        elif weight.is_floating_point():
+            weight.copy_(torch.stack([weights[name].double() for weights in averaged]).mean(dim=0))
+    provenance = {"mean of": " and ".join([args.first, *args.others])}
+    provenance |= {"detector": args.detector} if args.detector else {}
+    save_model(args.output, model, provenance | ({"origin": args.origin} if args.origin else {}))
+
+
+def read_weights(name: str, like: SeqMaskRCNN) -> dict[str, Tensor]:
+    """Return the weights of a model, or the averaged ones of a checkpoint."""
+    if name.endswith(".pt"):
+        checkpoint = torch.load(name, weights_only=True)
+        return checkpoint["model"] | checkpoint["average"]
+    model = load_model(name).model
+    if model.config != like.config:
+        raise SystemExit(f"{name} is of another config")
+    return model.state_dict()
 
 
 if __name__ == "__main__":

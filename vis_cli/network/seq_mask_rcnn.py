@@ -44,7 +44,6 @@ class SeqMaskRCNN(nn.Module):
             decoder_channels=config.decoder_channels,
         )
         replace_convolutions(self.fpn)
-        replace_convolutions(self.detector)
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).reshape(3, 1, 1), persistent=False)
 
