@@ -122,6 +122,12 @@ def test_folder_without_images(tmp_path: Path) -> None:
         FrameFolder(tmp_path)
 
 
+def test_pictures_beside_their_masks_would_count_twice(tmp_path: Path) -> None:
+    make_images(tmp_path / "clip", ["00.jpg", "00.png", "01.jpg", "01.png"])
+    with pytest.raises(VisError, match=r"clip: both 00\.jpg and 00\.png would be a frame; leave one of each in it"):
+        FrameFolder(tmp_path / "clip")
+
+
 def test_mixed_sizes_name_the_first_that_differs_and_both_sizes(tmp_path: Path) -> None:
     make_images(tmp_path, ["1.png", "2.png", "4.png"])
     write_image(tmp_path / "3.png", picture(2, (32, 48)))

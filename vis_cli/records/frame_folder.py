@@ -33,7 +33,7 @@ class FrameFolder:
         """List the images and read the first one, which settles the size.
 
         Raises:
-            VisError: there are no images, or the first one cannot be read.
+            VisError: there are no images, two that differ in their ending alone, or the first one cannot be read.
         """
         self.path = path
         self.losses: list[str] = []
@@ -42,6 +42,7 @@ class FrameFolder:
         self._images = image_files(path) if path.is_dir() else [path]
         if not self._images:
             raise VisError(f"{path}: no images (jpg, png, bmp, webp, tiff, ppm) in this folder")
+        _require_one_picture_a_frame(path, self._images)
         self.name = path.resolve().name if path.is_dir() else path.stem
         self.height, self.width = _read_image(self._images[0]).shape[:2]
         num_pictures = 1 if path.is_dir() else cv2.imcount(str(path))
@@ -76,6 +77,14 @@ class FrameFolder:
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks of `time_base`: one a frame."""
         return number
+
+
+def _require_one_picture_a_frame(folder: Path, images: list[Path]) -> None:
+    """Refuse a folder in which pictures and, say, their masks lie side by side: every frame would count twice."""
+    seen: dict[str, Path] = {}
+    for image in images:
+        if (other := seen.setdefault(image.stem, image)) is not image:
+            raise VisError(f"{folder}: both {other.name} and {image.name} would be a frame; leave one of each in it")
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:
