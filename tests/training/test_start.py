@@ -72,10 +72,16 @@ def test_classes_of_another_model_are_matched_by_name(class_specific: bool, tmp_
     assert torch.equal(model.prop_head.predict.weight, trained.prop_head.predict.weight)
 
 
-def test_what_is_of_another_width_starts_anew(tmp_path: Path) -> None:
+def test_what_is_of_another_width_starts_anew_and_is_named(tmp_path: Path) -> None:
     trained = make_model(box_channels=8)
     save_model(tmp_path / "trained", trained, {}, precision=torch.float32)
-    model = build_model(read_train_config(make_run(tmp_path, init=str(tmp_path / "trained"))))
+    said: list[str] = []
+    model = build_model(read_train_config(make_run(tmp_path, init=str(tmp_path / "trained"))), said.append)
+    (line,) = said
+    assert line.startswith(f"{tmp_path / 'trained'} does not bring all of the model; these start anew: ")
+    parts = line.split(": ")[-1].split(", ")
+    assert {"detector.box_head", "detector.box_predictor"} <= set(parts)
+    assert "detector.mask_head" not in parts
     assert model.detector.box_head.fc6.weight.shape[0] == 16
     assert torch.equal(model.fpn.inner_blocks[0][0].weight, trained.fpn.inner_blocks[0][0].weight)
 

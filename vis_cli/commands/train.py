@@ -81,7 +81,7 @@ def train(
             raise UsageError("--check starts nothing, so --resume means nothing beside it")
         folder = out or RUNS / config.stem
         if check:
-            _check(config, folder, data, device)
+            _check(config, folder, data, device, reporter)
         else:
             _train(config, folder, data, device, resume=resume, reporter=reporter)
 
@@ -99,6 +99,7 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
             lambda step, steps, figures: progress.update(step, steps, _shown(figures)),
             make_validator(device, reporter),
             check_validation,
+            reporter.note,
         )
         outcome = trainer.train(
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
@@ -109,13 +110,13 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
         reporter.note(f"{folder}: stopped and saved after step {outcome.step}; --resume goes on from there")
 
 
-def _check(config: Path, folder: Path, data: Path | None, device: str) -> None:
+def _check(config: Path, folder: Path, data: Path | None, device: str, reporter: Reporter) -> None:
     from vis_cli.commands.train_validation import check_validation
     from vis_cli.engine.device import choose_device
     from vis_cli.training.check import check_run
     from vis_cli.training.run import Hooks
 
-    hooks = Hooks(check_validation=check_validation)
+    hooks = Hooks(check_validation=check_validation, note=reporter.note)
     _print_check(check_run(config, folder, device=choose_device(device), data_root=data, hooks=hooks))
 
 

@@ -70,10 +70,13 @@ def load_coco(model: SeqMaskRCNN) -> None:
 
 
 @torch.no_grad()
-def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> None:
+def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> list[str]:
     """Load all that fits of a model, by name or folder; classes are matched by name.
 
     Parts of other widths, and classes that the model does not know, keep their random start.
+
+    Returns:
+        Those parts and classes, in words.
 
     Raises:
         VisError: there is no such model, or it has another backbone.
@@ -85,16 +88,24 @@ def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> None:
             f"{model.config.backbone}; a start needs the same one"
         )
     labelled = [Category(label, category.name) for label, category in enumerate(trained.config.categories, start=1)]
-    rows, own = _matching_rows(model.config, labelled), model.state_dict()
-    for key, value in trained.state_dict().items():
+    rows, own, theirs = _matching_rows(model.config, labelled), model.state_dict(), trained.state_dict()
+    anew = [key for key in own if key not in theirs]
+    for key, value in theirs.items():
         if key not in own:
             continue
         if _has_classes(key, model.config) and _has_classes(key, trained.config):
             target, source = by_row(own[key], model.config.num_classes + 1), by_row(value, len(labelled) + 1)
             if target.shape[1:] == source.shape[1:]:
                 _copy_rows(target, source, rows)
+            else:
+                anew.append(key)
         elif own[key].shape == value.shape:
             own[key].copy_(value)
+        else:
+            anew.append(key)
+    parts = dict.fromkeys(".".join(key.split(".")[:2]) for key in anew)
+    unknown = [category.name for label, category in enumerate(model.config.categories, start=1) if label not in rows]
+    return [*parts, *(f"the class {name}" for name in unknown)]
 
 
 def _open_trained(name_or_dir: str) -> SeqMaskRCNN:

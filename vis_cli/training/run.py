@@ -21,7 +21,7 @@ from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.pairs import ClipKey, init_worker
 from vis_cli.training.processes import Processes
 from vis_cli.training.sources import OpenedData, build_plan, open_data
-from vis_cli.training.start import build_model, start_prop_head
+from vis_cli.training.start import Note, build_model, start_prop_head
 from vis_cli.training.structures import TrainClip, collate
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -37,6 +37,7 @@ class Hooks:
     progress: Progress | None = None
     validate: Validate | None = None
     check_validation: CheckValidation | None = None  # see at the start that `validate` will find its data
+    note: Note | None = None  # say something that is good to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def start_state(run: Run, *, resume: bool) -> RunState:
         VisError: the start or the checkpoint cannot be had.
     """
     torch.manual_seed(run.config.seed)
-    model = build_model(run.config)
+    model = build_model(run.config, None if resume else run.hooks.note)
     if run.config.starts_prop_head and not resume:
         start_prop_head(model, run.config, run.data.dataset)
     model.to(run.processes.device)

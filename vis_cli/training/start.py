@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -13,11 +15,17 @@ from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
 from vis_cli.training.pretrained import load_coco, load_imagenet, load_trained
 
+Note = Callable[[str], None]
+
 START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
 
 
-def build_model(config: TrainConfig) -> SeqMaskRCNN:
+def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
     """Build the network in training mode with the start that the config names.
+
+    Args:
+        config: of the run.
+        note: is told what a model that is the start does not bring.
 
     Raises:
         VisError: the start cannot be had.
@@ -29,7 +37,9 @@ def build_model(config: TrainConfig) -> SeqMaskRCNN:
     elif config.init == "coco":
         load_coco(model)
     elif config.init != "none":
-        load_trained(model, config.init)
+        anew = load_trained(model, config.init)
+        if anew and note is not None:
+            note(f"{config.init} does not bring all of the model; these start anew: {', '.join(anew)}")
     if config.init != "none" and config.freeze_first_stage:
         freeze_first_stage(model.backbone)
     _freeze(model, config)
