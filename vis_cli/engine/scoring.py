@@ -64,4 +64,5 @@ def mean_class_scores(
     """Average the summed class probabilities (N, C+1) over all T frames (Eq. 2) or over those where it is visible."""
     if score_frames == "all":
         return sums / num_frames
-    return sums / np.maximum(num_visible, 1)[:, None]
+    means: NDArray[np.float64] = sums / np.maximum(num_visible, 1)[:, None]
+    return means

@@ -137,7 +137,8 @@ def apply_paste(
     """
     matrix, warp = paste.matrices[frame], paste.motion.warps[frame]
     margin = min(_WARP_REACH * float(np.abs(warp).max()), 0.5)
-    region = bounding_region(matrix, paste.cutout.rgba.shape[:2], id_map.shape, margin)
+    (height, width), (down, across) = paste.cutout.rgba.shape[:2], id_map.shape
+    region = bounding_region(matrix, (height, width), (down, across), margin)
     if region is None:
         return
     x0, y0, x1, y1 = region
@@ -182,9 +183,9 @@ def _draw_neighbour(
 def _draw_box(
     cutout: Cutout, side: float, near: Place | None, canvas: tuple[int, int], rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    height, width = cutout.rgba.shape[:2]
-    factor = min(side / max(height, width), _LARGEST_MAGNIFICATION)
-    width, height = max(width * factor, 1.0), max(height * factor, 1.0)
+    rows, columns = cutout.rgba.shape[:2]
+    factor = min(side / max(rows, columns), _LARGEST_MAGNIFICATION)
+    width, height = max(columns * factor, 1.0), max(rows * factor, 1.0)
     x, y, across, down = near.box if near else (0.0, 0.0, float(canvas[1]), float(canvas[0]))
     spread = (-0.4, 1.4) if near else (0.0, 1.0)
     center_x = np.clip(x + across * rng.uniform(*spread), 0.05 * canvas[1], 0.95 * canvas[1])
