@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.network.factories import SIZES, make_config, make_model
-from vis_cli.network import seq_prop_head
+from vis_cli.network import seq_prop_head, winograd
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
@@ -37,6 +37,18 @@ def test_every_verb_keeps_the_frame_size(model: SeqMaskRCNN, size: tuple[int, in
     probs = model.propagate(model.encode_query(features), memory)
     assert probs.shape == (3, *size)
     assert 0.0 <= float(probs.min()) <= float(probs.max()) <= 1.0
+
+
+@torch.inference_mode()
+def test_a_wide_fpn_is_quickened_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.inference_mode(mode=False):
+        wide = make_model(fpn_channels=winograd.FEWEST_CHANNELS)
+    images = frame(96, 128)
+    quick = wide.encode_frames(images).pyramid
+    assert wide.fpn.layer_blocks[0][0]._transformed is not None
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", winograd.FEWEST_CHANNELS + 1)
+    for level, plain in zip(quick, wide.encode_frames(images).pyramid, strict=True):
+        torch.testing.assert_close(level, plain, rtol=0, atol=2e-5 * float(plain.abs().max()))
 
 
 @torch.inference_mode()

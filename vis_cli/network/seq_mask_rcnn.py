@@ -16,7 +16,7 @@ from vis_cli.network.detector import LEVELS, Detector
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_prop_head import SeqPropHead
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
-from vis_cli.network.winograd import replace_convolutions
+from vis_cli.network.winograd import Conv3x3
 
 SIZE_DIVISOR = 32  # the coarsest backbone stride
 
@@ -43,7 +43,7 @@ class SeqMaskRCNN(nn.Module):
             value_channels=config.value_channels,
             decoder_channels=config.decoder_channels,
         )
-        replace_convolutions(self.fpn)
+        _quicken(self.fpn)
         self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(config.pixel_std).reshape(3, 1, 1), persistent=False)
 
@@ -102,3 +102,13 @@ class SeqMaskRCNN(nn.Module):
         height, width = query.image_size
         probs = self.prop_head.segment((query.key, query.value), (query.skip3, query.skip2), memory.key, memory.value)
         return probs[:, :height, :width]
+
+
+def _quicken(fpn: FeaturePyramidNetwork) -> None:
+    """Make the 3x3 convolutions of an FPN Conv3x3, with the parameters that they have."""
+    for block in fpn.layer_blocks:
+        plain = block[0]
+        with torch.device("meta"):  # no parameters of its own, and no random numbers drawn for them
+            conv = Conv3x3(plain.in_channels, plain.out_channels)
+        conv.weight, conv.bias = plain.weight, plain.bias
+        block[0] = conv

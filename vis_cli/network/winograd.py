@@ -115,19 +115,6 @@ class Conv3x3(nn.Conv2d):
         return known[2]
 
 
-def replace_convolutions(module: nn.Module) -> None:
-    """Make every padded 3x3 convolution within a module a Conv3x3 of the same parameters."""
-    for parent in module.modules():
-        for name, child in parent.named_children():
-            if type(child) is not nn.Conv2d or child.bias is None or child.groups > 1:
-                continue
-            if (child.kernel_size, child.padding, child.dilation, child.stride) == ((3, 3), (1, 1), (1, 1), (1, 1)):
-                with torch.device("meta"):  # no parameters of its own, and no random numbers drawn for them
-                    conv = Conv3x3(child.in_channels, child.out_channels)
-                conv.weight, conv.bias = child.weight, child.bias
-                setattr(parent, name, conv)
-
-
 def transform_weight(weight: Tensor) -> Tensor:
     """Return G w G^T, (64, in, out), of a weight (out, in, 3, 3)."""
     out_channels, in_channels = weight.shape[:2]
