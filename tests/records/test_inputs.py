@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.records.inputs import VIDEO_SUFFIXES, find_inputs, folders_passed_over, is_folder, natural_key
+from vis_cli.files.names import natural_key
+from vis_cli.records.inputs import VIDEO_SUFFIXES, find_inputs, folders_passed_over, is_folder
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from vis_cli.console import VideoReport, counted, print_line, print_table
+from vis_cli.files.atomic import atomic_path
 from vis_cli.metrics.davis import DavisScore, SequenceScore, Summary
 from vis_cli.metrics.youtube_vis import CategoryScore, PrecisionRecall, YouTubeVisScore
 from vis_cli.metrics.youtube_vis_curves import NOTHING, RECALLS
 from vis_cli.metrics.youtube_vis_errors import ERROR_KINDS
 from vis_cli.metrics.youtube_vis_matching import IOU_THRESHOLDS
 from vis_cli.metrics.youtube_vis_video import VideoScore
-from vis_cli.records.atomic import atomic_path
 from vis_cli.records.result_json import read_result
 
 SHOWN_VIDEOS = 10  # the worst; the JSON has them all

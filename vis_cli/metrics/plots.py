@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vis_cli.files.atomic import atomic_path
 from vis_cli.metrics.youtube_vis_curves import RECALLS
 from vis_cli.metrics.youtube_vis_matching import IOU_THRESHOLDS, Floats
-from vis_cli.records.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from vis_cli.errors import VisError
+from vis_cli.files.atomic import atomic_path
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.records.atomic import atomic_path
 from vis_cli.records.types import ModelInfo
 
 WEIGHTS_NAME = "weights.safetensors"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vis_cli.errors import VisError
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 
 ZIP_SUFFIX = ".zip"
 # What zipfile raises on a damaged, encrypted or unknown kind of archive.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vis_cli.errors import VisError
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames
 from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences

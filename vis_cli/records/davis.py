@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vis_cli.errors import VisError
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 from vis_cli.records.selection import rank_instances
 from vis_cli.records.types import InstanceSequence, VideoResult
 

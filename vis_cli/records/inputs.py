@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from vis_cli.errors import VisError
+from vis_cli.files.names import natural_key
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}  # what OpenCV reads
@@ -57,13 +57,6 @@ def folders_passed_over(path: str | Path) -> list[Path]:
 def image_files(folder: Path) -> list[Path]:
     """List the images that lie in a folder, in natural order."""
     return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-
-
-def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Return the key that sorts "frame10" behind "frame2"; equal but for case or zeros, the name itself decides."""
-    parts: list[str | int] = list(re.split(r"(\d+)", name.lower()))
-    parts[1::2] = [int(part) for part in parts[1::2]]
-    return parts, name
 
 
 def _expand(path: str | Path) -> list[Path]:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 from vis_cli.records.json_fields import (
     read_json_object,
     require,

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 from vis_cli.records.decoder import opened_container, sound_of
 from vis_cli.records.sound import Sound
 

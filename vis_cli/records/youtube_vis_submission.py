@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 from vis_cli.records.bundle import zip_entry
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences

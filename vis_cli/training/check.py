@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import torch
 
+from vis_cli.files.atomic import atomic_path
 from vis_cli.network.malloc import tune_malloc
-from vis_cli.records.atomic import atomic_path
 from vis_cli.training.contact_sheet import draw_contact_sheet
 from vis_cli.training.processes import Processes
 from vis_cli.training.run import Hooks, iter_parts, open_run, preview_clips, start_state

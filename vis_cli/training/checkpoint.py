@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from vis_cli.errors import VisError
+from vis_cli.files.atomic import atomic_path
 from vis_cli.network.damage import DAMAGE
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.records.atomic import atomic_path
 from vis_cli.training.optimizer import load_optimizer
 
 _NUMBERED = re.compile(r"checkpoint-(\d+)\.pt")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -1,4 +1,4 @@
-"""Tests of `vis_cli.records.atomic`: a file is whole or absent, whatever happens while it is written."""
+"""Tests of `vis_cli.files.atomic`: a file is whole or absent, whatever happens while it is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.records.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path
 
 
 def test_body_that_ends_well_makes_the_file_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Files as such: atomic writing, bounded reading, safe names, size limits. Used by every layer above."""

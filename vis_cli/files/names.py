@@ -1,0 +1,81 @@
+"""Names that come from files: the one check that makes them safe, and the one order in which people read them.
+
+Used by every reader and writer that takes a name from a file, and by `records.inputs`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_NAME_BYTES, MAX_PATH_CHARACTERS, SHOWN_CHARACTERS
+
+NaturalKey: TypeAlias = tuple[tuple[str | tuple[int, str], ...], str]
+
+_DIGITS = re.compile("([0-9]+)")
+_DRIVE = re.compile("[A-Za-z]:")
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line separators
+# Marks that change the direction of text. The joiners U+200C and U+200D stay: Persian names and emoji need them.
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def safe_relative_path(name: str, where: str) -> PurePosixPath:
+    """Return a name from a file as a relative path that stays inside of its folder.
+
+    A name with backslashes only, as Windows writes it, is read as a path with slashes.
+
+    Args:
+        name: As it stands in the file.
+        where: File and entry, for the message.
+
+    Raises:
+        VisError: The name is empty, absolute, too long, contains `..`, or contains characters that no file name should.
+    """
+    path = name.replace("\\", "/") if "/" not in name else name
+    parts = path.split("/")
+    cause = _unsafe(path, [part for part in parts if part not in ("", ".")])
+    if cause is not None:
+        raise VisError(f"{where}: unsafe name {printable(name)!r}: {cause}. Use a relative path without '..'.")
+    return PurePosixPath(*(part for part in parts if part not in ("", ".")))
+
+
+def natural_key(name: str) -> NaturalKey:
+    """Return the key that sorts "frame10" after "frame2"; the name itself decides between equal keys."""
+    parts = _DIGITS.split(name.lower())
+    # Digits are compared by length, then as text: integers of thousands of digits would be slow, or rejected.
+    keys = tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts))
+    return keys, name
+
+
+def printable(text: str, *, limit: int = SHOWN_CHARACTERS) -> str:
+    """Return text from a file as it can be printed: one line, no escape sequences, at most `limit` characters.
+
+    Each control, surrogate or direction character becomes its escape, such as ``\\x1b``.
+    """
+    shown = "".join(_escape(character) if _is_unprintable(character) else character for character in text[:limit])
+    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
+
+
+def _unsafe(path: str, parts: list[str]) -> str | None:
+    if not parts:
+        return "the name is empty"
+    if path.startswith("/") or _DRIVE.match(path):
+        return "the path is absolute"
+    if ".." in parts:
+        return "the path leaves its folder"
+    if any(map(_is_unprintable, path)):
+        return "the name contains control or direction characters"
+    if len(path) > MAX_PATH_CHARACTERS or any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
+        return f"the name is longer than {MAX_NAME_BYTES} bytes"
+    return None
+
+
+def _is_unprintable(character: str) -> bool:
+    return character in _DIRECTION or unicodedata.category(character) in _UNPRINTABLE
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,87 @@
+"""Bounded reading of regular files: no FIFO, device or sparse file can block a command or fill its memory.
+
+Used by every reader of `records`, `network` and `training` that holds a file in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_TEXT_BYTES, MIB
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes.
+
+    Raises:
+        VisError: The file is missing, is not a regular file, is larger than `limit`, or cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise VisError(f"cannot read {path}: the file has {size:,} bytes, the limit is {_size(limit)}.")
+            return file.read(size)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the path
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
+    """Read a regular UTF-8 text file of at most `limit` bytes; a byte order mark is skipped.
+
+    Raises:
+        VisError: As for `read_bytes`, or the file is not UTF-8.
+    """
+    data = read_bytes(path, limit=limit)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise VisError(f"cannot read {path}: byte {error.start:,} is not UTF-8. Save the file as UTF-8.") from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; opening a pipe does not wait for its other end.
+
+    Raises:
+        VisError: The path is not a regular file.
+        OSError: The file is missing or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise VisError(f"cannot read {path}: {_not_regular(mode)}")
+    return os.fdopen(descriptor, "rb")
+
+
+def require_regular(path: Path) -> None:
+    """Raise a VisError unless `path` is a regular file; a symlink is followed.
+
+    For files that a library opens itself (FFmpeg, safetensors).
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+    if not stat.S_ISREG(mode):
+        raise VisError(f"cannot read {path}: {_not_regular(mode)}")
+
+
+def _not_regular(mode: int) -> str:
+    return f"the path is {_KINDS.get(stat.S_IFMT(mode), 'not a regular file')}. Pass a regular file."
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes // MIB:,} MiB"
