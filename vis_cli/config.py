@@ -24,7 +24,7 @@ def _require(holds: bool, name: str, value: object, rule: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SegmentConfig:
-    """Hold every choice of the Propose-Reduce inference (paper.md Sec. 3)."""
+    """Hold every setting of the inference (Propose-Reduce, Sec. 3)."""
 
     num_key_frames: int = 4  # K of Eq. 1
     key_frame_spacing: KeyFrameSpacing = "even"  # "even": Eq. 1; "endpoints": first and last frame included
@@ -84,7 +84,9 @@ class RunConfig:
     frame_budget_mb: int = 256  # decoded frames kept at network size
 
 
-RELEASED = SegmentConfig(  # as the paper's authors infer, who depart from the paper (reference.md E)
+# The inference of the authors' implementation, which differs from the paper.
+# See docs/explanation/authors-implementation.md#inference.
+RELEASED = SegmentConfig(
     num_key_frames=5,
     key_frame_spacing="endpoints",
     detection_score=0.2,
@@ -99,7 +101,9 @@ RELEASED = SegmentConfig(  # as the paper's authors infer, who depart from the p
 YOUTUBE_VIS = SegmentConfig(
     num_key_frames=6,
     reduction="category-aware",
-    sequence_score=0.001,  # as released (reference.md fact 35): AP gains by categories that are unlikely
+    # The value of the authors' implementation: unlikely categories increase AP.
+    # See docs/explanation/authors-implementation.md#fact-35.
+    sequence_score=0.001,
     detection_score=0.2,
     followed_iou=1.0,
     memory_previous=True,

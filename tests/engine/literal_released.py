@@ -1,5 +1,6 @@
-"""The released inference written out plainly (reference.md E): everything kept, one key frame after the other, slow.
+"""The authors' inference as a direct transcription: everything kept, one key frame after the other, slow.
 
+See docs/explanation/authors-implementation.md#inference.
 Only the network's layers, box scoring of given boxes and mask NMS are shared with the engine; those have goldens.
 """
 
@@ -46,14 +47,20 @@ def infer(network: SeqMaskRCNN, frames: list[NDArray[np.uint8]], num_key_frames:
 
 
 def detect(network: SeqMaskRCNN, features: FrameFeatures) -> Tensor:
-    """Return the binary masks of a key frame (facts 15, 16 and 26)."""
+    """Return the binary masks of a key frame.
+
+    See docs/explanation/authors-implementation.md#fact-26.
+    """
     found = network.detect(features, score_threshold=0.2, nms_iou=0.5, max_instances=10, class_agnostic=False)
     masks = found.mask_probs > 0.5
     return masks[mask_nms(masks.numpy(), 0.2)].float()
 
 
 def propagate(network: SeqMaskRCNN, features: list[FrameFeatures], key_frame: int, masks: Tensor) -> list[Sequence]:
-    """Propagate from a key frame to both ends, on the padded canvas, all frames memorised (facts 28 to 31)."""
+    """Propagate from a key frame to both ends, on the padded canvas, all frames memorised.
+
+    See docs/explanation/authors-implementation.md#fact-29.
+    """
     head = network.prop_head
     probs: dict[int, Tensor] = {}
     for frames in (range(key_frame, len(features)), range(key_frame - 1, -1, -1)):
@@ -72,7 +79,10 @@ def propagate(network: SeqMaskRCNN, features: list[FrameFeatures], key_frame: in
 
 
 def score(network: SeqMaskRCNN, features: list[FrameFeatures], masks: Masks) -> NDArray[np.float64]:
-    """Average the class probabilities over the frames that show the object (fact 31)."""
+    """Average the class probabilities over the frames that show the object.
+
+    See docs/explanation/authors-implementation.md#fact-31.
+    """
     height, width = masks.shape[1:]
     found = []
     for frame, mask in zip(features, masks, strict=True):
@@ -89,7 +99,10 @@ def score(network: SeqMaskRCNN, features: list[FrameFeatures], masks: Masks) -> 
 
 
 def reduce(sequences: list[Sequence]) -> list[Sequence]:
-    """Suppress by sequence NMS at 0.5, stop below 0.05 but keep the best (facts 32 and 33)."""
+    """Suppress by sequence NMS at 0.5, stop below 0.05 but keep the best.
+
+    See docs/explanation/authors-implementation.md#fact-32.
+    """
     kept: list[Sequence] = []
     for sequence in sorted(sequences, key=lambda s: -s.class_scores[1:].max()):
         if kept and sequence.class_scores[1:].max() < 0.05:

@@ -13,7 +13,8 @@ from vis_cli.network.detection_losses import FrameTargets, detection_losses
 from vis_cli.network.memory import MemoryBank
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-LEGACY_ANCHORS = {  # stride -> the first cell's, naming their last pixel (reference.md fact 7)
+# Stride -> the anchors of the first cell, naming their last pixel: docs/explanation/authors-implementation.md#fact-7
+LEGACY_ANCHORS = {
     4: [[-21, -9, 24, 12], [-14, -14, 17, 17], [-9, -21, 12, 24]],
     8: [[-41, -19, 48, 26], [-28, -28, 35, 35], [-19, -41, 26, 48]],
     16: [[-83, -37, 98, 52], [-56, -56, 71, 71], [-37, -83, 52, 98]],

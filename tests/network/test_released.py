@@ -15,7 +15,8 @@ from vis_cli.errors import VisError
 from vis_cli.network.released import COUNTER, ReleasedBackbone, import_released, released_config, released_key
 
 BACKBONES: tuple[ReleasedBackbone, ...] = ("r50", "r101", "x101")
-NUM_PARAMETERS = {"r50": 68_995_824, "r101": 87_987_952, "x101": 126_894_064}  # reference.md fact 51
+# docs/explanation/authors-implementation.md#fact-51
+NUM_PARAMETERS = {"r50": 68_995_824, "r101": 87_987_952, "x101": 126_894_064}
 NUM_KEYS = {"r50": 434, "r101": 740, "x101": 740}
 DEAD_PARAMETERS = 4 * (256 * 256 * 9 + 256) + 256 * 256 * 4 + 256 + 41 * 256 + 41  # the mask head in the prop head
 

@@ -34,7 +34,10 @@ def encode_probs(probs: NDArray[np.float32], video: Size, threshold: float) -> R
 
 
 def enlarge_masks(proposals: SequenceProposals, size: Size, video: Size) -> SequenceProposals:
-    """Bring masks on the padded input, whose frame is (h, w) = `size`, to the video's size (reference.md fact 36)."""
+    """Resize masks of the padded input, whose frame is (h, w) = `size`, to the size of the video.
+
+    See docs/explanation/authors-implementation.md#fact-36.
+    """
     segmentations = tuple(
         tuple(None if rle is None else _enlarge(decode_rle(rle), size, video) for rle in masks)
         for masks in proposals.segmentations

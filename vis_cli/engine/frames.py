@@ -21,9 +21,10 @@ CHUNK_SHARE = 4  # one part in so many of the budget holds frames that are decod
 
 
 def network_size(video: Size, *, short_side: int, long_side: int) -> Size:
-    """Return the network's input (h, w) for a video (H, W), keeping its shape (reference.md fact 2).
+    """Return the network's input (h, w) for a video (H, W), keeping its aspect ratio.
 
     The long side is at most `long_side`, the short one at most `short_side`, and one of them is reached.
+    See docs/explanation/authors-implementation.md#fact-2.
     """
     height, width = video
     scale = min(long_side / max(video), short_side / min(video))
@@ -31,7 +32,10 @@ def network_size(video: Size, *, short_side: int, long_side: int) -> Size:
 
 
 def resize_frame(frame: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Resize (H, W, 3) uint8 to (h, w, 3): bilinear without antialiasing, up and down alike (fact 2)."""
+    """Resize (H, W, 3) uint8 to (h, w, 3): bilinear without antialiasing, to enlarge and to shrink.
+
+    See docs/explanation/authors-implementation.md#fact-2.
+    """
     if frame.shape[:2] == size:
         return np.array(frame, order="C")  # a copy: the buffer may be a flipped view, or be used again
     resized: NDArray[np.uint8] = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR))

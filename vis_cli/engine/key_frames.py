@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def select_key_frames(num_frames: int, num_key_frames: int, spacing: KeyFrameSpacing) -> tuple[int, ...]:
     """Choose the key frames of a video of T frames: ascending, no duplicates, at most K of them.
 
-    "even" is Eq. 1, g(k) = max(floor(T / K), 1) k. "endpoints" includes the first and the last frame
-    (reference.md fact 25, without its duplicates; a single key frame is the first).
+    "even" is Propose-Reduce, Eq. 1: g(k) = max(floor(T / K), 1) k. "endpoints" includes the first and the last frame,
+    as in docs/explanation/authors-implementation.md#fact-25, but without duplicates.
+    A single key frame is the first frame.
     """
     steps = range(num_key_frames)
     if spacing == "even":
@@ -31,9 +32,10 @@ def select_key_frames(num_frames: int, num_key_frames: int, spacing: KeyFrameSpa
 
 
 def mask_nms(masks: NDArray[np.bool_], iou_threshold: float) -> list[int]:
-    """Keep each mask of (N, H, W), in order, whose IoU with every kept one is below the threshold (fact 26).
+    """Keep each mask of (N, H, W), in order, whose IoU with every kept one is below the threshold.
 
     Two empty masks have no IoU and do not suppress each other.
+    See docs/explanation/authors-implementation.md#fact-26.
     """
     intersections, unions = _overlaps(masks, masks)
     overlaps = (unions > 0) & (intersections >= iou_threshold * unions)

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def memory_stride(config: SegmentConfig, num_frames: int) -> int:
-    """Return how many frames lie between two that a video of T frames has memorised (reference.md fact 29)."""
+    """Return the number of frames from one memorized frame of a video of T frames to the next.
+
+    See docs/explanation/authors-implementation.md#fact-29.
+    """
     if config.memory_divisions is None:
         return config.memory_stride
     return max(num_frames // config.memory_divisions, 1)

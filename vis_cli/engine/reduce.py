@@ -1,6 +1,7 @@
 """Sequence proposal reduction (Sec. 3.2): of the proposals of one object, the best remains; used by `segmenter`.
 
-The rules that the paper leaves open are the released ones (reference.md facts 32 to 35). Pure numpy.
+The paper leaves some rules open. There the authors' implementation is the model: see
+docs/explanation/authors-implementation.md#fact-32 and the facts after it. Pure numpy.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from vis_cli.config import SegmentConfig
 from vis_cli.engine.sequences import Segmentations, SequenceProposals
 from vis_cli.records.rle import rle_areas, sequence_intersections
 
-DUPLICATE_IOU = 0.9  # sequence NMS ahead of the category-aware reduction (fact 35),
-DUPLICATE_SCORE = 0.05  # and the lowest score of a sequence there (fact 32); its categories may score less
+# Sequence NMS before the category-aware reduction: its IoU threshold, and the score threshold of a sequence. The
+# categories of a sequence may score less. See docs/explanation/authors-implementation.md#fact-35.
+DUPLICATE_IOU = 0.9
+DUPLICATE_SCORE = 0.05
 NOT_SELECTED = -1.0  # class score of a sequence that lost that class
 
 
@@ -47,9 +50,10 @@ def sequence_iou(sequences: Sequence[Segmentations]) -> NDArray[np.float64]:
 def sequence_nms(
     iou: NDArray[np.float64], scores: NDArray[np.float64], *, iou_threshold: float, score_threshold: float
 ) -> list[int]:
-    """Select greedily by score (ties: lower index); suppress at `iou_threshold` and above (fact 32).
+    """Select greedily by score (ties: lower index); suppress at `iou_threshold` and above.
 
-    Sequences below `score_threshold` are not selected, but for the best one of all.
+    Sequences below `score_threshold` are not selected, except for the best sequence.
+    See docs/explanation/authors-implementation.md#fact-32.
     """
     selected: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
@@ -68,7 +72,9 @@ def sequence_soft_nms(
     score_threshold: float,
     max_sequences: int,
 ) -> tuple[list[int], NDArray[np.float64]]:
-    """Select greedily by score, each time decaying the others' by exp(-iou^2 / sigma) (fact 34).
+    """Select greedily by score, each time decaying the others' by exp(-iou^2 / sigma).
+
+    See docs/explanation/authors-implementation.md#fact-34.
 
     Returns:
         The selected indices in order of selection, and the scores (N,) they were selected with; those of others
@@ -93,7 +99,9 @@ def reduce_each_category(
     score_threshold: float,
     max_sequences: int,
 ) -> NDArray[np.float64]:
-    """Apply soft-NMS to each foreground class by itself (fact 35; Category-Aware Reduction in Sec. 4.4).
+    """Apply soft-NMS to each foreground class separately (Propose-Reduce, Sec. 4.4, Category-Aware Reduction).
+
+    See docs/explanation/authors-implementation.md#fact-35.
 
     Returns:
         The (N, C+1) decayed scores, NOT_SELECTED where a sequence lost a class; column 0 as it was.

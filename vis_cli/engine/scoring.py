@@ -14,7 +14,7 @@ from vis_cli.network.structures import FrameFeatures
 if TYPE_CHECKING:
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 
-BOX_MARGIN = 1  # pixels around the mask, as released (reference.md fact 31)
+BOX_MARGIN = 1  # pixels around the mask: docs/explanation/authors-implementation.md#fact-31
 
 
 def mask_box(mask: NDArray[np.bool_], *, margin: int = BOX_MARGIN) -> tuple[int, int, int, int]:

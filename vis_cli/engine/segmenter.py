@@ -1,4 +1,4 @@
-"""Propose-Reduce for one video after the other (paper.md Sec. 3); used by the commands and by programs."""
+"""The method for one video after the other (Propose-Reduce, Sec. 3); used by the commands and by programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Soft aggregation of the objects of one key frame (reference.md fact 23); used by propagation and its loss."""
+"""Soft aggregation of the objects of one key frame; used by propagation and its loss.
+
+See docs/explanation/authors-implementation.md#fact-23.
+"""
 
 from __future__ import annotations
 

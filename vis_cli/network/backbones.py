@@ -63,13 +63,19 @@ def build_backbone(name: str) -> LiteBackbone | ResNetBackbone:
 
 
 def freeze_norms(module: nn.Module) -> None:
-    """Let every batch norm use its running statistics, in training too (norm_eval, reference.md fact 4)."""
+    """Let every batch norm use its running statistics, in training too (norm_eval).
+
+    See docs/explanation/authors-implementation.md#fact-4.
+    """
     for child in module.modules():
         if isinstance(child, torch.nn.modules.batchnorm._BatchNorm):
             child.eval()
 
 
 def freeze_first_stage(backbone: LiteBackbone | ResNetBackbone) -> None:
-    """Keep what leads to C2 as it was pretrained (frozen_stages = 1, reference.md fact 4)."""
+    """Freeze the pretrained layers up to C2 (frozen_stages = 1).
+
+    See docs/explanation/authors-implementation.md#fact-4.
+    """
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(not name.startswith(backbone.first_stage))

@@ -1,8 +1,9 @@
-"""What a box is, in two conventions side by side: torchvision's, and that of the released checkpoints (reference.md C).
+"""Two box conventions: that of torchvision, and that of the authors' checkpoints.
 
-Used by `detector`. Outside and inside, a box ends where its last pixel ends: the released code's box, which names its
-last pixel and whose width is x2 - x1 + 1, is here (x1, y1, x2 + 1, y2 + 1). So decoding, IoU and NMS are the same in
-both; what is left to differ is in these classes.
+Used by `detector`. In `vis`, a box ends where its last pixel ends. In the authors' implementation, a box names its last
+pixel, and its width is x2 - x1 + 1. That box is (x1, y1, x2 + 1, y2 + 1) here, so decoding, IoU and NMS are the same in
+both conventions. These classes hold the remaining differences.
+See docs/explanation/box-conventions.md and docs/explanation/authors-implementation.md#detector.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ ANCHOR_SCALE = 8  # an anchor's side is so many strides
 ANCHOR_SIZES = tuple((ANCHOR_SCALE * stride,) for stride in STRIDES)
 ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * len(STRIDES)  # height to width
 SAMPLING_RATIO = 2  # of RoIAlign
-FINEST_SCALE = 56.0  # a box of less than twice this side is pooled from P2 (reference.md fact 12)
+# A box of less than twice this side is pooled from P2: docs/explanation/authors-implementation.md#fact-12
+FINEST_SCALE = 56.0
 
 
 class BoxConvention(Protocol):
@@ -89,38 +91,59 @@ class ModernBoxes:
 
 
 class LegacyBoxes:
-    """Follow the released code: pixels are counted, anchors rounded, cells not shifted by half (facts 7 to 16)."""
+    """Follow the authors' implementation: pixels are counted, anchors rounded, cells not shifted by half.
+
+    See docs/explanation/authors-implementation.md#detector.
+    """
 
     proposals_per_level = 200
     min_box_side = 0.0
 
     def anchors(self) -> AnchorGenerator:
-        """Build anchors of whole pixels around (stride - 1) / 2 (fact 7)."""
+        """Build anchors of whole pixels around (stride - 1) / 2.
+
+        See docs/explanation/authors-implementation.md#fact-7.
+        """
         return LegacyAnchors(ANCHOR_SIZES, ANCHOR_RATIOS)
 
     def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
-        """Build a coder that bounds shrinking as it bounds growing (fact 10)."""
+        """Build a coder that limits shrinking as well as growing.
+
+        See docs/explanation/authors-implementation.md#fact-10.
+        """
         return LegacyBoxCoder(weights)
 
     def roi_align(self, output_size: int) -> nn.Module:
-        """Build RoIAlign without a least size of a region (facts 12 and 13)."""
+        """Build RoIAlign without a minimum size of a region.
+
+        See docs/explanation/authors-implementation.md#fact-13.
+        """
         return LegacyRoIAlign(output_size)
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
-        """Move the first and the last pixel of boxes (N, 4) into the frame; one outside is at its edge (fact 10)."""
+        """Move the first and the last pixel of boxes (N, 4) into the frame; a box outside of it ends at its edge.
+
+        See docs/explanation/authors-implementation.md#fact-10.
+        """
         limits = boxes.new_tensor([size[1] - 1, size[0] - 1])
         return torch.cat(
             [boxes[:, :2].clamp(min=0).minimum(limits), boxes[:, 2:].clamp(min=1).minimum(limits + 1)], dim=1
         )
 
     def arrange(self, labels: Tensor, max_instances: int) -> Tensor:
-        """Order by class, and by score within it; where some are too many, all by score alone (fact 15)."""
+        """Order by class, then by score; if there are more than `max_instances`, order by score only.
+
+        See docs/explanation/authors-implementation.md#fact-15.
+        """
         if len(labels) > max_instances:
             return torch.arange(max_instances, device=labels.device)
         return torch.argsort(labels, stable=True)
 
     def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-        """Resize each mask to the whole pixels of its box (fact 16)."""
+        """Resize each mask to the whole pixels of its box.
+
+        See docs/explanation/authors-implementation.md#fact-16.
+        """
         height, width = size
         pasted = probs.new_zeros((len(probs), height, width))
         edges = boxes - boxes.new_tensor([0.0, 0.0, 1.0, 1.0])  # the last pixel is truncated, too, not the end of it
@@ -207,7 +230,10 @@ class LegacyRoIAlign(nn.Module):
 
 
 def pooling_level(boxes: Tensor) -> Tensor:
-    """Return (N,) int64 which of P2..P5 boxes (N, 4) are pooled from (fact 12)."""
+    """Return (N,) int64 which of P2..P5 boxes (N, 4) are pooled from.
+
+    See docs/explanation/authors-implementation.md#fact-12.
+    """
     sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
     level: Tensor = torch.log2(sides / FINEST_SCALE + 1e-6).floor()
     return level.clamp(0, len(POOLED_LEVELS) - 1).long()

@@ -25,15 +25,19 @@ SIZES = (  # fields that count pixels or channels
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Hold the widths and the categories of a Seq Mask R-CNN; the defaults are the paper's (reference.md B-D)."""
+    """Hold the widths and the categories of a Seq Mask R-CNN; the defaults are the paper's.
+
+    See docs/explanation/authors-implementation.md#backbone-and-fpn and the sections after it.
+    """
 
     name: str
     backbone: str  # a key of backbones.BACKBONES
     categories: tuple[Category, ...]  # label i is categories[i - 1]
     short_side: int = 360  # working size in pixels
     long_side: int = 640
-    box_convention: BoxConventionName = "modern"  # "legacy": that of the released checkpoints (reference.md C)
-    pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # RGB 0..255 (reference.md fact 1)
+    box_convention: BoxConventionName = "modern"  # "legacy" for the authors' checkpoints: box_conventions.py
+    # RGB 0..255: docs/explanation/authors-implementation.md#fact-1
+    pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     fpn_channels: int = 256
     box_channels: int = 1024  # width of the two fully connected layers of the box head

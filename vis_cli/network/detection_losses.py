@@ -1,4 +1,7 @@
-"""The detector's training on one frame of each clip: sampled regions and their four losses (reference.md F 45)."""
+"""The detector's training on one frame of each clip: sampled regions and their losses.
+
+See docs/explanation/authors-implementation.md#fact-45.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ LEVELS = ("p2", "p3", "p4", "p5", "p6")
 RPN_CODER_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 PREDICTOR_STD = 0.01  # of the last layers' first weights: every class and pixel starts undecided
-ANCHORS_POSITIVE = 0.5  # at most, of the anchors that the RPN learns from (reference.md fact 45)
+# Maximum fraction of positive anchors in the sample of the RPN: docs/explanation/authors-implementation.md#fact-45
+ANCHORS_POSITIVE = 0.5
 UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothing where not all objects are labelled
 CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
 

@@ -1,4 +1,7 @@
-"""Losses as free functions of tensors (Sec. 3.1.3, reference.md F); used by `training.objective`."""
+"""Losses as free functions of tensors (Propose-Reduce, Sec. 3.1.3); used by `training.objective`.
+
+See docs/explanation/authors-implementation.md#fact-45 and #fact-46.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-IOU_EPS = 1e-6  # in the denominator of the soft IoU (reference.md fact 46)
+IOU_EPS = 1e-6  # in the denominator of the soft IoU
 MASK_SIZE = 28
-BOX_BETA = 1.0  # where the smooth L1 of the box head turns linear (reference.md fact 45)
+BOX_BETA = 1.0  # where the smooth L1 of the box head turns linear
 
 
 def soft_iou_loss(probs: Tensor, masks: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Keep the C library from handing every large buffer back to the system; called by the engine and the trainer.
 
 A convolution's output of some megabytes is by default mapped afresh on each call, and faulting its pages in takes a
-quarter of the time on a CPU (reference.md H).
+quarter of the time on a CPU: docs/explanation/authors-implementation.md#speed-on-a-cpu.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The memory of one propagation: what it keeps and how a query frame reads it (Sec. 3.1.2; reference.md fact 21)."""
+"""The memory of one propagation: its entries and its readout for a query frame (Propose-Reduce, Sec. 3.1.2).
+
+See docs/explanation/authors-implementation.md#fact-21.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The authors' released checkpoints: their keys, shapes and categories (reference.md B to D, 49 and 51).
+"""The authors' checkpoints: their keys, shapes and categories.
 
 Used by `vis models import`. A file is read without running any code that it may hold.
+See docs/explanation/authors-implementation.md#datasets-and-checkpoints.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from vis_cli.network.damage import DAMAGE
 from vis_cli.network.released_categories import CATEGORIES, ReleasedBackbone, ReleasedDataset
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 
-SIZES: dict[ReleasedDataset, tuple[int, int]] = {  # short and long side (reference.md fact 2)
+# Short and long side: docs/explanation/authors-implementation.md#fact-2
+SIZES: dict[ReleasedDataset, tuple[int, int]] = {
     "ytvis2019": (360, 640),
     "ytvis2021": (360, 640),
     "davis-uvos": (480, 854),
@@ -58,7 +60,8 @@ PREFIXES = {  # of our keys -> of the released ones; the first that fits counts
     },
     "prop_head.predict.": "prop_head.pred2.",
 }
-UNUSED_PREFIXES = ("prop_head.convs.", "prop_head.upsample.", "prop_head.conv_logits.")  # a dead mask head (fact 17)
+# A mask head that is never used: docs/explanation/authors-implementation.md#fact-17
+UNUSED_PREFIXES = ("prop_head.convs.", "prop_head.upsample.", "prop_head.conv_logits.")
 COUNTER = "num_batches_tracked"  # a batch norm's, which inference never reads
 CLASS_KEY = "bbox_head.fc_cls.bias"  # one entry a class, background among them
 NAMES_SHOWN = 3  # of each kind of problem

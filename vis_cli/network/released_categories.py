@@ -1,6 +1,7 @@
-"""Which models were released: backbones, data sets, and their categories in the order of labels (reference.md fact 49).
+"""The authors' models: their backbones, datasets, and categories in the order of labels.
 
-Used by `released`, and by the command line, so it does without torch.
+Used by `released`, and by the command line, so it does without torch. See
+docs/explanation/authors-implementation.md#fact-49.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import torch
 from vis_cli.network.released import Imported
 from vis_cli.network.weights import save_card, save_model
 
-FIGURES = {  # of the authors, on the benchmarks' servers (reference.md fact 52)
+# Results of the authors on the benchmark servers: docs/explanation/authors-implementation.md#fact-52
+FIGURES = {
     "r50-ytvis2019": "AP 40.8 on YouTube-VIS 2019 val, 42.5 with category-aware reduction",
     "r101-ytvis2019": "AP 43.8 on YouTube-VIS 2019 val, 45.2 with category-aware reduction",
     "x101-ytvis2019": "AP 47.6 on YouTube-VIS 2019 val, 48.8 with category-aware reduction",

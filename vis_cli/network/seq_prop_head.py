@@ -1,6 +1,7 @@
-"""The Seq-Prop head: memorize a frame with its masks, query another, decode its masks (Sec. 3.1.3; reference.md D).
+"""The Seq-Prop head: memorize a frame with its masks, query another, decode its masks (Propose-Reduce, Sec. 3.1.3).
 
 Used by `seq_mask_rcnn`; widths come from the model config, so the paper's head and the narrow one are this code.
+See docs/explanation/authors-implementation.md#sequence-propagation-head.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ class OptimConfig:
     decoder_share: float | None = None
     momentum: float = 0.9  # of SGD
     weight_decay: float = 0.02  # of matrices and kernels
-    decay_all: bool = False  # weight decay on biases and norms too, as released (reference.md fact 40)
+    # Weight decay on biases and norms too: docs/explanation/authors-implementation.md#fact-40
+    decay_all: bool = False
     warmup_steps: int = 100
     warmup_start: float = 0.0  # share of the rate that the warm-up starts from
     decay: str = "cosine"  # "cosine" down to `final_share`, or "steps": times `gamma` at each of `milestones`
@@ -129,7 +130,8 @@ class TrainConfig:
     micro_batch_size: int | None = None  # clips in memory at once, a process; None: the batch divided by the processes
     canvases: tuple[tuple[int, int], ...] = ((384, 384), (320, 448), (288, 512))  # (height, width)
     num_frames: int = 2
-    pair_sampling: str = "near"  # "near", "uniform" (Sec. 3.1.3) or "covering" (reference.md fact 41)
+    # "near", "uniform" (Propose-Reduce, Sec. 3.1.3) or "covering" (docs/explanation/authors-implementation.md#fact-41)
+    pair_sampling: str = "near"
     max_gap: int = 10  # frames from one frame of a "near" clip to the next
     max_guided: int = 5  # objects a clip that the propagation head is given
     detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
@@ -150,9 +152,10 @@ class TrainConfig:
     fresh_prop_head: bool = False  # start the Seq-Prop head anew although `init` is a model that has one
     train_only: tuple[str, ...] = ()  # parts by the start of their name, such as "detector.box"; none: all
     freeze: tuple[str, ...] = ()  # parts that do not learn
-    freeze_first_stage: bool = True  # keep what leads to C2 as it was pretrained (reference.md fact 4)
-    # Batch norms use their running statistics (reference.md fact 4); false: those that learn take them from the batch,
-    # and those of frozen parts keep theirs.
+    # Freeze the pretrained layers up to C2: docs/explanation/authors-implementation.md#fact-4
+    freeze_first_stage: bool = True
+    # Batch norms use their running statistics, as in docs/explanation/authors-implementation.md#fact-4.
+    # false: batch norms that are trained use the statistics of the batch; frozen ones keep their running statistics.
     norm_eval: bool = True
     seed: int = 0
     num_workers: int = 1

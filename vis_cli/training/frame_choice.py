@@ -38,10 +38,10 @@ def uniform_frames(video: VideoClip, labels: Labels, item: int, num_frames: int,
 def covering_frames(
     video: VideoClip, labels: Labels, item: int, num_frames: int, rng: np.random.Generator
 ) -> list[int]:
-    """Return a clip that ends at frame `item`; the frame that guides covers its classes (reference.md fact 41).
+    """Return a clip that ends at frame `item`, the query; its guidance frame covers the classes of the query.
 
-    It shares an object with the query and, of each class that both show, has all objects of the query. Where there is
-    no such frame, the query guides itself.
+    The guidance frame shares an object with the query and, of each class that both show, has all objects of the query.
+    If no frame does, the query guides itself. See docs/explanation/authors-implementation.md#fact-41.
     """
     wanted = _visible(video, labels, item)
     others = [frame for frame in range(len(video.frames)) if frame != item]

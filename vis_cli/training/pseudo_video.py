@@ -1,4 +1,6 @@
-"""Clips made of annotated pictures: a moving camera, pasted objects, changed colours (Sec. 3.3 and beyond).
+"""Clips made of annotated pictures: a moving camera, pasted objects, changed colours.
+
+The paper only rotates images (Propose-Reduce, Sec. 4.2): see `PAPER`.
 
 Used by `datasets`, with one still repeated (a pseudo-video) or with the frames of a real video.
 """
@@ -50,7 +52,7 @@ class PseudoVideoConfig:
     fill_share: float = 0.0  # probability that this object is then brought to a random size, whatever the zoom
     fill: tuple[float, float] = (0.2, 1.1)  # its longer side, fraction of the canvas's shorter side
     flip: float = 0.5  # probability
-    max_guided: int = 5  # guided objects a clip (reference.md fact 46)
+    max_guided: int = 5  # guided objects per clip: docs/explanation/authors-implementation.md#fact-46
     smallest_guided: int = 400  # pixels: the Seq-Prop head sees a grid of 16-pixel cells
     smallest_area: int = 16  # pixels: what shows less of itself is no target of that frame
     smallest_side: int = 3
@@ -124,10 +126,12 @@ PAPER = PseudoVideoConfig(  # the paper's: three frames at -30, 0 and 30 degrees
     focus=0.0,
     smallest_guided=1,
     turns=(-30.0, 0.0, 30.0),
-    whole=True,  # as in inference (reference.md fact 2), but in the middle, so that turns show as much as they can
+    # As in inference (docs/explanation/authors-implementation.md#fact-2), but in the middle of the canvas, so that
+    # rotations show as much as possible.
+    whole=True,
     guide_all=True,
 )
-PAPER_VIDEO = replace(PAPER, turns=())  # flips alone (reference.md fact 43)
+PAPER_VIDEO = replace(PAPER, turns=())  # flips only: docs/explanation/authors-implementation.md#fact-43
 
 
 @dataclass(frozen=True, slots=True)

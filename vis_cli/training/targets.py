@@ -84,7 +84,10 @@ def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Gene
 
 
 def all_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator) -> Tensor:
-    """Return the sorted ids of frame 0's objects that the last frame shows, `most` at random (reference.md fact 46)."""
+    """Return the sorted ids of frame 0's objects that the last frame shows, at most `most`, chosen at random.
+
+    See docs/explanation/authors-implementation.md#fact-46.
+    """
     last = set(targets[-1].instance_ids.tolist())
     ids = [value for value in targets[0].instance_ids.tolist() if value in last]
     chosen = rng.permutation(np.array(ids, np.int64))[:most].tolist()
