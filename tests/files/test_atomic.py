@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 from pathlib import Path
 
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import atomic_path
+from vis_cli.files.atomic import atomic_folder, atomic_path
 
 
 def test_body_that_ends_well_makes_the_file_and_nothing_else(tmp_path: Path) -> None:
@@ -17,7 +19,7 @@ def test_body_that_ends_well_makes_the_file_and_nothing_else(tmp_path: Path) -> 
     with atomic_path(final) as temporary:
         assert temporary.parent == final.parent
         assert temporary.suffix == ".json"
-        assert temporary.name == f".a.b.tmp-{os.getpid()}.json"
+        assert re.fullmatch(r"\.a\.b\.tmp-[0-9a-f]{16}\.json", temporary.name)
         temporary.write_text("whole")
         assert not final.exists()
     assert final.read_text() == "whole"
@@ -29,6 +31,49 @@ def test_a_name_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
     with atomic_path(final) as temporary:
         temporary.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == [final.name]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_mode_of_a_new_file_follows_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "a.json") as temporary:
+            temporary.write_text("whole")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_suffix_that_is_longer_than_any_format_is_no_suffix(tmp_path: Path) -> None:
+    final = tmp_path / f"a.{'b' * 250}"
+    with atomic_path(final) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [final.name]
+
+
+def test_a_temporary_file_that_is_replaced_never_becomes_the_final_one(tmp_path: Path) -> None:
+    final, other = tmp_path / "a.json", tmp_path / "other"
+    other.write_text("other")
+    with (
+        pytest.raises(VisError, match=r"cannot write .*a\.json: .* removed or replaced"),
+        atomic_path(final) as temporary,
+    ):
+        other.replace(temporary)
+    assert not final.exists()
+
+
+def test_a_folder_of_many_files(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "pngs"
+    with atomic_folder(folder) as locked:
+        for name in ("a/0.png", "a/1.png", "b/0.png"):
+            with locked.atomic_path(name) as temporary:
+                temporary.write_text(name)
+            assert (folder / name).read_text() == name
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
+        "a/0.png",
+        "a/1.png",
+        "b/0.png",
+    ]
 
 
 def write_half(final: Path, exception: BaseException) -> None:
@@ -57,19 +102,19 @@ def test_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     final = tmp_path / "a.json"
     with pytest.raises(VisError) as caught:
         write_half(final, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    assert str(caught.value) == f"{final}: cannot be written (No space left on device)"
+    assert str(caught.value).startswith(f"cannot write {final}: No space left on device. Free disk space or inodes")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(VisError, match=r"a\.json: cannot be written"), atomic_path(tmp_path / "file" / "a.json"):
+    with pytest.raises(VisError, match=r"cannot write .*a\.json: "), atomic_path(tmp_path / "file" / "a.json"):
         pytest.fail("the body must not run")
 
 
 def test_final_that_is_a_folder_is_refused_and_kept(tmp_path: Path) -> None:
     final = tmp_path / "a.json"
     final.mkdir()
-    with pytest.raises(VisError, match=r"a\.json: cannot be written"), atomic_path(final) as temporary:
+    with pytest.raises(VisError, match=r"cannot write .*a\.json: "), atomic_path(final) as temporary:
         temporary.write_text("x")
     assert list(tmp_path.iterdir()) == [final]

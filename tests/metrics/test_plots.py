@@ -42,5 +42,5 @@ def test_a_bar_for_each_name(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(VisError, match="cannot be written"):
+    with pytest.raises(VisError, match="cannot write"):
         plot_bars(["dog"], [1.0], tmp_path / "file" / "plot.png", label="AP")

@@ -149,7 +149,7 @@ class TestWholeOrAbsent:
         for limit in (0, 100, whole // 2, whole - 500):  # a file's size varies by a few bytes with its interleaving
             with file_size_limit(limit), pytest.raises(VisError) as caught:
                 rewrite(source, output)
-            assert str(caught.value) == f"{output}: cannot be written (File too large)"
+            assert str(caught.value).startswith(f"cannot write {output}: File too large. Raise the limit")
             assert list(output.parent.iterdir()) == []
         with file_size_limit(whole + 500):
             rewrite(source, output)
@@ -158,10 +158,10 @@ class TestWholeOrAbsent:
         source = open_video(make_video(tmp_path))
 
         def refuse(*_: object) -> None:
-            raise av.ExternalError(1, "Generic error in an external library")
+            raise av.ExternalError(542398533, "Generic error in an external library")
 
         monkeypatch.setattr("vis_cli.records.video_writer._frame", refuse)
-        with pytest.raises(VisError, match=r"out\.mp4: cannot be written \(Generic error in an external library\)"):
+        with pytest.raises(VisError, match=r"cannot write .*out\.mp4: Generic error in an external library\.$"):
             write_video(tmp_path / "out.mp4", [picture(0)], source)
 
     @pytest.mark.parametrize("link", [None, "symlink", "hard link"])

@@ -1,37 +1,120 @@
-"""Files that are whole or absent: written under a temporary name, then renamed.
+"""Files that are complete or absent: written under a temporary name, then renamed.
 
-Used by every writer of `records`.
+Used by every writer of `records`, `network`, `training` and `commands`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from vis_cli.errors import VisError
+from vis_cli.files.locks import Reservation, create, exclusive_lock, release, remove_leftovers, reserve
 
-KEPT_STEM = 40  # letters of the name: all of a long one, and more, would be too long for a file system
+REMEDIES = {
+    errno.ENOSPC: "Free disk space or inodes, or use another disk.",
+    errno.EDQUOT: "Free a part of your quota, or use another disk.",
+    errno.EFBIG: "Raise the limit for the size of a file, or use another file system.",
+    errno.EACCES: "Use a folder that you may write to.",
+    errno.EPERM: "Use a folder that you may write to.",
+    errno.EROFS: "Use a folder that you may write to.",
+    errno.ENAMETOOLONG: "Use a shorter name.",
+    errno.EISDIR: "Use another name, or remove the folder.",
+    errno.ENOTDIR: "Use a path whose parents are folders.",
+    errno.EEXIST: "Use a path whose parents are folders.",
+}
 
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `final` that becomes `final` when the body ends well.
+    """Yield a temporary file next to `final` that becomes `final` when the body ends without an exception.
 
-    The temporary name is hidden and keeps the suffix, so that writers which choose a format by suffix still can.
-    Missing folders are made. After any exception in the body the temporary file is gone and `final` is as it was.
+    The file exists, is empty and is locked. The body opens its path for writing, and does not replace it by another
+    file. The name is hidden and keeps the suffix, for writers that choose a format by suffix. Missing folders are
+    created, and leftovers of ended processes in the folder are removed. After an exception, `final` is as it was.
 
     Raises:
-        VisError: the folder or the file cannot be written (no permission, disk full, `final` is a folder).
+        VisError: Another process writes `final`, or the file cannot be written (no permission, disk full).
     """
-    temporary = final.with_name(f".{final.stem[:KEPT_STEM]}.tmp-{os.getpid()}{final.suffix}")
-    try:
+    with _named_failures(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield temporary
-            temporary.replace(final)
-        finally:
-            temporary.unlink(missing_ok=True)
+        yield from _write(reserve(final.parent, final.name, shown=final), final)
+
+
+class LockedFolder:
+    """A folder into which only this process writes many files; made by `atomic_folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take an existing folder that is locked."""
+        self._folder = folder
+        self._prepared: set[Path] = set()  # folders without leftovers
+
+    @contextmanager
+    def atomic_path(self, name: str) -> Iterator[Path]:
+        """Do the same as `atomic_path` for a file of the folder, without listing the folder for each file.
+
+        Raises:
+            VisError: The file cannot be written.
+        """
+        final = self._folder / name
+        with _named_failures(final):
+            if final.parent not in self._prepared:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                remove_leftovers(final.parent)
+                self._prepared.add(final.parent)
+            yield from _write(create(final.parent, final.name), final)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[LockedFolder]:
+    """Create a folder for many files, each complete or absent, and lock it for the body.
+
+    Raises:
+        VisError: Another process writes into the folder, or the folder cannot be created.
+    """
+    with _named_failures(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(folder):
+            yield LockedFolder(folder)
+
+
+class SystemFailure(Protocol):
+    """What an OSError and an error of FFmpeg have in common."""
+
+    @property
+    def errno(self) -> int | None:
+        """Return the number of the cause."""
+
+    @property
+    def strerror(self) -> str | None:
+        """Return the cause in words."""
+
+
+def describe_failure(path: Path, error: SystemFailure) -> str:
+    """Return the line for a file that cannot be written, with the remedy for common causes."""
+    cause = error.strerror or str(error) or type(error).__name__
+    return f"cannot write {path}: {cause}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
+
+
+def _write(reservation: Reservation, final: Path) -> Generator[Path, None, None]:
+    try:
+        yield reservation.path
+        # Without fsync, a power failure soon after the rename can leave an empty file under the final name.
+        os.fsync(reservation.descriptor)
+        if not reservation.is_in_place():
+            raise VisError(f"cannot write {final}: the temporary file {reservation.path.name} was removed or replaced.")
+        reservation.path.replace(final)
+    finally:
+        release(reservation)
+
+
+@contextmanager
+def _named_failures(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise VisError(f"{final}: cannot be written ({error.strerror or error})") from error
+        raise VisError(describe_failure(path, error)) from error

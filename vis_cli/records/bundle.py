@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import atomic_path
+from vis_cli.files.atomic import LockedFolder, atomic_folder, atomic_path
 
 ZIP_SUFFIX = ".zip"
 # What zipfile raises on a damaged, encrypted or unknown kind of archive.
@@ -48,7 +48,8 @@ def write_bundle(path: Path) -> Iterator[AddFile]:
         VisError: a file cannot be written.
     """
     if path.suffix.lower() != ZIP_SUFFIX:
-        yield lambda name, data: _write_file(path / name, data)
+        with atomic_folder(path) as folder:
+            yield lambda name, data: _write_file(folder, name, data)
         return
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         yield lambda name, data: archive.writestr(zip_entry(name), data)
@@ -81,6 +82,6 @@ def _read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
         raise VisError(f"{path}: {name} cannot be read ({error}); zip the submission anew") from error
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    with atomic_path(path) as temporary:
+def _write_file(folder: LockedFolder, name: str, data: bytes) -> None:
+    with folder.atomic_path(name) as temporary:
         temporary.write_bytes(data)

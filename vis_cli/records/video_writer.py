@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path, describe_failure
 from vis_cli.records.decoder import opened_container, sound_of
 from vis_cli.records.sound import Sound
 
@@ -80,7 +80,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
                 raise VisError(f"{path}: this is the input, which is never overwritten; choose another output folder")
             _write_mp4(temporary, frames, source)
     except av.FFmpegError as error:
-        raise VisError(f"{path}: cannot be written ({error.strerror})") from error
+        raise VisError(describe_failure(path, error)) from error
 
 
 def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import atomic_path
+from vis_cli.files.atomic import atomic_path, describe_failure
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -43,7 +43,7 @@ class RunLog:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise VisError(f"{self._path}: cannot be written ({error.strerror})") from error
+            raise VisError(describe_failure(self._path, error)) from error
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
