@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,26 +28,32 @@ CONFIGS = sorted(path for path in zoo_dir().rglob("*.toml") if path.parent.name 
         ("canvases = []", "canvases is empty"),
         ("train_only = 'fpn'", "train_only is 'fpn', but must be of type list of str"),
         ("micro_batch_size = 1.5", "micro_batch_size is 1.5, but must be of type int"),
-        ("micro_batch_size = 0", "micro_batch_size is 0, but must be at least 1"),
+        ("micro_batch_size = 0", "micro_batch_size is 0. Use a value from 1 to"),
         ("epochs = 2", "give either steps or epochs"),
-        ("keep_checkpoints = 0", "keep_checkpoints is 0, but must be at least 1"),
+        ("keep_checkpoints = 0", "keep_checkpoints is 0. Use a value from 1 to"),
         ("pair_sampling = 'unifrom'", "did you mean uniform"),
         ("precision = 'float16'", "must be one of auto, float32, bfloat16; did you mean"),
-        ("scale_jitter = [2.0, 0.1]", "must rise and be above 0"),
-        ("most_pastes = -1", "must not be below 0"),
+        ("scale_jitter = [2.0, 0.1]", "must rise"),
+        ("most_pastes = -1", "most_pastes is -1. Use a value from 0 to"),
         ("schedule = 3", r"schedule must be written as \[\[schedule\]\]"),
-        ("steps = 0", "steps is 0, but must be at least 1"),
-        ("num_workers = -1", "num_workers is -1, but must not be below 0"),
-        ("seed = -1", "seed is -1, but must not be below 0"),
-        ("cross_entropy_weight = -0.5", "cross_entropy_weight is -0.5, but must not be below 0"),
-        ("canvases = [[64, 0]]", "canvases has a side below 1"),
-        ("true_guidance = [1.0, 1.5]", "true_guidance is 1.5, but must be between 0 and 1"),
-        ("anchors_per_frame = 0", "anchors_per_frame is 0, but must be at least 1"),
-        ("regions_per_frame = 0", "regions_per_frame is 0, but must be at least 1"),
-        ("proposals = [200, 0]", "proposals is 0, but must be at least 1"),
-        ("perturbed_guidance = [0.2, -0.1]", "perturbed_guidance is -0.1, but must be between 0 and 1"),
+        ("steps = 0", "steps is 0. Use a value from 1 to 100,000,000"),
+        ("num_workers = -1", "num_workers is -1. Use a value from 0 to"),
+        ("seed = -1", "seed is -1. Use a value from 0 to"),
+        ("cross_entropy_weight = -0.5", "cross_entropy_weight is -0.5. Use a value from 0"),
+        ("canvases = [[64, 0]]", "canvases is 0. Use a value from 1 to 4,096"),
+        ("true_guidance = [1.0, 1.5]", "true_guidance is 1.5. Use a value from 0.0 to 1.0"),
+        ("anchors_per_frame = 0", "anchors_per_frame is 0. Use a value from 1 to"),
+        ("regions_per_frame = 0", "regions_per_frame is 0. Use a value from 1 to"),
+        ("proposals = [200, 0]", "proposals is 0. Use a value from 1 to"),
+        ("perturbed_guidance = [0.2, -0.1]", "perturbed_guidance is -0.1. Use a value from 0.0 to 1.0"),
         ("perturbed_guidance = [0.2]", "must be of type float or list of 2 float"),
-        ("detect_share = 2", "detect_share is 2.0, but must be between 0 and 1"),
+        ("num_workers = 9223372036854775807", "num_workers is 9223372036854775807. Use a value from 0 to 1,024"),
+        ("seed = 9223372036854775808", "an integer has more than 64 bits"),
+        ("canvases = [[64, 1000000]]", "canvases is 1000000. Use a value from 1 to 4,096"),
+        ("canvases = [[4096, 4096]]\nnum_frames = 900", "makes clips of 15,099,494,400 pixels. Use at most"),
+        ("cross_entropy_weight = nan", "cross_entropy_weight is nan. Use a value from 0"),
+        ("cross_entropy_weight = inf", "cross_entropy_weight is inf. Use a value from 0"),
+        ("detect_share = 2", "detect_share is 2.0. Use a value from 0.0 to 1.0"),
     ],
 )
 def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
@@ -72,20 +79,20 @@ def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
             r"box_convention is 'old', but must be of type 'modern' or 'legacy'",
         ),
         ('"efficientnet_lite2"', '"resnet50"', r"\[model\] backbone is 'resnet50', but must be one of .*r50"),
-        ("warmup_steps = 1", "clip_norm = 0", r"\[optim\] clip_norm is 0.0, but must be above 0"),
-        ("warmup_steps = 1", "ema_decay = 2", r"\[optim\] ema_decay is 2.0, but must be between 0 and 1"),
-        ("warmup_steps = 1", "decoder_share = -1", r"\[optim\] decoder_share is -1.0, but must not be below 0"),
-        ("warmup_steps = 1", "milestones = [0.5, 2]", r"\[optim\] milestones is 2.0, but must be between 0 and 1"),
-        ("key_channels = 8", "key_channels = 0", r"\[model\] key_channels is 0, but must be at least 1"),
-        ("fpn_channels = 16", "fpn_channels = -1", r"\[model\] fpn_channels is -1, but must be at least 1"),
-        ("mask_convs = 1", "mask_convs = -1", r"\[model\] mask_convs is -1, but must not be below 0"),
-        ("mask_convs = 1", "short_side = 0", r"\[model\] short_side is 0, but must be at least 1"),
+        ("warmup_steps = 1", "clip_norm = 0", r"\[optim\] clip_norm is 0.0. Use a value above 0 and up to"),
+        ("warmup_steps = 1", "ema_decay = 2", r"\[optim\] ema_decay is 2.0. Use a value from 0.0 to 1.0"),
+        ("warmup_steps = 1", "decoder_share = -1", r"\[optim\] decoder_share is -1.0. Use a value from 0.0 to"),
+        ("warmup_steps = 1", "milestones = [0.5, 2]", r"\[optim\] milestones is 2.0. Use a value from 0.0 to 1.0"),
+        ("key_channels = 8", "key_channels = 0", r"\[model\] key_channels is 0. Use a value from 1 to 8,192"),
+        ("fpn_channels = 16", "fpn_channels = -1", r"\[model\] fpn_channels is -1. Use a value from 1 to 8,192"),
+        ("mask_convs = 1", "mask_convs = -1", r"\[model\] mask_convs is -1. Use a value from 0 to 64"),
+        ("mask_convs = 1", "short_side = 0", r"\[model\] short_side is 0. Use a value from 1 to 8,192"),
         ("mask_convs = 1", "pixel_std = [1, 0, 1]", r"\[model\] pixel_std is \[1.0, 0.0, 1.0\], but must be above 0"),
         ('["cat", "object"]', '["cat", "object", "cat"]', r"\[model\] categories names cat more than once"),
         (
             "[model]",
             "[[schedule]]\nfrom_step = 1\nnum_frames = 0\n[model]",
-            r"\[schedule\] num_frames is 0, but must be",
+            r"\[schedule\] num_frames is 0. Use a value from 1 to 1,000",
         ),
         (
             "[model]",
@@ -93,6 +100,13 @@ def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
             "preset is 'best', but must be",
         ),
         ("[model]", "[validation]\n[model]", r"run\.toml: \[validation\] needs `images`"),
+        ("mask_convs = 1", "mask_convs = 1000000", r"\[model\] mask_convs is 1000000. Use a value from 0 to 64"),
+        ("box_channels = 16", "box_channels = 1000000", "box_channels is 1000000. Use a value from 1 to 8,192"),
+        ("mask_convs = 1", "pixel_mean = [nan, 0, 0]", "pixel_mean is .*Use values up to"),
+        ("learning_rate = 2e-3", "learning_rate = inf", "learning_rate is inf. Use a value above 0 and up to 100"),
+        ("warmup_steps = 1", "warmup_steps = 1000000000000", "warmup_steps is 1000000000000. Use a value from 0 to"),
+        ('images = "."', 'images = "."\nweight = 1e308', "weight is 1e.308. Use a value from 0"),
+        ('images = "."', 'images = "a\\u0000b"', "contains the character NUL"),
         ("[[data]]", "[data]", r"data must be written as \[\[data\]\], once for each"),
         ("[model]", "[[model]]", r"run\.toml: model must be written as a table: \[model\]"),
     ],
@@ -133,6 +147,62 @@ def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
     path.write_text('extends = "a.toml"\n')
     with pytest.raises(VisError, match="extends itself"):
         read_train_config(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"a" * 2**20 + b" = 1", "the limit is 1 MiB"),
+        (b"a = " + b"[" * 100_000, "nested more than 16 levels deep"),
+        (b"a = " + b"[" * 20 + b"]" * 20, "nested more than 16 levels deep"),
+        (b".".join([b"a"] * 20) + b" = 1", "nested more than 16 levels deep"),
+        (b"\n" + b".".join([b"a"] * 20_000) + b" = 1", "line 2 has more than 100 dots"),
+        (b"a = " + b"9" * 5000, "not valid TOML"),
+        (b"a = 0x" + b"f" * 5000, "an integer has more than 64 bits"),
+        (b"a = '" + b"x" * 5000, "not valid TOML"),
+        (b"x" * 5000 + b" = 1", r"has no field x{200}… \(5000 characters\)"),
+        (b"seed = '" + b"x" * 5000 + b"'", "the string 'x{200}… .* is too long"),
+        (b"extends = 'a\\u0000.toml'", "No such file"),
+        (b'extends = "a\\u0000.toml"', "contains the character NUL"),
+        (b"extends = ['" + b"x" * 900 + b"']", "too long"),
+        (b"seed = ['" + b"', '".join([b"x" * 90] * 50) + b"']", "seed is .*…"),
+        (b"extends = '/dev/zero'", "/dev/zero: the path is a device"),
+        (b"extends = '.'", "the path is a folder"),
+        (b"extends = 'pipe'", "the path is a pipe"),
+    ],
+)
+def test_a_damaged_file_is_one_line(content: bytes, cause: str, tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    own = tmp_path / "own.toml"
+    os.mkfifo(tmp_path / "pipe")
+    own.write_bytes(content + b"\n" + path.read_bytes())
+    with pytest.raises(VisError, match=cause) as caught:
+        read_train_config(own)
+    assert len(str(caught.value)) < 1500
+
+
+def test_files_that_extend_files_have_a_maximum_number(tmp_path: Path) -> None:
+    for i in range(110):
+        (tmp_path / f"{i}.toml").write_text(f"extends = '{i + 1}.toml'")
+    with pytest.raises(VisError, match="leads to more than 100 files"):
+        read_train_config(tmp_path / "0.toml")
+
+
+def test_files_that_name_a_file_twice_have_a_maximum_number(tmp_path: Path) -> None:
+    for i in range(25):
+        (tmp_path / f"{i}.toml").write_text(f"extends = ['{i + 1}.toml', '{i + 1}.toml']")
+    make_run(tmp_path).rename(tmp_path / "25.toml")
+    with pytest.raises(VisError, match="leads to more than 100 files"):
+        read_train_config(tmp_path / "0.toml")
+    assert read_train_config(tmp_path / "23.toml").steps == 2
+
+
+def test_a_ring_of_symlinks_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").symlink_to("b.toml")
+    (tmp_path / "b.toml").symlink_to("a.toml")
+    with pytest.raises(VisError, match="levels of symbolic links"):
+        read_train_config(tmp_path / "a.toml")
 
 
 def test_data_paths_may_start_from_another_folder(tmp_path: Path) -> None:

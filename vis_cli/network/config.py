@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_CATEGORIES, MAX_CHANNELS, MAX_INPUT_SIDE, MAX_MASK_CONVS
+from vis_cli.files.names import printable
 from vis_cli.network.box_conventions import BoxConventionName
 from vis_cli.records.types import Category
 
-SIZES = (  # fields that count pixels or channels
-    "short_side",
-    "long_side",
-    "fpn_channels",
-    "box_channels",
-    "encoder_channels",
-    "key_channels",
-    "value_channels",
-    "decoder_channels",
-)
+RANGES: Mapping[str, tuple[int, int]] = {  # smallest and largest value of the fields that count something
+    "short_side": (1, MAX_INPUT_SIDE),
+    "long_side": (1, MAX_INPUT_SIDE),
+    "fpn_channels": (1, MAX_CHANNELS),
+    "box_channels": (1, MAX_CHANNELS),
+    "mask_convs": (0, MAX_MASK_CONVS),
+    "encoder_channels": (1, MAX_CHANNELS),
+    "key_channels": (1, MAX_CHANNELS),
+    "value_channels": (1, MAX_CHANNELS),
+    "decoder_channels": (1, MAX_CHANNELS),
+}
+MAX_ID = 2**63 - 1  # of a category
+MAX_PIXEL_VALUE = 1e6  # of mean and standard deviation; images have values from 0 to 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +57,23 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range with a VisError that names the field."""
-        for name in SIZES:
-            if getattr(self, name) < 1:
-                raise VisError(f"{name} is {getattr(self, name)}, but must be at least 1")
-        if self.mask_convs < 0:
-            raise VisError(f"mask_convs is {self.mask_convs}, but must not be below 0")
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise VisError(f"{name} is {getattr(self, name)}. Use a value from {low} to {high:,}")
+        for name in ("pixel_mean", "pixel_std"):
+            if not all(abs(value) <= MAX_PIXEL_VALUE for value in getattr(self, name)):
+                raise VisError(f"{name} is {list(getattr(self, name))}. Use values up to {MAX_PIXEL_VALUE:,.0f}")
         if min(self.pixel_std) <= 0.0:
             raise VisError(f"pixel_std is {list(self.pixel_std)}, but must be above 0")
+        if self.box_convention not in get_args(BoxConventionName):
+            known = " or ".join(get_args(BoxConventionName))
+            raise VisError(f"box_convention is {printable(repr(self.box_convention))}, but must be {known}")
+        if not 1 <= self.num_classes <= MAX_CATEGORIES:
+            raise VisError(f"categories has {self.num_classes:,} names. Use from 1 to {MAX_CATEGORIES:,}")
         names = [category.name for category in self.categories]
         if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise VisError(f"categories names {twice} more than once")
+            twice, _ = Counter(names).most_common(1)[0]
+            raise VisError(f"categories names {printable(twice)} more than once")
 
     @property
     def num_classes(self) -> int:
@@ -78,10 +91,50 @@ class ModelConfig:
         Raises:
             ValueError: the text is not such a JSON object.
         """
-        fields: dict[str, Any] = json.loads(text)
         try:
-            categories = tuple(Category(**category) for category in fields.pop("categories"))
-            mean, std = (tuple(fields.pop(name)) for name in ("pixel_mean", "pixel_std"))
-            return cls(categories=categories, pixel_mean=mean, pixel_std=std, **fields)
-        except (KeyError, TypeError, VisError) as error:
+            fields: Any = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("not a model config: nested too deeply") from error
+        if not isinstance(fields, dict) or not isinstance(fields.get("categories"), list):
+            raise ValueError("not a model config: not an object with categories")
+        try:
+            fields["categories"] = tuple(_category(category) for category in fields["categories"])
+            known = {field.name: field for field in dataclasses.fields(cls)}
+            return cls(**{name: _typed(known, name, value) for name, value in fields.items()})
+        except (TypeError, VisError) as error:
             raise ValueError(f"not a model config: {error}") from error
+
+
+def _typed(known: Mapping[str, dataclasses.Field[Any]], name: str, value: Any) -> Any:
+    """Return a field's value if its type is right.
+
+    Raises:
+        TypeError: There is no such field, or the value has another type.
+    """
+    if name not in known:
+        raise TypeError(f"it has no field {printable(name)}")
+    kind = str(known[name].type)  # annotations are strings here
+    if kind == "int":
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    elif kind == "bool":
+        fits = isinstance(value, bool)
+    elif kind.startswith("tuple[float"):
+        fits = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+        value = tuple(value) if fits else value
+    else:
+        fits = isinstance(value, tuple if name == "categories" else str)
+    if not fits:
+        raise TypeError(f"{name} is {printable(repr(value))}")
+    return value
+
+
+def _category(fields: Any) -> Category:
+    if isinstance(fields, dict) and fields.keys() == {"id", "name"}:
+        number, name = fields["id"], fields["name"]
+        if isinstance(number, int) and not isinstance(number, bool) and abs(number) <= MAX_ID and isinstance(name, str):
+            return Category(number, name)
+    raise TypeError(f"a category is {printable(repr(fields))}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MAX_PIXEL_VALUE

@@ -13,7 +13,17 @@ from typing import Any
 
 from vis_cli.config import PRESETS
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.network.config import ModelConfig
+from vis_cli.training.ranges import (
+    MAX_CANVASES,
+    MAX_CLIP_PIXELS,
+    OPTIM_RANGES,
+    SCHEDULE_RANGES,
+    SOURCE_RANGES,
+    TRAIN_RANGES,
+    require_ranges,
+)
 
 STARTS_WITHOUT_PROP_HEAD = ("imagenet", "coco", "none")  # values of `init` that are no model folder
 
@@ -36,7 +46,7 @@ class SourceConfig:
         require_choice("kind", self.kind, ("stills", "video", "davis"))
         require_choice("unmapped", self.unmapped, ("refuse", "background"))
         _require(self.kind == "davis" or bool(self.images), f"kind {self.kind} needs `images`, the folder of pictures")
-        _require(self.weight >= 0.0, f"weight is {self.weight}, but must not be below 0")
+        require_ranges(self, SOURCE_RANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +78,7 @@ class OptimConfig:
         """Refuse words that mean nothing and values outside their range."""
         require_choice("kind", self.kind, ("adamw", "sgd"))
         require_choice("decay", self.decay, ("cosine", "steps"))
-        for name in ("learning_rate", "clip_norm"):
-            _require(getattr(self, name) > 0.0, f"{name} is {getattr(self, name)}, but must be above 0")
-        for name in ("backbone_share", "unnormed_share", "momentum", "weight_decay", "warmup_steps", "gamma"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
-        share = self.decoder_share
-        _require(share is None or share >= 0.0, f"decoder_share is {share}, but must not be below 0")
-        for name in ("warmup_start", "final_share", "ema_decay"):
-            _require_share(name, getattr(self, name))
-        for milestone in self.milestones:
-            _require_share("milestones", milestone)
+        require_ranges(self, OPTIM_RANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         """Require one beginning."""
         _require((self.from_step is None) != (self.from_epoch is None), "give either from_step or from_epoch")
+        require_ranges(self, SCHEDULE_RANGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,32 +172,29 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuse values outside their range with a VisError that names the field."""
         _require((self.steps is None) != (self.epochs is None), "give either steps or epochs")
-        for name in ("batch_size", "num_frames", "max_gap", "max_guided", "checkpoint_every", "keep_checkpoints"):
-            _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, but must be at least 1")
-        for name in ("steps", "micro_batch_size", "report_every", "truncate"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, f"{name} is {value}, but must be at least 1")
-        _require(self.epochs is None or self.epochs > 0.0, f"epochs is {self.epochs}, but must be above 0")
-        _require((self.most_pastes or 0) >= 0, f"most_pastes is {self.most_pastes}, but must not be below 0")
-        for name in ("num_workers", "seed", "cross_entropy_weight"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, but must not be below 0")
-        for share in self.true_guidance:
-            _require_share("true_guidance", share)
-        for name in ("detect_share", "perturbed_guidance"):
-            _require_share(name, getattr(self, name))
-        for name in ("anchors_per_frame", "regions_per_frame"):
-            _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, but must be at least 1")
-        for number in self.proposals:
-            _require(number >= 1, f"proposals is {number}, but must be at least 1")
+        require_ranges(self, TRAIN_RANGES)
         require_choice("generator", self.generator, ("strong", "paper"))
         require_choice("pair_sampling", self.pair_sampling, ("near", "uniform", "covering"))
         require_choice("precision", self.precision, ("auto", "float32", "bfloat16"))
         by_epoch = any(change.from_epoch is not None for change in self.schedule)
         _require(not by_epoch or self.epochs is not None, "schedule uses from_epoch, but the run is counted in steps")
         _require(bool(self.canvases), "canvases is empty; name at least one height and width")
-        _require(min(map(min, self.canvases)) >= 1, "canvases has a side below 1")
+        _require(
+            len(self.canvases) <= MAX_CANVASES, f"canvases has {len(self.canvases)} entries. Use at most {MAX_CANVASES}"
+        )
+        self._require_clip_size()
         low, high = self.scale_jitter or (1.0, 1.0)
-        _require(0.0 < low <= high, f"scale_jitter is {self.scale_jitter}, but must rise and be above 0")
+        _require(low <= high, f"scale_jitter is {[low, high]}, but must rise")
+
+    def _require_clip_size(self) -> None:
+        """Reject clips that no memory holds: a canvas times the number of frames."""
+        height, width = max(self.canvases, key=lambda canvas: canvas[0] * canvas[1])
+        pixels = height * width * self.num_frames
+        _require(
+            pixels <= MAX_CLIP_PIXELS,
+            f"num_frames {self.num_frames} at canvas {[height, width]} makes clips of {pixels:,} pixels. "
+            f"Use at most {MAX_CLIP_PIXELS:,} pixels",
+        )
 
     @property
     def starts_prop_head(self) -> bool:
@@ -256,12 +255,7 @@ def require_choice(name: str, value: str, choices: Collection[str], *, other: st
     """
     near = difflib.get_close_matches(value, choices, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    _require(value in choices, f"{name} is {value!r}, but must be one of {', '.join(choices)}{other}{hint}")
-
-
-def _require_share(name: str, value: float | tuple[float, float]) -> None:
-    for share in value if isinstance(value, tuple) else (value,):
-        _require(0.0 <= share <= 1.0, f"{name} is {share}, but must be between 0 and 1")
+    _require(value in choices, f"{name} is {printable(value)!r}, but must be one of {', '.join(choices)}{other}{hint}")
 
 
 def _require(holds: bool, complaint: str) -> None:

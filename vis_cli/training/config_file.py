@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_CATEGORIES, MAX_CONFIG_FILES, SHOWN_CHARACTERS
+from vis_cli.files.names import printable
 from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.records.types import Category
@@ -26,11 +27,7 @@ from vis_cli.training.config import (
     ValidationConfig,
     require_choice,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from vis_cli.training.toml_file import read_toml
 
 T = TypeVar("T")
 
@@ -48,7 +45,7 @@ def read_train_config(path: Path, *, data_root: Path | None = None) -> TrainConf
     Raises:
         VisError: the file is missing or not TOML, or a field is unknown, missing, of a wrong type or out of range.
     """
-    raw = _read_table(path, data_root, ())
+    raw = _TableReader(data_root).read(path)
     with _named(f"{path}: "):
         return _build_config(raw)
 
@@ -75,33 +72,44 @@ def _build_model_config(fields: dict[str, Any]) -> ModelConfig:
     names = fields.pop("categories", [])
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise VisError("[model] categories must be a list of names, at least one")
+    if len(names) > MAX_CATEGORIES:
+        raise VisError(f"[model] categories has {len(names):,} names. Use at most {MAX_CATEGORIES:,}")
     categories = tuple(Category(i, name) for i, name in enumerate(names, 1))
     config = _build(ModelConfig, {**fields, "categories": categories}, "[model] ")
     require_choice("[model] backbone", config.backbone, BACKBONES)
     return config
 
 
-def _read_table(path: Path, data_root: Path | None, above: tuple[Path, ...]) -> dict[str, Any]:
-    """Read a file and the ones that it extends; data paths become paths from here."""
-    if path.resolve() in above:
-        raise VisError(f"{path}: extends itself")
-    try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VisError(f"{path}: cannot read this training config ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise VisError(f"{path}: not valid TOML ({error})") from error
-    _resolve_paths(raw, data_root or path.parent)
-    merged: dict[str, Any] = {}
-    for base in _base_names(path, raw.pop(BASE, [])):
-        merged = _merge(merged, _read_table(path.parent / base, data_root, (*above, path.resolve())))
-    return _merge(merged, raw)
+class _TableReader:
+    """Read a file and the files that it extends; data paths become paths from here."""
+
+    def __init__(self, data_root: Path | None) -> None:
+        self._data_root = data_root
+        self._num_files = 0
+
+    def read(self, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+        """Return the fields of a file; `above` are the files that extend it."""
+        self._num_files += 1
+        if self._num_files > MAX_CONFIG_FILES:
+            raise VisError(
+                f"{above[0]}: {BASE} leads to more than {MAX_CONFIG_FILES} files; a file counts each time that it is "
+                "named. Merge some of the files."
+            )
+        raw = read_toml(path)
+        resolved = path.resolve()
+        if resolved in above:
+            raise VisError(f"{path}: extends itself")
+        _resolve_paths(raw, self._data_root or path.parent)
+        merged: dict[str, Any] = {}
+        for base in _base_names(path, raw.pop(BASE, [])):
+            merged = _merge(merged, self.read(path.parent / base, (*above, resolved)))
+        return _merge(merged, raw)
 
 
 def _base_names(path: Path, value: Any) -> list[str]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise VisError(f"{path}: {BASE} is {value!r}, but must be the name of a file or a list of them")
+        raise VisError(f"{path}: {BASE} is {_shown(value)}, but must be the name of a file or a list of them")
     return names
 
 
@@ -146,7 +154,7 @@ def _build(kind: type[T], fields: Mapping[str, Any], where: str) -> T:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}"
-            raise VisError(f"{where}has no field {name}; {hint}")
+            raise VisError(f"{where}has no field {printable(name)}; {hint}")
     missing = [
         n
         for n, f in known.items()
@@ -177,7 +185,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     try:
         return _fit(hint, value)
     except TypeError:
-        raise VisError(f"{where} is {value!r}, but must be of type {_name(hint)}") from None
+        raise VisError(f"{where} is {_shown(value)}, but must be of type {_name(hint)}") from None
 
 
 def _fit(hint: Any, value: Any) -> Any:
@@ -210,6 +218,11 @@ def _fit_any(hints: tuple[Any, ...], value: Any) -> Any:
         except TypeError:
             continue
     raise TypeError
+
+
+def _shown(value: Any) -> str:
+    """Return a value of the file for a message, cut to a readable length."""
+    return printable(repr(value), limit=SHOWN_CHARACTERS)
 
 
 def _name(hint: Any) -> str:
