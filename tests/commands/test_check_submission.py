@@ -93,4 +93,4 @@ def test_what_cannot_be_read(tmp_path: Path, run_vis: RunVis) -> None:
     (tmp_path / "s.zip").write_bytes(b"no zip")
     outcome = run_vis("export-json", "--check", tmp_path / "s.zip", "--annotations", split)
     assert outcome.code == 1
-    assert "s.zip: cannot be read as a zip" in outcome.err
+    assert "s.zip: not a zip" in outcome.err

@@ -98,6 +98,14 @@ def test_an_object_that_was_found_is_not_found_again_by_mending() -> None:
     assert gains["localisation"] == 0.5  # it is left out, and what is right leads
 
 
+def test_mending_gives_no_second_finding_of_an_object_in_place_of_another() -> None:
+    found, other = TrueObject(1, 1, is_found=True), TrueObject(2, 1, is_found=False)
+    findings = [Finding(1, 0.4, None, None), Finding(1, 0.9, "localisation", found)]
+    gains = {error.kind: error.ap50_gain for error in count_errors(findings, [found, other])}
+    # Half of the objects at precision 1/2, then at precision 1: the other object stays missed.
+    assert gains["localisation"] == pytest.approx(51 / 101 * (1 - 1 / 2))
+
+
 def test_edges_of_the_overlap() -> None:
     objects = [TrueObject(1, 1, is_found=True), TrueObject(2, 2, is_found=False)]
 

@@ -136,7 +136,7 @@ def test_an_empty_folder_and_what_is_no_zip(tmp_path: Path, split: SplitSequence
     (tmp_path / "empty").mkdir()
     assert [kind for kind, _ in find(tmp_path / "empty", split)] == ["missing sequence"] * 2
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(VisError, match=r"a\.zip: cannot be read as a zip"):
+    with pytest.raises(VisError, match=r"cannot read .*a\.zip: not a zip"):
         find(tmp_path / "a.zip", split)
 
 
@@ -146,4 +146,4 @@ def test_a_damaged_file_in_the_zip_is_one_problem(folder: Path, split: SplitSequ
     path.write_bytes(path.read_bytes().replace(data, data[:-1] + b"?", 1))
     ((kind, line),) = find(path, split)
     assert kind == "unreadable PNG"
-    assert "cannot be read (Bad CRC" in line
+    assert "damaged one (Bad CRC" in line

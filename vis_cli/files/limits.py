@@ -15,6 +15,10 @@ MAX_RLE_COUNT = 2**32 - 1  # pycocotools counts runs in 32 bits
 
 MAX_IMAGE_BYTES = 512 * MIB  # one image file
 MAX_JSON_BYTES = 1 * GIB  # one JSON file that is held in memory as a whole; instances_train2017.json has 450 MB
+MAX_JSON_VALUES = 2**26  # values of one JSON file, 67 million: each takes 24 to 64 bytes in memory
+MAX_RESULTS_BYTES = 2 * GIB  # results.json of a submission, which is read entry by entry
+MAX_ENTRY_CHARACTERS = 256 * MIB  # one entry of results.json: 10,000 masks of 25 KB
+MAX_INTEGER = 2**63 - 1  # a whole number in a file: an id, a size, a count
 MAX_TEXT_BYTES = 16 * MIB  # a list of names, a TOML file, a model card
 MAX_CONFIG_BYTES = 1 * MIB  # one TOML file of a training run
 MAX_CONFIG_FILES = 100  # that one training config extends, directly or through others
@@ -31,7 +35,7 @@ MAX_INPUT_SIDE = 8192  # pixels; short and long side of a model's input
 MAX_PARAMETERS = 2**28  # of one model, 268 million: 1 GiB as float32; the largest model of the paper has 127 million
 MAX_WEIGHTS_BYTES = 8 * GIB  # a weights file or a checkpoint
 MAX_MEMBER_BYTES = 1 * GIB  # one member of an archive, uncompressed
-MAX_MEMBERS = 2_000_000  # members of one archive
+MAX_MEMBERS = 500_000  # members of one archive
 
 MAX_PATH_CHARACTERS = 4096  # PATH_MAX of Linux
 MAX_NAME_BYTES = 255  # NAME_MAX of common file systems, per component of a path

@@ -42,6 +42,11 @@ def safe_relative_path(name: str, where: str) -> PurePosixPath:
     return PurePosixPath(*(part for part in parts if part not in ("", ".")))
 
 
+def folded_name(name: str) -> str:
+    """Return what some file systems compare of a name: neither its case nor its Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def natural_key(name: str) -> NaturalKey:
     """Return the key that sorts "frame10" after "frame2"; the name itself decides between equal keys."""
     parts = _DIGITS.split(name.lower())

@@ -28,14 +28,11 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
     Raises:
         VisError: The file is missing, is not a regular file, is larger than `limit`, or cannot be read.
     """
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > limit:
-                raise VisError(f"cannot read {path}: the file has {size:,} bytes, the limit is {_size(limit)}.")
-            return file.read(size)
-    except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+    with open_limited(path, limit=limit) as file:
+        try:
+            return file.read(os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            raise VisError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
 def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
@@ -49,6 +46,23 @@ def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise VisError(f"cannot read {path}: byte {error.start:,} is not UTF-8. Save the file as UTF-8.") from error
+
+
+def open_limited(path: Path, *, limit: int) -> BinaryIO:
+    """Open a regular file of at most `limit` bytes.
+
+    Raises:
+        VisError: The file is missing, is not a regular file, is larger than `limit`, or cannot be opened.
+    """
+    try:
+        file = open_regular(path)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the path
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+    size = os.fstat(file.fileno()).st_size
+    if size > limit:
+        file.close()
+        raise VisError(f"cannot read {path}: the file has {size:,} bytes, the limit is {_size(limit)}.")
+    return file
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -6,7 +6,6 @@ Used by the DAVIS and MOTS exports and by `davis_check`.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vis_cli.errors import VisError
+from vis_cli.files.archives import member_names, open_zip, read_member
 from vis_cli.files.atomic import LockedFolder, atomic_folder, atomic_path
+from vis_cli.files.limits import MAX_IMAGE_BYTES
+from vis_cli.files.names import folded_name, natural_key, printable, safe_relative_path
+from vis_cli.files.reading import read_bytes
 
 ZIP_SUFFIX = ".zip"
-# What zipfile raises on a damaged, encrypted or unknown kind of archive.
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError)
 
 AddFile: TypeAlias = Callable[[str, bytes], None]
 
@@ -42,44 +43,52 @@ def zip_entry(name: str) -> zipfile.ZipInfo:
 def write_bundle(path: Path) -> Iterator[AddFile]:
     """Yield a function that adds a file under its name; a path that ends in .zip becomes a zip, any other a folder.
 
-    A zip is whole or absent; of a folder, each file is.
+    A zip is complete or absent; so is each file of a folder.
 
     Raises:
-        VisError: a file cannot be written.
+        VisError: A file cannot be written, its name leaves the folder, or two names are equal on some file systems.
     """
+    names = _Names(path)
     if path.suffix.lower() != ZIP_SUFFIX:
         with atomic_folder(path) as folder:
-            yield lambda name, data: _write_file(folder, name, data)
+            yield lambda name, data: _write_file(folder, names.check(name), data)
         return
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        yield lambda name, data: archive.writestr(zip_entry(name), data)
+        yield lambda name, data: archive.writestr(zip_entry(names.check(name)), data)
 
 
 @contextmanager
 def read_bundle(path: Path) -> Iterator[Bundle]:
-    """Open a folder or a zip.
+    """Open a folder or a zip; hidden files of a folder are left out.
 
     Raises:
-        VisError: it is neither, or damaged.
+        VisError: It is neither, or damaged.
     """
     if path.is_dir():
-        files = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
-        yield Bundle(tuple(files), lambda name: files[name].read_bytes())
+        files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+        shown = [name for name in files if not any(part.startswith(".") for part in name.split("/"))]
+        yield Bundle(tuple(sorted(shown, key=natural_key)), lambda name: read_bytes(files[name], limit=MAX_IMAGE_BYTES))
         return
-    try:
-        archive = zipfile.ZipFile(path)
-    except ZIP_ERRORS as error:
-        raise VisError(f"{path}: cannot be read as a zip ({error}); zip the submission anew") from error
-    with archive:
-        names = tuple(info.filename for info in archive.infolist() if not info.is_dir())
-        yield Bundle(names, lambda name: _read_member(archive, path, name))
+    with open_zip(path) as archive:
+        yield Bundle(member_names(archive), lambda name: read_member(archive, name, limit=MAX_IMAGE_BYTES))
 
 
-def _read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
-    try:
-        return archive.read(name)
-    except ZIP_ERRORS as error:
-        raise VisError(f"{path}: {name} cannot be read ({error}); zip the submission anew") from error
+class _Names:
+    """Check the names of a bundle, each against those before it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: dict[str, str] = {}
+
+    def check(self, name: str) -> str:
+        safe = safe_relative_path(name, str(self._path)).as_posix()
+        key = folded_name(safe)
+        if key in self._seen:
+            first, second = printable(self._seen[key]), printable(safe)
+            cause = "would be written twice" if first == second else f"and {second} differ only in case or Unicode form"
+            raise VisError(f"cannot write {self._path}: {first} {cause}. Rename one of the two.")
+        self._seen[key] = safe
+        return safe
 
 
 def _write_file(folder: LockedFolder, name: str, data: bytes) -> None:

@@ -1,39 +1,91 @@
-"""JSON files read with suspicion: every field is checked, every error names the file and the entry.
+"""JSON files: bounded reading, and fields that are checked one by one; an error names the file and the entry.
 
-Used by `records.result_json` and `records.youtube_vis`.
+Used by every reader of JSON in `records` and `training`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_INTEGER, MAX_JSON_BYTES, MAX_JSON_VALUES
+from vis_cli.files.names import printable
+from vis_cli.files.reading import read_bytes
 from vis_cli.records.types import Category
 
 T = TypeVar("T", int, float, str, dict[str, Any], list[Any])
 NAMES = {int: "a whole number", float: "a number", str: "a text", dict: "an object", list: "a list"}
 
 
+class _RefusedError(ValueError):
+    """What the JSON parser accepts and this reader does not."""
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds one object.
 
     Raises:
-        VisError: the file cannot be read or is not JSON, or it holds something else.
+        VisError: The file cannot be read, is too large or is not JSON, or it holds something else.
     """
-    try:
-        data = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise VisError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:  # of the text's encoding or of the JSON
-        raise VisError(f"{path}: not a JSON file, or a damaged one ({error})") from error
+    data = parse_json(read_bytes(path, limit=MAX_JSON_BYTES), str(path))
     if not isinstance(data, dict):
-        raise VisError(f"{path}: must hold one JSON object, but holds {_describe(data)}")
+        raise VisError(f"{path}: must hold one JSON object, but holds {describe(data)}")
     return data
+
+
+def parse_json(data: bytes | str, where: str) -> object:
+    """Parse JSON that may be damaged or hostile; a byte order mark is skipped.
+
+    Raises:
+        VisError: It is not JSON, nests too deeply, holds too many values, NaN, or a key twice in one object.
+    """
+    require_bounded(data, where)
+    try:
+        return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    except (UnicodeError, json.JSONDecodeError, _RefusedError) as error:
+        raise VisError(f"{where}: not a JSON file, or a damaged one ({printable(str(error))})") from error
+    except ValueError as error:  # Python limits the digits of a number
+        raise VisError(f"{where}: not a JSON file of ours: a number has thousands of digits") from error
+    except RecursionError as error:
+        raise VisError(f"{where}: not a JSON file of ours: lists and objects nest too deeply") from error
+    except MemoryError as error:
+        raise VisError(f"{where}: the file does not fit into memory") from error
+
+
+def require_bounded(data: bytes | str, where: str) -> None:
+    """Raise a VisError if JSON holds more values than fit into memory: "[]," is 3 bytes, and 64 once it is parsed."""
+    opened, commas = ("[", "{"), ","
+    if isinstance(data, str):
+        num_values = 2 * sum(map(data.count, opened)) + data.count(commas)
+    else:
+        num_values = 2 * sum(data.count(text.encode()) for text in opened) + data.count(commas.encode())
+    if num_values > MAX_JSON_VALUES:
+        raise VisError(f"{where}: holds too many values, the limit is {MAX_JSON_VALUES:,}")
+
+
+def is_finite_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value from a file is a number that a float can hold; true and false are not."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= MAX_INTEGER
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def describe(value: object) -> str:
+    """Return what a value from a file is, short enough for a message."""
+    if value is None:
+        return "null"
+    return NAMES[type(value)] if type(value) in NAMES and not isinstance(value, (int, float)) else shown(value)
+
+
+def shown(value: object) -> str:
+    """Return a value from a file as a message can show it: one line, shortened, however long or deep it is."""
+    return printable(reprlib.repr(value))
 
 
 def take_field(entry: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
@@ -46,9 +98,10 @@ def take_field(entry: Mapping[str, Any], key: str, kind: type[T], where: str) ->
         raise VisError(f"{where}: '{key}' is missing")
     value = entry[key]
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise VisError(f"{where}: '{key}' must be {NAMES[kind]}, but is {_describe(value)}")
-    if isinstance(value, (int, float)) and not math.isfinite(value):  # 1e999
-        raise VisError(f"{where}: '{key}' is not a finite number")
+        raise VisError(f"{where}: '{key}' must be {NAMES[kind]}, but is {describe(value)}")
+    require(not isinstance(value, float) or math.isfinite(value), where, f"'{key}' is not a finite number")  # 1e999
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise VisError(f"{where}: '{key}' is {shown(value)}, the limit is {MAX_INTEGER:,}")
     return value  # type: ignore[return-value]
 
 
@@ -62,7 +115,7 @@ def take_objects(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[d
     for index, item in enumerate(take_field(entry, key, list, where)):
         name = f"{where}: {key}[{index}]"
         if not isinstance(item, dict):
-            raise VisError(f"{name} must be an object, but is {_describe(item)}")
+            raise VisError(f"{name} must be an object, but is {describe(item)}")
         objects.append((item, name))
     return objects
 
@@ -88,14 +141,14 @@ def take_crowd(entry: Mapping[str, Any], where: str) -> bool:
         VisError: it is neither 0 nor 1.
     """
     value = entry.get("iscrowd")
-    require(value is None or value in (0, 1), where, f"'iscrowd' is {value!r}, but must be 0 or 1")
+    require(value is None or value in (0, 1), where, f"'iscrowd' is {shown(value)}, but must be 0 or 1")
     return bool(value)
 
 
 def require_unique(values: Iterable[int | str], where: str) -> None:
     """Raise a VisError if a value appears twice."""
     value, count = max(Counter(values).items(), key=lambda item: item[1], default=("", 0))
-    require(count <= 1, where, f"{value!r} is used {count} times, but must be unique")
+    require(count <= 1, where, f"{shown(value)} is used {count} times, but must be unique")
 
 
 def require(holds: bool, where: str, complaint: str) -> None:
@@ -104,11 +157,14 @@ def require(holds: bool, where: str, complaint: str) -> None:
         raise VisError(f"{where}: {complaint}")
 
 
-def _describe(value: object) -> str:
-    if value is None:
-        return "null"
-    return NAMES[type(value)] if type(value) in NAMES and not isinstance(value, (int, float)) else repr(value)
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; of a key that is there twice, other programs take the first or the last."""
+    entry = dict(pairs)
+    if len(entry) != len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _RefusedError(f"an object has the key {shown(key)} twice")
+    return entry
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise _RefusedError(f"{name} is not JSON")

@@ -1,18 +1,51 @@
 """A JSON list read item by item, so that a file of any size is never whole in memory.
 
-Used by `youtube_vis_results`.
+Used by `youtube_vis_results` and `submission_check`.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_ENTRY_CHARACTERS
+from vis_cli.files.names import printable
+from vis_cli.records.json_fields import require_bounded
 
 CHUNK = 2**23  # characters read at once, at least
-BLANKS = " \t\n\r"
+LONGEST_WORD = 16  # characters of what can be cut off inside of it, as -Infinity, except a string
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+
+def open_json_text(stream: BinaryIO) -> tuple[TextIO, str | None]:
+    """Decode a JSON file, and return what of its encoding no server reads, None where it is plain UTF-8."""
+    head = stream.read(4)
+    encoding = json.detect_encoding(head)
+    text = io.TextIOWrapper(io.BufferedReader(_Joined(head, stream)), encoding=encoding)
+    if encoding == "utf-8":
+        return text, None
+    return text, "begins with a byte order mark" if encoding == "utf-8-sig" else f"is encoded in {encoding.upper()}"
+
+
+class _Joined(io.RawIOBase):
+    """Bytes that were read already, and the stream that they were read from."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head or self._stream.read(len(buffer))
+        self._head = b""
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def iter_json_list(stream: TextIO, where: str) -> Iterator[tuple[object, str]]:
@@ -45,13 +78,12 @@ class _Text:
         self._position = 0
 
     def peek(self) -> str:
-        """Return the next character that is no blank, nothing at the end."""
+        """Return the next character that is not a blank, nothing at the end."""
         while True:
-            while self._position < len(self._buffer):
-                character = self._buffer[self._position]
-                if character not in BLANKS:
-                    return character
-                self._position += 1
+            match = _BLANKS.match(self._buffer, self._position)
+            self._position = match.end() if match else self._position
+            if self._position < len(self._buffer):
+                return self._buffer[self._position]
             if not self._read_on():
                 return ""
 
@@ -70,8 +102,12 @@ class _Text:
             try:
                 value, end = self._decoder.raw_decode(self._buffer, self._position)
             except json.JSONDecodeError as error:
-                if not self._read_on():  # it was not cut off by the end of the buffer
+                if not self._is_cut_off(error) or not self._read_on():
                     raise self.damage(error.msg) from error
+            except ValueError as error:  # Python limits the digits of a number
+                raise self.damage("a number has thousands of digits") from error
+            except RecursionError as error:
+                raise self.damage("lists and objects nest too deeply") from error
             else:
                 source = self._buffer[self._position : end]
                 self._position = end
@@ -79,14 +115,22 @@ class _Text:
 
     def damage(self, reason: str) -> VisError:
         """Return the error that says what is wrong."""
-        return VisError(f"{self._where}: not a JSON file, or a damaged one ({reason})")
+        return VisError(f"{self._where}: not a JSON file, or a damaged one ({printable(reason)})")
+
+    def _is_cut_off(self, error: json.JSONDecodeError) -> bool:
+        """Tell whether the end of the buffer may be the cause of an error."""
+        return error.pos + LONGEST_WORD >= len(self._buffer) or error.msg.startswith("Unterminated string")
 
     def _read_on(self) -> bool:
         """Forget what was read and append what follows; say whether there was anything."""
         rest = self._buffer[self._position :]
+        if len(rest) > CHUNK:
+            require_bounded(rest, self._where)
+        if len(rest) > MAX_ENTRY_CHARACTERS:
+            raise self.damage(f"an entry has more than {MAX_ENTRY_CHARACTERS:,} characters")
         try:
             more = self._stream.read(max(CHUNK, len(rest)))
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise self.damage(str(error)) from error
         self._buffer, self._position = rest + more, 0
         return bool(more)

@@ -8,10 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, TypeGuard
 
 from vis_cli.errors import VisError
-from vis_cli.records.bundle import read_bundle
+from vis_cli.files.archives import member_names, open_member, open_zip
+from vis_cli.files.limits import MAX_INTEGER, MAX_RESULTS_BYTES
+from vis_cli.files.names import printable
+from vis_cli.files.reading import open_limited
+from vis_cli.records.json_fields import shown
+from vis_cli.records.json_stream import iter_json_list, open_json_text
 from vis_cli.records.problems import Problem
 from vis_cli.records.rle import parse_segmentation
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
@@ -32,20 +37,16 @@ def iter_youtube_vis_problems(path: Path, split: YouTubeVis) -> Iterator[Problem
     """
     if path.suffix.lower() == ".json":
         yield Problem("no zip", str(path), f"is no zip; zip it as {SUBMISSION_NAME}, without any folder")
-        yield from _iter_list_problems(_read_file(path), str(path), split)
+        with open_limited(path, limit=MAX_RESULTS_BYTES) as stream:
+            yield from _iter_list_problems(stream, str(path), split)
         return
-    with read_bundle(path) as bundle:
-        yield from _iter_name_problems(bundle.names, path)
-        name = _find_results(bundle.names)
+    with open_zip(path) as archive:
+        names = member_names(archive)
+        yield from _iter_name_problems(names, path)
+        name = _find_results(names)
         if name is not None:
-            yield from _iter_list_problems(bundle.read(name), name, split)
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise VisError(f"{path}: cannot be read ({error.strerror})") from error
+            with open_member(archive, name, limit=MAX_RESULTS_BYTES) as stream:
+                yield from _iter_list_problems(stream, printable(name), split)
 
 
 def _find_results(names: tuple[str, ...]) -> str | None:
@@ -63,28 +64,28 @@ def _iter_name_problems(names: tuple[str, ...], path: Path) -> Iterator[Problem]
         yield Problem("file name", str(path), f"holds no {SUBMISSION_NAME}")
     elif found != SUBMISSION_NAME:
         rule = f"must be {SUBMISSION_NAME}, without a folder around it; zip the file itself"
-        yield Problem("file name", f"{path}: {found}", rule)
+        yield Problem("file name", f"{path}: {printable(found)}", rule)
     if names.count(SUBMISSION_NAME) > 1:
         yield Problem("file name", str(path), f"holds {SUBMISSION_NAME} {names.count(SUBMISSION_NAME)} times")
     for name in names:
         if name != found:
-            yield Problem("extra file", f"{path}: {name}", f"{SUBMISSION_NAME} must be alone in the zip")
+            yield Problem("extra file", f"{path}: {printable(name)}", f"{SUBMISSION_NAME} must be alone in the zip")
 
 
-def _iter_list_problems(data: bytes, name: str, split: YouTubeVis) -> Iterator[Problem]:
+def _iter_list_problems(stream: BinaryIO, name: str, split: YouTubeVis) -> Iterator[Problem]:
+    text, complaint = open_json_text(stream)
+    if complaint is not None:
+        yield Problem("encoding", name, f"{complaint}, which the server cannot read; save it as UTF-8 without a mark")
+    checker, num_entries = _EntryChecker(split), 0
     try:
-        entries = json.loads(data)
-    except ValueError as error:  # of the text's encoding or of the JSON
-        yield Problem("no JSON", name, f"not a JSON file, or a damaged one ({error})")
+        for index, (entry, _) in enumerate(iter_json_list(text, name)):
+            yield from checker.iter_problems(entry, index, f"{name}[{index}]")
+            num_entries += 1
+    except VisError as error:
+        yield Problem("no JSON list", name, str(error).removeprefix(f"{name}: "))
         return
-    if not isinstance(entries, list):
-        yield Problem("no list", name, "must hold a list of entries, [{...}, {...}]")
-        return
-    if not entries:
+    if num_entries == 0:
         yield Problem("empty list", name, "holds no entry, and the benchmark's evaluator fails on an empty list")
-    checker = _EntryChecker(split)
-    for index, entry in enumerate(entries):
-        yield from checker.iter_problems(entry, index, f"{name}[{index}]")
 
 
 class _EntryChecker:
@@ -106,10 +107,10 @@ class _EntryChecker:
                 yield Problem("missing key", where, f"'{key}' is missing")
         video = self._find_video(entry)
         if video is None and "video_id" in entry:
-            complaint = f"'video_id' is {entry['video_id']!r}, which is no video of {self.split.path}"
+            complaint = f"'video_id' is {shown(entry['video_id'])}, which is no video of {self.split.path}"
             yield Problem("unknown video", where, complaint)
         if "category_id" in entry and not self._knows_category(entry["category_id"]):
-            complaint = f"'category_id' is {entry['category_id']!r}, which is no category of {self.split.path}"
+            complaint = f"'category_id' is {shown(entry['category_id'])}, which is no category of {self.split.path}"
             yield Problem("unknown category", where, complaint)
         if "score" in entry:
             yield from _iter_score_problems(entry["score"], where)
@@ -127,13 +128,17 @@ class _EntryChecker:
     def _iter_duplicates(self, entry: dict[str, Any], index: int, where: str) -> Iterator[Problem]:
         """Yield where an object was listed before; the copy would count as a false positive."""
         same = [entry.get(key) for key in ("video_id", "category_id", "segmentations")]
-        first = self.seen.setdefault(hash(json.dumps(same, sort_keys=True)), index)
+        try:
+            text = json.dumps(same, sort_keys=True)
+        except RecursionError:  # no mask, which was reported
+            return
+        first = self.seen.setdefault(hash(text), index)
         if first != index:
             yield Problem("duplicate", where, f"has the video, the category and the masks of entry [{first}]")
 
 
 def _is_id(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -142,7 +147,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _iter_score_problems(score: object, where: str) -> Iterator[Problem]:
     if not _is_number(score) or not 0 <= score <= 1:  # nan is not
-        yield Problem("score", where, f"'score' is {score!r}, but must be a number between 0 and 1")
+        yield Problem("score", where, f"'score' is {shown(score)}, but must be a number between 0 and 1")
 
 
 def _iter_mask_problems(masks: object, video: YouTubeVisVideo | None, where: str) -> Iterator[Problem]:
@@ -168,7 +173,7 @@ def _find_mask_problem(mask: object, video: YouTubeVisVideo, where: str) -> Prob
     size, right = mask["size"], [video.height, video.width]
     if size != right:
         hint = ", so its sides are swapped" if size == right[::-1] else ""
-        complaint = f"the mask's size is {size}, but video {video.id} is {right} (height, width){hint}"
+        complaint = f"the mask's size is {shown(size)}, but video {video.id} is {right} (height, width){hint}"
         return Problem("mask size", where, complaint)
     if not isinstance(mask["counts"], str):
         return Problem("type of counts", where, "'counts' must be a text, COCO's compressed RLE, not a list of runs")

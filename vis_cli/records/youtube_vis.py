@@ -5,16 +5,17 @@ Used by `export-json`, `eval` and the training's datasets. `youtube_vis_submissi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vis_cli.records.json_fields import (
+    is_finite_number,
     read_json_object,
     require,
     require_unique,
+    shown,
     take_categories,
     take_crowd,
     take_field,
@@ -126,7 +127,7 @@ def _check_lengths(entry: dict[str, Any], video: YouTubeVisVideo, where: str) ->
             require(length == frames, where, f"{key!r} has {length} entries, but video {video.id} has {frames} frames")
     for key, value in (("width", video.width), ("height", video.height), ("length", len(video.file_names))):
         has = entry.get(key, value)
-        require(has == value, where, f"{key!r} is {has}, but {value} in video {video.id}")
+        require(has == value, where, f"{key!r} is {shown(has)}, but {value} in video {video.id}")
 
 
 def _parse_areas(entry: dict[str, Any], segmentations: Sequence[Rle | None], where: str) -> tuple[float | None, ...]:
@@ -134,6 +135,6 @@ def _parse_areas(entry: dict[str, Any], segmentations: Sequence[Rle | None], whe
     if entry.get("areas") is None:
         return tuple(None if rle is None else float(rle_area(rle)) for rle in segmentations)
     areas = entry["areas"]
-    plain = all(area is None or (isinstance(area, (int, float)) and math.isfinite(area)) for area in areas)
+    plain = all(area is None or is_finite_number(area) for area in areas)
     require(plain, where, "'areas' must be numbers or null")
     return tuple(None if area is None else float(area) for area in areas)

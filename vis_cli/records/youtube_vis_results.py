@@ -5,8 +5,7 @@ Used by `eval`; `metrics.youtube_vis` scores them. Masks stay text until their v
 
 from __future__ import annotations
 
-import io
-import json
+import codecs
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,10 +16,13 @@ from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
 from vis_cli.errors import VisError
-from vis_cli.records.bundle import ZIP_ERRORS
+from vis_cli.files.archives import member_names, open_member, open_zip
+from vis_cli.files.limits import MAX_RESULTS_BYTES
+from vis_cli.files.names import printable
+from vis_cli.files.reading import open_limited
 from vis_cli.records.categories import CategoryMap
-from vis_cli.records.json_fields import require, take_field
-from vis_cli.records.json_stream import iter_json_list
+from vis_cli.records.json_fields import parse_json, require, take_field
+from vis_cli.records.json_stream import iter_json_list, open_json_text
 from vis_cli.records.matching import ResultMatcher, youtube_vis_sequences
 from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.rle import parse_segmentations
@@ -85,36 +87,35 @@ def match_results(results: Iterable[VideoResult], split: YouTubeVis) -> Predicti
 
 
 def _holds_object(path: Path) -> bool:
-    """Say whether a file begins as a NAME.json does."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(64).lstrip().startswith(b"{")
-    except OSError as error:
-        raise VisError(f"{path}: cannot be read ({error.strerror or error})") from error
+    """Tell whether a file begins as a NAME.json does."""
+    with open_limited(path, limit=MAX_RESULTS_BYTES) as stream:
+        return stream.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
 
 
 @contextmanager
 def _open_results(path: Path) -> Iterator[tuple[TextIO, str]]:
-    """Open the list of entries, in a zip or not, and say what to call it in an error."""
-    if not zipfile.is_zipfile(path):
-        with path.open(encoding="utf-8") as stream:
-            yield stream, str(path)
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _require_submission(archive.namelist(), path)
-            with archive.open(SUBMISSION_NAME) as entry:
-                yield io.TextIOWrapper(entry, encoding="utf-8"), f"{path}: {SUBMISSION_NAME}"
-    except ZIP_ERRORS as error:
-        raise VisError(f"{path}: a damaged zip ({error}); zip {SUBMISSION_NAME} anew") from error
+    """Open the list of entries, in a zip or not, and return it with its name for an error."""
+    with open_limited(path, limit=MAX_RESULTS_BYTES) as file:
+        if not zipfile.is_zipfile(file):
+            file.seek(0)
+            yield open_json_text(file)[0], str(path)
+            return
+    with open_zip(path) as archive:
+        _require_submission(member_names(archive), path)
+        with open_member(archive, SUBMISSION_NAME, limit=MAX_RESULTS_BYTES) as entry:
+            yield open_json_text(entry)[0], f"{path}: {SUBMISSION_NAME}"
 
 
 def _require_submission(names: Iterable[str], path: Path) -> None:
     files = [name for name in names if not name.endswith("/")]
     inner = next((name for name in files if name.endswith(f"/{SUBMISSION_NAME}")), None)
     if SUBMISSION_NAME not in files and inner is not None:
-        raise VisError(f"{path}: {inner} lies in a folder, where no server looks for it; zip {SUBMISSION_NAME} alone")
-    require(SUBMISSION_NAME in files, str(path), f"has no {SUBMISSION_NAME} but {', '.join(files) or 'nothing'}")
+        raise VisError(
+            f"{path}: {printable(inner)} lies in a folder, where no server looks for it; zip {SUBMISSION_NAME} alone"
+        )
+    require(
+        SUBMISSION_NAME in files, str(path), f"has no {SUBMISSION_NAME} but {printable(', '.join(files)) or 'nothing'}"
+    )
 
 
 def _read_entries(stream: TextIO, where: str, split: YouTubeVis) -> Predictions:
@@ -145,10 +146,10 @@ def _check_entry(
 
 
 def _parse_entries(entries: Iterable[tuple[str, str]], video: YouTubeVisVideo) -> list[Prediction]:
-    return [_parse_entry(json.loads(text), video, where) for where, text in entries]
+    return [_parse_entry(parse_json(text, where), video, where) for where, text in entries]
 
 
-def _parse_entry(entry: dict[str, Any], video: YouTubeVisVideo, where: str) -> Prediction:
+def _parse_entry(entry: Any, video: YouTubeVisVideo, where: str) -> Prediction:
     masks = entry["segmentations"]
     for frame, mask in enumerate(masks):
         plain = mask is None or (isinstance(mask, dict) and isinstance(mask.get("counts"), str))
