@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.records.result_factory import make_result
 from tests.records.split_factory import split_data, write_split
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_INTEGER
 from vis_cli.records import json_fields, json_stream
 from vis_cli.records.json_fields import describe, parse_json, read_json_object, shown, take_field
 from vis_cli.records.json_stream import iter_json_list
+from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.submission_check import iter_youtube_vis_problems
 from vis_cli.records.youtube_vis import read_youtube_vis
 from vis_cli.records.youtube_vis_results import read_predictions
@@ -144,3 +146,33 @@ def test_an_encoding_that_no_server_reads_is_reported(
     assert complaint in problems["encoding"]
     assert "empty list" in problems  # it was read on
     assert read_predictions(path, split).num_predictions == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 65_536, "height": 65_536},
+        {"width": 60_000, "height": 60_000},
+        {"width": 65_536, "height": 1},
+        {"width": 10**400},
+        {"num_frames": 2_000_000_000},
+        {"num_frames": -1},
+    ],
+    ids=str,
+)
+def test_sizes_and_lengths_beyond_all_videos(tmp_path: Path, change: dict[str, int]) -> None:
+    write_result(make_result(), tmp_path / "a.json")
+    data = json.loads((tmp_path / "a.json").read_text())
+    data["video"].update(change)
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(VisError, match=r"a\.json: video: .*(limit|must be 0 to 10,000,000)"):
+        read_result(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("size", [[65_536, 65_536], [1, 65_536], [2**31, 2]])
+def test_sizes_of_a_split_beyond_all_videos(tmp_path: Path, size: list[int]) -> None:
+    data = split_data()
+    data["videos"][0].update(height=size[0], width=size[1])
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(VisError, match=r"a\.json: videos\[0\]: its size is .*, the limit is 65,535"):
+        read_youtube_vis(tmp_path / "a.json")

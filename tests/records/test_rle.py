@@ -189,3 +189,23 @@ def test_one_broken_mask_among_many_is_named(counts: object) -> None:
         parse_segmentations(data, 4, 6, "x")
     with pytest.raises(VisError, match=r"^x\.segmentations\[0\]: the mask's size is \[6, 4\]"):
         parse_segmentations([encode_mask(MASK.T), *data], 4, 6, "x")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[2**32 + 24], [2**32, 24 - 2**32], [-1, 25], [24, -1, 1], [10**400], [25], [23], [1.5, 22.5], [None, 24], []],
+    ids=str,
+)
+def test_lists_of_counts_that_do_not_fill_the_image(counts: list[object]) -> None:
+    with pytest.raises(VisError, match="do not fill 6x4 pixels"):
+        parse_segmentation({"size": [4, 6], "counts": counts}, 4, 6, "x")
+
+
+def test_texts_of_counts_of_33_bits_and_more() -> None:
+    for number in (2**32, 2**33 + 24, 2**34, 2**63):
+        text = ""
+        while number:  # COCO's five bits a character
+            number, low = number >> 5, number & 0x1F
+            text += chr(48 + (low | (0x20 if number or low & 0x10 else 0)))
+        with pytest.raises(VisError, match="do not fill 6x4 pixels"):
+            parse_segmentation({"size": [4, 6], "counts": text + "0"}, 4, 6, "x")

@@ -12,6 +12,7 @@ MAX_IMAGE_SIDE = 65_535  # pixels; the largest side that JPEG and the video deco
 MAX_IMAGE_PIXELS = 2**27  # pixels of one image or video frame, 134 million: 400 MB as RGB
 MAX_FRAMES = 10_000_000  # frames of one video: 46 hours at 60 frames per second
 MAX_RLE_COUNT = 2**32 - 1  # pycocotools counts runs in 32 bits
+MAX_OUTLINE = 2**22  # pixels that the outline of one mask's polygons is long: 4 million, 300 MB while it is filled
 
 MAX_IMAGE_BYTES = 512 * MIB  # one image file
 MAX_JSON_BYTES = 1 * GIB  # one JSON file that is held in memory as a whole; instances_train2017.json has 450 MB

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeGuard, TypeVar
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_INTEGER, MAX_JSON_BYTES, MAX_JSON_VALUES
+from vis_cli.files.limits import MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MAX_INTEGER, MAX_JSON_BYTES, MAX_JSON_VALUES
 from vis_cli.files.names import printable
 from vis_cli.files.reading import read_bytes
 from vis_cli.records.types import Category
@@ -143,6 +143,26 @@ def take_crowd(entry: Mapping[str, Any], where: str) -> bool:
     value = entry.get("iscrowd")
     require(value is None or value in (0, 1), where, f"'iscrowd' is {shown(value)}, but must be 0 or 1")
     return bool(value)
+
+
+def take_size(entry: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """Return the width and the height of an image or a video, which memory must hold.
+
+    Raises:
+        VisError: one is missing, is not positive, or both are beyond all images.
+    """
+    width, height = take_field(entry, "width", int, where), take_field(entry, "height", int, where)
+    require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
+    require_size(width, height, where)
+    return width, height
+
+
+def require_size(width: int, height: int, where: str) -> None:
+    """Raise a VisError if an image is beyond the limits."""
+    complaint = (
+        f"its size is {width}x{height}, the limit is {MAX_IMAGE_SIDE:,} on a side and {MAX_IMAGE_PIXELS:,} pixels"
+    )
+    require(max(width, height) <= MAX_IMAGE_SIDE and width * height <= MAX_IMAGE_PIXELS, where, complaint)
 
 
 def require_unique(values: Iterable[int | str], where: str) -> None:

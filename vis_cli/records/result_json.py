@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.limits import MAX_FRAMES
 from vis_cli.records.json_fields import (
     read_json_object,
     require,
@@ -17,6 +18,7 @@ from vis_cli.records.json_fields import (
     take_categories,
     take_field,
     take_objects,
+    take_size,
 )
 from vis_cli.records.rle import parse_segmentations
 from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoResult
@@ -93,9 +95,9 @@ def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
 
 
 def _video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
-    width, height, num_frames = (take_field(entry, key, int, where) for key in ("width", "height", "num_frames"))
-    require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
-    require(num_frames >= 0, where, f"'num_frames' is {num_frames}, but cannot be negative")
+    width, height = take_size(entry, where)
+    num_frames = take_field(entry, "num_frames", int, where)
+    require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}, but must be 0 to {MAX_FRAMES:,}")
     return VideoInfo(
         name=take_field(entry, "name", str, where),
         path=Path(take_field(entry, "path", str, where)),

@@ -5,7 +5,6 @@ Used by the engine's finalize and reduce steps, by every reader and writer of `r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_OUTLINE
+from vis_cli.records.json_fields import is_finite_number, require, shown
+from vis_cli.records.polygons import clip_polygon, outline_length
 from vis_cli.records.types import Rle
 
 MAX_RUN_CHARACTERS = 7  # of 5 bits each: more than any run of a picture that pycocotools can address (32 bits)
@@ -113,7 +115,9 @@ def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle
         raise VisError(f"{where}: a segmentation must be null, polygons, or an object with 'size' and 'counts'")
     size, counts = data["size"], data["counts"]
     if size != [height, width]:
-        raise VisError(f"{where}: the mask's size is {size}, but the video's is [{height}, {width}] (height, width)")
+        raise VisError(
+            f"{where}: the mask's size is {shown(size)}, but the video's is [{height}, {width}] (height, width)"
+        )
     runs = _decode_counts(counts, num_pixels=height * width)
     if runs is None:
         raise VisError(f"{where}: damaged mask, its RLE counts do not fill {width}x{height} pixels")
@@ -153,12 +157,19 @@ def _compress(counts: str | list[int], height: int, width: int) -> Rle:
 
 
 def _parse_polygons(data: list[object], height: int, width: int, where: str) -> Rle:
+    polygons: list[list[float]] = []
     for polygon in data:
         if not isinstance(polygon, list) or len(polygon) < MIN_POLYGON_NUMBERS or len(polygon) % 2:
             raise VisError(f"{where}: a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more")
-        if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in polygon):
+        if not all(map(is_finite_number, polygon)):
             raise VisError(f"{where}: a polygon has a corner that is not a number")
-    return _as_rle(coco_mask.merge(coco_mask.frPyObjects(data, height, width)))
+        clipped = clip_polygon(polygon, height, width)
+        polygons += [clipped] if clipped else []
+    length = sum(map(outline_length, polygons))
+    require(length <= MAX_OUTLINE, where, f"the polygons are {length:,.0f} pixels long, the limit is {MAX_OUTLINE:,}")
+    if not polygons:
+        return encode_mask(np.zeros((height, width), np.bool_))
+    return _as_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
 
 
 def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:

@@ -20,6 +20,7 @@ from vis_cli.records.json_fields import (
     take_crowd,
     take_field,
     take_objects,
+    take_size,
 )
 from vis_cli.records.rle import parse_segmentations, rle_area
 from vis_cli.records.types import Category, Rle
@@ -86,8 +87,7 @@ def _parse_video(entry: dict[str, Any], where: str) -> YouTubeVisVideo:
     name = PurePosixPath(files[0]).parent.name
     require(name != "", where, f"{files[0]!r} lies in no folder, which would name the video")
     _check_files(files, where)
-    width, height = take_field(entry, "width", int, where), take_field(entry, "height", int, where)
-    require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
+    width, height = take_size(entry, where)
     return YouTubeVisVideo(take_field(entry, "id", int, where), name, width, height, tuple(files))
 
 

@@ -26,6 +26,7 @@ from vis_cli.records.json_fields import (
     take_crowd,
     take_field,
     take_objects,
+    take_size,
 )
 from vis_cli.records.rle import encode_mask, parse_segmentation, rle_area, rle_box
 from vis_cli.records.types import Rle
@@ -192,8 +193,7 @@ def _existing(path: Path, where: str) -> Path:
 
 def _parse_still(entry: Mapping[str, Any], images: Path, where: str) -> Still:
     path = _existing(images / take_field(entry, "file_name", str, where), where)
-    width, height = take_field(entry, "width", int, where), take_field(entry, "height", int, where)
-    require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
+    width, height = take_size(entry, where)
     return Still(path, width, height, str(entry.get("source", "")), ())
 
 
