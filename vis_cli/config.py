@@ -50,8 +50,9 @@ class SegmentConfig:
     soft_nms_sigma: float = 0.5
     max_sequences: int = 100  # a video
     mask_threshold: float = 0.5
-    # Where masks are cut, scored and compared: "video": at its size, cut from probabilities that were brought to it;
-    # "network": on the padded input, and only the binary masks that remain are brought to the video's size.
+    # Size at which masks are thresholded and compared. "video": probabilities are resized to the video's size, then
+    # thresholded. "network": masks of the padded network input; only the masks of the result are resized. Class scores
+    # always use masks of the network input.
     mask_canvas: MaskCanvas = "video"
 
     def __post_init__(self) -> None:

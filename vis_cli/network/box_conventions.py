@@ -85,13 +85,13 @@ class ModernBoxes:
         return torch.arange(min(len(labels), max_instances), device=labels.device)
 
     def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-        """Interpolate each mask between the real edges of its box."""
+        """Paste masks like torchvision: padded by one cell, into boxes that are enlarged as much and truncated."""
         pasted: Tensor = paste_masks_in_image(probs[:, None], boxes, size)[:, 0]
         return pasted
 
 
 class LegacyBoxes:
-    """Follow the authors' implementation: pixels are counted, anchors rounded, cells not shifted by half.
+    """Follow the authors' implementation: boxes count pixels, anchors are centred on their cell.
 
     See docs/explanation/authors-implementation.md#detector.
     """

@@ -1,0 +1,189 @@
+"""The documentation and the comments cite what exists: files, links, functions, settings, sections of the paper."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+FACTS = ROOT / "docs/explanation/authors-implementation.md"
+NUM_FACTS = 52
+
+FOLDERS = ("vis_cli", "tests", "docs", "benchmarks", "models", "sample_videos")
+SUFFIXES = {".md", ".py", ".toml", ".txt", ".sh", ".yml", ".yaml", ".cfg"}
+PRIVATE_NAMES = re.compile(r"\b(?:reference|protocols|design|paper|style|words)\.md\b|\.\./shared/")
+
+PAPER = {  # what Propose-Reduce (ICCV 2021) has
+    "Sec.": ["1", "2", "3", "3.1", "3.1.1", "3.1.2", "3.1.3", "3.2", "4", "4.1", "4.2", "4.3", "4.4", "5"],
+    "Eq.": ["1", "2", "3"],
+    "Alg.": ["1"],
+    "Fig.": ["1", "2", "3", "4", "5", "6", "7"],
+    "Tab.": ["1", "2", "3", "4", "5"],
+}
+# Names on the pages that are neither in this package nor options of it: of torchvision and of the authors' code.
+FOREIGN = {
+    "authors-implementation.md": {
+        *("FeaturePyramidNetwork", "LastLevelMaxPool", "RPNHead", "BoxCoder", "batched_nms"),
+        *("None", "--use-cate-reduce", "frozen_stages", "mem_step", "meta", "state_dict", "optimizer"),
+        *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"),
+    },
+}
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    """Yield the text files of the repository."""
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")] + list(ROOT.iterdir())
+    for path in files:
+        if path.is_file() and (path.suffix in SUFFIXES or path.name == "Makefile"):
+            yield path, path.read_text(encoding="utf-8")
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+@lru_cache
+def anchors(page: Path) -> frozenset[str]:
+    """Return the anchors of a page: explicit ones, and those that GitHub makes of its headings."""
+    text = without_code(page.read_text(encoding="utf-8"))
+    headings = (re.sub(r"[^\w\- ]", "", h).strip().lower() for h in re.findall(r"^#+ (.*)$", text, flags=re.M))
+    return frozenset([*re.findall(r'<a id="([^"]+)">', text), *(heading.replace(" ", "-") for heading in headings)])
+
+
+@lru_cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@lru_cache
+def definitions(path: Path) -> frozenset[str]:
+    """Return what a Python file defines: functions, classes, methods as `Class.method`, fields and constants."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST, owner: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            names: list[str] = []
+            if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                names = [child.name]
+            elif isinstance(child, ast.AnnAssign | ast.Assign):
+                targets = child.targets if isinstance(child, ast.Assign) else [child.target]
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            found.update(names)
+            found.update(f"{owner}.{name}" for name in names if owner)
+            visit(child, child.name if isinstance(child, ast.ClassDef) else owner)
+
+    visit(parse(path), "")
+    return frozenset(found)
+
+
+@lru_cache
+def known_words() -> frozenset[str]:
+    """Return the names that the package defines, and the strings in it: values of settings, models, options."""
+    names: set[str] = set()
+    for path in (ROOT / "vis_cli").rglob("*.py"):
+        names |= definitions(path)
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names.add(node.value)
+    return frozenset(names)
+
+
+def code_spans(text: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", without_code(text))
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def test_no_file_cites_a_file_outside_of_the_repository() -> None:
+    own = {path.name for path, _ in texts()}
+    cited = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path, text in texts()
+        for match in PRIVATE_NAMES.finditer(text)
+        if match[0] not in own and path != Path(__file__)
+    ]
+    assert cited == []
+
+
+def test_the_facts_have_stable_numbers() -> None:
+    found = re.findall(r'<a id="fact-(\d+)"></a>\n### (\d+)\. ', FACTS.read_text(encoding="utf-8"))
+    assert found == [(str(n), str(n)) for n in range(1, NUM_FACTS + 1)]
+
+
+def test_pages_that_the_code_cites_exist() -> None:
+    for path, text in texts():
+        for name, anchor in re.findall(r"\b(docs/[\w/.-]+\.md)(?:#([\w-]+))?", text):
+            assert (ROOT / name).is_file(), f"{path}: {name}"
+            assert not anchor or anchor in anchors(ROOT / name), f"{path}: {name}#{anchor}"
+
+
+def test_numbers_of_the_paper_exist() -> None:
+    for path, text in texts():
+        for kind, number in re.findall(r"\b(Sec\.|Eq\.|Alg\.|Fig\.|Tab\.) (\d(?:[\d.]*\d)?)", text):
+            assert number in PAPER[kind], f"{path}: {kind} {number}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "README.md"], ids=page_id)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), target
+        assert path.is_relative_to(ROOT), target
+        assert not anchor or anchor in anchors(path), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_on_the_pages_exist(page: Path) -> None:
+    spans = code_spans(page.read_text(encoding="utf-8"))
+    paths = [span for span in spans if re.match(rf"(?:{'|'.join(FOLDERS)})/", span)]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_functions_on_the_pages_are_in_the_file_that_is_named(page: Path) -> None:
+    text = without_code(page.read_text(encoding="utf-8"))
+    name = r"`([\w.]+)`"
+    phrases = re.findall(rf"((?:{name}(?:, | and |, and ))*{name}) (?:in |\()`(vis_cli/[\w/]+\.py)`", text)
+    rows = re.findall(r"^\|.*\| `(vis_cli/[\w/]+\.py)` \| `([\w.]+)` \|$", text, flags=re.M)
+    cited = [(path, item) for group, *_, path in phrases for item in re.findall(name, group)] + rows
+    settings = definitions(ROOT / "vis_cli/config.py") | definitions(ROOT / "vis_cli/training/config.py")
+    for path, item in cited:
+        assert item in definitions(ROOT / path) | settings, f"{item} in {path}"
+    assert rows or page.name != "propose-reduce.md"
+
+
+def names_in(span: str) -> list[str]:
+    """Return the options of a command, or else an identifier or the name of a setting in `name = value`."""
+    if options := re.findall(r"--[\w-]+", span):
+        return list(options)
+    match = re.fullmatch(r"([\w.-]+?)(?:\(\))?(?: = .*)?", span)
+    return [match[1]] if match else []
+
+
+def is_known(name: str) -> bool:
+    """Tell whether the package defines a name; an option may be declared by its parameter only."""
+    return name in known_words() or name.removeprefix("--").replace("-", "_") in known_words()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_names_on_the_pages_exist(page: Path) -> None:
+    names = {name for span in code_spans(page.read_text(encoding="utf-8")) for name in names_in(span)}
+    assert sorted(name for name in names - FOREIGN.get(page.name, set()) if not is_known(name)) == []
+
+
+def test_the_figures_are_as_the_script_draws_them() -> None:
+    script = ROOT / "docs/explanation/figures/draw.py"
+    for name, draw in runpy.run_path(str(script))["FIGURES"].items():
+        assert (script.parent / name).read_text(encoding="utf-8") == draw(), f"{name}: run draw.py again"
