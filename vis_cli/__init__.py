@@ -5,7 +5,10 @@ For programs: `from vis_cli import segment_video`. Importing the package itself 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+from vis_cli.files.limits import MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import segment_video
@@ -13,6 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "segment_video"]
 
 __version__ = "0.1.0"
+
+
+# OpenCV reads these when it is imported: size limits for images, and no messages of its own on stderr.
+for _name, _value in (
+    ("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS)),
+    ("OPENCV_IO_MAX_IMAGE_WIDTH", str(MAX_IMAGE_SIDE)),
+    ("OPENCV_IO_MAX_IMAGE_HEIGHT", str(MAX_IMAGE_SIDE)),
+    ("OPENCV_LOG_LEVEL", "SILENT"),
+):
+    os.environ.setdefault(_name, _value)
 
 
 def __getattr__(name: str) -> Any:

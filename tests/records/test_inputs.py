@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.records.video_factory import make_entry
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
-from vis_cli.records.inputs import VIDEO_SUFFIXES, find_inputs, folders_passed_over, is_folder
+from vis_cli.records.inputs import files_left_out, find_inputs, is_folder
+from vis_cli.records.media_folder import IMAGE_SUFFIXES, UNREADABLE_SUFFIXES, VIDEO_SUFFIXES
+from vis_cli.records.video import open_video
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -45,8 +48,8 @@ def test_folder_of_frame_folders_is_each_of_them(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_named_like_a_video_is_no_video_file(tmp_path: Path) -> None:
-    touch(tmp_path, "frames.mp4/0.jpg", "notes.mp4/notes.txt")
-    assert find_inputs([tmp_path]) == [tmp_path / "frames.mp4"]
+    touch(tmp_path, "frames.mp4/0.jpg", "more.avi/0.jpg")
+    assert find_inputs([tmp_path]) == [tmp_path / "frames.mp4", tmp_path / "more.avi"]
 
 
 def test_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +79,7 @@ def test_what_is_named_twice_is_taken_once(tmp_path: Path, monkeypatch: pytest.M
 def test_nothing_that_matches_is_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(VisError) as caught:
         find_inputs([tmp_path / name])
-    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert f"{tmp_path / name}: " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -100,12 +103,67 @@ def test_videos_deeper_in_a_folder_are_hinted_at(tmp_path: Path) -> None:
     assert find_inputs([str(caught.value).split("'")[1]]) == [tmp_path / "a/b/c/clip.mp4"]
 
 
-def test_folders_of_images_beside_videos_are_named(tmp_path: Path) -> None:
-    touch(tmp_path, "v.mp4", "masks/1.png", "frames/1.jpg", "frames/2.jpg", "notes/a.txt", "out/v.mp4", ".old/1.jpg")
-    assert folders_passed_over(str(tmp_path)) == [tmp_path / "frames", tmp_path / "masks"]
-    (tmp_path / "v.mp4").unlink()
-    assert folders_passed_over(tmp_path) == []
-    assert folders_passed_over("") == folders_passed_over("gone") == folders_passed_over("x" * 400) == []
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("entries", "videos", "left_out"),
+    [
+        ("v.mp4 masks/1.png frames/1.jpg frames/2.jpg notes/a.txt out/v.mp4 .old/1.jpg", "v.mp4", "frames masks out"),
+        ("0.jpg 1.jpg 2.jpg preview.mp4 thumb.gif", ".", ""),  # FrameFolder reports these
+        ("poster.jpg v1.mp4 v2.mp4", "v1.mp4 v2.mp4", "poster.jpg"),
+        ("v1.jpg v1.mp4 v2.jpg v2.mp4", "v1.mp4 v2.mp4", "v1.jpg v2.jpg"),
+        ("v1.mp4 photo.heic", "v1.mp4", "photo.heic"),
+        ("a/0.png b/0.png sheet.png", "a b", "sheet.png"),
+        ("a/0.png b/0.png sheet.heic", "a b", "sheet.heic"),
+        ("a/0.png b/v.mp4 c/notes.txt", "a", "b"),
+        ("a/0.png 0.png 1.png", ".", ""),
+        ("0.heic 1.heic", ".", ""),  # FrameFolder rejects these
+        ("a/0.heic b/0.png", "a b", ""),
+        ("v.mp4.part v2.mp4", "v2.mp4", "v.mp4.part"),
+        ("v.mp4 Thumbs.db desktop.ini .DS_Store notes.txt", "v.mp4", ""),
+    ],
+)
+def test_mixed_folders_skip_no_media_without_its_name(tmp_path: Path, entries: str, videos: str, left_out: str) -> None:
+    touch(tmp_path, *entries.split())
+    found = [str(path.relative_to(tmp_path)) for path in find_inputs([tmp_path])]
+    assert found == videos.split()
+    assert sorted(names(files_left_out(str(tmp_path)))) == left_out.split()
+    assert sorted(names(files_left_out(f"{tmp_path}*"))) == left_out.split()
+
+
+def test_image_of_an_unknown_suffix_next_to_videos_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "v.mp4", "notes")
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\xff\xe0 and so on")
+    assert names(files_left_out(tmp_path)) == ["photo"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_named_like_a_video_is_an_input_that_fails(tmp_path: Path, kind: str) -> None:
+    touch(tmp_path, "a.mp4")
+    make_entry(tmp_path / "b.mp4", kind)
+    assert names(find_inputs([tmp_path])) == ["a.mp4", "b.mp4"]
+    with pytest.raises(VisError, match=r"b\.mp4"):
+        open_video(tmp_path / "b.mp4")
+
+
+def test_broken_link_to_a_folder_of_frames_is_an_input_that_fails(tmp_path: Path) -> None:
+    touch(tmp_path, "a/0.png")
+    make_entry(tmp_path / "b", "link")
+    assert names(find_inputs([tmp_path])) == ["a", "b"]
+    with pytest.raises(VisError, match=r"/b: "):
+        open_video(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["http://host/clip.mp4", "rtsp://host:554/live", "-"])
+def test_what_is_no_file_is_named_for_what_it_is(name: str) -> None:
+    with pytest.raises(VisError, match=r"(addresses are not opened|standard input).*pass the file"):
+        find_inputs([name])
+
+
+def test_nothing_typed_leaves_nothing_out(tmp_path: Path) -> None:
+    assert files_left_out("") == files_left_out("gone") == files_left_out("x" * 400) == []
 
 
 def test_a_name_that_no_file_system_takes_is_no_folder(tmp_path: Path) -> None:
@@ -117,4 +175,6 @@ def test_nothing_asked_is_nothing_found() -> None:
 
 
 def test_suffixes_are_written_as_they_are_compared() -> None:
-    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in VIDEO_SUFFIXES)
+    suffixes = [*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *UNREADABLE_SUFFIXES]
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
+    assert len(set(suffixes)) == len(suffixes)

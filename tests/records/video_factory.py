@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -155,6 +156,16 @@ def make_images(folder: Path, names: Sequence[str], size: tuple[int, int] = (64,
     for number, name in enumerate(names):
         write_image(folder / name, picture(number, size))
     return folder
+
+
+def make_entry(path: Path, kind: str) -> None:
+    """Make a broken link, a pipe or a folder."""
+    if kind == "link":
+        path.symlink_to("gone")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
 
 
 def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:

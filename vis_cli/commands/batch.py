@@ -95,13 +95,18 @@ class Batch:
         if job.name != default_name(job.source):
             self._reporter.note(f"{job.source}: written as {job.name}, as another input has the same name")
         video = open_video(job.source)
+        self._warn(job, video.losses)
+        told = len(video.losses)
         if result is None:
             result = self._segment(job, video, progress)
         if job.overlay is not None:
             write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
-        for loss in video.losses:
-            self._reporter.warn(f"{job.source}: {loss}")
+        self._warn(job, video.losses[told:])
         return result
+
+    def _warn(self, job: Job, losses: Sequence[str]) -> None:
+        for loss in losses:
+            self._reporter.warn(f"{job.source}: {loss}")
 
     def _segment(self, job: Job, video: Video, progress: BatchProgress) -> VideoResult:
         guidance = None if job.masks is None else read_given_masks(job.masks, job.source)

@@ -16,7 +16,8 @@ from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_line, print_reports
 from vis_cli.errors import VisError
 from vis_cli.options import RUN
-from vis_cli.records.inputs import folders_passed_over
+from vis_cli.records.inputs import files_left_out
+from vis_cli.records.media_folder import listed
 from vis_cli.records.video import find_inputs
 
 
@@ -93,9 +94,8 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
     for text in inputs:
         try:
             found.update((path.resolve(), path) for path in find_inputs([text]) if path.resolve() not in found)
-            if others := folders_passed_over(text):
-                names = ", ".join(str(folder) for folder in others)
-                reporter.warn(f"{text}: has videos, so the folders of images beside them are left out: {names}")
+            if others := files_left_out(text):
+                reporter.warn(f"{text}: not segmented, as other videos are in this folder: {listed(others)}")
         except VisError as error:
             reporter.error(str(error), error)
             missing.append(VideoReport(text, text, "failed", reason=str(error)))

@@ -57,7 +57,7 @@ def open_limited(path: Path, *, limit: int) -> BinaryIO:
     try:
         file = open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+        raise VisError(f"cannot read {path}: {_cause(path, error)}.") from error
     size = os.fstat(file.fileno()).st_size
     if size > limit:
         file.close()
@@ -88,13 +88,21 @@ def require_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+        raise VisError(f"cannot read {path}: {_cause(path, error)}.") from error
     if not stat.S_ISREG(mode):
         raise VisError(f"cannot read {path}: {_not_regular(mode)}")
 
 
+def _cause(path: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return "the symbolic link leads to no file"
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _not_regular(mode: int) -> str:
-    return f"the path is {_KINDS.get(stat.S_IFMT(mode), 'not a regular file')}. Pass a regular file."
+    kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
+    remedy = "Save its content to a file, then pass the file" if stat.S_ISFIFO(mode) else "Pass a regular file"
+    return f"the path is {kind}. {remedy}."
 
 
 def _size(num_bytes: int) -> str:

@@ -1,33 +1,30 @@
 """From what a user typed to the videos meant: files, folders of frames, folders of videos, patterns.
 
-Used by the commands through `video.find_inputs`, and by `frame_folder`.
+Used by the commands through `video.find_inputs`.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
+from vis_cli.records.media_folder import MediaFolder, disguised_media, image_files, read_folder
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}  # what OpenCV reads
-)
-VIDEO_SUFFIXES = frozenset(  # looked for in folders; a file that is named by itself may have any suffix
-    {".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".m2ts", ".m4v", ".mjpeg"}
-    | {".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
-)
+_ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
     """Expand files, folders of frames, folders of videos, folders of folders of frames, and patterns.
 
-    A path that exists is itself even if it looks like a pattern. A folder with videos stands for each of them; one
-    with images is one video; else its folders with images are one video each. Hidden files are passed over. Within
-    each path the order is natural (2 before 10), and what is named twice is taken once.
+    A path that exists is itself even if it looks like a pattern. A folder with images is one video. A folder with
+    videos stands for each of them, otherwise its folders with images are one video each. A single image, or images
+    that are named like the videos, are posters and not frames. Hidden files are passed over. Within each path the
+    order is natural (2 before 10), and what is named twice is taken once. `files_left_out` lists the other media.
 
     Raises:
         VisError: a path matches nothing, is a folder without videos and images, or cannot be read.
@@ -37,8 +34,8 @@ def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
         try:
             for video in _expand(path):
                 found.setdefault(video.resolve(), video)
-        except OSError as error:
-            raise VisError(f"{path}: cannot be read ({error.strerror})") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+            raise VisError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     return list(found.values())
 
 
@@ -47,16 +44,15 @@ def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
 
 
-def folders_passed_over(path: str | Path) -> list[Path]:
-    """List the folders of images beside the videos of a folder, where `find_inputs` takes the videos alone."""
-    entries = _visible(Path(path)) if path and is_folder(path) else []
-    has_videos = any(_is_video(entry) for entry in entries)
-    return [entry for entry in entries if entry.is_dir() and image_files(entry)] if has_videos else []
+def files_left_out(path: str | Path) -> list[Path]:
+    """List the media that `find_inputs` leaves out of what a user typed.
 
-
-def image_files(folder: Path) -> list[Path]:
-    """List the images that lie in a folder, in natural order."""
-    return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    Media next to the frames of one video are not listed here: `FrameFolder` reports them.
+    """
+    if not str(path):
+        return []
+    folders = [path] if is_folder(path) else [match for match in _matches(path) if is_folder(match)]
+    return [entry for folder in folders for entry in _choose(Path(folder))[1]]
 
 
 def _expand(path: str | Path) -> list[Path]:
@@ -64,7 +60,7 @@ def _expand(path: str | Path) -> list[Path]:
         raise VisError("an input is named by an empty text; is a variable of the shell unset?")
     literal = Path(path)
     if literal.is_dir():
-        videos = _videos_in(literal)
+        videos, _ = _choose(literal)
         if not videos:
             raise VisError(
                 f"{path}: no videos and no images in this folder; those deeper in it need a pattern, quoted: "
@@ -73,27 +69,54 @@ def _expand(path: str | Path) -> list[Path]:
         return videos
     if literal.exists():
         return [literal]
-    matches = sorted(glob.glob(str(path), recursive=True), key=natural_key)  # noqa: PTH207 (the pattern may be absolute)
-    videos = [video for match in map(Path, matches) for video in (_videos_in(match) if match.is_dir() else [match])]
+    matches = map(Path, _matches(path))
+    videos = [video for match in matches for video in (_choose(match)[0] if match.is_dir() else [match])]
     if not videos:
-        raise VisError(f"{path}: no such file, folder or pattern")
+        raise VisError(_why_missing(path))
     return videos
 
 
-def _videos_in(folder: Path) -> list[Path]:
-    entries = _visible(folder)
-    videos = [path for path in entries if _is_video(path)]
-    if videos:
-        return videos
-    if image_files(folder):
-        return [folder]
-    return [path for path in entries if path.is_dir() and image_files(path)]
+def _matches(path: str | Path) -> list[str]:
+    return sorted(glob.glob(str(path), recursive=True), key=natural_key)  # noqa: PTH207 (the pattern may be absolute)
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+def _why_missing(path: str | Path) -> str:
+    if _ADDRESS.match(str(path)):
+        return f"cannot read {path}: addresses are not opened. Download the video, then pass the file."
+    if str(path) == "-":
+        return "cannot read -: standard input is not a video. Save the video to a file, then pass the file."
+    if os.path.islink(path):  # noqa: PTH114 (Path.is_symlink raises for a name that is too long)
+        return f"cannot read {path}: the symbolic link leads to no file. Restore the file."
+    return f"{path}: no such file, folder or pattern"
 
 
-def _visible(folder: Path) -> list[Path]:
-    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(entries, key=lambda path: natural_key(path.name))
+def _choose(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the videos that a folder stands for, and the media in it that are left out."""
+    content = read_folder(folder)
+    frames, videos = [*content.images, *content.unreadable], list(content.videos)
+    sequences = [entry for entry in content.folders if _may_be_frames(entry)]
+    others = [entry for entry in content.folders if entry not in sequences]
+    if frames and (not (videos or sequences) or not _are_posters(content)):
+        return [folder], []
+    if not videos and not sequences:
+        return [], []
+    loose = [*frames, *disguised_media(content.unknown)]
+    return (videos, [*loose, *sequences, *others]) if videos else (sequences, [*loose, *others])
+
+
+def _may_be_frames(folder: Path) -> bool:
+    try:
+        content = read_folder(folder)
+    except OSError:  # a broken link, or a folder that cannot be read: an input that fails
+        return True
+    return bool(content.images or content.unreadable)
+
+
+def _are_posters(content: MediaFolder) -> bool:
+    """Tell whether images next to videos or folders show what is in these, instead of being frames."""
+    frames = [*content.images, *content.unreadable]
+    stems = {path.stem for path in content.videos}
+    return len(frames) == 1 or all(path.stem in stems for path in frames)
+
+
+__all__ = ["files_left_out", "find_inputs", "image_files", "is_folder"]

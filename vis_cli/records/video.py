@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.records.frame_folder import FOLDER_FPS, FrameFolder
-from vis_cli.records.inputs import IMAGE_SUFFIXES, find_inputs
+from vis_cli.records.inputs import find_inputs
+from vis_cli.records.media_folder import IMAGE_SUFFIXES, require_readable_suffix
 from vis_cli.records.video_file import VideoFile
 from vis_cli.records.video_writer import TimedSource, write_video
 
@@ -34,7 +35,10 @@ class Video(TimedSource, Protocol):
 
     @property
     def losses(self) -> list[str]:
-        """Return what of the file did not decode, in plain words; complete after one full iteration."""
+        """Return what a user should know: what did not decode, was not used or was assumed.
+
+        The list is complete after one full iteration.
+        """
 
     def count_frames(self) -> int:
         """Return the exact number of frames, decoding the video for it unless that has been done."""
@@ -52,6 +56,7 @@ def open_video(path: Path, *, folder_fps: float = FOLDER_FPS) -> Video:
     try:
         if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
             return FrameFolder(path, fps=folder_fps)
+        require_readable_suffix(path)
         return VideoFile(path)
     except OSError as error:
         raise VisError(f"{path}: cannot be read ({error.strerror})") from error

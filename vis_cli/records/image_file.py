@@ -1,0 +1,99 @@
+"""The one function that reads an image file.
+
+Used by `frame_folder`.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
+from vis_cli.files.reading import read_bytes
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+DTYPES = (np.uint8, np.uint16)
+SIZE_ERROR = "CV_IO_MAX_IMAGE"  # in OpenCV's messages
+
+
+def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read an image file as (H, W, 3) RGB of 8 or 16 bits. Alpha is dropped, EXIF orientation is applied.
+
+    Raises:
+        VisError: The file is missing, damaged, too large, or of a kind that OpenCV does not read.
+    """
+    data = read_bytes(path, limit=MAX_IMAGE_BYTES)
+    image = _decoded(path, data)
+    if image.dtype not in DTYPES:
+        raise VisError(f"cannot read {path}: the pixels are {image.dtype}. Convert the image to 8 or 16 bits.")
+    height, width = image.shape[:2]
+    if max(height, width) > MAX_IMAGE_SIDE or height * width > MAX_IMAGE_PIXELS:  # OpenCV was set up by someone else
+        raise _too_large(path)
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb.astype(np.uint8, copy=False) if rgb.dtype == np.uint8 else rgb.astype(np.uint16, copy=False)
+
+
+def _decoded(path: Path, data: bytes) -> NDArray[np.integer[Any] | np.floating[Any]]:
+    if not data:
+        raise VisError(f"cannot read {path}: the file is empty. Restore the file.")
+    if data.startswith(PNG_SIGNATURE):
+        _check_png(path, data)
+    encoded = np.frombuffer(data, np.uint8)
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if image is None:
+            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # float or 32 bits, which is rejected by its dtype
+    except cv2.error as error:
+        if SIZE_ERROR in error.err:
+            raise _too_large(path) from error
+        cause = f"not an image that OpenCV decodes ({error.err})"
+        raise VisError(f"cannot read {path}: {cause}. Convert the image to JPEG or PNG.") from error
+    if image is None or (image.ndim != 3 and image.dtype in DTYPES):
+        raise VisError(f"cannot read {path}: not a complete image. Restore the file.")
+    return image
+
+
+def _check_png(path: Path, data: bytes) -> None:
+    """Reject a damaged PNG before libpng does, because libpng prints its own message."""
+    kinds: list[bytes] = []
+    for kind, body, crc in _png_chunks(data):
+        if kind in PNG_CRITICAL and zlib.crc32(body, zlib.crc32(kind)) != crc:
+            raise VisError(f"cannot read {path}: not a complete image ({kind.decode()} is damaged). Restore the file.")
+        if not kinds and kind == b"IHDR" and len(body) == 13:
+            width, height = struct.unpack(">II", body[:8])
+            if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
+                raise _too_large(path)
+        kinds.append(kind)
+    if kinds[:1] != [b"IHDR"] or b"IDAT" not in kinds or kinds[-1] != b"IEND":
+        raise VisError(f"cannot read {path}: not a complete image. Restore the file.")
+
+
+def _too_large(path: Path) -> VisError:
+    return VisError(
+        f"cannot read {path}: the image is larger than {MAX_IMAGE_SIDE:,} pixels per side or "
+        f"{MAX_IMAGE_PIXELS:,} pixels. Use a smaller image."
+    )
+
+
+def _png_chunks(data: bytes) -> list[tuple[bytes, bytes, int]]:
+    """List kind, content and checksum of the complete chunks of a PNG up to IEND."""
+    chunks: list[tuple[bytes, bytes, int]] = []
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, end = data[position + 4 : position + 8], position + 8 + length
+        if end + 4 > len(data):
+            break
+        chunks.append((kind, data[position + 8 : end], int.from_bytes(data[end : end + 4], "big")))
+        position = end + 4
+        if kind == b"IEND":
+            break
+    return chunks

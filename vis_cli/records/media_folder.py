@@ -1,0 +1,156 @@
+"""Media in a folder: which entries are frames, videos and folders of frames, and which files no decoder reads.
+
+Used by `inputs` and `frame_folder`. No file that may be media is passed over without a name in a list.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vis_cli.errors import VisError
+from vis_cli.files.names import natural_key
+from vis_cli.files.reading import open_regular
+from vis_cli.records.frame_order import in_frame_order
+
+IMAGE_SUFFIXES = frozenset(  # what OpenCV reads
+    {".avif", ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".ras"}
+    | {".sr", ".tif", ".tiff", ".webp"}
+)
+VIDEO_SUFFIXES = frozenset(  # looked for in folders; a file that is named by itself may have any suffix
+    {".264", ".265", ".3g2", ".3gp", ".amv", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264"}
+    | {".h265", ".hevc", ".insv", ".ivf", ".lrv", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg"}
+    | {".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpg4", ".mts", ".mxf", ".nut", ".obu", ".ogm"}
+    | {".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"}
+)
+UNREADABLE_SUFFIXES = frozenset(  # images and videos that are not decoded here
+    {".3fr", ".arw", ".braw", ".cin", ".cr2", ".cr3", ".dcm", ".dcr", ".dng", ".dpx", ".erf", ".exr", ".fff", ".flif"}
+    | {".hdr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".iiq", ".j2c", ".j2k", ".jls", ".jpc", ".jpf", ".jpm"}
+    | {".jpx", ".jxl", ".jxr", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pam", ".pcx", ".pef"}
+    | {".pfm", ".pic", ".psb", ".psd", ".qoi", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".sgi", ".sr2", ".srf", ".srw"}
+    | {".tga", ".wdp", ".x3f", ".xcf"}
+)
+INCOMPLETE_SUFFIXES = frozenset({".crdownload", ".download", ".opdownload", ".part", ".partial"})  # a download's
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\x1aE\xdf\xa3", b"\0\0\x01\xba")
+NUM_NAMED = 5  # files that a message names
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFolder:
+    """The visible entries of a folder by what they are.
+
+    An entry is an image or a video by its suffix even if it is a broken link, a pipe or an empty folder. Whoever reads
+    such an entry then reports it, and the frames after it keep their index.
+    """
+
+    images: tuple[Path, ...]  # in frame order
+    order: str | None  # the assumption behind the order, where there is one
+    videos: tuple[Path, ...]
+    unreadable: tuple[Path, ...]
+    folders: tuple[Path, ...]  # of frames or of videos
+    unknown: tuple[Path, ...]  # files of another suffix
+
+
+def read_folder(folder: Path) -> MediaFolder:
+    """Sort the entries of a folder by what they are.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    kinds: dict[str, list[Path]] = {"image": [], "video": [], "unreadable": [], "folder": [], "unknown": []}
+    entries = _visible(folder)
+    for path in entries:
+        kinds[_kind(path)].append(path)
+    images, videos = kinds["image"], kinds["video"]
+    if all(path.is_dir() for path in images):  # folders that have a dot in their names
+        kinds["folder"] += images
+        images = []
+    ordered, order = in_frame_order(images)
+    return MediaFolder(
+        images=tuple(ordered),
+        order=order,
+        videos=tuple(videos),
+        unreadable=tuple(kinds["unreadable"]),
+        folders=tuple(path for path in kinds["folder"] if _holds_media(path)),
+        unknown=tuple(kinds["unknown"]),
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the images of a folder in frame order.
+
+    The list holds every entry that is named like an image, also one that cannot be read.
+    """
+    images = [path for path in _visible(folder) if _suffix(path) in IMAGE_SUFFIXES]
+    return [] if all(path.is_dir() for path in images) else in_frame_order(images)[0]
+
+
+def disguised_media(paths: Iterable[Path]) -> list[Path]:
+    """Return those files that begin like an image or a video, whatever their suffix."""
+    return [path for path in paths if _begins_like_media(path)]
+
+
+def require_readable_suffix(path: Path) -> None:
+    """Reject a file whose suffix names a format that is not decoded here.
+
+    Raises:
+        VisError: The suffix is on the list.
+    """
+    if path.suffix.lower() in INCOMPLETE_SUFFIXES:
+        raise VisError(f"cannot read {path}: the download is incomplete. Finish the download.")
+    if path.suffix.lower() in UNREADABLE_SUFFIXES:
+        raise VisError(f"cannot read {path}: {path.suffix} files are not decoded. Convert the file to JPEG or PNG.")
+
+
+def listed(paths: Sequence[Path]) -> str:
+    """Return the names of some files for a message, at most NUM_NAMED of them."""
+    names = ", ".join(path.name for path in paths[:NUM_NAMED])
+    return names if len(paths) <= NUM_NAMED else f"{names}, … ({len(paths)} in total)"
+
+
+def _kind(path: Path) -> str:
+    suffix = _suffix(path)
+    if suffix in IMAGE_SUFFIXES:
+        return "image"
+    if suffix in VIDEO_SUFFIXES:
+        return "folder" if path.is_dir() and image_files(path) else "video"
+    if path.is_dir() or (not suffix and path.is_symlink() and not path.exists()):  # a broken link may be a folder
+        return "folder"
+    if suffix in UNREADABLE_SUFFIXES or (suffix in INCOMPLETE_SUFFIXES and _is_media_name(Path(path.stem))):
+        return "unreadable"
+    return "unknown"
+
+
+def _is_media_name(path: Path) -> bool:
+    return _suffix(path) in IMAGE_SUFFIXES | VIDEO_SUFFIXES | UNREADABLE_SUFFIXES
+
+
+def _holds_media(folder: Path) -> bool:
+    try:
+        return any(_is_media_name(path) for path in _visible(folder))
+    except OSError:  # a folder that cannot be listed may hold anything
+        return True
+
+
+def _begins_like_media(path: Path) -> bool:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with open_regular(path) as file:
+            start = file.read(16)
+    except OSError:  # a file that cannot be read may hold anything
+        return True
+    is_box = start[4:8] == b"ftyp" and start[8:12] != b"M4A "  # MP4, MOV, HEIF, AVIF
+    is_riff = start[:4] == b"RIFF" and start[8:12] in (b"WEBP", b"AVI ")
+    return start.startswith(SIGNATURES) or is_box or is_riff
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _visible(folder: Path) -> list[Path]:
+    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(entries, key=lambda path: natural_key(path.name))
