@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 import runpy
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
+from vis_cli.config import PRESETS, SegmentConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -187,3 +190,32 @@ def test_the_figures_are_as_the_script_draws_them() -> None:
     script = ROOT / "docs/explanation/figures/draw.py"
     for name, draw in runpy.run_path(str(script))["FIGURES"].items():
         assert (script.parent / name).read_text(encoding="utf-8") == draw(), f"{name}: run draw.py again"
+
+
+def differences() -> list[list[str]]:
+    """Return the cells of the table of settings in propose-reduce.md."""
+    text = (ROOT / "docs/explanation/propose-reduce.md").read_text(encoding="utf-8")
+    table = text.partition("## Differences from the paper")[2]
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines() if line.startswith("|")]
+    return rows[2:]
+
+
+def test_the_table_of_settings_lists_all_settings() -> None:
+    names = {name for row in differences() for name in re.findall(r"`(\w+)`", row[1])}
+    assert names == {field.name for field in dataclasses.fields(SegmentConfig)}, "add a row to propose-reduce.md"
+
+
+@pytest.mark.parametrize(("column", "preset"), [(3, "default"), (4, "ytvis2019"), (5, "released-ytvis")])
+def test_the_table_of_settings_has_the_values_of_the_presets(column: int, preset: str) -> None:
+    """A cell begins with the value of the YouTube-VIS preset; one without the value describes it in words."""
+    checked = 0
+    for row in differences():
+        (name, *more), cell = re.findall(r"`(\w+)`", row[1]), row[column]
+        value = getattr(PRESETS[preset], name)
+        if more or value is None or isinstance(value, bool) or cell in ("not used", "each frame"):
+            continue
+        found = re.search(r"`([\w-]+)`" if isinstance(value, str) else r"(\d[\d.]*)", cell)
+        assert found is not None, f"{name}: {cell}"
+        assert found[1] == value if isinstance(value, str) else float(found[1]) == value, f"{name}: {cell}"
+        checked += 1
+    assert checked >= 12

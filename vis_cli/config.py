@@ -26,7 +26,7 @@ def _require(holds: bool, name: str, value: object, rule: str) -> None:
 class SegmentConfig:
     """Hold every setting of the inference (Propose-Reduce, Sec. 3)."""
 
-    num_key_frames: int = 4  # K of Eq. 1
+    num_key_frames: int = 4  # K of Propose-Reduce, Eq. 1
     key_frame_spacing: KeyFrameSpacing = "even"  # "even": Eq. 1; "endpoints": first and last frame included
     short_side: int | None = None  # network input in pixels; None: the size the model was trained at
     long_side: int | None = None
@@ -43,9 +43,10 @@ class SegmentConfig:
     memory_divisions: int | None = None  # d: the stride is max(T // d, 1) instead, so that long videos fill no more
     memory_previous: bool = False  # the frame before is in the memory, too, as in STM [31]
     memory_frames: int | None = 6  # kept at most, the key frame included; None: unbounded, as in the paper
-    score_frames: ScoreFrames = "all"  # Eq. 2 averages over all T frames, or over those where it is visible
+    # Frames in the mean of Propose-Reduce, Eq. 2: all T frames, or the frames that show the object.
+    score_frames: ScoreFrames = "all"
     reduction: Reduction = "nms"
-    sequence_iou: float = 0.5  # suppression threshold of sequence NMS (Eq. 3)
+    sequence_iou: float = 0.5  # suppression threshold of sequence NMS (Propose-Reduce, Eq. 3)
     sequence_score: float = 0.05  # lowest score of a sequence in the result, and of each of its categories
     soft_nms_sigma: float = 0.5
     max_sequences: int = 100  # a video

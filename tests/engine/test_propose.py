@@ -1,4 +1,4 @@
-"""Alg. 1 with a network that knows colours: what is propagated from where, what is memorised, what it costs."""
+"""Propose-Reduce, Alg. 1, with a network that detects colours: propagation, memory, and number of network calls."""
 
 from __future__ import annotations
 

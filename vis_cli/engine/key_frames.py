@@ -1,4 +1,4 @@
-"""Key frames: which they are and what is found in them (Sec. 3.1.1); used by `segmenter` and `propose`."""
+"""Choice of key frames and detection in them (Propose-Reduce, Sec. 3.1.1); used by `segmenter` and `propose`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequence proposal generation (Sec. 3.1, Alg. 1): detect on key frames, propagate to all others; used by `segmenter`.
+"""Sequence proposals (Propose-Reduce, Sec. 3.1, Alg. 1): detect on key frames, then propagate; used by `segmenter`.
 
 One forward and one backward pass over time serve all key frames, so a frame is encoded once for all of them.
 """
@@ -202,7 +202,7 @@ class Proposer:
         return MemoryBank(first, max_frames=self._config.memory_frames)
 
     def _class_scores(self) -> NDArray[np.float64]:
-        """Score all sequences (Eq. 2), in the order of their sets: (N, C+1)."""
+        """Score all sequences (Propose-Reduce, Eq. 2), in the order of their sets: (N, C+1)."""
         none = np.zeros((0, self._num_scores))
         return mean_class_scores(
             np.concatenate([none, *(s.class_sums for s in self._sets)]),

@@ -1,6 +1,6 @@
-"""Sequence proposal reduction (Sec. 3.2): of the proposals of one object, the best remains; used by `segmenter`.
+"""Reduction of sequence proposals: the best proposal of an object remains (Propose-Reduce, Sec. 3.2).
 
-The paper leaves some rules open. There the authors' implementation is the model: see
+Used by `segmenter`. The paper leaves some rules open. There the authors' implementation is the model: see
 docs/explanation/authors-implementation.md#fact-32 and the facts after it. Pure numpy.
 """
 
@@ -39,7 +39,7 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> Seq
 
 
 def sequence_iou(sequences: Sequence[Segmentations]) -> NDArray[np.float64]:
-    """Return the (N, N) IoU over all frames of every two sequences; 0 where both are empty (Eq. 3)."""
+    """Return the (N, N) IoU over all frames of every two sequences; 0 where both are empty (Propose-Reduce, Eq. 3)."""
     intersections = sequence_intersections(sequences, sequences)
     areas = np.array([rle_areas(masks).sum() for masks in sequences], dtype=np.int64)
     unions = areas[:, None] + areas[None, :] - intersections

@@ -1,4 +1,4 @@
-"""How sure the box head is of a sequence's class in each frame, and on average (Eq. 2); used by `propose`."""
+"""Class scores of a sequence per frame, by the box head, and their mean (Propose-Reduce, Eq. 2); used by `propose`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def frame_class_probs(
 def mean_class_scores(
     sums: NDArray[np.float64], num_visible: NDArray[np.int64], *, num_frames: int, score_frames: ScoreFrames
 ) -> NDArray[np.float64]:
-    """Average the summed class probabilities (N, C+1) over all T frames (Eq. 2) or over those where it is visible."""
+    """Divide the summed class probabilities (N, C+1) by the number of all frames, or of frames that show the object.
+
+    The mean over all frames is the paper's (Propose-Reduce, Eq. 2).
+    """
     if score_frames == "all":
         return sums / num_frames
     means: NDArray[np.float64] = sums / np.maximum(num_visible, 1)[:, None]

@@ -100,7 +100,7 @@ class Segmenter:
         return FrameStore(video, size, budget_bytes=self._run.frame_budget_mb * MEGABYTE, progress=progress)
 
     def _choose_masks(self, video: Video, frames: FrameStore, guidance: Guidance | None) -> MaskSource:
-        """Decide where sequences start: in the given label maps, else in what is detected on K key frames (Eq. 1)."""
+        """Return the masks that start sequences: given label maps, or detections in K key frames (Eq. 1)."""
         if guidance is not None:
             return GivenMasks(guidance, num_frames=frames.num_frames, video=_size(video), size=frames.size)
         config = self._config

@@ -110,7 +110,7 @@ class SequenceProposals:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """Return (N,) the sequence scores: the best foreground class of each (Eq. 2)."""
+        """Return (N,) the sequence scores: the best foreground class of each (Propose-Reduce, Eq. 2)."""
         best: NDArray[np.float64] = self.class_scores[:, 1:].max(axis=1, initial=-1.0)
         return best
 
@@ -126,7 +126,7 @@ class SequenceProposals:
 
 
 def gather_proposals(sets: Sequence[SequenceSet], class_scores: NDArray[np.float64]) -> SequenceProposals:
-    """Join all S_k into S (Alg. 1, last line), leaving out sequences without a pixel anywhere.
+    """Join all S_k into S (Propose-Reduce, Alg. 1, last line), leaving out sequences without a pixel anywhere.
 
     Args:
         sets: the S_k, by key frame.

@@ -1,4 +1,4 @@
-"""Seq Mask R-CNN: a backbone and FPN shared by detection, scoring and propagation (Fig. 4 of the paper).
+"""Seq Mask R-CNN: a backbone and FPN shared by detection, scoring and propagation (Propose-Reduce, Fig. 4).
 
 The engine calls its verbs frame by frame, the trainer clip by clip.
 """
@@ -82,7 +82,10 @@ class SeqMaskRCNN(nn.Module):
         )
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
-        """Return the class probabilities (N, C+1), background first, of boxes (N, 4) in one frame (Eq. 2)."""
+        """Return the class probabilities (N, C+1) of boxes (N, 4) in one frame, background first.
+
+        These are the C(S(t)) of Propose-Reduce, Eq. 2.
+        """
         if len(boxes) == 0:
             return boxes.new_zeros((0, self.config.num_classes + 1), dtype=torch.float32)
         return torch.softmax(self.detector.classify(features, [boxes])[0], dim=1)

@@ -64,7 +64,7 @@ class StillsPseudoVideo:
             label_map: names to labels.
             config: how the clips are changed.
             paste_sources: where cut-outs come from; None: from all.
-            labelled_only: leave out pictures without an object that has a label (Sec. 4.2).
+            labelled_only: leave out pictures without an object that has a label (Propose-Reduce, Sec. 4.2).
 
         Raises:
             VisError: the annotations or a picture cannot be read (see `read_stills`), or no object has a label.

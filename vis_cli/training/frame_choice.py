@@ -30,7 +30,10 @@ class NearFrames:
 
 
 def uniform_frames(video: VideoClip, labels: Labels, item: int, num_frames: int, rng: np.random.Generator) -> list[int]:
-    """Return a clip that ends at frame `item`, the query; any other frame of the video guides (Sec. 3.1.3)."""
+    """Return a clip that ends at frame `item`, the query; any other frame of the video can be its guidance frame.
+
+    See Propose-Reduce, Sec. 3.1.3.
+    """
     del labels
     return _lead_to(item, [frame for frame in range(len(video.frames)) if frame != item], num_frames, rng)
 

@@ -1,4 +1,4 @@
-"""The joint loss of a batch of clips, L = L_cls + L_box + L_mask + L_prop plus the RPN's (Sec. 3.1.3).
+"""The joint loss of a batch of clips, L = L_cls + L_box + L_mask + L_prop plus the RPN's (Propose-Reduce, Sec. 3.1.3).
 
 Used by the trainer. Detection learns on each clip's last frame, propagation from its first frame to all others.
 """

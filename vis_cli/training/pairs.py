@@ -80,7 +80,7 @@ class MixedClips:
 
 @dataclass(frozen=True, slots=True)
 class EpochClips:
-    """Show every item of several sources once an epoch, or as often as its source's weight says (Sec. 3.1.3)."""
+    """Show each item of several sources once per epoch, times the weight of its source (Propose-Reduce, Sec. 3.1.3)."""
 
     sources: Sequence[ClipSource]
     weights: Sequence[float]

@@ -103,7 +103,8 @@ VIDEO = PseudoVideoConfig(  # real videos move by themselves
     tilt=5.0,
     focus=0.8,
 )
-PAPER = PseudoVideoConfig(  # the paper's: three frames at -30, 0 and 30 degrees (Sec. 4.2) and flips, nothing else
+# Frames rotated by -30, 0 and 30 degrees (Propose-Reduce, Sec. 4.2) and flips, nothing else.
+PAPER = PseudoVideoConfig(
     camera=_STILL,
     paste=PasteLimits(
         most=0,

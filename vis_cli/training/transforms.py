@@ -59,7 +59,10 @@ def draw_motion(limits: MotionLimits, num_frames: int, rng: np.random.Generator)
 
 
 def turned_poses(degrees: Sequence[float], num_frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return poses (T, 7) that turn each frame by one of the angles, none twice before all have come (Sec. 4.2)."""
+    """Return poses (T, 7) that rotate each frame by one of the angles, each angle once before any repeats.
+
+    See Propose-Reduce, Sec. 4.2.
+    """
     rounds = -(-num_frames // len(degrees))
     angles = np.concatenate([rng.permutation(degrees) for _ in range(rounds)])[:num_frames]
     poses = np.zeros((num_frames, 7))
