@@ -260,7 +260,7 @@ def test_folders_name_the_file_that_is_wrong(tmp_path: Path) -> None:
     truth, results = write_two_sequences(tmp_path)
     picture = results / "two" / "00001.png"
     Image.new("RGB", SIZE[::-1]).save(picture)
-    with pytest.raises(VisError, match=r"two/00001\.png: has colours \(RGB\)"):
+    with pytest.raises(VisError, match=r"two/00001\.png: the PNG has colours \(RGB\)"):
         evaluate_folders(truth, results)
     with pytest.raises(VisError, match=r"nowhere/one/00000\.png: missing"):
         evaluate_folders(truth, tmp_path / "nowhere")

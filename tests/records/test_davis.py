@@ -60,10 +60,10 @@ def test_what_is_no_label_png_is_named(tmp_path: Path) -> None:
     head, first, second = cut.read_bytes().split(b"IDAT")  # noise does not compress, so it takes two chunks
     cut.write_bytes(head + b"IDAT" + first[:600])
     torn.write_bytes(head + b"IDAT" + first + b"\0\0\0\0" + second)
-    with pytest.raises(VisError, match=r"colours\.png: has colours \(RGB\) instead of labels"):
+    with pytest.raises(VisError, match=r"cannot read .*colours\.png: .* colours \(RGB\)"):
         read_label_png(colours)
     for path in (text, cut, torn, tmp_path / "absent.png"):
-        with pytest.raises(VisError, match=rf"{path.name}: cannot be read as a PNG"):
+        with pytest.raises(VisError, match=rf"cannot read .*{path.name}: "):
             read_label_png(path)
 
 

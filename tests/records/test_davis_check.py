@@ -81,12 +81,12 @@ def paint(name: str, *values: int) -> Callable[[Path], object]:
         (
             lambda folder: write_picture(folder / "dog/00005.png"),
             "unreadable PNG",
-            "dog/00005.png: has colours (RGB) instead of labels",
+            "dog/00005.png: cannot read dog/00005.png: the PNG has colours (RGB) instead of labels",
         ),
         (
             lambda folder: (folder / "dog/00005.png").write_bytes(b"no picture"),
             "unreadable PNG",
-            "dog/00005.png: cannot be read as a PNG",
+            "dog/00005.png: cannot read dog/00005.png: ",
         ),
         (lambda folder: (folder / "dog/00005.png").unlink(), "missing PNG", "dog/00005.png: is missing"),
         (lambda folder: (folder / "cat/00000.png").unlink(), "missing sequence", "cat: none of its 1 PNGs is there"),

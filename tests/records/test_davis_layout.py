@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.records.davis_factory import VAL, write_davis, write_mask, write_picture
 from vis_cli.errors import VisError
+from vis_cli.records.davis import list_sequences
 from vis_cli.records.davis_layout import SequenceFrames, read_davis, read_sequence_list
 
 DOG = SequenceFrames("dog", 6, 4, ("dog/00000.jpg", "dog/00005.jpg"))
@@ -97,7 +99,7 @@ MASKS = "Annotations_unsupervised/480p"
         ),
         (
             lambda root: write_picture(root / MASKS / "dog/00005.png"),
-            rf"{MASKS}/dog/00005\.png: has colours \(RGB\) instead of labels",
+            rf"{MASKS}/dog/00005\.png: the PNG has colours \(RGB\) instead of labels",
         ),
         (
             lambda root: (root / "JPEGImages/480p/dog/00000.jpg").write_bytes(b"no picture"),
@@ -105,13 +107,22 @@ MASKS = "Annotations_unsupervised/480p"
         ),
         (lambda root: (root / VAL).write_text("dog\nbear\n"), "JPEGImages/480p/bear: the sequence has no frames"),
         (lambda root: (root / VAL).write_text("\n"), r"val\.txt: names no sequence"),
+        (
+            lambda root: (root / VAL).write_text("dog\n..\n"),
+            r"val\.txt: line 2: unsafe name '\.\.': .* leaves its folder",
+        ),
+        (lambda root: (root / VAL).write_text("dog\n../dog\n"), r"val\.txt: line 2: '\.\./dog' is no name"),
+        (lambda root: (root / VAL).write_text("..\\dog\n"), r"val\.txt: line 1: .* is no name of a sequence"),
+        (lambda root: (root / VAL).write_text("x" * 5000), r"val\.txt: line 1: unsafe name .*\(5000 characters\)"),
+        (lambda root: (root / VAL).write_text("do\x1bg\n"), r"val\.txt: line 1: unsafe name 'do.*x1bg'"),
+        (lambda root: (root / VAL).write_text("do\0g\n"), r"val\.txt: line 1: unsafe name"),
         (lambda root: (root / VAL).write_text("dog\ncat\ndog\n"), r"val\.txt: 'dog' is used 2 times"),
         (
             lambda root: (root / VAL).write_text("dog\n/JPEGImages/480p/cat/00000.jpg\n"),
             r"val\.txt: line 2: '/JPEGImages/480p/cat/00000\.jpg' is no name of a sequence",
         ),
         (lambda root: (root / VAL).write_text("dog cat\n"), r"val\.txt: line 1: 'dog cat' is no name of a sequence"),
-        (lambda root: (root / VAL).write_bytes(b"\xff\xfe"), r"val\.txt: cannot be read as a list of sequences"),
+        (lambda root: (root / VAL).write_bytes(b"\xff\xfe"), r"cannot read .*val\.txt: byte 0 is not UTF-8"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, change: Callable[[Path], object], message: str) -> None:
@@ -122,7 +133,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, change: Callable[[Path], obj
 
 
 def test_a_list_or_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match=r"absent\.txt: cannot be read"):
+    with pytest.raises(VisError, match=r"cannot read .*absent\.txt: No such file"):
         read_sequence_list(tmp_path / "absent.txt")
     (tmp_path / "val.txt").write_text("dog")
     with pytest.raises(VisError, match=r"val\.txt: lies in no folder with JPEGImages or Annotations"):
@@ -139,3 +150,36 @@ def test_masks_are_compared_in_full_resolution_too(tmp_path: Path) -> None:
     write_mask(root / masks / "cat/00000.png", size=(3, 2))
     with pytest.raises(VisError, match=rf"{masks}/cat/00000\.png: is 3x2"):
         read_davis(root / VAL)
+
+
+def test_a_list_with_a_byte_order_mark(tmp_path: Path) -> None:
+    root = write_davis(tmp_path)
+    (root / VAL).write_text("dog\r\ncat\r\n", encoding="utf-8-sig")
+    assert [sequence.name for sequence in read_davis(root / VAL)] == ["dog", "cat"]
+
+
+def test_frames_are_in_natural_order_and_hidden_files_are_none(tmp_path: Path) -> None:
+    root = write_davis(tmp_path, sequences={"dog": [str(number) for number in range(12)]})
+    for folder, name in (("JPEGImages/480p", "._0.jpg"), (MASKS, "._0.png"), (MASKS, ".DS_Store")):
+        (root / folder / "dog" / name).write_bytes(b"\0\5\x16\7")
+    (root / MASKS / ".hidden").mkdir()
+    (root / MASKS / "dog/3.png").rename(root / MASKS / "dog/3.PNG")
+    (sequence,) = read_davis(root)
+    assert sequence.frame_names == tuple(str(number) for number in range(12))
+    assert list_sequences(root / MASKS) == ["dog"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero", "sparse"])
+@pytest.mark.parametrize("name", ["JPEGImages/480p/dog/00005.jpg", f"{MASKS}/dog/00005.png"])
+def test_what_is_not_a_regular_file(tmp_path: Path, kind: str, name: str) -> None:
+    path = write_davis(tmp_path) / name
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(8 * 2**30)
+    with pytest.raises(VisError, match="dog"):
+        read_davis(tmp_path)

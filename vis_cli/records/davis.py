@@ -11,16 +11,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.limits import MAX_IMAGE_BYTES
+from vis_cli.files.names import natural_key
+from vis_cli.files.reading import read_bytes
+from vis_cli.records.png import decode_labels
 from vis_cli.records.selection import rank_instances
 from vis_cli.records.types import InstanceSequence, VideoResult
 
 MAX_PROPOSALS = 20  # the unsupervised protocol's limit a sequence
 VOID = 255  # ground-truth pixels that belong to nobody; never a legal prediction
-LABEL_MODES = ("P", "L")  # Pillow's names of palette and single-channel pictures
 
 
 def read_label_png(path: Path) -> NDArray[np.uint8]:
@@ -29,26 +32,12 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
     Raises:
         VisError: the file is missing or damaged, or has colours instead of labels.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise VisError(f"{path}: cannot be read as a PNG ({error})") from error
-    return decode_label_png(data, str(path))
+    return decode_label_png(read_bytes(path, limit=MAX_IMAGE_BYTES), str(path))
 
 
 def decode_label_png(data: bytes, where: str) -> NDArray[np.uint8]:
     """Decode the bytes of a PNG as `read_label_png` does; `where` names it in errors."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.mode not in LABEL_MODES:
-                raise VisError(
-                    f"{where}: has colours ({image.mode}) instead of labels; save it as a palette or single-channel PNG"
-                )
-            return np.array(image, dtype=np.uint8)
-    except UnidentifiedImageError as error:
-        raise VisError(f"{where}: cannot be read as a PNG; is the file whole?") from error
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
-        raise VisError(f"{where}: cannot be read as a PNG ({error})") from error
+    return decode_labels(data, where)[0]
 
 
 def write_label_png(labels: NDArray[np.uint8], path: Path) -> None:
@@ -110,24 +99,30 @@ def voc_palette() -> NDArray[np.uint8]:
 
 
 def list_sequences(folder: Path) -> list[str]:
-    """Name the sequence folders of a DAVIS annotation or result folder, in order.
+    """Name the sequence folders of a DAVIS annotation or result folder, in natural order; hidden ones are left out.
 
     Raises:
         VisError: there is none.
     """
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
-    if not names:
+    names = [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+    shown = sorted((name for name in names if not name.startswith(".")), key=natural_key)
+    if not shown:
         raise VisError(f"{folder}: no sequence folders; give the folder that holds <sequence>/<frame>.png")
-    return names
+    return shown
 
 
 def list_label_pngs(folder: Path) -> list[Path]:
-    """List the PNGs of one sequence in the order of their names.
+    """List the PNGs of one sequence in natural order; hidden files, as macOS writes them, are left out.
 
     Raises:
-        VisError: there is none.
+        VisError: there is none, or two have one name but for the case of their suffix.
     """
-    paths = sorted(folder.glob("*.png"))
-    if not paths:
+    entries = folder.iterdir() if folder.is_dir() else ()
+    pngs = [path for path in entries if path.suffix.lower() == ".png" and not path.name.startswith(".")]
+    if not pngs:
         raise VisError(f"{folder}: no PNG files; a sequence needs one a frame")
-    return paths
+    by_stem: dict[str, Path] = {}
+    for path in sorted(pngs, key=lambda path: natural_key(path.name)):
+        if (other := by_stem.setdefault(path.stem, path)) is not path:
+            raise VisError(f"{folder}: both {other.name} and {path.name} would be one frame; keep one of them")
+    return list(by_stem.values())

@@ -5,6 +5,8 @@ Used by `matching`, for the exports and the checks that need a split.
 
 from __future__ import annotations
 
+import struct
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,9 +14,12 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from vis_cli.errors import VisError
-from vis_cli.records.davis import LABEL_MODES, list_label_pngs, list_sequences
+from vis_cli.files.names import printable, safe_relative_path
+from vis_cli.files.reading import read_text, require_regular
+from vis_cli.records.davis import list_label_pngs, list_sequences
 from vis_cli.records.inputs import image_files
-from vis_cli.records.json_fields import require, require_unique
+from vis_cli.records.json_fields import require, require_size, require_unique
+from vis_cli.records.png import read_label_header
 
 # Where a DAVIS folder has its frames and masks, the first that is there being used: the unsupervised 2017 / 2019
 # packages, the semi-supervised ones, the full resolution, the plain layout.
@@ -25,6 +30,12 @@ MASK_FOLDERS = tuple(
     for folder in ("Annotations_unsupervised", "Annotations")
 )
 LIST_SUFFIX = ".txt"
+FRAME_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
+# What Pillow raises for damaged headers: SyntaxError for a broken PNG chunk, the others for values it does not check.
+PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, struct.error, IndexError, KeyError, TypeError, OverflowError),
+    *(EOFError, Image.DecompressionBombError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +84,19 @@ def read_davis(path: Path) -> list[SequenceFrames]:
 
 
 def read_sequence_list(path: Path) -> list[str]:
-    """Read a list of sequences, one a line.
+    """Read a list of sequences, one a line; a byte order mark is skipped.
 
     Raises:
         VisError: it cannot be read, is empty, or names a sequence twice or a path.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VisError(f"{path}: cannot be read as a list of sequences ({error})") from error
-    names = [line.strip() for line in lines if line.strip()]
+    names = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if name := line.strip():
+            where = f"{path}: line {number}"
+            plain = "/" not in name and "\\" not in name and len(name.split()) == 1
+            require(plain, where, f"{printable(name)!r} is no name of a sequence; put one on each line")
+            names.append(safe_relative_path(name, where).name)
     require(bool(names), str(path), "names no sequence; it must hold one a line")
-    for number, line in enumerate(lines, start=1):
-        plain = "/" not in line and len(line.split()) <= 1
-        require(plain, f"{path}: line {number}", f"{line.strip()!r} is no name of a sequence; put one on each line")
     require_unique(names, str(path))
     return names
 
@@ -152,10 +162,16 @@ def _require_same_names(frames: Sequence[Path], masks: Sequence[Path]) -> None:
 
 def _read_size(path: Path, *, labels: bool) -> tuple[int, int]:
     """Read a picture's width and height from its header, and see that a mask holds labels."""
+    if labels:
+        header = read_label_header(path)
+        return header.width, header.height
+    require_regular(path)
     try:
-        with Image.open(path) as image:
-            require(not labels or image.mode in LABEL_MODES, str(path), f"has colours ({image.mode}) instead of labels")
-            width, height = image.size
-            return width, height
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
-        raise VisError(f"{path}: cannot be read as a picture ({error})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+            with Image.open(path, formats=FRAME_FORMATS) as image:
+                width, height = image.size
+    except PILLOW_ERRORS as error:
+        raise VisError(f"{path}: cannot be read as a picture ({printable(str(error))})") from error
+    require_size(width, height, str(path))
+    return width, height

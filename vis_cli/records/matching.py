@@ -5,14 +5,16 @@ Used by every export.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vis_cli.errors import VisError
+from vis_cli.files.names import folded_name, printable, safe_relative_path
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames, read_davis
 from vis_cli.records.inputs import image_files
-from vis_cli.records.json_fields import require
+from vis_cli.records.json_fields import require, shown
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
@@ -85,14 +87,14 @@ class ResultMatcher:
 
     def _find_sequence(self, result: VideoResult) -> SequenceFrames:
         name = result.video.name
-        require(name not in self._seen, name, "has two results; keep one of them")
+        require(name not in self._seen, printable(name), "has two results; keep one of them")
         self._seen.add(name)
         if self._split is None:
-            is_plain = Path(name).name == name and name not in ("", "..")
-            require(is_plain, repr(name), "cannot name a file or folder; rename the video in its result")
+            is_plain = safe_relative_path(name, "name of the video in a result").as_posix() == name and "/" not in name
+            require(is_plain, shown(name), "cannot name a file or folder; rename the video in its result")
             return own_frames(result.video)
         path = self._split.path
-        require(name in self._sequences, name, f"is no video of {path}; give the split that it belongs to")
+        require(name in self._sequences, printable(name), f"is no video of {path}; give the split that it belongs to")
         sequence = self._sequences[name]
         has = f"{result.video.width}x{result.video.height}, {result.video.num_frames} frames"
         needs = f"{sequence.width}x{sequence.height}, {len(sequence.file_names)} frames"
@@ -107,14 +109,35 @@ def read_split(path: Path) -> SplitSequences:
         VisError: it is damaged or contradicts itself.
     """
     if path.suffix.lower() == ".json":
-        return youtube_vis_sequences(read_youtube_vis(path))
-    return SplitSequences(path, tuple(read_davis(path)))
+        split = youtube_vis_sequences(read_youtube_vis(path))
+    else:
+        split = SplitSequences(path, tuple(read_davis(path)))
+    _require_distinct_names(split)
+    return split
 
 
 def youtube_vis_sequences(split: YouTubeVis) -> SplitSequences:
     """Return the sequences of a YouTube-VIS split."""
     sequences = (SequenceFrames(video.name, video.width, video.height, video.file_names) for video in split.videos)
     return SplitSequences(split.path, tuple(sequences))
+
+
+def _require_distinct_names(split: SplitSequences) -> None:
+    """Raise a VisError if two sequences, or two frames of one, would get one file of an export."""
+    _require_distinct({sequence.name: sequence.name for sequence in split.sequences}.items(), str(split.path))
+    for sequence in split.sequences:
+        named = zip(sequence.file_names, sequence.frame_names, strict=True)
+        _require_distinct(named, f"{split.path}: {printable(sequence.name)}")
+
+
+def _require_distinct(named: Iterable[tuple[str, str]], where: str) -> None:
+    first: dict[str, str] = {}
+    for source, name in named:
+        other = first.setdefault(folded_name(name), source)
+        if other is not source:
+            both = f"{printable(other)} and {printable(source)}"
+            rule = "have one name, but for suffix, case or Unicode form, and would be one file"
+            raise VisError(f"{where}: {both} {rule}. Rename one of them.")
 
 
 def own_frames(video: VideoInfo) -> SequenceFrames:

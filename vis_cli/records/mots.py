@@ -13,15 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.records.bundle import write_bundle
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames
+from vis_cli.records.json_fields import require_unique
 from vis_cli.records.matching import ExportReport, ResultMatcher, SplitSequences
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection, rank_instances
 from vis_cli.records.types import Category, InstanceSequence, VideoResult
 
 MOTS_CATEGORIES = (Category(1, "car"), Category(2, "pedestrian"))
+MAX_DIGITS = 18  # of a frame's number: what readers hold in 64 bits
 IDS_A_CLASS = 1000  # an object's id is its class times this, plus its number among those of the class
 
 
@@ -61,10 +64,17 @@ def write_mots(
 
 
 def frame_numbers(sequence: SequenceFrames) -> list[int]:
-    """Return the numbers that the frames are named by, else their places from 0."""
+    """Return the numbers that the frames are named by, else their places from 0.
+
+    Raises:
+        VisError: Two frames have one number.
+    """
     names = sequence.frame_names
-    numbered = all(name.isdecimal() for name in names)
-    return [int(name) for name in names] if numbered else list(range(len(names)))
+    if not all(name.isdecimal() and len(name.lstrip("0")) <= MAX_DIGITS for name in names):
+        return list(range(len(names)))
+    numbers = [int(name) for name in names]
+    require_unique(numbers, f"{printable(sequence.name)}: numbers of frames")
+    return numbers
 
 
 def _number_objects(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vis_cli.files.names import safe_relative_path
 from vis_cli.records.json_fields import (
     is_finite_number,
     read_json_object,
@@ -81,8 +82,10 @@ def read_youtube_vis(path: Path) -> YouTubeVis:
 
 
 def _parse_video(entry: dict[str, Any], where: str) -> YouTubeVisVideo:
-    files = take_field(entry, "file_names", list, where)
-    require(bool(files) and all(isinstance(file, str) for file in files), where, "'file_names' must be a list of texts")
+    listed = take_field(entry, "file_names", list, where)
+    plain = bool(listed) and all(isinstance(file, str) for file in listed)
+    require(plain, where, "'file_names' must be a list of texts")
+    files = [safe_relative_path(file, where).as_posix() for file in listed]
     require(entry.get("length", len(files)) == len(files), where, f"'length' is not that of 'file_names', {len(files)}")
     name = PurePosixPath(files[0]).parent.name
     require(name != "", where, f"{files[0]!r} lies in no folder, which would name the video")
