@@ -65,4 +65,13 @@ def test_a_damaged_model_is_one_line(zoo: Path, run_vis: RunVis) -> None:
     (zoo / "lite" / "weights.safetensors").write_bytes(b"\x10" * 50)
     outcome = run_vis("models")
     assert outcome.code == 1
-    assert outcome.err.startswith(f"error: {zoo / 'lite' / 'weights.safetensors'} is not a readable weights file")
+    assert outcome.err.startswith(f"error: cannot read {zoo / 'lite' / 'weights.safetensors'}: it is not a readable")
+
+
+@pytest.mark.parametrize("arguments", [("models",), ("models", "info", "lite")])
+def test_a_card_that_is_not_utf_8_is_one_line(arguments: tuple[str, ...], zoo: Path, run_vis: RunVis) -> None:
+    save_model(zoo / "lite", make_model(), {})
+    (zoo / "lite" / "CARD.md").write_bytes(b"# lite\n\nF\xfcr eine CPU.\n")
+    outcome = run_vis(*arguments)
+    assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (1, "", 1)
+    assert "CARD.md: byte 9 is not UTF-8" in outcome.err

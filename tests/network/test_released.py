@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
 import subprocess
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -83,9 +86,10 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(way: str, tmp_path: Path) -
             path,
             _use_new_zipfile_serialization=way == "new format",
         )
-    with pytest.raises(VisError, match=r"evil\.pth holds more than weights, .* nothing of it was run"):
+    with pytest.raises(VisError, match=r"evil\.pth: it holds more than weights, .* nothing of it was run") as caught:
         import_released(path, "r50", "ytvis2019")
     assert not trace.exists()
+    assert "weights_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("old_format", [True, False])
@@ -93,7 +97,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(way: str, tmp_path: Path) -
 def test_a_truncated_file(old_format: bool, share: float, tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "cut.pth", hollow_state("r50"), old_format=old_format)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(VisError, match=r"cut\.pth is truncated or no checkpoint at all; fetch it again"):
+    with pytest.raises(VisError, match=r"cut\.pth: it is truncated or not a checkpoint"):
         import_released(path, "r50", "ytvis2019")
 
 
@@ -101,11 +105,11 @@ def test_a_truncated_file(old_format: bool, share: float, tmp_path: Path) -> Non
 def test_a_file_that_is_something_else(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "notes.pth"
     path.write_bytes(content)
-    with pytest.raises(VisError, match="truncated or no checkpoint"):
+    with pytest.raises(VisError, match="truncated or not a checkpoint"):
         import_released(path, "r50", "ytvis2019")
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {"state_dict": {"x": 1}}])
+@pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {"state_dict": 7}])
 def test_a_file_without_tensors(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(VisError, match="no state_dict of tensors"):
@@ -121,7 +125,9 @@ def test_another_backbone_is_named(real: str, said: ReleasedBackbone, tmp_path: 
 
 def test_another_model(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "resnet.pth", OrderedDict({"conv1.weight": torch.zeros(64, 3, 7, 7)}))
-    with pytest.raises(VisError, match=r"\d+ missing \(backbone\.conv1\.weight, .*…\), 1 left over \(conv1\.weight\)$"):
+    with pytest.raises(
+        VisError, match=r"\d+ missing \(backbone\.conv1\.weight, .* more\), 1 left over \(conv1\.weight\)$"
+    ):
         import_released(path, "r50", "ytvis2019")
 
 
@@ -157,3 +163,52 @@ def test_shapes_are_those_of_the_released_models() -> None:
             torch.Size(shape).numel() for key, shape in released_shapes(backbone) if "running" not in key and shape
         ]
         assert sum(sizes) == NUM_PARAMETERS[backbone]
+
+
+NESTED = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "cause"),
+    [
+        (b"x", torch.zeros(1), "b'x' is a name of type bytes"),
+        (7, torch.zeros(1), "7 is a name of type int"),
+        (("a", 1), torch.zeros(1), "is a name of type tuple"),
+        (None, torch.zeros(1), "None is a name of type NoneType"),
+        ("x", 1, "'x' is not a tensor"),
+        ("x", NESTED, "'x' is not a dense tensor"),
+        ("x", torch.zeros(2, 2).to_sparse(), "'x' is not a dense tensor"),
+        ("x", torch.zeros(2, device="meta"), "'x' has no values"),
+        ("bbox_head.fc_cls.bias", torch.tensor(1.0), "bbox_head.fc_cls.bias [] instead of [41]"),
+        ("backbone.layer1.0.conv2.weight", torch.tensor(1.0), "backbone.layer1.0.conv2.weight [] instead of"),
+        ("prop_head.atn_key.bias", torch.zeros(64, dtype=torch.complex64), "of a type that no weights have"),
+        ("prop_head.atn_key.bias", torch.full((64,), float("nan")), "prop_head.atn_key.bias has values that are not"),
+        ("prop_head.atn_key.bias", torch.full((64,), float("-inf")), "prop_head.atn_key.bias has values that are not"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_entries_that_are_no_weights_are_named(key: object, value: object, cause: str, tmp_path: Path) -> None:
+    state = hollow_state("r50")
+    state[key] = value  # type: ignore[index,assignment]
+    with pytest.raises(VisError, match=re.escape(cause)):
+        import_released(write_checkpoint(tmp_path / "odd.pth", state, old_format=False), "r50", "ytvis2019")
+
+
+def test_a_path_that_is_not_a_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "zero.pth").symlink_to("/dev/zero")
+    (tmp_path / "huge.pth").touch()
+    os.truncate(tmp_path / "huge.pth", 9 * 2**30)
+    causes = {"pipe": "is a pipe", "zero": "is a device", "huge": "the limit is 8,589,934,592", "gone": "No such file"}
+    for name, cause in causes.items():
+        with pytest.raises(VisError, match=cause):
+            import_released(tmp_path / f"{name}.pth", "r50", "ytvis2019")
+
+
+def test_a_packed_file_is_not_unpacked(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path / "plain.pth", OrderedDict(x=torch.zeros(2**20)), old_format=False)
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(VisError, match="not a checkpoint"):
+        import_released(tmp_path / "bomb.pth", "r50", "ytvis2019")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from tests.network.factories import make_config, make_model
 from vis_cli.errors import VisError
-from vis_cli.network.weights import find_model, load_model, read_summary, save_model
+from vis_cli.network.weights import WEIGHTS_NAME, find_model, load_model, read_summary, require_size, save_model
+
+METADATA = {"schema": "vis-model-1", "config": make_config().to_json()}
 
 
 def test_a_saved_model_loads_and_computes_the_same(tmp_path: Path) -> None:
@@ -51,7 +57,7 @@ def test_folder_without_weights(tmp_path: Path) -> None:
 
 def test_corrupt_weights(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"not weights at all")
-    with pytest.raises(VisError, match="not a readable weights file"):
+    with pytest.raises(VisError, match="is not a readable weights file"):
         load_model(str(tmp_path))
 
 
@@ -59,7 +65,7 @@ def test_truncated_weights(tmp_path: Path) -> None:
     save_model(tmp_path, make_model(), {})
     path = tmp_path / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(VisError, match="not a readable weights file"):
+    with pytest.raises(VisError, match="is not a readable weights file"):
         load_model(str(tmp_path))
 
 
@@ -87,3 +93,114 @@ def test_weights_that_do_not_fit_their_config(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "weights.safetensors", metadata)
     with pytest.raises(VisError, match="weights of its own config"):
         load_model(str(tmp_path))
+
+
+def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_model(tmp_path / name, make_model(), {"from": "test", "by": "hand", "at": "noon"})
+    assert (tmp_path / "a" / WEIGHTS_NAME).read_bytes() == (tmp_path / "b" / WEIGHTS_NAME).read_bytes()
+    text = (tmp_path / "a" / WEIGHTS_NAME).read_bytes()
+    header = json.loads(text[8 : 8 + int.from_bytes(text[:8], "little")])
+    assert list(header["__metadata__"]) == ["config", "provenance", "schema"]
+    assert list(header) == sorted(header)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_loaded(value: float, tmp_path: Path) -> None:
+    model = make_model()
+    save_model(tmp_path / "good", model, {})
+    with torch.no_grad():
+        model.fpn.inner_blocks[0][0].bias[3] = value
+    with pytest.raises(VisError, match=r"cannot write .*fpn\.inner_blocks\.0\.0\.bias has values that are not finite"):
+        save_model(tmp_path / "bad", model, {})
+    assert not (tmp_path / "bad").exists()
+    state = load_file(tmp_path / "good" / WEIGHTS_NAME) | {"fpn.inner_blocks.0.0.bias": torch.full((16,), value)}
+    save_file(state, tmp_path / "good" / WEIGHTS_NAME, METADATA)
+    with pytest.raises(VisError, match=r"cannot load .*fpn\.inner_blocks\.0\.0\.bias has values that are not finite"):
+        load_model(str(tmp_path / "good"))
+
+
+def test_values_above_the_range_of_float16_are_kept(tmp_path: Path) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.fpn.inner_blocks[0][0].bias[3] = 1e5
+    save_model(tmp_path, model, {})
+    assert load_model(str(tmp_path)).model.fpn.inner_blocks[0][0].bias[3] == 1e5
+    assert load_file(tmp_path / WEIGHTS_NAME)["fpn.inner_blocks.1.0.bias"].dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cause"),
+    [
+        ({"config": "null"}, "not an object"),
+        ({"config": "[" * 100_000}, "nested too deeply"),
+        ({"config": "{"}, "damaged metadata"),
+        ({"config": "[1]"}, "not an object"),
+        ({"box_convention": ".."}, r"box_convention is '\.\.', but must be modern or legacy"),
+        ({"box_convention": 3}, "box_convention is 3"),
+        ({"box_channels": float("inf")}, "box_channels is inf"),
+        ({"box_channels": True}, "box_channels is True"),
+        ({"box_channels": 10**400}, "box_channels is 10000"),
+        ({"box_channels": 10**9}, "box_channels is 1000000000"),
+        ({"mask_convs": 10**6}, "mask_convs is 1000000"),
+        ({"pixel_mean": [0, 0]}, r"pixel_mean is \[0, 0\]"),
+        ({"pixel_mean": [float("nan"), 0, 0]}, "pixel_mean is"),
+        ({"pixel_std": [10**400, 1, 1]}, "pixel_std is"),
+        ({"backbone": "../r50"}, r"no backbone is named '\.\./r50'"),
+        ({"backbone": 5}, "backbone is 5"),
+        ({"name": None}, "name is None"),
+        ({"extra": 1}, "it has no field extra"),
+        ({"categories": []}, "categories has 0 names"),
+        ({"categories": [{"id": "1", "name": "a"}]}, "a category is"),
+        ({"categories": [{"id": 1, "name": 5}]}, "a category is"),
+        ({"categories": [7]}, "a category is 7"),
+        ({"provenance": "[1]"}, "the provenance must map strings to strings"),
+        ({"provenance": '{"steps": 5}'}, "the provenance must map strings to strings"),
+        ({"provenance": "{"}, "damaged metadata"),
+        ({"schema": "\x1b[31m"}, r"has schema '\\\\x1b\[31m'"),
+    ],
+)
+def test_damaged_metadata_is_one_line(metadata: dict[str, Any], cause: str, tmp_path: Path) -> None:
+    config = json.loads(METADATA["config"])
+    if not metadata.keys() & METADATA.keys() and "provenance" not in metadata:
+        metadata = {"config": json.dumps(config | metadata)}
+    save_file({"x": torch.zeros(1)}, tmp_path / WEIGHTS_NAME, METADATA | metadata)
+    with pytest.raises(VisError, match=cause) as caught:
+        load_model(str(tmp_path))
+    assert len(str(caught.value)) < 1000
+
+
+def test_large_sizes_in_metadata_allocate_nothing(tmp_path: Path) -> None:
+    config = json.loads(METADATA["config"]) | {"fpn_channels": 8192, "box_channels": 8192}  # 13 GB
+    save_file({"x": torch.zeros(1)}, tmp_path / WEIGHTS_NAME, METADATA | {"config": json.dumps(config)})
+    with pytest.raises(VisError, match=r"does not hold the weights of its own config.*missing"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.int, lambda value: value[0], lambda value: value.reshape(-1, 1)])
+def test_a_tensor_of_another_kind_is_named(change: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path) -> None:
+    save_model(tmp_path, make_model(), {})
+    state = load_file(tmp_path / WEIGHTS_NAME)
+    state["fpn.inner_blocks.0.0.bias"] = change(state["fpn.inner_blocks.0.0.bias"]).clone()
+    save_file(state, tmp_path / WEIGHTS_NAME, METADATA)
+    with pytest.raises(VisError, match=r"1 (of another shape|without decimals) \(fpn\.inner_blocks\.0\.0\.bias\)"):
+        load_model(str(tmp_path))
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / WEIGHTS_NAME
+    for content, size, cause in [
+        (b"", 4 * 2**30, "is not a readable weights file"),
+        (b"", 9 * 2**30, "the limit is 8,589,934,592"),
+        ((2**30).to_bytes(8, "little"), 4 * 2**30, "its header has 1,073,741,824 bytes, the limit is 16 MiB"),
+    ]:
+        path.write_bytes(content)
+        os.truncate(path, size)
+        with pytest.raises(VisError, match=cause):
+            read_summary(tmp_path)
+
+
+def test_a_network_with_too_many_parameters_is_rejected() -> None:
+    require_size(make_config())
+    with pytest.raises(VisError, match=r"has [0-9,]+ parameters, the limit is 268,435,456"):
+        require_size(make_config(fpn_channels=8192, box_channels=1024))

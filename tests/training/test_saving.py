@@ -58,7 +58,9 @@ def test_a_resumed_run_has_the_settings_of_its_config_not_of_its_checkpoint(tmp_
 def test_a_damaged_checkpoint_says_that_there_is_an_older_one(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, make_state(), keep=1)
     (tmp_path / "checkpoint-000009.pt").write_bytes(b"PK nothing")
-    with pytest.raises(VisError, match=r"checkpoint-000009\.pt is not a checkpoint .*an older one beside it works"):
+    with pytest.raises(
+        VisError, match=r"checkpoint-000009\.pt: it is truncated or not a checkpoint.*Remove it to resume"
+    ):
         read_checkpoint(tmp_path, make_state())
 
 

@@ -12,6 +12,7 @@ import typer
 from vis_cli.commands.models_import import import_model
 from vis_cli.commands.models_info import COCO_NOTE, info
 from vis_cli.console import Reporter, print_table
+from vis_cli.files.reading import read_text
 from vis_cli.options import Debug, examples
 
 models_app = typer.Typer(invoke_without_command=True)
@@ -52,7 +53,7 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
 
 def read_note(card: Path) -> str:
     """Return the first line of text under a card's title, or nothing where there is no card."""
-    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    lines = read_text(card).splitlines() if card.is_file() else []
     return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vis_cli.console import Reporter, print_line, print_table
+from vis_cli.files.reading import read_text
 from vis_cli.options import Debug
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def info(
             print_table(("what", "value"), coco_facts())
             return
         summary = read_summary(find_model(model))
-        print_table(("what", "value"), facts(summary))
         figures = read_figures(summary.folder / CARD_NAME)
+        print_table(("what", "value"), facts(summary))
         print_line(figures or "No figures are known: the folder has no card that gives any.")
 
 
@@ -78,6 +79,6 @@ def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
 
 def read_figures(card: Path) -> str:
     """Return the section of a card that holds the model's figures, or nothing."""
-    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    text = read_text(card) if card.is_file() else ""
     _, heading, rest = text.partition(f"{FIGURES_HEADING}\n")
     return f"{heading}{rest.partition(chr(10) + '## ')[0]}".strip() if heading else ""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vis_cli.errors import VisError
+from vis_cli.files.hashing import sha256_of
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -144,7 +145,7 @@ def load_coco_detector() -> LoadedModel:
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or any(not key.startswith("prop_head.") and "num_batches" not in key for key in missing):
         raise ValueError(f"torchvision's COCO Mask R-CNN does not fit: {missing}, {unexpected}")
-    digest = hashlib.sha256(cached_file(COCO_R50).read_bytes()).hexdigest()
+    digest = sha256_of(cached_file(COCO_R50))
     model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     return LoadedModel(model, ModelInfo(COCO_NAME, digest))
 

@@ -6,21 +6,20 @@ See docs/explanation/authors-implementation.md#datasets-and-checkpoints.
 
 from __future__ import annotations
 
-import pickle
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
-from vis_cli.network.damage import DAMAGE
 from vis_cli.network.released_categories import CATEGORIES, ReleasedBackbone, ReleasedDataset
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.torch_file import load_torch_file, take_tensors
+from vis_cli.network.weights import COUNTER
+from vis_cli.network.weights_file import listed, require_finite
 
 # Short and long side: docs/explanation/authors-implementation.md#fact-2
 SIZES: dict[ReleasedDataset, tuple[int, int]] = {
@@ -62,10 +61,7 @@ PREFIXES = {  # of our keys -> of the released ones; the first that fits counts
 }
 # A mask head that is never used: docs/explanation/authors-implementation.md#fact-17
 UNUSED_PREFIXES = ("prop_head.convs.", "prop_head.upsample.", "prop_head.conv_logits.")
-COUNTER = "num_batches_tracked"  # a batch norm's, which inference never reads
 CLASS_KEY = "bbox_head.fc_cls.bias"  # one entry a class, background among them
-NAMES_SHOWN = 3  # of each kind of problem
-WORDS_FOR_CODE = ("allowed global", "unsupported GLOBAL", "reduce for", "allowlisted")  # torch's, where it refuses any
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +103,7 @@ def import_released(path: Path, backbone: ReleasedBackbone, dataset: ReleasedDat
     given = {key: value for key, value in state.items() if key not in {*counters, *unused}}
     _require_dataset(path, given, dataset)
     _require_same(path, given, wanted, backbone)
+    require_finite(given, path)
     model.load_state_dict({key: given[released_key(key)].float() for key in ours}, strict=False, assign=True)
     return Imported(model, len(given), len(unused), len(counters))
 
@@ -129,42 +126,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         VisError: the file cannot be read, would run code, is truncated, or holds something else.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, about the age of the format
-            loaded: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except pickle.UnpicklingError as error:
-        if _may_hold_code(path, str(error)):
-            raise VisError(
-                f"{path} holds more than weights, which could run code when read; nothing of it was run. "
-                "Fetch the checkpoint from its authors"
-            ) from error
-        raise VisError(_unreadable(path)) from error
-    except (PermissionError, FileNotFoundError, IsADirectoryError) as error:
-        raise VisError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except DAMAGE as error:
-        raise VisError(_unreadable(path)) from error
+    loaded = load_torch_file(path)
     state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping):
         raise VisError(f"{path} has no state_dict of tensors, so it is no released checkpoint")
-    return dict(state)
-
-
-def _may_hold_code(path: Path, reason: str) -> bool:
-    """Tell something that torch refuses to unpickle from plain damage, by its reason."""
-    with path.open("rb") as file:
-        is_pickle = file.read(1) == pickle.PROTO
-    return any(words in reason for words in WORDS_FOR_CODE) or (is_pickle and "Unsupported operand" in reason)
-
-
-def _unreadable(path: Path) -> str:
-    return f"{path} is truncated or no checkpoint at all; fetch it again"
+    return take_tensors(state, path, "state_dict")
 
 
 def _require_dataset(path: Path, given: Mapping[str, Tensor], dataset: ReleasedDataset) -> None:
     """Compare the number of classes, by which YouTube-VIS and DAVIS differ."""
-    if CLASS_KEY not in given:
-        return  # then much else is missing, too
+    if CLASS_KEY not in given or given[CLASS_KEY].ndim != 1:
+        return  # then `_require_same` names it
     found, expected = len(given[CLASS_KEY]) - 1, len(CATEGORIES[dataset])
     if found != expected:
         fitting = [name for name, categories in CATEGORIES.items() if len(categories) == found]
@@ -189,22 +161,17 @@ def _require_same(
             if key in given and given[key].shape != wanted[key].shape
         ],
     }
-    told = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
+    told = [f"{len(names)} {kind} ({listed(names)})" for kind, names in problems.items() if names]
     if told:
         looks = _guess_backbone(given)
         hint = f"; it looks like one of {looks}: give --as {looks}" if looks not in (None, backbone) else ""
         raise VisError(f"{path} is not a released {backbone} checkpoint: of its tensors {', '.join(told)}{hint}")
 
 
-def _first(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:NAMES_SHOWN]) + (", …" if len(listed) > NAMES_SHOWN else "")
-
-
 def _guess_backbone(given: Mapping[str, Tensor]) -> str | None:
     """Tell the three backbones apart by their depth and by their grouped convolutions."""
     grouped = given.get("backbone.layer1.0.conv2.weight")
-    if grouped is None or "neck.fpn_convs.0.conv.weight" not in given:
+    if grouped is None or grouped.ndim != 4 or "neck.fpn_convs.0.conv.weight" not in given:
         return None
     deep = "backbone.layer3.22.conv1.weight" in given
     if grouped.shape[0] == grouped.shape[1]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
 
+from vis_cli.files.hashing import sha256_of
 from vis_cli.network.released import Imported
 from vis_cli.network.weights import save_card, save_model
 
@@ -30,7 +30,7 @@ def write_released(folder: Path, imported: Imported, source: Path) -> None:
         VisError: the folder cannot be written.
     """
     name = imported.model.config.name
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = sha256_of(source)
     provenance = {
         "imported from": source.name,
         "its sha256": digest,

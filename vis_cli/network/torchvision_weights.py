@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
 from vis_cli.errors import VisError
-from vis_cli.network.damage import DAMAGE
+from vis_cli.network.torch_file import DAMAGE
 from vis_cli.records.types import Category
 
 COCO_R50 = MaskRCNN_ResNet50_FPN_Weights.COCO_V1

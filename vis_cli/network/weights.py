@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from torch import Tensor
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.hashing import sha256_of
+from vis_cli.files.limits import MAX_PARAMETERS
+from vis_cli.files.names import printable
+from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.weights_file import read_header, read_tensors, require_finite, write_tensors
 from vis_cli.records.types import ModelInfo
 
 WEIGHTS_NAME = "weights.safetensors"
 CARD_NAME = "CARD.md"
 SCHEMA = "vis-model-1"
+COUNTER = "num_batches_tracked"  # of a batch norm; inference never reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +82,19 @@ def read_summary(folder: Path) -> ModelSummary:
         VisError: the weights file is corrupt or of another schema.
     """
     path = folder / WEIGHTS_NAME
+    header = read_header(path)
+    schema = header.metadata.get("schema")
+    if schema != SCHEMA:
+        shown = "no schema" if schema is None else f"schema {printable(schema)!r}"
+        raise VisError(f"{path} has {shown}, but this version reads {SCHEMA!r}")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            num = sum(_count(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        raise VisError(f"{path} is not a readable weights file ({error}); fetch or train it again") from error
-    if metadata.get("schema") != SCHEMA:
-        raise VisError(f"{path} has schema {metadata.get('schema')!r}, but this version reads {SCHEMA!r}")
-    try:
-        config = ModelConfig.from_json(metadata["config"])
-        provenance = json.loads(metadata.get("provenance", "{}"))
+        config = ModelConfig.from_json(header.metadata["config"])
+        if config.backbone not in BACKBONES:
+            raise ValueError(f"no backbone is named {printable(config.backbone)!r}")
+        provenance = _read_provenance(header.metadata.get("provenance", "{}"))
     except (KeyError, ValueError) as error:
         raise VisError(f"{path} has damaged metadata ({error}); fetch or train it again") from error
-    return ModelSummary(folder.resolve().name, folder, config, num, provenance)
+    return ModelSummary(folder.resolve().name, folder, config, header.num_values, provenance)
 
 
 def load_model(name_or_dir: str) -> LoadedModel:
@@ -103,16 +106,21 @@ def load_model(name_or_dir: str) -> LoadedModel:
     folder = find_model(name_or_dir)
     summary = read_summary(folder)
     path = folder / WEIGHTS_NAME
+    state = read_tensors(path, _shapes(summary.config, path))
     model = SeqMaskRCNN(summary.config)
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a dict
-        _load_state(model, state)
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise VisError(f"{path} does not hold the weights of its own config ({reason})") from error
-    info = ModelInfo(summary.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    model.load_state_dict(state, strict=False)  # complete except for the counters of batch norms
+    info = ModelInfo(summary.name, sha256_of(path))
     return LoadedModel(model.eval().requires_grad_(False).to(memory_format=torch.channels_last), info)
+
+
+def require_size(config: ModelConfig) -> None:
+    """Raise a VisError if a network of this config would have too many parameters; none are allocated."""
+    with torch.device("meta"):
+        number = sum(parameter.numel() for parameter in SeqMaskRCNN(config).parameters())
+    if number > MAX_PARAMETERS:
+        raise VisError(
+            f"the network has {number:,} parameters, the limit is {MAX_PARAMETERS:,}. Use smaller numbers of channels."
+        )
 
 
 def save_model(
@@ -124,19 +132,16 @@ def save_model(
         folder: made if missing.
         model: its parameters, config and categories are written.
         provenance: where the weights come from, in words.
-        precision: number format of the weights in the file.
+        precision: number format of the weights in the file; a tensor with values that it cannot hold stays in float32.
 
     Raises:
-        VisError: the folder cannot be written.
+        VisError: the folder cannot be written, or a value is not finite.
     """
-    state = {
-        key: (value.to(precision) if value.is_floating_point() else value).contiguous().cpu()
-        for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
+    whole = {key: value.cpu() for key, value in model.state_dict().items() if not key.endswith(COUNTER)}
+    require_finite(whole, folder / WEIGHTS_NAME, verb="write")
+    state = {key: _in_precision(value, precision) for key, value in whole.items()}
     metadata = {"schema": SCHEMA, "config": model.config.to_json(), "provenance": json.dumps(provenance)}
-    with atomic_path(folder / WEIGHTS_NAME) as temporary:
-        temporary.write_bytes(save(state, metadata))  # save_file would let the owner alone read it
+    write_tensors(folder / WEIGHTS_NAME, state, metadata)
 
 
 def save_card(folder: Path, text: str) -> None:
@@ -149,17 +154,26 @@ def save_card(folder: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _count(shape: list[int]) -> int:
-    total = 1
-    for side in shape:
-        total *= side
-    return total
+def _in_precision(value: Tensor, precision: torch.dtype) -> Tensor:
+    converted = value.to(precision) if value.is_floating_point() else value
+    return (converted if converted.isfinite().all() else value.float()).contiguous()
 
 
-def _load_state(model: SeqMaskRCNN, state: dict[str, torch.Tensor]) -> None:
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ValueError(
-            f"{len(missing)} tensors missing, {len(unexpected)} left over, first: {[*missing, *unexpected][0]}"
-        )
+def _shapes(config: ModelConfig, path: Path) -> dict[str, torch.Size]:
+    """Return the shape of each tensor of a model, from a network without values."""
+    try:
+        with torch.device("meta"):
+            state = SeqMaskRCNN(config).state_dict()
+    except RuntimeError as error:  # sizes whose product has more than 64 bits
+        raise VisError(f"{path} has damaged metadata (no network has these sizes); fetch or train it again") from error
+    return {key: value.shape for key, value in state.items() if not key.endswith(COUNTER)}
+
+
+def _read_provenance(text: str) -> dict[str, str]:
+    try:
+        fields = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the provenance is nested too deeply") from error
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise ValueError("the provenance must map strings to strings")
+    return fields

@@ -5,7 +5,9 @@ Used by the trainer; a resumed run equals an unbroken one. Random draws are func
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import torch
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
-from vis_cli.network.damage import DAMAGE
+from vis_cli.files.limits import MAX_STEPS
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.torch_file import load_torch_file, take_tensors
+from vis_cli.network.weights_file import listed, require_finite
 from vis_cli.training.optimizer import load_optimizer
 
 _NUMBERED = re.compile(r"checkpoint-(\d+)\.pt")
@@ -75,7 +79,8 @@ def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
         except RuntimeError as error:  # what torch makes of a full disk
             raise OSError(f"is there space left? {str(error).splitlines()[0]}") from error
     for old in _list_checkpoints(out)[:-keep]:
-        old.unlink(missing_ok=True)
+        if not old.is_dir():
+            old.unlink(missing_ok=True)
 
 
 def last_checkpoint(out: Path) -> Path | None:
@@ -93,19 +98,64 @@ def read_checkpoint(out: Path, state: RunState) -> None:
     path = last_checkpoint(out)
     if path is None:
         raise VisError(f"{out} holds no checkpoint; run without --resume first")
+    hint = " Remove it to resume from the checkpoint before it." if len(_list_checkpoints(out)) > 1 else ""
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        state.model.load_state_dict(content["model"])
-        load_optimizer(state.optimizer, content["optimizer"])
-        state.average.values = {
-            name: content["average"][name].to(value.device) for name, value in state.average.values.items()
-        }
-        state.step, state.best_score = int(content["step"]), content["best_score"]
-        state.validated = int(content.get("validated", state.step))  # checkpoints of before were written afterwards
-    except DAMAGE as error:
-        hint = "; an older one beside it works if this one is removed" if len(_list_checkpoints(out)) > 1 else ""
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise VisError(f"{path} is not a checkpoint of this model ({reason}){hint}") from error
+        restore(path, load_torch_file(path), state)
+    except VisError as error:
+        raise VisError(f"{error}{hint}") from error
+
+
+def restore(path: Path, content: Any, state: RunState) -> None:
+    """Check all of a checkpoint's content, then take it over.
+
+    Args:
+        path: Of the checkpoint, for the message.
+        content: What the file holds.
+        state: Of the run.
+
+    Raises:
+        VisError: A part is missing, damaged, or that of another model; the state is as it was.
+    """
+    if not isinstance(content, Mapping):
+        raise VisError(f"cannot resume from {path}: it is not a checkpoint of a run.")
+    missing = [name for name in ("step", "best_score", "model", "average", "optimizer") if name not in content]
+    if missing:
+        raise VisError(f"cannot resume from {path}: it has no {missing[0]}, so it is not a checkpoint of a run.")
+    step = _take_step(path, content, "step")
+    validated = _take_step(path, content, "validated") if "validated" in content else step  # older ones lack it
+    best_score = content["best_score"]
+    if best_score is not None and not (type(best_score) in (int, float) and math.isfinite(best_score)):
+        raise VisError(f"cannot resume from {path}: its best_score is not a number.")
+    model = _take_like(path, content["model"], state.model.state_dict(), "model")
+    average = _take_like(path, content["average"], state.average.values, "average")
+    load_optimizer(state.optimizer, content["optimizer"], path)
+    state.model.load_state_dict(model)
+    state.average.values = {name: average[name].to(value.device) for name, value in state.average.values.items()}
+    state.step, state.validated, state.best_score = step, validated, best_score
+
+
+def _take_step(path: Path, content: Mapping[str, Any], name: str) -> int:
+    value = content[name]
+    if type(value) is not int or not 0 <= value <= MAX_STEPS:
+        raise VisError(f"cannot resume from {path}: its {name} is not a number from 0 to {MAX_STEPS:,}.")
+    return value
+
+
+def _take_like(path: Path, value: Any, wanted: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a part of a checkpoint, which must have the names, shapes and types of `wanted`."""
+    tensors = take_tensors(value, path, what)
+    other = [name for name in {**wanted, **tensors} if not _are_alike(wanted.get(name), tensors.get(name))]
+    if other:
+        raise VisError(
+            f"cannot resume from {path}: it is not a checkpoint of this model: {what}: {listed(other)} is missing, "
+            "left over, or of another shape or type."
+        )
+    require_finite(tensors, path)
+    return tensors
+
+
+def _are_alike(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
+    return a is not None and b is not None and a.shape == b.shape and a.dtype == b.dtype
 
 
 def _list_checkpoints(out: Path) -> list[Path]:

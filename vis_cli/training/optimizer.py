@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vis_cli.errors import VisError
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.torch_file import DAMAGE, take_tensors
+from vis_cli.network.weights_file import require_finite
 from vis_cli.training.config import OptimConfig
 
 DECODER = "decoder"  # of the Seq-Prop head: what comes after the memory's readout
+STEP = "step"
+GATHERED: dict[type, set[str]] = {  # what an optimiser keeps of each parameter
+    torch.optim.AdamW: {STEP, "exp_avg", "exp_avg_sq"},
+    torch.optim.SGD: {"momentum_buffer"},
+}
 DECODER_MODULES = ("conv_merge.", "res_merge.", "refine3.", "refine2.", "predict.")
 
 
@@ -54,13 +64,36 @@ def _part_of(name: str, optim: OptimConfig) -> str:
     return module
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Any, path: Path) -> None:
     """Restore what the optimiser had gathered; its settings stay those of the run's config.
 
+    Args:
+        optimizer: Of the run.
+        state: What `state_dict` of the optimiser gave.
+        path: The checkpoint, for the message.
+
     Raises:
-        ValueError: the state is that of another optimiser or of other parameters.
+        VisError: The state is that of another optimiser or of other parameters, or a value is not finite.
     """
     own = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    names = GATHERED[type(optimizer)]
+    gathered = state.get("state") if isinstance(state, Mapping) else None
+    if not isinstance(gathered, Mapping) or not set(gathered) <= set(range(len(parameters))):
+        raise VisError(f"cannot resume from {path}: its optimizer has other parameters.")
+    for index, values in gathered.items():
+        if isinstance(values, Mapping) and values.get("momentum_buffer", 0) is None:  # of SGD without momentum
+            continue
+        tensors = take_tensors(values, path, f"optimizer: parameter {index}")
+        shapes = [value.shape for name, value in tensors.items() if name != STEP]
+        if set(tensors) != names or any(shape != parameters[index].shape for shape in shapes):
+            raise VisError(f"cannot resume from {path}: its optimizer is another one, or has other parameters.")
+        if STEP in tensors and tensors[STEP].numel() != 1:
+            raise VisError(f"cannot resume from {path}: its optimizer has a step that is not a number.")
+        require_finite(tensors, path)
+    try:
+        optimizer.load_state_dict(state)
+    except DAMAGE as error:
+        raise VisError(f"cannot resume from {path}: its optimizer has other groups of parameters.") from error
     for group, settings in zip(optimizer.param_groups, own, strict=True):
         group.update(settings)

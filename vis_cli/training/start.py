@@ -10,6 +10,7 @@ from torch import nn
 from vis_cli.errors import VisError
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.weights import require_size
 from vis_cli.training.config import ScheduleConfig, TrainConfig
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
@@ -30,6 +31,7 @@ def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
     Raises:
         VisError: the start cannot be had.
     """
+    require_size(config.model)
     model = SeqMaskRCNN(config.model)
     scale_laterals(model)
     if config.init == "imagenet":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ def _validate(run: Run, state: RunState, log: RunLog) -> None:
         ) from error
     log.write(state.step - 1, {f"val_{name}": value for name, value in figures.items()})
     score = next(iter(figures.values()))
-    if state.best_score is None or score > state.best_score:
+    if not math.isnan(score) and (state.best_score is None or score > state.best_score):
         state.best_score = score
         provenance = {**_provenance(run, state), "validation": f"{next(iter(figures))} {score:.4f}"}
         save_model(run.out / BEST_NAME, model, provenance)

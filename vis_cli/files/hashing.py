@@ -1,0 +1,26 @@
+"""SHA-256 of files of any size; used where weights are loaded and imported."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MIB
+from vis_cli.files.reading import open_regular
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a regular file as hexadecimal digits; the file is read part by part.
+
+    Raises:
+        VisError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open_regular(path) as file:
+            while part := file.read(MIB):
+                digest.update(part)
+    except (OSError, ValueError) as error:
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""The weights file of a model (safetensors): equal tensors give equal bytes, and damaged files give one line.
+
+Used by `weights`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from vis_cli.errors import VisError
+from vis_cli.files.atomic import atomic_path
+from vis_cli.files.limits import MAX_HEADER_BYTES, MAX_WEIGHTS_BYTES, MIB
+from vis_cli.files.names import printable
+from vis_cli.files.reading import open_regular
+
+ALIGNMENT = 8  # bytes; the format pads its header with spaces
+LENGTH_BYTES = 8  # before the header, little-endian
+FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
+NAMES_SHOWN = 3
+DAMAGED = (
+    SafetensorError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    KeyError,
+)  # what safetensors raises of a damaged file
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Hold what a weights file contains, without its values."""
+
+    metadata: dict[str, str]
+    shapes: dict[str, tuple[int, ...]]
+    types: dict[str, str]  # "F16" and others, by the same names
+
+    @property
+    def num_values(self) -> int:
+        """Count the values of all tensors."""
+        return sum(torch.Size(shape).numel() for shape in self.shapes.values())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a weights file, complete or not at all; its bytes are a function of the arguments' values only.
+
+    Raises:
+        VisError: The file cannot be written.
+    """
+    content = memoryview(save(dict(tensors), dict(metadata)))
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    header = json.loads(bytes(content[LENGTH_BYTES:end]))  # the library writes its metadata in a random order
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % ALIGNMENT)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(LENGTH_BYTES, "little"))
+        file.write(text)
+        file.write(content[end:])
+
+
+def read_header(path: Path) -> Header:
+    """Read what a weights file contains.
+
+    Raises:
+        VisError: The file is damaged, too large, or not a regular file.
+    """
+    try:
+        _require_bounded(path)
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = {name: str(part.get_dtype()) for name, part in slices.items()}
+            return Header(file.metadata() or {}, shapes, types)
+    except (OSError, *DAMAGED) as error:
+        raise VisError(
+            f"cannot read {path}: it is not a readable weights file ({_first_line(error)}). Fetch or train it again."
+        ) from error
+
+
+def read_tensors(path: Path, wanted: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """Read exactly the wanted tensors as float32.
+
+    Args:
+        path: Weights file.
+        wanted: Shape of each tensor by its name.
+
+    Raises:
+        VisError: The file has other tensors or other shapes, or a value is not finite, or memory is short.
+    """
+    header = read_header(path)
+    _require_same(path, header, wanted)
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name).float() for name in wanted}
+    except MemoryError as error:
+        raise VisError(f"cannot load {path}: {header.num_values:,} values do not fit into memory.") from error
+    except (OSError, *DAMAGED) as error:
+        raise VisError(f"cannot load {path}: {_first_line(error)}. Fetch or train it again.") from error
+    require_finite(state, path)
+    return state
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: Path, *, verb: str = "load") -> None:
+    """Raise a VisError that names the tensors with NaN or infinite values."""
+    wrong = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if wrong:
+        raise VisError(
+            f"cannot {verb} {path}: {listed(wrong)} has values that are not finite (NaN or infinite). "
+            "Use weights of an earlier step, or fetch the model again."
+        )
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names of a list for a message."""
+    shown = ", ".join(printable(name) for name in names[:NAMES_SHOWN])
+    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
+
+
+def _require_bounded(path: Path) -> None:
+    """Check the sizes of the file and of its header before the library reads them."""
+    with open_regular(path) as file:
+        size = file.seek(0, 2)
+        if size > MAX_WEIGHTS_BYTES:
+            raise VisError(f"cannot read {path}: it has {size:,} bytes, the limit is {MAX_WEIGHTS_BYTES:,}.")
+        file.seek(0)
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        if MAX_HEADER_BYTES < length <= size:
+            raise VisError(
+                f"cannot read {path}: its header has {length:,} bytes, the limit is {MAX_HEADER_BYTES // MIB} MiB."
+            )
+
+
+def _require_same(path: Path, header: Header, wanted: Mapping[str, torch.Size]) -> None:
+    problems = {
+        "missing": [name for name in wanted if name not in header.shapes],
+        "left over": [name for name in header.shapes if name not in wanted],
+        "of another shape": [
+            name for name, shape in header.shapes.items() if name in wanted and shape != tuple(wanted[name])
+        ],
+        "without decimals": [name for name, kind in header.types.items() if name in wanted and kind not in FLOATS],
+    }
+    told = [f"{len(names)} {problem} ({listed(names)})" for problem, names in problems.items() if names]
+    if told:
+        raise VisError(
+            f"cannot load {path}: it does not hold the weights of its own config: of its tensors {', '.join(told)}. "
+            "Fetch or train it again."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return printable((str(error).splitlines() or [type(error).__name__])[0])
