@@ -11,16 +11,33 @@ import typer
 from rich.console import Console
 
 from vis_cli import console
-from vis_cli.console import BatchProgress, Reporter, StepProgress, UsageError, VideoReport, print_reports
+from vis_cli.console import (
+    BatchProgress,
+    Reporter,
+    StepProgress,
+    UsageError,
+    VideoReport,
+    print_line,
+    print_reports,
+    print_table,
+)
 from vis_cli.errors import VisError
 
 LONG = "a message " * 30
 
 
+class Terminal(io.StringIO):
+    """Keep what is printed on a terminal."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Make stderr a terminal whose text is kept."""
-    text = io.StringIO()
+    text = Terminal()
     monkeypatch.setattr(console, "_stderr", Console(file=text, force_terminal=True, width=120, color_system=None))
     return text
 
@@ -76,6 +93,54 @@ def test_the_table_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "…" not in err
 
 
+HOSTILE = "\x1b[31m\x9b1m\u202e\x00\udcff"
+SAFE = r"\x1b[31m\x9b1m\u202e\x00\udcff"
+
+
+class TestHostileText:
+    """Names and metadata of files may hold anything."""
+
+    def test_each_way_to_print(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Reporter().note(HOSTILE)
+        Reporter().warn(HOSTILE)
+        Reporter().error(HOSTILE)
+        print_reports([VideoReport(HOSTILE, "in", "failed", reason=HOSTILE)])
+        print_line(f"{HOSTILE}\n{HOSTILE}")
+        print_table((HOSTILE,), [(HOSTILE,)])
+        out, err = capsys.readouterr()
+        assert err.count(SAFE) == 5
+        assert out.count(SAFE) == 4
+        assert not set(HOSTILE) & set(out + err) - set(SAFE)
+
+    def test_a_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(typer.Exit), Reporter(debug=True).guard():
+            raise VisError(HOSTILE)
+        err = capsys.readouterr().err
+        assert err.startswith("Traceback")
+        assert not set(HOSTILE) & set(err) - set(SAFE)
+
+    def test_a_progress_bar(self, terminal: io.StringIO) -> None:
+        with BatchProgress(1, Reporter()) as progress:
+            progress.start_video("\x9b\u202e")
+            progress.update("read", 4, 8)
+            progress._bars.refresh()
+        assert r"\x9b\u202e: read" in terminal.getvalue()
+        assert not {"\x9b", "\u202e"} & set(terminal.getvalue())
+
+    @pytest.mark.parametrize("length", [5_000, 1_000_000])
+    def test_a_long_value_keeps_the_cause_at_its_end(self, length: int, capsys: pytest.CaptureFixture[str]) -> None:
+        Reporter().error(f"cannot read {'x' * length}: no such file.")
+        err = capsys.readouterr().err
+        assert len(err) < 2100
+        assert err.startswith("error: cannot read xxx")
+        assert err.endswith("xxx: no such file.\n")
+        assert f"({length + 27} characters)" in err
+
+    def test_a_long_path_is_shown_in_full(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Reporter().error("x" * 1_900)
+        assert capsys.readouterr().err == f"error: {'x' * 1_900}\n"
+
+
 class TestProgress:
     def test_bars_of_a_batch(self, terminal: io.StringIO) -> None:
         with BatchProgress(3, Reporter()) as progress:
@@ -109,7 +174,7 @@ class TestProgress:
         self, quiet: bool, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if not quiet:
-            monkeypatch.setattr(console, "_stderr", Console(file=terminal))
+            monkeypatch.setattr(console, "_stderr", Console(file=io.StringIO()))
         with BatchProgress(2, Reporter(quiet)) as progress:
             progress.start_video("a")
             progress.update("read", 4, 8)

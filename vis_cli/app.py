@@ -5,9 +5,13 @@ Used by the console script and by `python -m vis_cli`.
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from vis_cli import __version__
 from vis_cli.commands.evaluate import evaluate
@@ -16,11 +20,41 @@ from vis_cli.commands.models import models_app
 from vis_cli.commands.render import render
 from vis_cli.commands.segment import segment
 from vis_cli.commands.train import train
-from vis_cli.console import print_line
+from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
 from vis_cli.options import examples
+from vis_cli.signals import SIGNAL_EXIT, install_handlers, received_signal, restore_handlers
+from vis_cli.streams import make_streams_safe
+
+
+class OneLineGroup(TyperGroup):
+    """The group of all commands: what fails outside of `Reporter.guard` ends in one line, too."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Parse the command line; `--help` and `--version` print here."""
+        with _one_line():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with _one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    with Reporter().guard():
+        try:
+            yield
+        except Exception as error:  # a usage error of Typer: the values in its message are made safe for a terminal
+            message = getattr(error, "message", None)
+            if isinstance(message, str):
+                error.message = cleaned(message)  # type: ignore[attr-defined]
+            raise
+
 
 app = typer.Typer(
     name="vis",
+    cls=OneLineGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -91,10 +125,24 @@ def vis(
 ) -> None:
     """Video instance segmentation: a class, a score and a mask in every frame for each object of a video.
 
-    Exit code: 0 all is done, 1 some input failed, 2 wrong usage, 130 interrupted.
+    Exit code: 0 all is done, 1 some input failed, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
     """
 
 
 def main() -> None:
     """Run `vis` with the arguments of the process."""
-    app(prog_name="vis")
+    install_handlers()
+    make_streams_safe()
+    try:
+        app(prog_name="vis")
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        if received_signal() is None:
+            raise
+        Reporter().error("interrupted")  # a library turned the signal's exception into another one
+        code = EXIT_INTERRUPTED
+    finally:
+        restore_handlers()
+    signal = received_signal()
+    sys.exit(code if signal is None or code != EXIT_INTERRUPTED else SIGNAL_EXIT + signal)

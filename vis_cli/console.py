@@ -22,10 +22,15 @@ from rich.table import Table
 from rich.text import Text
 
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
+from vis_cli.signals import add_cleanup, remove_cleanup
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+MESSAGE_CHARACTERS = 2000  # of a message or a cell of a table; the middle of a longer one is left out
+SHOWN_END = 500  # characters of the end that stay, since a message ends with its cause
 
 _stderr = Console(stderr=True, highlight=False)
 _stdout = Console(highlight=False)
@@ -54,7 +59,8 @@ class Reporter:
     def error(self, message: str, cause: BaseException | None = None) -> None:
         """Print the one line of a mistake, under the traceback of its `cause` where that is asked for."""
         if self.debug and cause is not None:
-            _stderr.print(Text("".join(traceback.format_exception(cause))), end="", soft_wrap=True)
+            for line in "".join(traceback.format_exception(cause)).splitlines():
+                _stderr.print(Text(cleaned(line)), soft_wrap=True)
         _print_line("error: ", "bold red", message)
 
     @contextmanager
@@ -98,8 +104,23 @@ def counted(number: int, noun: str) -> str:
 
 
 def print_line(text: str) -> None:
-    """Print a line of the product on stdout, as it is."""
-    typer.echo(text)
+    """Print text of the product on stdout, each line made safe for a terminal."""
+    for line in text.split("\n"):
+        print_json(cleaned(line))
+
+
+def print_json(text: str) -> None:
+    """Print a line of JSON on stdout and flush it; JSON in ASCII contains no character that a terminal obeys."""
+    _stdout.file.write(f"{text}\n")
+    _stdout.file.flush()
+
+
+def cleaned(text: str) -> str:
+    """Return text that may contain anything from a file or its name, as it can be printed in one line."""
+    if len(text) > MESSAGE_CHARACTERS:
+        start = text[: MESSAGE_CHARACTERS - SHOWN_END]
+        text = f"{start}… ({len(text)} characters) …{text[-SHOWN_END:]}"
+    return printable(text, limit=len(text))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -129,7 +150,7 @@ class BatchProgress:
             _TimeLeft(),
             console=_stderr,
             transient=True,
-            disable=reporter.quiet or not _stderr.is_terminal,
+            disable=reporter.quiet or not _is_live(),
         )
         self._batch = self._bars.add_task("videos", total=num_videos, visible=num_videos > 1, frames=0, as_of=0.0)
         self._video: TaskID | None = None
@@ -139,19 +160,21 @@ class BatchProgress:
     def __enter__(self) -> BatchProgress:
         """Show the bars."""
         self._bars.start()
+        add_cleanup(self._bars.stop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the bars away."""
+        remove_cleanup(self._bars.stop)
         if not self._bars.disable:  # where it is, rich before 15 ends with an empty line
             self._bars.stop()
 
     def start_video(self, name: str) -> None:
         """Begin the bar of the next video."""
-        self._name, self._stage = name, ""
-        self._video = self._bars.add_task(name, total=None, frames=0, as_of=0.0)
+        self._name, self._stage = cleaned(name), ""
+        self._video = self._bars.add_task(self._name, total=None, frames=0, as_of=0.0)
 
     def update(self, stage: str, done: int, total: int) -> None:
         """Say that `done` of the `total` frames of a stage are done; total 0 means that it is not known."""
@@ -187,23 +210,25 @@ class StepProgress:
             _TimeLeft(),
             TextColumn("{task.fields[losses]}", markup=False),
             console=_stderr,
-            disable=reporter.quiet or not _stderr.is_terminal,
+            disable=reporter.quiet or not _is_live(),
         )
         self._steps = self._bars.add_task(name, total=None, losses="", as_of=0.0)
         self._before: int | None = None  # steps that were done before the first update
         self._reporter = reporter
-        self._line_every = None if _stderr.is_terminal else line_every
+        self._line_every = None if _is_live() else line_every
         self._line_due = monotonic()  # when the next line is
 
     def __enter__(self) -> StepProgress:
         """Show the bar."""
         self._bars.start()
+        add_cleanup(self._bars.stop)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the bar where it is."""
+        remove_cleanup(self._bars.stop)
         if not self._bars.disable:  # where it is, rich before 15 ends with an empty line
             self._bars.stop()
 
@@ -249,18 +274,21 @@ def _progressed(bars: Progress, task: TaskID, **changes: Any) -> None:
 
 
 def _print_line(prefix: str, style: str, message: str) -> None:
-    _stderr.print(Text.assemble((prefix, style), " ".join(message.split())), soft_wrap=True)
+    _stderr.print(Text.assemble((prefix, style), cleaned(" ".join(message.split()))), soft_wrap=True)
+
+
+def _is_live() -> bool:
+    """Return whether stderr is a terminal; FORCE_COLOR asks for colours in a file, but bars would be garbage there."""
+    return _stderr.file.isatty()
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table()
     for column in columns:
-        is_number = column.endswith(" #")
-        table.add_column(
-            column.removesuffix(" #"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
-        )
+        is_number, name = column.endswith(" #"), Text(cleaned(column.removesuffix(" #")))
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text("\n".join(map(cleaned, cell.split("\n")))) for cell in row))
     return table
 
 

@@ -13,7 +13,7 @@ import typer
 from vis_cli import options
 from vis_cli.commands.batch import Batch, BatchOptions
 from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
-from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_line, print_reports
+from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
 from vis_cli.options import RUN
 from vis_cli.records.inputs import files_left_out
@@ -109,7 +109,7 @@ def show(reports: Sequence[VideoReport], *, quiet: bool, as_json: bool) -> None:
         print_reports(reports)
     if as_json:
         for report in reports:
-            print_line(report.as_json())
+            print_json(report.as_json())
 
 
 def exit_code(reports: Sequence[VideoReport], *, interrupted: bool) -> int:

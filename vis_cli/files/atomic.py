@@ -94,7 +94,7 @@ class SystemFailure(Protocol):
         """Return the cause in words."""
 
 
-def describe_failure(path: Path, error: SystemFailure) -> str:
+def describe_failure(path: Path | str, error: SystemFailure) -> str:
     """Return the line for a file that cannot be written, with the remedy for common causes."""
     cause = error.strerror or str(error) or type(error).__name__
     return f"cannot write {path}: {cause}. {REMEDIES.get(error.errno or 0, '')}".rstrip()

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vis_cli.errors import VisError
+from vis_cli.signals import add_cleanup
 
 KEPT_STEM = 30  # characters of the name; with all of a long name, the temporary name would be too long
 KEPT_SUFFIX = 16  # characters; a longer "suffix" is a name with a dot
@@ -181,10 +182,13 @@ def _labels(name: str) -> tuple[str, str]:
     return f".{stem}.tmp-", suffix
 
 
-@atexit.register
 def _release_all() -> None:
     """Remove what a signal at a bad moment has left; a forked process leaves its parent's files alone."""
     if os.getpid() == _owner:
         for reservation in list(_held.values()):
             with suppress(OSError):
                 release(reservation)
+
+
+atexit.register(_release_all)
+add_cleanup(_release_all)

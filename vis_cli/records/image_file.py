@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
+from vis_cli.files.quiet import silenced_libraries
 from vis_cli.files.reading import read_bytes
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -48,9 +49,10 @@ def _decoded(path: Path, data: bytes) -> NDArray[np.integer[Any] | np.floating[A
         _check_png(path, data)
     encoded = np.frombuffer(data, np.uint8)
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        if image is None:
-            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # float or 32 bits, which is rejected by its dtype
+        with silenced_libraries():
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+            if image is None:
+                image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # float or 32 bits, which is rejected by its dtype
     except cv2.error as error:
         if SIZE_ERROR in error.err:
             raise _too_large(path) from error

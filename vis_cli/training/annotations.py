@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.quiet import silenced_libraries
 from vis_cli.records.davis import VOID, read_label_png
 from vis_cli.records.davis_layout import SequenceFrames, find_davis_folders, find_davis_root, read_davis
 from vis_cli.records.json_fields import (
@@ -152,7 +153,8 @@ def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
         raise VisError(f"{path}: cannot be read ({error.strerror}); restore it or remove its entry") from error
     if _is_truncated(data):  # OpenCV would fill the rest with grey and say nothing
         raise VisError(f"{path}: the picture is truncated; restore it or remove its entry")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    with silenced_libraries():
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise VisError(f"{path}: not a picture that can be decoded; restore it or remove its entry")
     if image.shape[:2] != (height, width):

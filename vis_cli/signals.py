@@ -1,0 +1,94 @@
+"""Signals that end the process (Ctrl-C, SIGTERM, SIGHUP): as exceptions, so that every command cleans up.
+
+Used by `__main__`, `app`, `console` and `files.locks`. Imports little, because it is imported before all else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNAL_EXIT = 128  # what a shell adds to the signal's number: 130, 143, 129
+RETRY_AFTER = 0.05  # seconds
+
+Cleanup = Callable[[], None]
+
+_cleanups: list[Cleanup] = []
+_received: signal.Signals | None = None
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: all that handles Ctrl-C handles it in the same way."""
+
+
+def install_handlers() -> None:
+    """Turn the ending signals into exceptions in the main thread; signals that are ignored (`nohup`) stay ignored."""
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    sys.unraisablehook = _on_unraisable
+
+
+def restore_handlers() -> None:
+    """Let the ending signals end the process at once, for the time when nothing is left to clean up."""
+    for number in ENDING:
+        if signal.getsignal(number) is _interrupt:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def received_signal() -> signal.Signals | None:
+    """Return the first ending signal that has arrived."""
+    return _received
+
+
+def add_cleanup(cleanup: Cleanup) -> None:
+    """Call `cleanup` if the process ends at once, without exceptions."""
+    _cleanups.append(cleanup)
+
+
+def remove_cleanup(cleanup: Cleanup) -> None:
+    """Take back `add_cleanup`."""
+    _cleanups.remove(cleanup)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _received
+    if _received is not None and number != signal.SIGINT:
+        return  # the process cleans up already; a second Ctrl-C is from a person who does not want to wait
+    _received = _received or signal.Signals(number)
+    if _is_importing(frame):
+        _end_at_once(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Return whether a module is being imported: extension modules turn exceptions into others, or crash."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _end_at_once(number: int) -> None:
+    for cleanup in reversed(_cleanups):
+        cleanup()
+    os.write(2, b"error: interrupted\n")
+    os._exit(SIGNAL_EXIT + number)
+
+
+def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send the signal again where its exception was lost, as in a destructor."""
+    global _received
+    if isinstance(unraisable.exc_value, KeyboardInterrupt) and _received is not None:
+        number, _received = _received, None
+        retry = threading.Timer(RETRY_AFTER, os.kill, (os.getpid(), number))
+        retry.daemon = True
+        retry.start()
+        return
+    sys.__unraisablehook__(unraisable)
