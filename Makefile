@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow format clean
+LOWEST := .venv-lowest/bin/python
+
+.PHONY: demo test test-slow test-lowest format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment sample_videos -o demo
@@ -19,6 +21,10 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
+# The tests with the lowest supported version of each package, as `make test-lowest PYTHON=python3.10`.
+test-lowest: .venv-lowest/.installed
+	$(LOWEST) -m pytest
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -33,5 +39,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv || \
 	  { rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $@ install --quiet pip; }
 
+.venv-lowest/.installed: pyproject.toml constraints-lowest.txt
+	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
+	$(LOWEST) -m pip install --quiet --constraint constraints-lowest.txt --editable '.[training]' pytest
+	@touch $@
+
 clean:
-	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-lowest demo dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
