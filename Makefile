@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 LOWEST := .venv-lowest/bin/python
 
-.PHONY: demo test test-slow test-lowest format clean
+.PHONY: demo test test-slow test-lowest fuzz format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment sample_videos -o demo
@@ -24,6 +24,12 @@ test-slow: $(STAMP)
 # The tests with the lowest supported version of each package, as `make test-lowest PYTHON=python3.10`.
 test-lowest: .venv-lowest/.installed
 	$(LOWEST) -m pytest
+
+# N damaged inputs; SEED chooses which. CONTRIBUTING.md tells how a fault is run again.
+N ?= 1000
+SEED ?= 0
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.robustness.fuzz $(N) --seed $(SEED)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -45,4 +51,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-lowest demo dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-lowest demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
