@@ -80,7 +80,7 @@ app.command(
 app.command(
     epilog=examples(
         "vis render results/holiday.json -o holiday_masks.mp4 --min-score 0.5",
-        "vis render results/holiday.json moved/holiday.mp4 -o cat.mp4 --only 1,4",
+        "vis render results/holiday.json -o cat.mp4 --only 1,4 --video moved/holiday.mp4",
     )
 )(render)
 app.command(

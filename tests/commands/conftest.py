@@ -20,6 +20,8 @@ from vis_cli.errors import VisError
 from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video import Video
 
+FAKE_MODEL = ModelInfo("fake", "ab" * 32)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -83,7 +85,11 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
                 raise VisError(f"{video.path}: no frame of it decodes")
             return make_found(video, num_frames, state.num_instances, self._config)
 
+    def expect(model: str, config: SegmentConfig, **_: object) -> tuple[ModelInfo, SegmentConfig]:
+        return FAKE_MODEL, config
+
     monkeypatch.setattr("vis_cli.engine.segmenter.Segmenter", FakeSegmenter)
+    monkeypatch.setattr("vis_cli.engine.production.expected_production", expect)
     return state
 
 
@@ -92,7 +98,7 @@ def make_found(video: Video, num_frames: int, num_instances: int, config: Segmen
     mask[: (video.height + 1) // 2, : (video.width + 1) // 2] = True
     return VideoResult(
         video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
-        model=ModelInfo("fake", "ab" * 32),
+        model=FAKE_MODEL,
         config=dataclasses.asdict(config),
         categories=CATEGORIES,
         instances=tuple(

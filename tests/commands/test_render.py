@@ -10,18 +10,24 @@ import pytest
 
 from tests.records.video_factory import make_video
 from vis_cli.config import SegmentConfig
-from vis_cli.records.result_json import write_result
+from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.source import identify_source
 from vis_cli.records.video import open_video
 
 from .conftest import RunVis, make_found
 
 
+def write_found(video: Path, path: Path, *, identified: bool = True) -> Path:
+    """Write a result of two objects (scores 0.9 and 0.8) in a clip of eight frames."""
+    found = make_found(open_video(video), 8, 2, SegmentConfig())
+    info = dataclasses.replace(found.video, source=identify_source(video) if identified else None)
+    write_result(dataclasses.replace(found, video=info), path)
+    return path
+
+
 @pytest.fixture
 def result(tmp_path: Path) -> Path:
-    """Two objects (scores 0.9 and 0.8) in a clip of eight frames."""
-    video = open_video(make_video(tmp_path))
-    write_result(make_found(video, 8, 2, SegmentConfig()), tmp_path / "clip.json")
-    return tmp_path / "clip.json"
+    return write_found(make_video(tmp_path), tmp_path / "clip.json")
 
 
 def changed_pixels(overlay: Path, clip: Path) -> float:
@@ -38,17 +44,76 @@ def test_finds_the_video_by_itself(result: Path, tmp_path: Path, run_vis: RunVis
     assert len(list(open_video(tmp_path / "new" / "o.mp4").iter_frames())) == 8
 
 
-def test_a_video_that_was_moved(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
-    moved = (tmp_path / "clip.mp4").rename(tmp_path / "moved.mp4")
-    outcome = run_vis("render", result, "-o", tmp_path / "o.mp4")
-    assert outcome.code == 2
-    assert "give it as the second argument" in outcome.err
-    assert run_vis("render", result, moved, "-o", tmp_path / "o.mp4").code == 0
+class TestLookup:
+    """The video is found next to the result, at its stored path, or where `--video` says, by its content."""
+
+    @pytest.fixture
+    def out(self, tmp_path: Path) -> Path:
+        """Return an empty folder next to which `clip.mp4` and its result in `results/` lie."""
+        write_found(make_video(tmp_path), tmp_path / "results" / "clip.json")
+        (tmp_path / "results" / "clip.mp4").write_bytes(b"the overlay of the same name")
+        (tmp_path / "out").mkdir()
+        return tmp_path / "out"
+
+    def test_at_the_stored_path_from_any_folder(
+        self, out: Path, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_video(out, "clip.mp4", num_frames=8, codec="mpeg4")  # another video, in the current folder
+        monkeypatch.chdir(out)
+        assert run_vis("render", "../results/clip.json", "-o", "o.mp4").code == 0
+        assert changed_pixels(out / "o.mp4", tmp_path / "clip.mp4") == pytest.approx(0.25, abs=0.1)
+
+    def test_next_to_the_result(self, out: Path, tmp_path: Path, run_vis: RunVis) -> None:
+        moved = tmp_path / "moved"
+        moved.mkdir()
+        for path in (tmp_path / "clip.mp4", tmp_path / "results" / "clip.json"):
+            path.rename(moved / path.name)
+        make_video(tmp_path, num_frames=8, codec="mpeg4")  # another video at the stored path
+        assert run_vis("render", moved / "clip.json", "-o", out / "o.mp4").code == 0
+
+    def test_elsewhere(self, out: Path, tmp_path: Path, run_vis: RunVis) -> None:
+        moved = (tmp_path / "clip.mp4").rename(tmp_path / "moved.mp4")
+        outcome = run_vis("render", tmp_path / "results" / "clip.json", "-o", out / "o.mp4")
+        assert outcome.code == 2
+        assert f"cannot find {tmp_path / 'clip.mp4'}, the video of" in outcome.err
+        assert "--video FILE" in outcome.err
+        command = ["render", tmp_path / "results" / "clip.json", "-o", out / "o.mp4"]
+        assert run_vis(*command, "--video", moved).code == 0
+
+    def test_the_old_form_prints_its_replacement(self, out: Path, tmp_path: Path, run_vis: RunVis) -> None:
+        clip = (tmp_path / "clip.mp4").rename(tmp_path / "my clip.mp4")
+        outcome = run_vis("render", tmp_path / "results" / "clip.json", clip, "-o", out / "o.mp4")
+        assert outcome.code == 2
+        assert f"Use --video '{clip}'" in outcome.err
+
+    def test_a_changed_video_is_rejected(self, out: Path, tmp_path: Path, run_vis: RunVis) -> None:
+        make_video(tmp_path, num_frames=8, codec="mpeg4")
+        outcome = run_vis("render", tmp_path / "results" / "clip.json", "-o", out / "o.mp4")
+        assert outcome.code == 2
+        assert f"{tmp_path / 'clip.mp4'} is another video" in outcome.err
+        assert list(out.iterdir()) == []
+
+    def test_another_video_of_equal_size_and_length_is_rejected(
+        self, out: Path, tmp_path: Path, run_vis: RunVis
+    ) -> None:
+        other = make_video(tmp_path, "other.mp4", num_frames=8, codec="mpeg4")
+        command = ["render", tmp_path / "results" / "clip.json", "-o", out / "o.mp4"]
+        outcome = run_vis(*command, "--video", other)
+        assert outcome.code == 1
+        assert f"cannot use {other}: it is not the video of" in outcome.err
+        assert list(out.iterdir()) == []
+
+    def test_a_result_without_a_fingerprint_is_drawn_with_a_warning(
+        self, out: Path, tmp_path: Path, run_vis: RunVis
+    ) -> None:
+        old = write_found(tmp_path / "clip.mp4", tmp_path / "old.json", identified=False)
+        outcome = run_vis("render", old, "-o", out / "o.mp4")
+        assert outcome.code == 0
+        assert "stores no fingerprint" in outcome.err
 
 
-def test_a_relative_path_is_looked_for_beside_the_result(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
-    from vis_cli.records.result_json import read_result
-
+def test_a_relative_path_without_a_fingerprint_is_looked_for_beside_the_result(tmp_path: Path, run_vis: RunVis) -> None:
+    result = write_found(make_video(tmp_path), tmp_path / "clip.json", identified=False)
     found = read_result(result)
     relative = dataclasses.replace(found, video=dataclasses.replace(found.video, path=Path("clip.mp4")))
     write_result(relative, result)
@@ -106,11 +171,10 @@ def test_another_format(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
     [((32, 48), 8, "is 32x48, but the result is of a video of 64x48"), ((64, 48), 5, "has 5 frames, but"),
      ((64, 48), 9, "has more frames, but the result is of 8")],
 )  # fmt: skip
-def test_another_video(
-    size: tuple[int, int], num_frames: int, said: str, result: Path, tmp_path: Path, run_vis: RunVis
-) -> None:
+def test_another_video(size: tuple[int, int], num_frames: int, said: str, tmp_path: Path, run_vis: RunVis) -> None:
+    result = write_found(make_video(tmp_path), tmp_path / "clip.json", identified=False)
     other = make_video(tmp_path, "other.mp4", size=size, num_frames=num_frames)
-    outcome = run_vis("render", result, other, "-o", tmp_path / "o.mp4")
+    outcome = run_vis("render", result, "--video", other, "-o", tmp_path / "o.mp4")
     assert outcome.code == 1
     assert said in outcome.err
     assert not (tmp_path / "o.mp4").exists()

@@ -101,6 +101,19 @@ class TestOutputs:
             "reason": None,
         }
 
+    def test_each_json_line_comes_when_its_video_ends(
+        self, tmp_path: Path, run_vis: RunVis, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clips = [make_video(tmp_path, name, num_frames=2) for name in ("a.mp4", "b.mp4")]
+        printed: list[tuple[str, int]] = []
+
+        def record(line: str) -> None:
+            printed.append((json.loads(line)["video"], len(network.segmented)))
+
+        monkeypatch.setattr("vis_cli.commands.segment.print_json", record)
+        run_vis("segment", tmp_path / "no.mp4", *clips, "-o", tmp_path / "out", "--json", "--no-render")
+        assert printed == [(str(tmp_path / "no.mp4"), 0), ("a", 1), ("b", 2)]
+
     def test_quiet_says_nothing(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--quiet")
         assert (outcome.code, outcome.out, outcome.err) == (0, "", "")

@@ -195,10 +195,13 @@ class TestOutput:
         (tmp_path / "b").mkdir()
         other = make_video(tmp_path / "b", num_frames=3)
         run_vis("segment", clip, "-o", out)
-        untouched(out)
-        outcome = run_vis("segment", other, "-o", out)
-        assert outcome.code == 1
-        assert f"is the result of another video, {clip}" in outcome.err
+        untouched(out / "clip.json")
+        untouched(out / "clip.mp4")
+        for options in ([], ["--overwrite"]):
+            outcome = run_vis("segment", other, "-o", out, "--no-render", *options)
+            assert outcome.code == 0
+            assert f"{other}: written as clip_mp4" in outcome.err
+        assert read_result(out / "clip_mp4.json").video.num_frames == 3
 
     def test_a_result_whose_video_was_moved_is_kept(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         clip, out = make_video(tmp_path), tmp_path / "out"
@@ -250,7 +253,7 @@ class TestDiskFull:
             "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
             "from vis_cli.app import main; sys.argv[0] = 'vis'; main()"
         )
-        command = [sys.executable, "-c", code, "segment", str(clip), "-o", str(out)]
+        command = [sys.executable, "-c", code, "render", str(out / "clip.json"), "-o", str(out / "clip.mp4")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert f"cannot write {out / 'clip.mp4'}: " in done.stderr

@@ -53,10 +53,18 @@ def test_a_name_that_would_lead_elsewhere_is_refused(name: str) -> None:
         ResultMatcher(None, Selection()).match(make_result(name=name))
 
 
-def test_the_frames_of_a_folder_keep_their_names(tmp_path: Path) -> None:
-    for name in ("10.png", "9.png"):
-        write_picture(tmp_path / name)
-    video = dataclasses.replace(make_result(num_frames=2).video, path=tmp_path)
-    assert own_frames(video).file_names == ("clip/9.png", "clip/10.png")
-    longer = dataclasses.replace(video, num_frames=3)  # the folder is not what it was
-    assert own_frames(longer).frame_names == ("00000", "00001", "00002")
+def test_frames_keep_the_names_that_the_result_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("1.png", "2.png"):
+        write_picture(tmp_path / "clip" / name)
+    monkeypatch.chdir(tmp_path)  # the images of an unrelated folder of the stored name
+    video = dataclasses.replace(make_result(num_frames=2).video, path=Path("clip"))
+    assert own_frames(video).frame_names == ("00000", "00001")
+    named = dataclasses.replace(video, frame_names=("9.png", "10.png"))
+    assert own_frames(named).file_names == ("clip/9.png", "clip/10.png")
+
+
+@pytest.mark.parametrize("name", ["../9.png", "/9.png", ""])
+def test_a_stored_frame_name_that_would_lead_elsewhere_is_rejected(name: str) -> None:
+    video = dataclasses.replace(make_result().video, frame_names=(name,))
+    with pytest.raises(VisError, match="clip: frame names: unsafe name"):
+        own_frames(video)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.errors import VisError
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.rle import encode_mask
-from vis_cli.records.types import VideoResult
+from vis_cli.records.types import ModelInfo, SourceIdentity, VideoResult
 
 MASK = make_mask(["......", "..##..", "...#..", "......"])
 
@@ -38,7 +39,22 @@ def write_changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Pat
     return path
 
 
-@pytest.mark.parametrize("result", [result_of_two(), make_result(num_frames=3), make_result(categories=())])
+def identified_result() -> VideoResult:
+    """Return a result with every field that schema 2 adds."""
+    result = result_of_two()
+    info = dataclasses.replace(
+        result.video,
+        source=SourceIdentity(Path("/videos/clip \udcff"), "folder", 123, "1:ab"),
+        frame_names=("00000.jpg", "00005 \udcff.jpg"),
+        timestamps=(0.0, 0.041667),
+    )
+    parts = (ModelInfo("finder", "cd" * 32), ModelInfo("follower", "ef" * 32))
+    return dataclasses.replace(result, video=info, model=ModelInfo("both", "ab" * 32, parts), given_masks="12")
+
+
+@pytest.mark.parametrize(
+    "result", [result_of_two(), make_result(num_frames=3), make_result(categories=()), identified_result()]
+)
 def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> None:
     path = tmp_path / "out" / "clip.json"
     write_result(result, path)
@@ -49,15 +65,21 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> N
 def test_layout_of_the_file(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
-    assert list(data) == ["schema", "video", "model", "config", "categories", "instances"]
-    assert data["schema"] == 1
+    assert list(data) == ["schema", "model", "config", "given_masks", "video", "categories", "instances"]
+    assert data["schema"] == 2
     assert data["video"] == {
         "name": "clip é",
         "path": str(Path("videos") / "clip é"),
+        "absolute_path": None,
+        "kind": None,
+        "size": None,
+        "fingerprint": None,
         "width": 6,
         "height": 4,
         "fps": 23.976,
         "num_frames": 2,
+        "frame_names": None,
+        "timestamps": None,
     }
     assert data["model"] == {"name": "lite", "sha256": "ab" * 32}
     assert data["categories"] == [{"id": 3, "name": "giant_panda"}, {"id": 7, "name": "cat"}]
@@ -69,6 +91,18 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
         "key_frame": 0,
         "segmentations": [dict(encode_mask(MASK)), None],
     }
+
+
+def test_schema_1_is_read(tmp_path: Path) -> None:
+    added = ("absolute_path", "kind", "size", "fingerprint", "frame_names", "timestamps")
+
+    def as_schema_1(data: dict[str, Any]) -> None:
+        data["schema"] = 1
+        del data["given_masks"]
+        for key in added:
+            del data["video"][key]
+
+    assert read_result(write_changed(tmp_path / "clip.json", as_schema_1)) == result_of_two()
 
 
 def test_a_score_that_json_cannot_hold_is_no_result(tmp_path: Path) -> None:
@@ -104,7 +138,14 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema=2), "has schema 2, this version reads 1"),
+        (lambda d: d.update(schema=3), "has schema 3, this version reads 1 and 2"),
+        (lambda d: d["video"].update(fingerprint="x"), "video: 'kind' must be a text, but is null"),
+        (lambda d: d["video"].update(fingerprint="x", kind="disk"), "video: 'kind' is 'disk'"),
+        (lambda d: d["video"].update(frame_names=["1.png"]), "video: has 1 frame names, but 'num_frames' is 2"),
+        (lambda d: d["video"].update(frame_names=["1.png", 2]), "video: 'frame_names' must hold only texts"),
+        (lambda d: d["video"].update(timestamps=[0.0]), "video: has 1 timestamps, but 'num_frames' is 2"),
+        (lambda d: d["video"].update(timestamps=[0.0, None]), "'timestamps' must hold only finite numbers"),
+        (lambda d: d.update(given_masks=3), "'given_masks' must be a text, but is 3"),
         (lambda d: d.update(schema=True), "'schema' must be a whole number, but is True"),
         (lambda d: d.update(video=None), "'video' must be an object, but is null"),
         (lambda d: d["video"].pop("fps"), "video: 'fps' is missing"),

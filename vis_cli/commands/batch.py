@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vis_cli.commands.given_masks import read_given_masks
-from vis_cli.commands.outputs import Job, default_name, existing_result
+from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, sole_writer
+from vis_cli.commands.own_results import Production, find_difference, hash_masks
 from vis_cli.commands.render import write_overlay
 from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport, counted
 from vis_cli.errors import VisError
-from vis_cli.records.result_json import write_result
+from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.source import identify_source
 from vis_cli.records.types import VideoResult
-from vis_cli.records.video import Video, open_video
+from vis_cli.records.video import Video, frame_times, open_video
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
     from vis_cli.network.weights import LoadedModel
+
+GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words for it
 
@@ -48,8 +55,14 @@ class Batch:
         self._options = options
         self._reporter = reporter
 
-    def run(self, jobs: Sequence[Job]) -> tuple[list[VideoReport], bool]:
+    def run(
+        self, jobs: Sequence[Job], *, ended: Callable[[VideoReport], None] | None = None
+    ) -> tuple[list[VideoReport], bool]:
         """Work through the jobs; return a report on each that ended, and whether Ctrl-C cut the batch short.
+
+        Args:
+            jobs: One per video.
+            ended: Called with the report of each video when this video ends.
 
         Raises:
             UsageError: the model or the device cannot be had, which no video can change.
@@ -61,6 +74,8 @@ class Batch:
                     progress.start_video(job.name)
                     reports.append(self._process(job, progress))
                     progress.end_video(reports[-1].frames or 0)
+                    if ended is not None:
+                        ended(reports[-1])
                     if len(jobs) > 1:
                         self._tell(reports[-1], f"[{len(reports)}/{len(jobs)}]")
             except KeyboardInterrupt as interruption:
@@ -74,12 +89,16 @@ class Batch:
         report = VideoReport(job.name, str(job.source), "done", outputs=job.outputs)
         started = time.perf_counter()
         try:
-            result = None if self._options.overwrite else existing_result(job)
+            if not self._options.overwrite:
+                job = refreshed(job)
+            masks = None if job.masks is None else read_given_masks(job.masks, job.source)
+            result = self._reusable(job, masks)
             if result is not None and all(output.exists() for output in job.outputs):
-                reason = f"{job.result} exists, --overwrite makes it anew"
+                reason = f"{job.result} exists. --overwrite replaces it"
                 report = dataclasses.replace(report, status="skipped", reason=reason)
             else:
-                result = self._make_outputs(job, result, progress)
+                with sole_writer(job):
+                    result = self._make_outputs(job, result, masks, progress)
         except UsageError:
             raise
         except (VisError, OSError, MemoryError, RuntimeError) as error:
@@ -91,14 +110,35 @@ class Batch:
             report, frames=result.video.num_frames, instances=len(result.instances), seconds=seconds
         )
 
-    def _make_outputs(self, job: Job, result: VideoResult | None, progress: BatchProgress) -> VideoResult:
+    def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
+        """Return the result of an earlier run if the same source and settings would make it again now.
+
+        Raises:
+            VisError: There is a result, but it is damaged, or its source or its settings differ.
+        """
+        if self._options.overwrite:
+            return None
+        if job.stored is None:
+            require_free(job)
+            return None
+        production = self._production
+        if masks is not None:
+            production = dataclasses.replace(production, given_masks=hash_masks(masks))
+        if difference := find_difference(job.stored, identify_source(job.source), production):
+            raise VisError(f"cannot reuse {job.result}: {difference}. Use --overwrite to replace it.")
+        return read_result(job.result)
+
+    def _make_outputs(
+        self, job: Job, result: VideoResult | None, masks: GivenMasks | None, progress: BatchProgress
+    ) -> VideoResult:
         if job.name != default_name(job.source):
-            self._reporter.note(f"{job.source}: written as {job.name}, as another input has the same name")
+            because = "another video has its name" if job.stored is None else "as before"
+            self._reporter.note(f"{job.source}: written as {job.name}, {because}")
         video = open_video(job.source)
         self._warn(job, video.losses)
         told = len(video.losses)
         if result is None:
-            result = self._segment(job, video, progress)
+            result = self._segment(job, video, masks, progress)
         if job.overlay is not None:
             write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
         self._warn(job, video.losses[told:])
@@ -108,10 +148,17 @@ class Batch:
         for loss in losses:
             self._reporter.warn(f"{job.source}: {loss}")
 
-    def _segment(self, job: Job, video: Video, progress: BatchProgress) -> VideoResult:
-        guidance = None if job.masks is None else read_given_masks(job.masks, job.source)
-        found = self._segmenter.segment(video, progress=progress.update, guidance=guidance)
-        result = dataclasses.replace(found, video=dataclasses.replace(found.video, name=job.name))
+    def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
+        source = identify_source(job.source)  # before the frames are read: a later change must not go unnoticed
+        found = self._segmenter.segment(video, progress=progress.update, guidance=masks)
+        info = dataclasses.replace(
+            found.video,
+            name=job.name,
+            source=source,
+            frame_names=video.frame_names,
+            timestamps=frame_times(video, found.video.num_frames),
+        )
+        result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
         write_result(result, job.result)
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older one would show another result
@@ -126,6 +173,20 @@ class Batch:
             return Segmenter(self._choose_model(), config=options.config, run=options.run)
         except VisError as error:
             raise UsageError(str(error)) from error
+
+    @cached_property
+    def _production(self) -> Production:
+        """Say how a result would be made now; no network is built for it."""
+        from vis_cli.engine.production import expected_production
+
+        options = self._options
+        try:
+            model, config = expected_production(
+                options.model, options.config, detector=options.detector, propagator=options.propagator
+            )
+        except VisError as error:
+            raise UsageError(str(error)) from error
+        return Production(model, dataclasses.asdict(config))
 
     def _choose_model(self) -> str | LoadedModel:
         """Return the model's name, or the composition of the two that are named instead."""

@@ -14,12 +14,14 @@ from pathlib import Path, PurePosixPath
 import typer
 
 from vis_cli.commands.batch import Batch, BatchOptions
-from vis_cli.commands.outputs import Job, prepare_folder
+from vis_cli.commands.outputs import make_job, prepare_folder
+from vis_cli.commands.own_results import is_own
 from vis_cli.console import EXIT_INTERRUPTED, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.records.davis import list_label_pngs
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task
 from vis_cli.records.inputs import image_files
+from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import list_results
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
 
@@ -73,8 +75,8 @@ def segmented(
         if list_results(folder) and not options.overwrite:
             raise UsageError(f"{folder} has results already: score them with `vis eval {folder}`, or add --overwrite")
         jobs = [
-            Job(s.frames, s.name, folder / f"{s.name}.json", folder / f"{s.name}.mp4" if render else None, s.masks)
-            for s in sources
+            make_job(source.frames, source.name, folder, render=render, masks=source.masks, stored=head)
+            for source, head in zip(sources, _own_heads(sources, folder), strict=True)
         ]
         reports, interrupted = Batch(options, reporter).run(jobs)
         if interrupted:
@@ -83,6 +85,19 @@ def segmented(
         if failed:
             raise VisError(f"{len(failed)} of {len(jobs)} videos failed, the first being {failed[0].video}: no figures")
         yield folder, reports
+
+
+def _own_heads(sources: Sequence[Source], folder: Path) -> list[ResultHead | None]:
+    """Return the result of each source that is in `folder` already.
+
+    Raises:
+        UsageError: One is the result of another video, which must not be replaced.
+    """
+    heads = [read_head(folder / f"{source.name}.json") for source in sources]
+    for source, head in zip(sources, heads, strict=True):
+        if head is not None and not is_own(head, source.frames):
+            raise UsageError(f"cannot write {head.path}: it is the result of another video. Use another -o DIR.")
+    return heads
 
 
 def _check_frames(video: YouTubeVisVideo, folder: Path, split: Path) -> None:

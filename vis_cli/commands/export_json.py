@@ -20,11 +20,13 @@ from vis_cli.commands.export_options import (
     MinScore,
     Out,
     Results,
+    SourceVideo,
     Split,
     Top,
     choose_format,
 )
 from vis_cli.commands.outputs import protect_files
+from vis_cli.commands.source_lookup import with_frame_names
 from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.bundle import ZIP_SUFFIX
@@ -50,6 +52,7 @@ def export_json(
     split: Split = None,
     out: Out = None,
     check: Check = None,
+    video: SourceVideo = None,
     top: Top = None,
     max_categories: MaxCategories = None,
     min_score: MinScore = 0.0,
@@ -83,7 +86,9 @@ def export_json(
         files = find_results(results)
         protect_files(out, [*files, *([split] if split else [])])
         check_output(out, chosen, overwrite=overwrite)
-        loaded = (read_result(path) for path in files)
+        if video is not None and len(files) != 1:
+            raise UsageError(f"--video belongs to one result, but there are {len(files)}. Pass one RESULT.json.")
+        loaded = (with_frame_names(read_result(path), path, video) for path in files)
         report = write_export(loaded, chosen, split, out, Selection(min_score, top, max_categories))
         tell(report, chosen, split, out, reporter)
 

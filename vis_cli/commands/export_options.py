@@ -52,6 +52,17 @@ Out: TypeAlias = Annotated[
         help="The file to write: a .zip, for coco-video a .json; under any other name, davis and mots write a folder.",
     ),
 ]
+SourceVideo: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--video",
+        metavar="DIR",
+        exists=True,
+        help="The folder of images that one RESULT.json was made of, for the names of its frames. Only results of "
+        "earlier versions need it.",
+        show_default=False,
+    ),
+]
 Check: TypeAlias = Annotated[
     Path | None,
     typer.Option("--check", metavar="FILE", exists=True, help="Write nothing: say what of this submission is wrong."),

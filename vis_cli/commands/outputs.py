@@ -5,17 +5,27 @@ Used by `segment`: every input gets its own names, nothing foreign and no input 
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from vis_cli.commands.own_results import OwnResults, is_own
 from vis_cli.console import UsageError
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_NAME_BYTES
+from vis_cli.files.locks import exclusive_lock
+from vis_cli.files.names import folded_name, safe_file_name
 from vis_cli.records.inputs import is_folder
+from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import read_result
-from vis_cli.records.types import VideoResult
+
+RESULT_SUFFIX, OVERLAY_SUFFIX = ".json", ".mp4"
+MAX_STEM_BYTES = MAX_NAME_BYTES - len(RESULT_SUFFIX)
+NAMELESS = "root"  # the results of / and of names that consist of dots
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,8 @@ class Job:
     result: Path
     overlay: Path | None
     masks: Path | None = None  # given instead of detections
+    stored: ResultHead | None = None  # the result of this source that was there when the batch was planned
+    version: tuple[int, int, int] | None = None  # of the file `result` at that time; None: there was none
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -35,20 +47,40 @@ class Job:
 
 
 def plan_jobs(sources: Sequence[Path], out: Path, *, render: bool, masks: Path | None = None) -> list[Job]:
-    """Give each input names of its own in the folder `out`, in the inputs' order."""
-    taken: set[str] = set()
+    """Give each input the names of its own results in the folder `out`, else free names, in the inputs' order.
+
+    A result belongs to the input that it stores, so names depend neither on the other inputs nor on their order.
+    """
+    default_names = [default_name(source) for source in sources]
+    results = OwnResults(out)
+    own = results.assign(sources, default_names)
+    taken = {folded_name(head.path.stem) for head in results.heads}
+    # A file that is not a result does not change the default name of an input: the batch reports it.
+    occupied = taken | _stems(out, (RESULT_SUFFIX, OVERLAY_SUFFIX) if render else (RESULT_SUFFIX,))
     jobs = []
-    for source in sources:
-        name = next(name for name in _candidate_names(source) if name.casefold() not in taken)
-        taken.add(name.casefold())  # some file systems do not tell Clip from clip
-        jobs.append(Job(source, name, out / f"{name}.json", out / f"{name}.mp4" if render else None, masks))
+    for source, default in zip(sources, default_names, strict=True):
+        head = own.get(source)
+        name = _free_name(source, default, taken, occupied) if head is None else head.path.stem
+        taken.add(folded_name(name))
+        jobs.append(make_job(source, name, out, render=render, masks=masks, stored=head))
     return jobs
+
+
+def make_job(
+    source: Path, name: str, out: Path, *, render: bool, masks: Path | None = None, stored: ResultHead | None = None
+) -> Job:
+    """Return the job that writes results called `name` in the folder `out`."""
+    result = out / f"{name}{RESULT_SUFFIX}"
+    overlay = out / f"{name}{OVERLAY_SUFFIX}" if render else None
+    return Job(source, name, result, overlay, masks, stored, _version(result))
 
 
 def default_name(source: Path) -> str:
     """Return what the results of a video are called where no other video has that name."""
-    source = source.absolute()  # '.' has no name of its own
-    return source.name if source.is_dir() else source.stem
+    if source.name in ("", "..") or ".." in source.parts:
+        source = source.resolve()  # '.' and '..' have no name of their own
+    name = source.name if source.is_dir() else source.stem
+    return _name(name)
 
 
 def prepare_folder(out: Path) -> None:
@@ -65,21 +97,47 @@ def prepare_folder(out: Path) -> None:
         raise UsageError(f"{out}: cannot be written to ({error.strerror}); give another folder with -o") from error
 
 
-def existing_result(job: Job) -> VideoResult | None:
-    """Return the result that an earlier run made of this input, None if there is none.
+def refreshed(job: Job) -> Job:
+    """Return the job with the result that another process may have written since the batch was planned.
 
     Raises:
-        VisError: what is in its place is damaged or of another origin.
+        VisError: The file in its place is the result of another video now.
     """
-    if not job.result.exists():
-        if job.overlay is not None and job.overlay.exists():
-            raise VisError(f"{job.overlay} exists without its {job.result.name}: --overwrite replaces it")
-        return None
-    result = read_result(job.result)
-    origin = result.video.path
-    if origin.exists() and not origin.samefile(job.source):
-        raise VisError(f"{job.result} is the result of another video, {origin}: give another -o, or --overwrite")
-    return result
+    if _version(job.result) == job.version:
+        return job
+    head = read_head(job.result)
+    if head is not None and not is_own(head, job.source):
+        raise VisError(f"cannot write {job.result}: another process has written it. Run the command again.")
+    return dataclasses.replace(job, stored=head, version=_version(job.result))
+
+
+def require_free(job: Job) -> None:
+    """See that nothing is in the place of the outputs of a job without a result of its own.
+
+    Raises:
+        VisError: A file is there.
+    """
+    if job.result.exists():
+        read_result(job.result)  # names the damage of a damaged result
+        raise VisError(f"cannot write {job.result}: it exists. Use --overwrite to replace it.")
+    if job.overlay is not None and job.overlay.exists():
+        raise VisError(
+            f"cannot write {job.overlay}: it exists without {job.result.name}. Use --overwrite to replace it."
+        )
+
+
+@contextmanager
+def sole_writer(job: Job) -> Iterator[None]:
+    """Hold the right to write the outputs of a job until the body ends.
+
+    Raises:
+        VisError: Another process writes the result, or has written it meanwhile.
+        OSError: The folder cannot be written.
+    """
+    with exclusive_lock(job.result):
+        if _version(job.result) != job.version:
+            raise VisError(f"cannot write {job.result}: another process has written it. Run the command again.")
+        yield
 
 
 def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
@@ -111,11 +169,33 @@ def protect_files(out: Path, inputs: Iterable[Path]) -> None:
         raise UsageError(f"{out} is an input, which is never written to: give another name")
 
 
-def _candidate_names(source: Path) -> Iterator[str]:
-    """Yield names for an input, the nicest first: clip, clip_mov, holiday_clip, clip_2, clip_3, …"""
-    name = default_name(source)
-    yield name
+def _free_name(source: Path, default: str, taken: Set[str], occupied: Set[str]) -> str:
+    """Return the first name for an input that is free: clip, clip_mov, holiday_clip, clip_2, clip_3, …"""
+    if folded_name(default) not in taken:
+        return default
+    names = _further_names(source, default)
+    return next(name for name in names if folded_name(name) not in taken | occupied)
+
+
+def _further_names(source: Path, default: str) -> Iterator[str]:
     if source.suffix and not source.is_dir():
-        yield f"{name}_{source.suffix[1:]}"
-    yield f"{source.absolute().parent.name}_{name}"
-    yield from (f"{name}_{number}" for number in count(2))
+        yield _name(default, f"_{_name(source.suffix[1:])}")
+    yield _name(f"{source.absolute().parent.name}_{default}")
+    yield from (_name(default, f"_{number}") for number in count(2))
+
+
+def _name(text: str, tail: str = "") -> str:
+    return safe_file_name(text, max_bytes=MAX_STEM_BYTES, fallback=NAMELESS, tail=tail)
+
+
+def _stems(folder: Path, suffixes: Sequence[str]) -> set[str]:
+    return {folded_name(path.stem) for suffix in suffixes for path in folder.glob(f"*{suffix}")}
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written again, None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -5,12 +5,14 @@ Registered by `app`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vis_cli.commands.source_lookup import find_source
 from vis_cli.console import BatchProgress, Reporter, UsageError
 from vis_cli.errors import VisError
 from vis_cli.options import SHARE, Debug, Quiet
@@ -24,10 +26,7 @@ def render(
     result_path: Annotated[
         Path, typer.Argument(metavar="RESULT.json", help="What `vis segment` wrote.", exists=True, dir_okay=False)
     ],
-    video_path: Annotated[
-        Path | None,
-        typer.Argument(metavar="VIDEO", help="The video of the result, where it is no longer at its old place."),
-    ] = None,
+    old_video: Annotated[Path | None, typer.Argument(hidden=True, help="Replaced by --video.")] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The overlay video to write.")],
     only: Annotated[
@@ -37,6 +36,16 @@ def render(
     min_score: Annotated[
         float, typer.Option(help="Leave out instances that score less.", metavar=SHARE, min=0.0, max=1.0)
     ] = 0.0,
+    video_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--video",
+            metavar="FILE|DIR",
+            exists=True,
+            help=r"The video of the result. \[default: next to RESULT.json, else at the stored path]",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Replace OUT.mp4 where it exists.")
     ] = False,
@@ -45,12 +54,16 @@ def render(
 ) -> None:
     """Draw a result over its video again.
 
-    Nothing is segmented anew, so this takes seconds. Choose what is drawn, and where it is written to.
+    Nothing is segmented again, so this takes seconds. The video is recognised by its content.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
+        if old_video is not None:
+            raise UsageError(f"the video is an option now. Use --video {shlex.quote(str(old_video))}.")
         result = read_result(result_path)
-        source = video_path or find_video(result, result_path)
+        source = find_source(result, result_path, video_path)
+        if result.video.source is None:
+            reporter.warn(f"{result_path} stores no fingerprint, so {source} may be another video")
         check_output(out, source, overwrite=overwrite)
         shown = choose_instances(result.instances, only=only, min_score=min_score)
         with BatchProgress(1, reporter) as progress:
@@ -79,19 +92,6 @@ def write_overlay(
     if shape != expected:
         raise VisError(f"{video.path} is {_times(shape)}, but the result is of a video of {_times(expected)}")
     write_video(path, _overlay_frames(result, video, instances, progress), video)
-
-
-def find_video(result: VideoResult, result_path: Path) -> Path:
-    """Return the video that a result was made of, looked for from here and from the result's folder.
-
-    Raises:
-        UsageError: it is not there any more.
-    """
-    recorded = result.video.path
-    for path in (recorded, result_path.parent / recorded):
-        if path.exists():
-            return path
-    raise UsageError(f"{recorded}, the video of {result_path}, is not there: give it as the second argument")
 
 
 def check_output(out: Path, source: Path, *, overwrite: bool) -> None:

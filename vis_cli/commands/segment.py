@@ -82,8 +82,10 @@ def segment(
         protect_inputs(jobs, inputs)
         prepare_folder(out)
         batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator), reporter)
-        reports, interrupted = batch.run(jobs)
-        show([*missing, *reports], quiet=quiet, as_json=as_json)
+        for report in missing if as_json else ():
+            print_report_line(report)
+        reports, interrupted = batch.run(jobs, ended=print_report_line if as_json else None)
+        show([*missing, *reports], quiet=quiet)
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
 
 
@@ -102,14 +104,16 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
     return list(found.values()), missing
 
 
-def show(reports: Sequence[VideoReport], *, quiet: bool, as_json: bool) -> None:
-    """Print the closing table, and the JSON lines where they are asked for."""
+def print_report_line(report: VideoReport) -> None:
+    """Print the report of one video as a JSON line on stdout."""
+    print_json(report.as_json())
+
+
+def show(reports: Sequence[VideoReport], *, quiet: bool) -> None:
+    """Print the closing table."""
     told = len(reports) == 1 and reports[0].status == "failed"  # in a line of its own, which says all
     if reports and not (quiet or told):
         print_reports(reports)
-    if as_json:
-        for report in reports:
-            print_json(report.as_json())
 
 
 def exit_code(reports: Sequence[VideoReport], *, interrupted: bool) -> int:

@@ -23,6 +23,7 @@ from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
 from vis_cli.errors import VisError
 from vis_cli.network.composition import load_network
+from vis_cli.network.config import ModelConfig
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.weights import LoadedModel
 from vis_cli.records.types import Category, VideoInfo, VideoResult
@@ -75,7 +76,7 @@ class Segmenter:
         loaded = load_network(model) if isinstance(model, str) else model
         self._model_info = loaded.info
         self._network = loaded.model.to(self._device).to(memory_format=torch.channels_last)
-        self._config = self._with_sizes(config or SegmentConfig())
+        self._config = settle_sizes(config or SegmentConfig(), self._network.config)
 
     @torch.inference_mode()
     def segment(
@@ -138,14 +139,14 @@ class Segmenter:
             instances=make_instances(sequences, categories, reported_score=self._config.sequence_score),
         )
 
-    def _with_sizes(self, config: SegmentConfig) -> SegmentConfig:
-        """Settle the network's input size where the config leaves it to the model, so that results name it."""
-        trained = self._network.config
-        return dataclasses.replace(
-            config,
-            short_side=config.short_side or trained.short_side,
-            long_side=config.long_side or trained.long_side,
-        )
+
+def settle_sizes(config: SegmentConfig, trained: ModelConfig) -> SegmentConfig:
+    """Settle the network's input size where the config leaves it to the model, so that results name it."""
+    return dataclasses.replace(
+        config,
+        short_side=config.short_side or trained.short_side,
+        long_side=config.long_side or trained.long_side,
+    )
 
 
 def _size(video: Video) -> Size:

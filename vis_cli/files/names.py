@@ -47,6 +47,25 @@ def folded_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def safe_file_name(name: str, *, max_bytes: int, fallback: str, tail: str = "") -> str:
+    """Return a name as one visible file name that every file system and archive takes.
+
+    Each control, surrogate or direction character and each slash becomes `_`. Leading dots are dropped.
+
+    Args:
+        name: Any text, such as the name of a video.
+        max_bytes: A longer name loses its last characters.
+        fallback: The name where nothing is left.
+        tail: Is appended and never shortened.
+    """
+    plain = "".join("_" if character in "/\\" or _is_unprintable(character) else character for character in name)
+    plain = plain.lstrip(".")
+    if _DRIVE.match(plain):
+        plain = f"{plain[0]}_{plain[2:]}"
+    kept = (plain or fallback).encode()[: max_bytes - len(tail.encode())].decode(errors="ignore")
+    return kept + tail
+
+
 def natural_key(name: str) -> NaturalKey:
     """Return the key that sorts "frame10" after "frame2"; the name itself decides between equal keys."""
     parts = _DIGITS.split(name.lower())

@@ -18,7 +18,7 @@ from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.network.torchvision_weights import COCO_R50, cached_file, coco_categories, fetch_coco_r50, select_classes
-from vis_cli.network.weights import LoadedModel, load_model
+from vis_cli.network.weights import LoadedModel, identify_model, load_model
 from vis_cli.records.types import ModelInfo
 
 COCO_NAME = "coco-r50"  # torchvision's COCO Mask R-CNN; what it finds is followed by FOLLOWER
@@ -95,9 +95,14 @@ class DetectorAndPropagator(SeqMaskRCNN):
 
 def compose(detector: LoadedModel, propagator: LoadedModel) -> LoadedModel:
     """Join two loaded models; the name says both, the hash depends on both."""
-    name = f"{detector.info.name}+{propagator.info.name}"
-    digest = hashlib.sha256(f"{detector.info.sha256} {propagator.info.sha256}".encode()).hexdigest()
-    return LoadedModel(DetectorAndPropagator(detector.model, propagator.model).eval(), ModelInfo(name, digest))
+    info = compose_info(detector.info, propagator.info)
+    return LoadedModel(DetectorAndPropagator(detector.model, propagator.model).eval(), info)
+
+
+def compose_info(detector: ModelInfo, propagator: ModelInfo) -> ModelInfo:
+    """Name a composed model: both names, and a hash that depends on both."""
+    digest = hashlib.sha256(f"{detector.sha256} {propagator.sha256}".encode()).hexdigest()
+    return ModelInfo(f"{detector.name}+{propagator.name}", digest, (detector, propagator))
 
 
 def load_network(model: str, *, detector: str | None = None, propagator: str | None = None) -> LoadedModel:
@@ -111,13 +116,36 @@ def load_network(model: str, *, detector: str | None = None, propagator: str | N
     Raises:
         VisError: there is no such model, it is damaged, it cannot follow, or torchvision's weights cannot be fetched.
     """
-    if propagator == COCO_NAME:
-        raise VisError(f"{COCO_NAME} finds objects but follows none: give another --propagator, such as {FOLLOWER}")
-    finding, following = detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
+    finding, following = _parts(model, detector, propagator)
     if finding == following:
         return load_model(finding)
     found = load_coco_detector() if finding == COCO_NAME else load_model(finding)
     return compose(found, load_model(following))
+
+
+def identify_network(
+    model: str, *, detector: str | None = None, propagator: str | None = None
+) -> tuple[ModelInfo, ModelConfig]:
+    """Return what `load_network` would return as info, and the config of its detector, without building networks.
+
+    Raises:
+        VisError: As for `load_network`, except damage of the tensors.
+    """
+    finding, following = _parts(model, detector, propagator)
+    if finding == COCO_NAME:
+        found, config = _identify_coco(), coco_config()
+    else:
+        found, config = identify_model(finding)
+    if finding == following:
+        return found, config
+    return compose_info(found, identify_model(following)[0]), config
+
+
+def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[str, str]:
+    """Return which model detects and which one propagates."""
+    if propagator == COCO_NAME:
+        raise VisError(f"{COCO_NAME} finds objects but follows none: give another --propagator, such as {FOLLOWER}")
+    return detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
 
 
 def coco_config() -> ModelConfig:
@@ -145,9 +173,15 @@ def load_coco_detector() -> LoadedModel:
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or any(not key.startswith("prop_head.") and "num_batches" not in key for key in missing):
         raise ValueError(f"torchvision's COCO Mask R-CNN does not fit: {missing}, {unexpected}")
-    digest = sha256_of(cached_file(COCO_R50))
     model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return LoadedModel(model, ModelInfo(COCO_NAME, digest))
+    return LoadedModel(model, _identify_coco())
+
+
+def _identify_coco() -> ModelInfo:
+    path = cached_file(COCO_R50)
+    if not path.is_file():
+        fetch_coco_r50()
+    return ModelInfo(COCO_NAME, sha256_of(path))
 
 
 def _seen(features: FrameFeatures) -> FrameFeatures:

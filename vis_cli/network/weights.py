@@ -109,7 +109,7 @@ def load_model(name_or_dir: str) -> LoadedModel:
     state = read_tensors(path, _shapes(summary.config, path))
     model = SeqMaskRCNN(summary.config)
     model.load_state_dict(state, strict=False)  # complete except for the counters of batch norms
-    info = ModelInfo(summary.name, sha256_of(path))
+    info = _info(summary)
     return LoadedModel(model.eval().requires_grad_(False).to(memory_format=torch.channels_last), info)
 
 
@@ -121,6 +121,20 @@ def require_size(config: ModelConfig) -> None:
         raise VisError(
             f"the network has {number:,} parameters, the limit is {MAX_PARAMETERS:,}. Use smaller numbers of channels."
         )
+
+
+def identify_model(name_or_dir: str) -> tuple[ModelInfo, ModelConfig]:
+    """Return the info and the config of a model without building its network.
+
+    Raises:
+        VisError: There is no such model, or its weights file is not readable.
+    """
+    summary = read_summary(find_model(name_or_dir))
+    return _info(summary), summary.config
+
+
+def _info(summary: ModelSummary) -> ModelInfo:
+    return ModelInfo(summary.name, sha256_of(summary.folder / WEIGHTS_NAME))
 
 
 def save_model(

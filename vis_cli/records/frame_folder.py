@@ -53,6 +53,11 @@ class FrameFolder:
         self._report_pages()
 
     @property
+    def frame_names(self) -> tuple[str, ...] | None:
+        """Return the file names of the images in a folder; None for one image alone."""
+        return tuple(image.name for image in self._images) if self.path.is_dir() else None
+
+    @property
     def num_frames(self) -> int:
         """Return the number of images."""
         return len(self._images)

@@ -5,7 +5,7 @@ Used by every export.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from vis_cli.errors import VisError
 from vis_cli.files.names import folded_name, printable, safe_relative_path
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames, read_davis
-from vis_cli.records.inputs import image_files
 from vis_cli.records.json_fields import require, shown
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
@@ -141,9 +140,14 @@ def _require_distinct(named: Iterable[tuple[str, str]], where: str) -> None:
 
 
 def own_frames(video: VideoInfo) -> SequenceFrames:
-    """Name the frames of a video: as its own images where it is a folder that is still there, else 00000, 00001, …"""
-    images = image_files(video.path) if video.path.is_dir() else []
-    names: Sequence[str] = [image.name for image in images]
-    if len(names) != video.num_frames:
-        names = [f"{frame:05d}.jpg" for frame in range(video.num_frames)]
-    return SequenceFrames(video.name, video.width, video.height, tuple(f"{video.name}/{name}" for name in names))
+    """Name the frames of a video as its result stores them; else 00000, 00001, …
+
+    Raises:
+        VisError: A stored name is unsafe, or two frames would be one file.
+    """
+    names = video.frame_names or tuple(f"{frame:05d}.jpg" for frame in range(video.num_frames))
+    where = f"{printable(video.name)}: frame names"
+    files = tuple(f"{video.name}/{safe_relative_path(name, where).name}" for name in names)
+    sequence = SequenceFrames(video.name, video.width, video.height, files)
+    _require_distinct(zip(names, sequence.frame_names, strict=True), where)
+    return sequence

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from vis_cli.files.atomic import atomic_path
-from vis_cli.files.limits import MAX_FRAMES
 from vis_cli.records.json_fields import (
     read_json_object,
     require,
@@ -18,12 +17,13 @@ from vis_cli.records.json_fields import (
     take_categories,
     take_field,
     take_objects,
-    take_size,
 )
 from vis_cli.records.rle import parse_segmentations
 from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoResult
+from vis_cli.records.video_json import video_from_json, video_to_json
 
-SCHEMA = 1
+SCHEMA = 2
+SCHEMAS = (1, 2)  # that can be read; schema 1 stores no fingerprint, frame names and timestamps
 
 
 def list_results(folder: Path) -> list[Path]:
@@ -37,19 +37,12 @@ def write_result(result: VideoResult, path: Path) -> None:
     Raises:
         VisError: the file cannot be written.
     """
-    video = result.video
     data = {
         "schema": SCHEMA,
-        "video": {
-            "name": video.name,
-            "path": str(video.path),
-            "width": video.width,
-            "height": video.height,
-            "fps": video.fps,
-            "num_frames": video.num_frames,
-        },
-        "model": {"name": result.model.name, "sha256": result.model.sha256},
+        "model": _model_to_json(result.model),
         "config": result.config,
+        "given_masks": result.given_masks,
+        "video": video_to_json(result.video),  # `result_head` reads up to the frame names
         "categories": [{"id": category.id, "name": category.name} for category in result.categories],
         "instances": [_instance_to_json(instance) for instance in result.instances],
     }
@@ -65,22 +58,40 @@ def read_result(path: Path) -> VideoResult:
     """
     data = read_json_object(path)
     schema = take_field(data, "schema", int, str(path))
-    require(schema == SCHEMA, str(path), f"has schema {schema}, this version reads {SCHEMA}; segment the video again")
-    video = _video_from_json(take_field(data, "video", dict, str(path)), f"{path}: video")
-    model = take_field(data, "model", dict, str(path))
+    known = " and ".join(map(str, SCHEMAS))
+    require(schema in SCHEMAS, str(path), f"has schema {schema}, this version reads {known}; segment the video again")
+    video = video_from_json(take_field(data, "video", dict, str(path)), f"{path}: video")
     categories = take_categories(data, str(path))
-    known = {category.id for category in categories}
+    category_ids = {category.id for category in categories}
     instances = tuple(
-        _instance_from_json(entry, video, known, where) for entry, where in take_objects(data, "instances", str(path))
+        _instance_from_json(entry, video, category_ids, where)
+        for entry, where in take_objects(data, "instances", str(path))
     )
     require_unique((instance.id for instance in instances), f"{path}: instances")
     return VideoResult(
         video=video,
-        model=ModelInfo(*(take_field(model, key, str, f"{path}: model") for key in ("name", "sha256"))),
+        model=model_from_json(take_field(data, "model", dict, str(path)), f"{path}: model"),
         config=take_field(data, "config", dict, str(path)),
         categories=categories,
         instances=instances,
+        given_masks=take_field(data, "given_masks", str, str(path)) if data.get("given_masks") is not None else None,
     )
+
+
+def model_from_json(entry: dict[str, Any], where: str) -> ModelInfo:
+    """Return the model that made a result.
+
+    Raises:
+        VisError: A field is missing or is not a text.
+    """
+    name, sha256 = (take_field(entry, key, str, where) for key in ("name", "sha256"))
+    parts = take_objects(entry, "parts", where) if "parts" in entry else []
+    return ModelInfo(name, sha256, tuple(model_from_json(part, where) for part, where in parts))
+
+
+def _model_to_json(model: ModelInfo) -> dict[str, Any]:
+    data: dict[str, Any] = {"name": model.name, "sha256": model.sha256}
+    return {**data, "parts": [_model_to_json(part) for part in model.parts]} if model.parts else data
 
 
 def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
@@ -92,20 +103,6 @@ def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
         "key_frame": instance.key_frame,
         "segmentations": list(instance.segmentations),
     }
-
-
-def _video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
-    width, height = take_size(entry, where)
-    num_frames = take_field(entry, "num_frames", int, where)
-    require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}, but must be 0 to {MAX_FRAMES:,}")
-    return VideoInfo(
-        name=take_field(entry, "name", str, where),
-        path=Path(take_field(entry, "path", str, where)),
-        width=width,
-        height=height,
-        fps=float(take_field(entry, "fps", float, where)),
-        num_frames=num_frames,
-    )
 
 
 def _instance_from_json(entry: dict[str, Any], video: VideoInfo, categories: set[int], where: str) -> InstanceSequence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,28 @@ class Rle(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceIdentity:
+    """The file or folder that a video was read from; `size` and `fingerprint` identify its content."""
+
+    path: Path  # absolute
+    kind: Literal["file", "folder"]
+    size: int  # bytes; of a folder: of its images
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """Describe a video as a person sees it: rotation applied, `num_frames` frames that decode."""
 
     name: str
-    path: Path
+    path: Path  # as the user gave it
     width: int
     height: int
     fps: float
     num_frames: int
+    source: SourceIdentity | None = None  # None: a result of schema 1, or frames that come from no file
+    frame_names: tuple[str, ...] | None = None  # file names of a folder of images; None for a video file
+    timestamps: tuple[float, ...] | None = None  # seconds, one per frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,7 @@ class ModelInfo:
 
     name: str
     sha256: str
+    parts: tuple[ModelInfo, ...] = ()  # detector and propagator of a composed model
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ class VideoResult:
     config: dict[str, Any]  # SegmentConfig's fields, as JSON
     categories: tuple[Category, ...]
     instances: tuple[InstanceSequence, ...]
+    given_masks: str | None = None  # hash of the label maps that were given instead of detections
 
     def __post_init__(self) -> None:
         """Check that every instance has one entry a frame and a known category."""

@@ -19,7 +19,7 @@ from vis_cli.records.media_folder import IMAGE_SUFFIXES, require_readable_suffix
 from vis_cli.records.video_file import VideoFile
 from vis_cli.records.video_writer import TimedSource, write_video
 
-__all__ = ["Video", "find_inputs", "open_video", "write_video"]
+__all__ = ["Video", "find_inputs", "frame_times", "open_video", "write_video"]
 
 
 class Video(TimedSource, Protocol):
@@ -28,6 +28,10 @@ class Video(TimedSource, Protocol):
     @property
     def name(self) -> str:
         """Return the name results are filed under: the file's without suffix, or the folder's."""
+
+    @property
+    def frame_names(self) -> tuple[str, ...] | None:
+        """Return the file name of each frame of a folder of images; None for a file."""
 
     @property
     def num_frames(self) -> int | None:
@@ -45,6 +49,11 @@ class Video(TimedSource, Protocol):
 
     def iter_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames [start, stop) as (H, W, 3) uint8 RGB; a number means the same picture each time."""
+
+
+def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:
+    """Return when each frame is shown, in seconds; call it after one full iteration."""
+    return tuple(float(video.frame_pts(number) * video.time_base) for number in range(num_frames))
 
 
 def open_video(path: Path, *, folder_fps: float = FOLDER_FPS) -> Video:

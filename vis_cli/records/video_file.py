@@ -88,6 +88,8 @@ class VideoFile:
     known; at the first difference the slow way takes over, so that an index always means the same picture.
     """
 
+    frame_names: tuple[str, ...] | None = None  # frames of a file have no names
+
     def __init__(self, path: Path) -> None:
         """Open the file and decode its first frame, which settles size and orientation.
 

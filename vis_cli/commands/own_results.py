@@ -1,0 +1,180 @@
+"""Which results of a folder belong to which inputs, and whether a result may be used again.
+
+Used by `outputs`, which names the results of a batch, and by `batch`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.errors import VisError
+from vis_cli.files.names import printable
+from vis_cli.records.result_head import ResultHead, read_head
+from vis_cli.records.result_json import list_results
+from vis_cli.records.source import absolute_path, identify_source, source_difference, source_size
+from vis_cli.records.types import ModelInfo, SourceIdentity
+
+SHOWN_SETTINGS = 3  # in a message
+SHOWN_HASH = 8  # characters
+SHOWN_VALUE = 40  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """How a result is made: everything that may change its masks, except for rounding."""
+
+    model: ModelInfo
+    config: Mapping[str, Any]
+    given_masks: str | None = None
+
+
+class OwnResults:
+    """The results in a folder, found by the source that they store."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the heads of all results in `folder`, which may be missing."""
+        self._by_path: dict[str, list[ResultHead]] = defaultdict(list)
+        self._by_size: dict[tuple[str, int], list[ResultHead]] = defaultdict(list)
+        self._by_name: dict[str, list[ResultHead]] = defaultdict(list)  # of schema 1, whose paths may be relative
+        self._identities: dict[Path, SourceIdentity | None] = {}
+        self.heads = [head for head in map(read_head, list_results(folder)) if head is not None]
+        for head in self.heads:
+            self._add(head)
+
+    def assign(self, sources: Sequence[Path], default_names: Sequence[str]) -> dict[Path, ResultHead]:
+        """Return the result of each source that has one; each result belongs to at most one source.
+
+        A result is of a source that has its stored path. Next, it is of a source with its stored content if the file
+        at the stored path is gone or has changed: that source was moved.
+        """
+        found: dict[Path, ResultHead] = {}
+        used: set[Path] = set()
+        for find in (self._at_path, self._moved, self._unidentified):
+            for source, name in zip(sources, default_names, strict=True):
+                heads = [] if source in found else [head for head in find(source) if head.path not in used]
+                if heads:
+                    best = heads[0] if len(heads) == 1 else min(heads, key=lambda head: self._rank(head, source, name))
+                    found[source] = best
+                    used.add(best.path)
+        return found
+
+    def _add(self, head: ResultHead) -> None:
+        if head.source is None:
+            paths = _path_keys(head.video_path)
+            if not os.path.lexists(head.video_path):
+                self._by_name[head.video_path.name].append(head)
+        else:
+            paths = _path_keys(head.source.path)
+            self._by_size[head.source.kind, head.source.size].append(head)
+        for key in paths:
+            self._by_path[key].append(head)
+
+    def _at_path(self, source: Path) -> list[ResultHead]:
+        heads = (head for key in sorted(_path_keys(source)) for head in self._by_path.get(key, ()))
+        return list({head.path: head for head in heads}.values())
+
+    def _moved(self, source: Path) -> list[ResultHead]:
+        try:
+            key = ("folder" if source.is_dir() else "file", source_size(source))
+        except (OSError, ValueError, VisError):  # the batch reports it when the turn of this source comes
+            return []
+        return [
+            head
+            for head in self._by_size.get(key, ())
+            if self._has_content(head, source) and head.source and not self._has_content(head, head.source.path)
+        ]
+
+    def _unidentified(self, source: Path) -> list[ResultHead]:
+        return self._by_name.get(source.name, [])
+
+    def _rank(self, head: ResultHead, source: Path, name: str) -> tuple[bool, bool, Path]:
+        return not self._has_content(head, source), head.path.stem != name, head.path
+
+    def _has_content(self, head: ResultHead, path: Path) -> bool:
+        identity = self._identify(path)
+        return identity is not None and head.source is not None and source_difference(head.source, identity) is None
+
+    def _identify(self, path: Path) -> SourceIdentity | None:
+        """Return the identity of a source, None if it is missing or cannot be read."""
+        if path not in self._identities:
+            try:
+                self._identities[path] = identify_source(path)
+            except VisError:
+                self._identities[path] = None
+        return self._identities[path]
+
+
+def find_difference(head: ResultHead, source: SourceIdentity, production: Production) -> str | None:
+    """Return in one phrase why a stored result is not what would be made now, None if it is."""
+    if head.source is None:
+        return "it stores no fingerprint of its video (an earlier version of vis wrote it)"
+    changed = source_difference(head.source, source)
+    differences = [
+        None if changed is None else f"the {source.kind} has changed since ({changed})",
+        *_config_differences(head.config, production.config),
+        _model_difference(head.model, production.model),
+        _masks_difference(head.given_masks, production.given_masks),
+    ]
+    return ", ".join(filter(None, differences)) or None
+
+
+def is_own(head: ResultHead, source: Path) -> bool:
+    """Tell whether a result is of this source: by its stored path, or by its content after a move."""
+    stored = head.video_path if head.source is None else head.source.path
+    if _path_keys(stored) & _path_keys(source):
+        return True
+    return head.source is not None and source_difference(head.source, identify_source(source)) is None
+
+
+def hash_masks(masks: Mapping[int, NDArray[np.integer[Any]]]) -> str:
+    """Return a hash of label maps (H, W) by frame index; how their files are encoded does not count."""
+    digest = hashlib.sha256()
+    for frame, labels in sorted(masks.items()):
+        digest.update(f"{frame} {labels.shape} ".encode())
+        digest.update(np.ascontiguousarray(labels, "<u4").tobytes())
+    return digest.hexdigest()
+
+
+def _config_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    now = json.loads(json.dumps(now))  # lists for tuples, as in the file
+    names = [name for name in {**now, **stored} if stored.get(name) != now.get(name)]
+    shown = [f"{name} {_value(stored.get(name))} -> {_value(now.get(name))}" for name in names[:SHOWN_SETTINGS]]
+    rest = len(names) - len(shown)
+    return [*shown, f"{rest} more settings"] if rest > 0 else shown
+
+
+def _model_difference(stored: ModelInfo, now: ModelInfo) -> str | None:
+    if stored.sha256 == now.sha256:
+        return None
+    return f"model {_model(stored)} -> {_model(now)}"
+
+
+def _masks_difference(stored: str | None, now: str | None) -> str | None:
+    if stored == now:
+        return None
+    if stored is None:
+        return "masks are given now"
+    return "no masks are given now" if now is None else "masks differ"
+
+
+def _model(model: ModelInfo) -> str:
+    return f"{printable(model.name, limit=SHOWN_VALUE)} {printable(model.sha256[:SHOWN_HASH])}"
+
+
+def _value(value: object) -> str:
+    return printable("none" if value is None else str(value), limit=SHOWN_VALUE)
+
+
+def _path_keys(path: Path) -> set[str]:
+    """Return the absolute path as the user names it, and with all symlinks resolved."""
+    return {str(absolute_path(path)), os.path.realpath(path)}

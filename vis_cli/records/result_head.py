@@ -1,0 +1,79 @@
+"""The first part of NAME.json: which source a result is of and how it was made, without its masks.
+
+Used by `commands.outputs`, which looks through all results of a folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import KIB
+from vis_cli.files.reading import open_regular
+from vis_cli.records.json_fields import read_json_object, take_field
+from vis_cli.records.result_json import SCHEMAS, model_from_json
+from vis_cli.records.types import ModelInfo, SourceIdentity
+from vis_cli.records.video_json import LONG_FIELD, source_from_json
+
+HEAD_BYTES = 128 * KIB  # of a file; longer than the head with two paths of 4,096 characters
+# What `write_result` puts after the head, in schema 2 and 1, and what closes the head when the rest is cut off.
+ENDS = ((f',"{LONG_FIELD}":'.encode(), b"}}"), (b',"categories":', b"}"))
+
+
+@dataclass(frozen=True, slots=True)
+class ResultHead:
+    """Source and production of one result."""
+
+    path: Path  # of the JSON file
+    video_path: Path  # as the user gave it
+    source: SourceIdentity | None  # None: no fingerprint is stored
+    model: ModelInfo
+    config: dict[str, Any]
+    given_masks: str | None
+
+
+def read_head(path: Path) -> ResultHead | None:
+    """Read the head of a result; return None for any other file and for one that is damaged or cannot be read.
+
+    Files that `write_result` wrote are not read beyond the head, so that a folder of many results is read quickly.
+    `read_result` names what is wrong with a file.
+    """
+    try:
+        with open_regular(path) as file:
+            start = file.read(HEAD_BYTES)
+        data = _parse_start(start)
+        if data is None and b'"schema"' in start:  # rewritten by another program
+            data = read_json_object(path)
+        return None if data is None or data.get("schema") not in SCHEMAS else _head_from_json(data, path)
+    except (VisError, OSError, RecursionError):
+        return None
+
+
+def _parse_start(start: bytes) -> dict[str, Any] | None:
+    """Parse the head alone. Its end cannot be part of a text, because JSON escapes the quotes of texts."""
+    for end, closing in ENDS:
+        head, found, _ = start.partition(end)
+        if found:
+            try:
+                data = json.loads(head + closing)
+            except (ValueError, RecursionError):
+                continue
+            return data if isinstance(data, dict) else None
+    return None
+
+
+def _head_from_json(data: dict[str, Any], path: Path) -> ResultHead:
+    where = str(path)
+    video = take_field(data, "video", dict, where)
+    given_masks = data.get("given_masks")
+    return ResultHead(
+        path=path,
+        video_path=Path(take_field(video, "path", str, f"{where}: video")),
+        source=source_from_json(video, f"{where}: video"),
+        model=model_from_json(take_field(data, "model", dict, where), f"{where}: model"),
+        config=take_field(data, "config", dict, where),
+        given_masks=given_masks if isinstance(given_masks, str) else None,
+    )

@@ -1,0 +1,114 @@
+"""Which file or folder a result was made of, recognised by a fast fingerprint of its content.
+
+Used by `result_json`, and by the commands that skip, draw and export results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import KIB
+from vis_cli.files.reading import open_regular
+from vis_cli.records.inputs import image_files
+from vis_cli.records.types import SourceIdentity
+
+VERSION = "1"  # of the fingerprint; a change makes every earlier fingerprint differ
+FILE_BLOCKS, FILE_BLOCK_BYTES = 16, 64 * KIB  # 1 MiB of a file, evenly spread; a smaller file is read completely
+IMAGE_BLOCKS, IMAGE_BLOCK_BYTES = 3, 4 * KIB  # of each sampled image: its head, middle and tail
+SAMPLED_IMAGES = 1024  # of a folder, evenly spread; of the others only names and sizes count
+DIGEST_CHARACTERS = 32  # 128 bits
+
+
+def identify_source(path: Path) -> SourceIdentity:
+    """Return where a video is, its size and the fingerprint of its content.
+
+    A file is sampled in blocks, since a complete hash of a long video takes minutes. A folder of images is recognised
+    by the names and sizes of all images and by blocks of a sample. A moved or copied video keeps its fingerprint.
+
+    Raises:
+        VisError: The path is missing, cannot be read, or is neither a regular file nor a folder.
+    """
+    try:
+        if path.is_dir():
+            size, fingerprint = _fingerprint_folder(image_files(path))
+            return SourceIdentity(absolute_path(path), "folder", size, fingerprint)
+        size, fingerprint = _fingerprint_file(path)
+        return SourceIdentity(absolute_path(path), "file", size, fingerprint)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the path
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def absolute_path(path: Path) -> Path:
+    """Return the absolute path as the user names it; symlinks are resolved only where `..` follows them."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def source_size(path: Path) -> int:
+    """Return the size that `identify_source` reports, without reading the content.
+
+    Raises:
+        OSError: The path is missing or cannot be read.
+    """
+    return sum(image.stat().st_size for image in image_files(path)) if path.is_dir() else path.stat().st_size
+
+
+def source_difference(stored: SourceIdentity, now: SourceIdentity) -> str | None:
+    """Return how the content of a source differs from a stored one in a few words, None if both agree."""
+    if stored.kind != now.kind:
+        return f"a {stored.kind} -> a {now.kind}"
+    if stored.size != now.size:
+        return f"{stored.size:,} -> {now.size:,} bytes"
+    return "equal size, other content" if stored.fingerprint != now.fingerprint else None
+
+
+def _fingerprint_file(path: Path) -> tuple[int, str]:
+    size, blocks = _read_blocks(path, FILE_BLOCKS, FILE_BLOCK_BYTES)
+    return size, _text(hashlib.sha256(b"".join([*blocks, str(size).encode()])).hexdigest())
+
+
+def _fingerprint_folder(images: Sequence[Path]) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    total = 0
+    images = sorted(images, key=_portable_name)
+    sampled = set(_spread(len(images) - 1, SAMPLED_IMAGES))
+    for index, image in enumerate(images):
+        size = image.stat().st_size
+        total += size
+        digest.update(_portable_name(image) + b"\0" + str(size).encode() + b"\0")
+        if index in sampled:
+            digest.update(b"".join(_read_blocks(image, IMAGE_BLOCKS, IMAGE_BLOCK_BYTES)[1]))
+    return total, _text(digest.hexdigest())
+
+
+def _portable_name(path: Path) -> bytes:
+    """Return a name as bytes that do not depend on how a file system stores accents."""
+    return unicodedata.normalize("NFC", path.name).encode("utf-8", "surrogatepass")
+
+
+def _read_blocks(path: Path, num_blocks: int, block_bytes: int) -> tuple[int, list[bytes]]:
+    """Return the size of a file and blocks of it from the first to the last byte, or the file if it is small."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= num_blocks * block_bytes:
+            return size, [file.read(size)]
+        blocks = []
+        for offset in _spread(size - block_bytes, num_blocks):
+            file.seek(offset)
+            blocks.append(file.read(block_bytes))
+        return size, blocks
+
+
+def _spread(last: int, count: int) -> list[int]:
+    """Return at most `count` integers from 0 to `last`, both included, evenly spaced."""
+    if last < count:
+        return list(range(last + 1))
+    return [index * last // (count - 1) for index in range(count)]
+
+
+def _text(hexdigest: str) -> str:
+    return f"{VERSION}:{hexdigest[:DIGEST_CHARACTERS]}"

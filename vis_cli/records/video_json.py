@@ -1,0 +1,99 @@
+"""The `video` object of NAME.json: what the video is, where its source is, and the names and times of its frames.
+
+Used by `result_json` and `result_head`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from vis_cli.files.limits import MAX_FRAMES
+from vis_cli.records.json_fields import require, take_field, take_size
+from vis_cli.records.types import SourceIdentity, VideoInfo
+
+LONG_FIELD = "frame_names"  # the first field of `video` that grows with the video; `result_head` reads up to it
+TIME_DIGITS = 6  # microseconds
+
+
+def video_to_json(video: VideoInfo) -> dict[str, Any]:
+    """Return the `video` object; the fields that grow with the video come last."""
+    source = video.source
+    return {
+        "name": video.name,
+        "path": str(video.path),
+        "absolute_path": None if source is None else str(source.path),
+        "kind": None if source is None else source.kind,
+        "size": None if source is None else source.size,
+        "fingerprint": None if source is None else source.fingerprint,
+        "width": video.width,
+        "height": video.height,
+        "fps": video.fps,
+        "num_frames": video.num_frames,
+        LONG_FIELD: None if video.frame_names is None else list(video.frame_names),
+        "timestamps": None if video.timestamps is None else [round(t, TIME_DIGITS) for t in video.timestamps],
+    }
+
+
+def video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
+    """Return the video that the `video` object of schema 1 or 2 describes.
+
+    Raises:
+        VisError: A field is missing or contradicts another.
+    """
+    width, height = take_size(entry, where)
+    num_frames = take_field(entry, "num_frames", int, where)
+    require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}, but must be 0 to {MAX_FRAMES:,}")
+    return VideoInfo(
+        name=take_field(entry, "name", str, where),
+        path=Path(take_field(entry, "path", str, where)),
+        width=width,
+        height=height,
+        fps=float(take_field(entry, "fps", float, where)),
+        num_frames=num_frames,
+        source=source_from_json(entry, where),
+        frame_names=_frame_names(entry, num_frames, where),
+        timestamps=_timestamps(entry, num_frames, where),
+    )
+
+
+def source_from_json(entry: dict[str, Any], where: str) -> SourceIdentity | None:
+    """Return the identity of the source, None where the `video` object has no fingerprint (schema 1).
+
+    Raises:
+        VisError: A field is missing or of another kind.
+    """
+    if entry.get("fingerprint") is None:
+        return None
+    kind = take_field(entry, "kind", str, where)
+    require(kind in ("file", "folder"), where, f"'kind' is {kind!r}, but must be 'file' or 'folder'")
+    known: Literal["file", "folder"] = "file" if kind == "file" else "folder"
+    return SourceIdentity(
+        path=Path(take_field(entry, "absolute_path", str, where)),
+        kind=known,
+        size=take_field(entry, "size", int, where),
+        fingerprint=take_field(entry, "fingerprint", str, where),
+    )
+
+
+def _frame_names(entry: dict[str, Any], num_frames: int, where: str) -> tuple[str, ...] | None:
+    if entry.get("frame_names") is None:
+        return None
+    names = take_field(entry, "frame_names", list, where)
+    require(len(names) == num_frames, where, f"has {len(names)} frame names, but 'num_frames' is {num_frames}")
+    require(all(isinstance(name, str) for name in names), where, "'frame_names' must hold only texts")
+    return tuple(names)
+
+
+def _timestamps(entry: dict[str, Any], num_frames: int, where: str) -> tuple[float, ...] | None:
+    if entry.get("timestamps") is None:
+        return None
+    times = take_field(entry, "timestamps", list, where)
+    require(len(times) == num_frames, where, f"has {len(times)} timestamps, but 'num_frames' is {num_frames}")
+    require(all(map(_is_finite, times)), where, "'timestamps' must hold only finite numbers")
+    return tuple(float(time) for time in times)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
