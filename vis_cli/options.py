@@ -180,6 +180,16 @@ Masks: TypeAlias = Annotated[
         "object, 0 = background), or a folder of PNGs named by frame number, from 0, or as the video's images.",
     ),
 ]
+MasksFrom: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--masks-from",
+        metavar="N",
+        min=0,
+        help="Number of the first frame in the names of --masks. Use 1 if 00001.png is the mask of the first frame. "
+        "[dim]\\[default: the numbers of the video's images, or 0][/dim]",
+    ),
+]
 Render: TypeAlias = Annotated[bool, _flag_option("--render/--no-render", "Write the overlay video, too.", OUTPUT_PANEL)]
 Overwrite: TypeAlias = Annotated[bool, _flag_option("--overwrite", "Make anew what is there already.", OUTPUT_PANEL)]
 AsJson: TypeAlias = Annotated[

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from vis_cli.commands.given_masks import read_given_masks
+from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.records.davis import write_label_png
 
@@ -52,15 +55,63 @@ def test_frame_numbers_serve_a_folder_of_other_names_too(tmp_path: Path) -> None
     assert frames_and_values(make_masks(tmp_path / "masks", "1.png"), video) == {1: 1}
 
 
-def test_void_is_background(tmp_path: Path) -> None:
+def test_void_is_background_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_label_png(np.array([[0, 3, 255]], np.uint8), tmp_path / "0.png")
-    assert read_given_masks(tmp_path / "0.png", tmp_path)[0].tolist() == [[0, 3, 0]]
+    assert read_given_masks(tmp_path / "0.png", tmp_path, reporter=Reporter())[0].tolist() == [[0, 3, 0]]
+    assert "255 means void" in capsys.readouterr().err
 
 
-def test_black_and_white_masks_hold_only_void(tmp_path: Path) -> None:
-    write_label_png(np.array([[0, 255, 255]], np.uint8), tmp_path / "0.png")
-    with pytest.raises(VisError, match=r"0.png: holds no object, as 255 means void; give the first object the value 1"):
+@pytest.mark.parametrize("palette", [False, True])
+def test_black_and_white_masks_are_one_object(
+    tmp_path: Path, palette: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.array([[0, 255, 255]], np.uint8)
+    if palette:
+        write_label_png(labels, tmp_path / "0.png")
+    else:
+        cv2.imwrite(str(tmp_path / "0.png"), labels)
+    assert read_given_masks(tmp_path / "0.png", tmp_path, reporter=Reporter())[0].tolist() == [[0, 1, 1]]
+    assert "255, which is read as object 1" in capsys.readouterr().err
+
+
+def test_a_mask_of_one_bit_is_one_object(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "0.png")
+    assert read_given_masks(tmp_path / "0.png", tmp_path)[0].tolist() == [[0, 1]]
+
+
+def smooth_circle(value: int) -> np.ndarray:
+    large = cv2.circle(np.zeros((240, 320), np.uint8), (160, 120), 90, value, -1)
+    return cv2.resize(large, (80, 60), interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("value", [255, 128, 4])
+def test_an_antialiased_mask_is_rejected_with_its_cause(tmp_path: Path, value: int) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), smooth_circle(value))
+    with pytest.raises(VisError, match=r"0\.png: \d+ grey values only at edges, so the mask is antialiased"):
         read_given_masks(tmp_path / "0.png", tmp_path)
+
+
+def test_a_mask_that_was_a_jpeg_is_rejected(tmp_path: Path) -> None:
+    _, encoded = cv2.imencode(".jpg", (smooth_circle(255) > 127) * np.uint8(255), [cv2.IMWRITE_JPEG_QUALITY, 50])
+    cv2.imwrite(str(tmp_path / "0.png"), cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE))
+    with pytest.raises(VisError, match=r"0\.png: .* was a JPEG"):
+        read_given_masks(tmp_path / "0.png", tmp_path)
+
+
+def test_label_maps_are_not_taken_for_antialiasing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(100):
+        labels = np.zeros((48, 64), np.uint8)
+        for value in rng.permutation(254)[: rng.integers(1, 30)] + 1:
+            y, x, height, width = (int(side) for side in rng.integers(1, 40, 4))
+            labels[y : y + height // 2, x : x + width] = value
+        cv2.imwrite(str(tmp_path / "0.png"), labels)
+        np.testing.assert_array_equal(read_given_masks(tmp_path / "0.png", tmp_path)[0], labels, str(number))
+
+
+def test_the_values_of_a_palette_are_trusted(tmp_path: Path) -> None:
+    write_label_png(smooth_circle(200), tmp_path / "0.png")
+    assert len(np.unique(read_given_masks(tmp_path / "0.png", tmp_path)[0])) > 10
 
 
 def test_masks_of_nothing_are_masks(tmp_path: Path) -> None:
@@ -72,7 +123,8 @@ def test_masks_of_nothing_are_masks(tmp_path: Path) -> None:
     ("names", "said"),
     [
         (["first.png"], "first.png: not named by its frame number"),
-        (["5.png", "005.png"], "5.png: 005.png is for frame 5, too"),
+        (["5.png", "005.png"], "5.png is for frame 5, too"),
+        (["9" * 200 + ".png"], "not named by its frame number"),
         ([], "no PNG files"),
     ],
 )
@@ -88,3 +140,70 @@ def test_a_mask_of_no_image(tmp_path: Path) -> None:
     folder = make_masks(tmp_path / "masks", "a.png", "c.png")
     with pytest.raises(VisError, match=r"c.png: .*video has no image of that name"):
         read_given_masks(folder, video)
+
+
+def test_hidden_files_are_no_masks_and_capitals_are(tmp_path: Path) -> None:
+    folder = make_masks(tmp_path / "masks", "0.png", "1.png")
+    (folder / "1.png").rename(folder / "1.PNG")
+    for name in ("._0.png", "._00000.png", ".DS_Store"):
+        (folder / name).write_bytes(b"\0\5\x16\7\0\2")
+    assert frames_and_values(folder, tmp_path / "clip.mp4") == {0: 1, 1: 2}
+
+
+def test_masks_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = make_masks(tmp_path / "masks", *(f"{number}.png" for number in range(12)))
+    video = make_frames(tmp_path / "video", *(f"{number}.jpg" for number in range(12)))
+    assert frames_and_values(folder, video) == {number: number + 1 for number in range(12)}
+
+
+def test_numbers_of_masks_are_those_of_the_images(tmp_path: Path) -> None:
+    video = make_frames(tmp_path / "video", "00005.jpg", "00010.jpg", "00015.jpg")
+    assert frames_and_values(make_masks(tmp_path / "masks", "5.png", "15.png"), video) == {0: 1, 2: 2}
+    with pytest.raises(VisError, match=r"0\.png: .*video has no image of number 0"):
+        read_given_masks(make_masks(tmp_path / "other", "0.png"), video)
+    one_based = make_frames(tmp_path / "one", "1.jpg", "2.jpg")
+    assert frames_and_values(make_masks(tmp_path / "third", "00001.png"), one_based) == {0: 1}
+
+
+def test_one_png_with_the_name_of_an_image_is_for_that_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = make_frames(tmp_path / "video", "2.jpg", "10.jpg", "9.jpg")
+    folder = make_masks(tmp_path / "masks", "10.png", "2.png", "first.png")
+    assert frames_and_values(folder / "2.png", video) == {0: 2}
+    assert frames_and_values(folder / "first.png", video) == {0: 3}
+    assert list(read_given_masks(folder / "10.png", video, reporter=Reporter())) == [2]
+    assert "mask of frame 2" in capsys.readouterr().err
+
+
+def test_numbers_that_begin_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, clip = make_masks(tmp_path / "masks", "00001.png", "00003.png"), tmp_path / "clip.mp4"
+    assert list(read_given_masks(folder, clip, reporter=Reporter())) == [1, 3]
+    assert "--masks-from 1" in capsys.readouterr().err
+    assert list(read_given_masks(folder, clip, first=1, reporter=Reporter())) == [0, 2]
+    assert list(read_given_masks(folder / "00003.png", clip, first=1)) == [2]
+    assert capsys.readouterr().err == ""
+    with pytest.raises(VisError, match=r"00001\.png: its number is below 2"):
+        read_given_masks(folder, clip, first=2)
+
+
+def test_the_first_number_holds_for_images_too(tmp_path: Path) -> None:
+    video = make_frames(tmp_path / "video", "00000.jpg", "00001.jpg")
+    assert list(read_given_masks(make_masks(tmp_path / "masks", "00001.png"), video, first=1)) == [0]
+
+
+@pytest.mark.parametrize("name", ["pipe", "zero", "pipe.png"])
+def test_what_is_not_a_regular_file(tmp_path: Path, name: str) -> None:
+    if name == "zero":
+        (tmp_path / name).symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(VisError, match="cannot read"):
+        read_given_masks(tmp_path / name, tmp_path / "clip.mp4")
+
+
+def test_a_pipe_in_a_folder(tmp_path: Path) -> None:
+    folder = make_masks(tmp_path / "masks", "0.png")
+    os.mkfifo(folder / "1.png")
+    with pytest.raises(VisError, match=r"cannot read .*1\.png: the path is a pipe"):
+        read_given_masks(folder, tmp_path / "clip.mp4")

@@ -45,6 +45,7 @@ class BatchOptions:
     overwrite: bool = False
     detector: str | None = None  # None: the model's own
     propagator: str | None = None
+    masks_from: int | None = None  # number of the first frame in the names of given masks; None: not stated
 
 
 class Batch:
@@ -91,7 +92,7 @@ class Batch:
         try:
             if not self._options.overwrite:
                 job = refreshed(job)
-            masks = None if job.masks is None else read_given_masks(job.masks, job.source)
+            masks = self._read_masks(job)
             result = self._reusable(job, masks)
             if result is not None and all(output.exists() for output in job.outputs):
                 reason = f"{job.result} exists. --overwrite replaces it"
@@ -109,6 +110,11 @@ class Batch:
         return dataclasses.replace(
             report, frames=result.video.num_frames, instances=len(result.instances), seconds=seconds
         )
+
+    def _read_masks(self, job: Job) -> GivenMasks | None:
+        if job.masks is None:
+            return None
+        return read_given_masks(job.masks, job.source, first=self._options.masks_from, reporter=self._reporter)
 
     def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
         """Return the result of an earlier run if the same source and settings would make it again now.

@@ -1,61 +1,154 @@
-"""`--masks`: label maps that a person gives instead of detections, each with the frame it belongs to.
+"""`--masks`: label maps that a person gives instead of detections, each with the frame that it belongs to.
 
 Used by `segment` and by `eval --model`, through `batch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.console import Reporter, counted
 from vis_cli.errors import VisError
-from vis_cli.records.davis import VOID, list_label_pngs, read_label_png
+from vis_cli.files.limits import MAX_FRAMES, MAX_IMAGE_BYTES
+from vis_cli.files.reading import read_bytes
+from vis_cli.records.antialiasing import count_edge_values
+from vis_cli.records.davis import VOID, list_label_pngs
 from vis_cli.records.inputs import image_files
+from vis_cli.records.png import decode_labels
+
+Labels: TypeAlias = NDArray[np.uint8]
 
 
-def read_given_masks(masks: Path, video: Path) -> dict[int, NDArray[np.uint8]]:
-    """Read label maps (H, W) by frame number: 0 background (void counts as that), else an object's id.
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """A mask as its file holds it."""
+
+    path: Path
+    labels: Labels
+    is_palette: bool  # made by a tool for labels, so that each value is meant
+
+
+def read_given_masks(
+    masks: Path, video: Path, *, first: int | None = None, reporter: Reporter | None = None
+) -> dict[int, Labels]:
+    """Read label maps (H, W) by frame index: 0 background, 1 to 254 the id of an object.
+
+    Void (255) becomes background. If 255 is the only value, as in DAVIS 2016, it is object 1.
 
     Args:
-        masks: one PNG, for the first frame; or a folder of PNGs that are named by frame number from 0, or as the
-            images of the video.
-        video: a file or a folder of images.
+        masks: One PNG, for the first frame or the image of its name; or a folder of PNGs that are named as the images
+            of the video, or by number.
+        video: A file or a folder of images.
+        first: Number of the first frame in the names of the masks; None: the numbers of the images, or 0.
+        reporter: Prints what is assumed.
 
     Raises:
-        VisError: a PNG cannot be read, its frame is not clear, or nothing but void is in any.
+        VisError: A PNG cannot be read, is antialiased, or its frame is not clear.
     """
-    paths = {0: masks} if masks.is_file() else _number_frames(masks, video)
-    given = {frame: read_label_png(path) for frame, path in paths.items()}
-    _require_objects(masks, given.values())
-    return {frame: _without_void(labels) for frame, labels in given.items()}
+    reporter = reporter or Reporter(quiet=True)
+    paths = _find_frames(masks, video, first, reporter)
+    images = {frame: _read_image(path) for frame, path in paths.items()}
+    for image in images.values():
+        _reject_antialiasing(image)
+    return _without_void(masks, images, reporter)
 
 
-def _number_frames(folder: Path, video: Path) -> dict[int, Path]:
-    pngs = list_label_pngs(folder)
-    images = {image.stem: number for number, image in enumerate(image_files(video))} if video.is_dir() else {}
-    named_as_images = any(png.stem in images for png in pngs)
-    frames: dict[int, Path] = {}
+def _find_frames(masks: Path, video: Path, first: int | None, reporter: Reporter) -> dict[int, Path]:
+    """Return the masks by frame index."""
+    names = [image.stem for image in image_files(video)] if video.is_dir() else []
+    if not masks.is_dir():
+        if first is None:
+            return {_frame_of_one(masks, names, reporter): masks}
+        return {_frame_number(masks) - first: _require_after(masks, first)}
+    pngs = list_label_pngs(masks)
+    if first is None and any(png.stem in names for png in pngs):
+        return _by_image(pngs, {name: index for index, name in enumerate(names)}, video)
+    return _by_number(pngs, names, video, first, reporter)
+
+
+def _frame_of_one(mask: Path, names: list[str], reporter: Reporter) -> int:
+    """Return the frame of a single mask: the image of its name, or else the first."""
+    frame = names.index(mask.stem) if mask.stem in names else 0
+    if frame:
+        reporter.note(f"{mask}: has the name of an image, so it is the mask of frame {frame}")
+    return frame
+
+
+def _by_image(pngs: list[Path], indices: dict[str, int], video: Path) -> dict[int, Path]:
     for png in pngs:
-        if named_as_images and png.stem not in images:
+        if png.stem not in indices:
             raise VisError(f"{png}: {video} has no image of that name; give masks the names of their images")
-        if not named_as_images and not png.stem.isdecimal():
-            raise VisError(f"{png}: not named by its frame number; frame 12 is 12.png or 00012.png")
-        frame = images[png.stem] if named_as_images else int(png.stem)
-        if frame in frames:
-            raise VisError(f"{png}: {frames[frame].name} is for frame {frame}, too; keep one of them")
-        frames[frame] = png
-    return frames
+    return {indices[png.stem]: png for png in pngs}
 
 
-def _require_objects(masks: Path, given: Iterable[NDArray[np.uint8]]) -> None:
-    """Refuse black-and-white masks, which would be taken for void and find nothing; all background may be meant."""
-    values = {int(value) for labels in given for value in np.unique(labels)}
-    if VOID in values <= {0, VOID}:
-        raise VisError(f"{masks}: holds no object, as {VOID} means void; give the first object the value 1")
+def _by_number(
+    pngs: list[Path], names: list[str], video: Path, first: int | None, reporter: Reporter
+) -> dict[int, Path]:
+    """Pair masks by the numbers of the images, where these have numbers, or else by frame index."""
+    by_number: dict[int, Path] = {}
+    for png in pngs:
+        number = _frame_number(png)
+        if (other := by_number.setdefault(number, png)) is not png:
+            raise VisError(f"{png}: {other.name} is for frame {number}, too; keep one of them")
+    if first is None and names and all(_is_number(name) for name in names):
+        return _by_image_number(by_number, {int(name): index for index, name in enumerate(names)}, video)
+    if first is None and min(by_number) == 1:
+        named = by_number[1].name
+        reporter.warn(f"{named}: assumed to be the mask of the second frame. Use --masks-from 1 if it is of the first")
+    return {number - (first or 0): _require_after(png, first or 0) for number, png in by_number.items()}
 
 
-def _without_void(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.where(labels == VOID, 0, labels).astype(np.uint8)
+def _by_image_number(by_number: dict[int, Path], indices: dict[int, int], video: Path) -> dict[int, Path]:
+    for number, png in by_number.items():
+        if number not in indices:
+            rule = f"--masks-from {min(by_number)} makes it the number of the first frame"
+            raise VisError(f"{png}: {video} has no image of number {number}. {rule}.")
+    return {indices[number]: png for number, png in by_number.items()}
+
+
+def _require_after(png: Path, first: int) -> Path:
+    """Return the path unless its number is below that of the first frame."""
+    if _frame_number(png) < first:
+        raise VisError(f"{png}: its number is below {first}, the first of --masks-from. Use a smaller value.")
+    return png
+
+
+def _frame_number(png: Path) -> int:
+    if not _is_number(png.stem):
+        raise VisError(f"{png}: not named by its frame number; frame 12 is 12.png or 00012.png")
+    return int(png.stem)
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and len(name.lstrip("0")) <= len(str(MAX_FRAMES))
+
+
+def _read_image(path: Path) -> _Image:
+    labels, header = decode_labels(read_bytes(path, limit=MAX_IMAGE_BYTES), str(path))
+    return _Image(path, labels, header.is_palette)
+
+
+def _reject_antialiasing(image: _Image) -> None:
+    """Reject a grey image whose edges are smooth: each step of grey would become an object."""
+    num_edge_values = 0 if image.is_palette else count_edge_values(image.labels)
+    if num_edge_values:
+        cause = f"{counted(num_edge_values, 'grey value')} only at edges, so the mask is antialiased or was a JPEG"
+        raise VisError(f"{image.path}: {cause}. Export it without antialiasing, or as a palette PNG.")
+
+
+def _without_void(masks: Path, images: dict[int, _Image], reporter: Reporter) -> dict[int, Labels]:
+    values = {int(value) for image in images.values() for value in np.unique(image.labels)}
+    if VOID not in values:
+        return {frame: image.labels for frame, image in images.items()}
+    if values <= {0, VOID}:
+        reporter.note(f"{masks}: the only value is {VOID}, which is read as object 1")
+        return {frame: (image.labels == VOID).astype(np.uint8) for frame, image in images.items()}
+    are_palettes = all(image.is_palette for image in images.values())
+    say = reporter.note if are_palettes else reporter.warn
+    say(f"{masks}: the value {VOID} means void, so its pixels belong to no object. Use the ids 1 to {VOID - 1}")
+    return {frame: np.where(image.labels == VOID, 0, image.labels).astype(np.uint8) for frame, image in images.items()}

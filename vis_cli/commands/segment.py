@@ -31,6 +31,7 @@ def segment(
     propagator: options.Propagator = None,
     preset: options.Preset = "default",
     masks: options.Masks = None,
+    masks_from: options.MasksFrom = None,
     render: options.Render = True,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
@@ -76,12 +77,14 @@ def segment(
     with reporter.guard():
         config, run = options.segment_config(preset, ctx.params), options.run_config(ctx.params)
         sources, missing = find_sources(inputs, reporter)
+        if masks_from is not None and masks is None:
+            raise UsageError("--masks-from needs --masks, whose names it explains. Add --masks, or omit --masks-from.")
         if masks is not None and len(sources) != 1:
             raise UsageError(f"--masks are those of one video, but there are {len(sources)}")
         jobs = plan_jobs(sources, out, render=render, masks=masks)
         protect_inputs(jobs, inputs)
         prepare_folder(out)
-        batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator), reporter)
+        batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator, masks_from), reporter)
         for report in missing if as_json else ():
             print_report_line(report)
         reports, interrupted = batch.run(jobs, ended=print_report_line if as_json else None)
