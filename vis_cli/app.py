@@ -21,6 +21,7 @@ from vis_cli.commands.render import render
 from vis_cli.commands.segment import segment
 from vis_cli.commands.train import train
 from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
+from vis_cli.home_paths import expand_home
 from vis_cli.options import examples
 from vis_cli.signals import SIGNAL_EXIT, install_handlers, received_signal, restore_handlers
 from vis_cli.streams import make_streams_safe
@@ -29,10 +30,10 @@ from vis_cli.streams import make_streams_safe
 class OneLineGroup(TyperGroup):
     """The group of all commands: what fails outside of `Reporter.guard` ends in one line, too."""
 
-    def make_context(self, *args: Any, **extra: Any) -> Any:
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         """Parse the command line; `--help` and `--version` print here."""
         with _one_line():
-            return super().make_context(*args, **extra)
+            return super().make_context(info_name, expand_home(args), *more, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""

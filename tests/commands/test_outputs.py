@@ -43,6 +43,56 @@ def test_a_folder_keeps_what_looks_like_a_suffix(tmp_path: Path, monkeypatch: py
     assert default_name(Path("film.v2.mp4")) == "film.v2"
 
 
+def test_a_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "walk" / "notes").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "walk" / "notes")
+    assert default_name(Path("..")) == "walk"
+    assert default_name(Path("../..")) == tmp_path.name
+    assert default_name(Path("../notes")) == "notes"
+    assert default_name(Path("/")) == "root"
+
+
+def test_a_symlinked_folder_keeps_the_name_of_the_link(tmp_path: Path) -> None:
+    (tmp_path / "run7").mkdir()
+    (tmp_path / "latest").symlink_to("run7")
+    assert default_name(tmp_path / "latest") == "latest"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (".hidden.mp4", "hidden"),
+        (".mp4", "mp4"),
+        ("...mp4", "root"),
+        ("12:30.mp4", "12:30"),
+        ("C:clip.mp4", "C_clip"),
+        ("a [1] #x? %03d.mp4", "a [1] #x? %03d"),
+        ("naïve 東京 🎥.mp4", "naïve 東京 🎥"),
+        ("a\nb\x1b[31m.mp4", "a_b_[31m"),
+        ("a\u202eb.mp4", "a_b"),
+        ("caf\udce9.mp4", "caf_"),
+        ("a\\b.mp4", "a_b"),
+        ("x" * 251 + ".mp4", "x" * 250),
+        ("é" * 125 + "x.mp4", "é" * 125),
+        ("é" * 124 + "漢.mp", "é" * 124),
+    ],
+)
+def test_safe_names(source: str, name: str) -> None:
+    assert default_name(Path(source)) == name
+
+
+def test_names_of_full_length_stay_distinct(tmp_path: Path) -> None:
+    long = "x" * 250
+    found = names(f"a/{long}1.mp4", f"b/{long}2.mp4", f"b/{long}3.mp4", f"b/{long}4.mp4")
+    assert found == [long, "x" * 246 + "_mp4", "b_" + "x" * 248, "x" * 248 + "_2"]
+    for name in found:
+        (tmp_path / f"{name}.json").touch()  # the file system takes it
+
+
+def test_names_that_some_file_system_cannot_distinguish() -> None:
+    assert names("a/é.mp4", "b/e\u0301.mp4", "c/É.mp4") == ["é", "e\u0301_mp4", "c_É"]
+
+
 def test_paths_of_the_outputs() -> None:
     (job,) = plan_jobs([Path("film.v2.mp4")], Path("out"), render=True)
     assert job == Job(Path("film.v2.mp4"), "film.v2", Path("out/film.v2.json"), Path("out/film.v2.mp4"))
