@@ -39,6 +39,16 @@ def test_aggregated_cross_entropy_looks_up_the_true_object() -> None:
     assert aggregated_cross_entropy(logits, masks).item() == pytest.approx(-math.log(0.7))
 
 
+def test_a_region_costs_its_weight() -> None:
+    logits = torch.log(torch.tensor([[0.1, 0.6, 0.3], [0.2, 0.5, 0.3]]))
+    labels, everything = torch.tensor([1, 0]), torch.ones(2, 3, dtype=torch.bool)
+    loss = partial_cross_entropy(logits, labels, everything, torch.tensor([0.5, 0.25]))
+    assert loss.item() == pytest.approx(-(0.5 * math.log(0.6) + 0.25 * math.log(0.2)) / 2)
+    deltas, goals = torch.tensor([[0.5, 0.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0]]), torch.zeros(2, 4)
+    weighted = box_regression_loss(deltas, goals, 10, weights=torch.tensor([1.0, 0.2]))
+    assert weighted.item() == pytest.approx((0.125 + 0.2 * 2.5) / 10)
+
+
 def test_background_regions_cost_only_the_labelled_classes() -> None:
     logits = torch.log(torch.tensor([[0.1, 0.6, 0.3]]))
     background = torch.tensor([0])

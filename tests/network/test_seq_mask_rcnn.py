@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,8 +13,8 @@ from tests.network.factories import SIZES, make_config, make_model
 from vis_cli.network import seq_prop_head, winograd
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.config import ModelConfig
-from vis_cli.network.detection_losses import FrameTargets, detection_losses
-from vis_cli.network.detector import SampleSizes, best_iou, covered_by
+from vis_cli.network.detection_losses import FrameTargets, _sample_regions, detection_losses
+from vis_cli.network.detector import DOUBTFUL_IOU, SampleSizes, best_iou, covered_by
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
@@ -154,6 +158,101 @@ def test_detection_losses_are_finite_with_and_without_objects() -> None:
     assert losses["loss_mask"].item() > 0.0
 
 
+def one_object(**fields: Any) -> FrameTargets:
+    """Return an object at 10..40 of a frame of 64x64 pixels whose classes are all labelled."""
+    mask = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    mask[0, 10:40, 10:40] = 1
+    box, empty, everything = torch.tensor([[10.0, 10.0, 40.0, 40.0]]), torch.zeros(0, 4), torch.ones(4).bool()
+    return FrameTargets(box, torch.tensor([1]), mask, empty, everything, **fields)
+
+
+def losses_of(target: FrameTargets, **sizes: Any) -> dict[str, torch.Tensor]:
+    torch.manual_seed(5)
+    model = make_model().train()
+    return detection_losses(model.detector, model.encode_frames(frame(64, 64)), [target], replace(SIZES, **sizes))
+
+
+def test_an_object_without_a_mask_teaches_box_and_class_alone() -> None:
+    known, unknown = losses_of(one_object()), losses_of(one_object(has_mask=torch.tensor([False])))
+
+    assert known["loss_mask"].item() > 0.0
+    assert unknown["loss_mask"].item() == 0.0
+    for name in ("loss_cls", "loss_box", "loss_rpn_objectness", "loss_rpn_box"):
+        assert unknown[name].item() == known[name].item() > 0.0
+
+
+def test_losses_are_weighed_by_score_and_background() -> None:
+    zero = torch.zeros(1)
+    assert losses_of(one_object(scores=zero))["loss_box"].item() == 0.0
+    assert losses_of(one_object(scores=zero))["loss_rpn_box"].item() == 0.0
+    nothing = losses_of(one_object(scores=zero, background_weight=0.0))
+    assert nothing["loss_cls"].item() == nothing["loss_rpn_objectness"].item() == 0.0
+    whole = losses_of(one_object())
+    half = losses_of(one_object(scores=torch.tensor([0.5]), background_weight=0.5))
+    for name in ("loss_cls", "loss_box", "loss_rpn_objectness", "loss_rpn_box"):
+        assert half[name].item() == pytest.approx(whole[name].item() / 2, rel=1e-5)
+
+
+def test_what_resembles_a_doubtful_box_is_no_background() -> None:
+    everywhere = torch.tensor(
+        [[float(x), float(y), x + s, y + s] for s in (32.0, 64.0) for x in (0, 16, 32) for y in (0, 16, 32)]
+    )
+    none = FrameTargets(
+        torch.zeros(0, 4),
+        torch.zeros(0).long(),
+        torch.zeros(0, 64, 64).byte(),
+        torch.zeros(0, 4),
+        torch.ones(4).bool(),
+        doubtful=torch.tensor([[0.0, 0.0, 64.0, 64.0]]),
+    )
+    regions = _sample_regions(everywhere, none, 100)
+    ious = best_iou(regions.boxes, torch.tensor([[0.0, 0.0, 64.0, 64.0]]))
+    assert 0 < len(regions.boxes) < len(everywhere)
+    assert ious.max().item() < DOUBTFUL_IOU  # parts of the doubtful object stay background
+    assert regions.labels.tolist() == [0] * len(regions.boxes)
+
+
+def test_a_doubtful_box_does_not_hide_an_object() -> None:
+    target = one_object(doubtful=torch.tensor([[8.0, 8.0, 42.0, 42.0]]))
+    assert losses_of(target)["loss_box"].item() > 0.0
+    assert (_sample_regions(target.boxes, target, 10).labels == 1).all()
+
+
+def test_the_rpn_learns_from_a_share_of_the_frames() -> None:
+    target = one_object()
+    model = make_model().train()
+    features = model.encode_frames(torch.cat([frame(64, 64), frame(64, 64)]))
+    lost = replace(target, scores=torch.tensor([float("nan")]))
+    first = detection_losses(model.detector, features, [target, lost], replace(SIZES, rpn_share=0.5))
+    assert torch.isfinite(first["loss_rpn_box"])
+    assert torch.isnan(first["loss_box"])  # the heads learn from every frame
+    both = detection_losses(model.detector, features, [target, lost], SIZES)
+    assert torch.isnan(both["loss_rpn_box"])
+
+
+@torch.inference_mode()
+def test_a_detector_with_an_fpn_of_its_own_shares_p2_with_propagation() -> None:
+    plain, own = make_model(), make_model(detector_fpn=True)
+    own.fpn.load_state_dict(
+        {k: v for k, v in plain.fpn.state_dict().items() if not re.match(r"layer_blocks\.[1-3]", k)}
+    )
+    own.backbone.load_state_dict(plain.backbone.state_dict())
+    images = frame(50, 75)
+    expected, actual = plain.encode_frames(images), own.encode_frames(images)
+    assert [level.shape for level in actual.pyramid] == [level.shape for level in expected.pyramid]
+    assert torch.equal(actual.pyramid[0], expected.pyramid[0])
+    assert not torch.allclose(actual.pyramid[1], expected.pyramid[1])
+    own.detector_fpn.load_state_dict(
+        {
+            re.sub(r"\.(\d)\.", lambda m: f".{int(m[1]) - 1}.", k, count=1): v
+            for k, v in plain.fpn.state_dict().items()
+            if ".0.0." not in k
+        }
+    )
+    for ours, theirs in zip(own.encode_frames(images).pyramid, expected.pyramid, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize(
     ("sizes", "regions"),
     [
@@ -183,17 +282,35 @@ def test_the_detector_learns_from_as_much_of_a_frame_as_is_said(
     assert int(positive[0].sum()) == int(negative[0].sum()) == sizes.anchors // 2
 
 
-def test_unlabelled_and_crowded_anchors_are_neither_object_nor_background() -> None:
+@pytest.mark.parametrize(
+    ("changes", "far"),
+    [
+        ({}, 0.0),
+        ({"exhaustive": torch.tensor(False)}, -1.0),
+        ({"ignore": torch.tensor([[45.0, 45.0, 80.0, 80.0]])}, -1.0),
+        ({"doubtful": torch.tensor([[48.0, 48.0, 62.0, 62.0]])}, -1.0),  # IoU 0.51
+        ({"doubtful": torch.tensor([[45.0, 45.0, 80.0, 80.0]])}, 0.0),  # the anchor is a part of it, IoU 0.08
+    ],
+)
+def test_unlabelled_crowded_and_doubtful_anchors_are_neither_object_nor_background(
+    changes: dict[str, torch.Tensor], far: float
+) -> None:
     rpn = make_model().train().detector.rpn
-    anchors = [torch.tensor([[0.0, 0.0, 10.0, 10.0], [2.0, 0.0, 12.0, 20.0], [50.0, 50.0, 60.0, 60.0]])]
-    target = {"boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0]]), "ignore": torch.zeros(0, 4)}
-    known, _ = rpn.assign_targets_to_anchors(anchors, [target | {"exhaustive": torch.tensor(True)}])
-    assert known[0].tolist()[0::2] == [1.0, 0.0]
-    partly, _ = rpn.assign_targets_to_anchors(anchors, [target | {"exhaustive": torch.tensor(False)}])
-    assert partly[0].tolist()[0::2] == [1.0, -1.0]
-    crowd = target | {"exhaustive": torch.tensor(True), "ignore": torch.tensor([[45.0, 45.0, 80.0, 80.0]])}
-    crowded, _ = rpn.assign_targets_to_anchors(anchors, [crowd])
-    assert crowded[0].tolist()[0::2] == [1.0, -1.0]
+    anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0], [2.0, 0.0, 12.0, 20.0], [50.0, 50.0, 60.0, 60.0]])
+    target = {
+        "boxes": torch.tensor([[0.0, 0.0, 10.0, 10.0]]),
+        "weights": torch.tensor([0.7]),
+        "ignore": torch.zeros(0, 4),
+        "doubtful": torch.zeros(0, 4),
+        "exhaustive": torch.tensor(True),
+        "background_weight": torch.tensor(0.4),
+    }
+
+    labels, matched, weights = rpn.match(anchors, target | changes)
+
+    assert labels.tolist()[0::2] == [1.0, far]
+    assert matched[0].tolist() == [0.0, 0.0, 10.0, 10.0]
+    assert weights.tolist()[0::2] == pytest.approx([0.7, 0.4])
 
 
 def test_overlaps_of_boxes() -> None:

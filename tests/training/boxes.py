@@ -102,6 +102,20 @@ def write_stills(
     return _store(folder / "stills.json", categories, {"images": images, "annotations": annotations})
 
 
+def write_boxes(
+    path: Path, rows: Sequence[tuple[int, str, Sequence[float], float | None]], images: Sequence[dict[str, Any]]
+) -> Path:
+    """Write annotations without masks: image id, category, box (x, y, width, height) and score of each."""
+    categories = {name: i for i, name in enumerate(sorted({row[1] for row in rows}), 70)}
+    annotations = [
+        {"image_id": key, "category_id": categories[name], "bbox": list(box)}
+        | ({} if score is None else {"score": score})
+        for key, name, box, score in rows
+    ]
+    _store(path, categories, {"images": list(images), "annotations": annotations})
+    return path
+
+
 def write_video(folder: Path, objects: Sequence[Sequence[Box | None]], *, size: tuple[int, int] = (96, 128)) -> Stored:
     """Write one video in YouTube-VIS layout: for each object its box, or None, in each frame."""
     categories = number_categories([box for boxes in objects for box in boxes if box])

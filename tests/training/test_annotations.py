@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.training.annotations import read_picture, read_stills, read_video_clips
+from vis_cli.training.annotations import read_boxes, read_picture, read_stills, read_video_clips
 
-from .boxes import RED, Box, write_stills, write_video
+from .boxes import RED, Box, Stored, write_boxes, write_stills, write_video
 
 CAT = Box("cat", (20, 20, 60, 60), RED)
 
@@ -142,6 +143,79 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(VisError, match="the picture is 60x50, but its annotations say 128x96"):
         read_picture(tmp_path / "1.png", 128, 96)
+
+
+def stored_images(stored: Stored) -> list[dict[str, Any]]:
+    images: list[dict[str, Any]] = json.loads(stored.annotations.read_text())["images"]
+    return images
+
+
+def test_boxes_are_read_with_and_without_masks(tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        teacher = {"image_id": 1, "category_id": 10, "bbox": [100, -4.5, 60, 20.5], "score": 0.7}
+        data["annotations"].append(teacher)
+
+    stored = write_stills(tmp_path, [[CAT], []]).edit(change)
+
+    first, second = read_boxes(stored.annotations, stored.images)
+
+    known, found = first.objects
+    assert (known.rle is not None, known.box, known.score) == (True, (20, 20, 40, 40), 1.0)
+    assert (found.rle, found.box, found.score, found.area) == (None, (100, 0, 28, 16), 0.7, 448)  # cut at the edges
+    assert second.objects == ()
+
+
+def test_a_second_file_adds_boxes_by_image_id_and_category_name(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT], []])
+    more = write_boxes(
+        tmp_path / "more.json",
+        [(2, "zebra", (1, 2, 30, 40), 0.4), (1, "cat", (0, 0, 9, 9), None)],
+        stored_images(stored),
+    )
+
+    first, second = read_boxes(stored.annotations, stored.images, more=more)
+
+    assert [(item.category, item.score) for item in first.objects] == [("cat", 1.0), ("cat", 1.0)]
+    assert [(item.category, item.box, item.score) for item in second.objects] == [("zebra", (1, 2, 30, 40), 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_annotation(bbox=[1, 2, 3]), r"annotations\[0\]: 'bbox' must be a list of 4 numbers"),
+        (change_annotation(bbox=[1, 2, "3", 4]), r"annotations\[0\]: 'bbox' must be a list of 4 numbers"),
+        (change_annotation(bbox=None), r"annotations\[0\]: 'bbox' must be a list"),
+        (change_annotation(bbox=[200, 0, 10, 10]), r"annotations\[0\]: the box .* is empty or outside of the image"),
+        (change_annotation(bbox=[10, 10, 0, 5]), r"annotations\[0\]: the box .* is empty"),
+        (change_annotation(bbox=[10, 10, -5, 5]), r"annotations\[0\]: the box .* is empty"),
+        (change_annotation(score=1.5), r"annotations\[0\]: 'score' is 1.5"),
+        (change_annotation(score="high"), r"annotations\[0\]: 'score' must be a number"),
+        (lambda data: data["annotations"][0].pop("bbox"), r"annotations\[0\]: 'bbox' is missing"),
+        (change_annotation(category_id=99), r"annotations\[0\]: category_id 99 is not among"),
+        (lambda data: data["images"][0].update(id=9), r"more.json: images\[0\]: image 9 is not among the images of"),
+        (
+            lambda data: data["images"][0].update(file_name="b.png"),
+            r"images\[0\]: image 1 is 'b.png', but in .* '1.png'",
+        ),
+        (lambda data: data["images"][0].update(width=64), r"images\[0\]: the size of image 1 is 64x96, but in"),
+        (lambda data: data.pop("images"), "'images' is missing"),
+    ],
+)
+def test_a_damaged_second_file_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    stored = write_stills(tmp_path, [[CAT]])
+    more = write_boxes(tmp_path / "more.json", [(1, "cat", (0, 0, 9, 9), 0.9)], stored_images(stored))
+    Stored(more, tmp_path).edit(change)
+
+    with pytest.raises(VisError, match=message):
+        read_boxes(stored.annotations, stored.images, more=more)
+
+
+def test_a_second_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT]])
+    with pytest.raises(VisError, match=r"absent\.json"):
+        read_boxes(stored.annotations, stored.images, more=tmp_path / "absent.json")
 
 
 def test_a_video_file_without_masks_is_refused(tmp_path: Path) -> None:

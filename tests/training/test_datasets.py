@@ -51,6 +51,13 @@ def test_a_source_labels_what_its_entry_says_or_everything() -> None:
     assert labels.labelled("other").tolist() == [True, True, True]
 
 
+def test_a_star_stands_for_the_sources_that_are_not_named() -> None:
+    labels = LabelMap(("dog", "cat"), {"cats": ["cat"], "*": ["dog"]})
+
+    assert labels.labelled("cats").tolist() == [False, False, True]
+    assert labels.labelled("other").tolist() == labels.labelled("").tolist() == [False, True, False]
+
+
 def test_a_mistyped_labelled_name_is_refused() -> None:
     with pytest.raises(VisError, match=r"cats names 'cta'"):
         LabelMap(("cat",), {"cats": ["cta"]})

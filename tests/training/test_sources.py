@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vis_cli.training.config import SourceConfig, TrainConfig
 from vis_cli.training.sources import open_data
 from vis_cli.training.structures import TrainClip
 
-from .boxes import GREEN, RED, Box, write_stills, write_video
+from .boxes import GREEN, RED, Box, write_boxes, write_stills, write_video
 
 CAT, DOG = Box("cat", (20, 20, 60, 60), RED), Box("dog", (70, 30, 110, 80), GREEN)
 CANVAS = (96, 128)
@@ -199,3 +200,47 @@ def test_most_pastes_bounds_what_is_pasted(tmp_path: Path) -> None:
     shown = {most: max(len(clip.targets[0].masks) for clip in clips) for most, clips in drawn.items()}
     assert shown[None] > 1
     assert shown[0] == 1
+
+
+def test_boxes_are_opened_with_their_settings(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT], [DOG]])
+    images = json.loads(stored.annotations.read_text())["images"]
+    more = write_boxes(tmp_path / "more.json", [(1, "dog", (0, 0, 9, 9), 0.6), (2, "dog", (0, 0, 9, 9), 0.2)], images)
+    source = SourceConfig(
+        "boxes",
+        str(stored.annotations),
+        str(stored.images),
+        more_annotations=str(more),
+        background_weight=0.5,
+        labelled={"*": ["cat"]},
+    )
+    clip = open_data(make_config(source)).dataset[(0, 0, CANVAS, 1)]
+
+    assert clip.background_weight == 0.5
+    assert clip.labelled.tolist() == [False, True, False]
+    assert clip.targets[0].scores is not None
+    assert set(clip.targets[0].scores.tolist()) <= {1.0, float(np.float32(0.6))}
+
+
+def test_boxes_of_classes_that_the_model_lacks_are_refused(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT]])
+    images = json.loads(stored.annotations.read_text())["images"]
+    more = write_boxes(tmp_path / "more.json", [(1, "zebra", (0, 0, 9, 9), 0.6)], images)
+    fields = {"annotations": str(stored.annotations), "images": str(stored.images), "more_annotations": str(more)}
+
+    with pytest.raises(VisError, match="category 'zebra' is not among the model's"):
+        open_data(make_config(SourceConfig("boxes", **fields)))
+    opened = open_data(make_config(SourceConfig("boxes", unmapped="background", **fields)))
+    assert len(opened.dataset[(0, 0, CANVAS, 1)].targets[0].labels) <= 1
+
+
+def test_a_second_file_needs_boxes(tmp_path: Path) -> None:
+    with pytest.raises(VisError, match='more_annotations needs kind = "boxes"'):
+        stills(tmp_path, [CAT], more_annotations="more.json")
+
+
+def test_sources_that_share_a_file_are_counted_apart(tmp_path: Path) -> None:
+    plain = stills(tmp_path, [CAT], [DOG])
+    opened = open_data(make_config(plain, SourceConfig("boxes", plain.annotations, plain.images, repeat_rare=1.0)))
+
+    assert opened.num_items == {f"{plain.annotations} (stills)": 2, f"{plain.annotations} (boxes)": 2}

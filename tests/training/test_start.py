@@ -72,6 +72,22 @@ def test_classes_of_another_model_are_matched_by_name(class_specific: bool, tmp_
     assert torch.equal(model.prop_head.predict.weight, trained.prop_head.predict.weight)
 
 
+def test_a_detector_with_an_fpn_of_its_own_starts_from_the_shared_one(tmp_path: Path) -> None:
+    trained = build_model(read_train_config(make_run(tmp_path, init="none")))
+    save_model(tmp_path / "trained", trained, {}, precision=torch.float32)
+    path = make_run(tmp_path, init=str(tmp_path / "trained"))
+    path.write_text(path.read_text().replace("mask_convs = 1", "mask_convs = 1\ndetector_fpn = true"))
+    said: list[str] = []
+    model = build_model(read_train_config(path), said.append)
+    for kind in ("inner_blocks", "layer_blocks"):
+        for i in range(3):
+            ours, theirs = (
+                fpn.state_dict()[f"{kind}.{j}.0.weight"] for fpn, j in ((model.detector_fpn, i), (trained.fpn, i + 1))
+            )
+            assert torch.equal(ours, theirs)
+    assert said == []
+
+
 def test_what_is_of_another_width_starts_anew_and_is_named(tmp_path: Path) -> None:
     trained = make_model(box_channels=8)
     save_model(tmp_path / "trained", trained, {}, precision=torch.float32)

@@ -27,8 +27,8 @@ ANCHOR_SCALE = 8  # an anchor's side is so many strides
 ANCHOR_SIZES = tuple((ANCHOR_SCALE * stride,) for stride in STRIDES)
 ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * len(STRIDES)  # height to width
 SAMPLING_RATIO = 2  # of RoIAlign
-# A box of less than twice this side is pooled from P2: docs/explanation/authors-implementation.md#fact-12
-FINEST_SCALE = 56.0
+# Pixels: a box of a smaller side is pooled from P2: docs/explanation/authors-implementation.md#fact-12
+FINEST_BOX = 112
 
 
 class BoxConvention(Protocol):
@@ -43,8 +43,11 @@ class BoxConvention(Protocol):
     def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
         """Build the coder of boxes as deltas from others."""
 
-    def roi_align(self, output_size: int) -> nn.Module:
-        """Build what pools boxes from P2..P5: called with levels by name, boxes by frame and sizes by frame."""
+    def roi_align(self, output_size: int, *, finest_box: int) -> nn.Module:
+        """Build what pools boxes from P2..P5: called with levels by name, boxes by frame and sizes by frame.
+
+        A box of a side below `finest_box` pixels is pooled from P2, below twice as many pixels from P3, and so on.
+        """
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
         """Return boxes (N, 4) moved into a frame of `size`."""
@@ -70,9 +73,11 @@ class ModernBoxes:
         """Build torchvision's box coder."""
         return BoxCoder(weights)
 
-    def roi_align(self, output_size: int) -> nn.Module:
+    def roi_align(self, output_size: int, *, finest_box: int) -> nn.Module:
         """Build torchvision's RoIAlign over FPN levels."""
-        pool: nn.Module = MultiScaleRoIAlign(POOLED_LEVELS, output_size=output_size, sampling_ratio=SAMPLING_RATIO)
+        pool: nn.Module = MultiScaleRoIAlign(
+            POOLED_LEVELS, output_size=output_size, sampling_ratio=SAMPLING_RATIO, canonical_scale=2 * finest_box
+        )
         return pool
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
@@ -113,12 +118,12 @@ class LegacyBoxes:
         """
         return LegacyBoxCoder(weights)
 
-    def roi_align(self, output_size: int) -> nn.Module:
+    def roi_align(self, output_size: int, *, finest_box: int) -> nn.Module:
         """Build RoIAlign without a minimum size of a region.
 
         See docs/explanation/authors-implementation.md#fact-13.
         """
-        return LegacyRoIAlign(output_size)
+        return LegacyRoIAlign(output_size, finest_box)
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
         """Move the first and the last pixel of boxes (N, 4) into the frame; a box outside of it ends at its edge.
@@ -207,15 +212,15 @@ class LegacyBoxCoder(BoxCoder):  # type: ignore[misc]
 class LegacyRoIAlign(nn.Module):
     """Pool regions of any size, sampled from their corner on."""
 
-    def __init__(self, output_size: int) -> None:
+    def __init__(self, output_size: int, finest_box: int = FINEST_BOX) -> None:
         super().__init__()
-        self.output_size = output_size
+        self.output_size, self.finest_box = output_size, finest_box
 
     def forward(self, levels: dict[str, Tensor], boxes: list[Tensor], sizes: list[Size]) -> Tensor:
         """Return (N, F, s, s) of the boxes of all frames, in their order."""
         frames = torch.cat([box.new_full((len(box), 1), float(i)) for i, box in enumerate(boxes)])
         joined = torch.cat(boxes)
-        chosen = pooling_level(joined)
+        chosen = pooling_level(joined, self.finest_box)
         finest = levels[POOLED_LEVELS[0]]
         pooled = finest.new_zeros((len(joined), finest.shape[1], self.output_size, self.output_size))
         for index, (name, stride) in enumerate(zip(POOLED_LEVELS, STRIDES, strict=False)):
@@ -229,11 +234,11 @@ class LegacyRoIAlign(nn.Module):
         return pooled
 
 
-def pooling_level(boxes: Tensor) -> Tensor:
+def pooling_level(boxes: Tensor, finest_box: int = FINEST_BOX) -> Tensor:
     """Return (N,) int64 which of P2..P5 boxes (N, 4) are pooled from.
 
     See docs/explanation/authors-implementation.md#fact-12.
     """
     sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
-    level: Tensor = torch.log2(sides / FINEST_SCALE + 1e-6).floor()
+    level: Tensor = torch.log2(2 * sides / finest_box + 1e-6).floor()
     return level.clamp(0, len(POOLED_LEVELS) - 1).long()

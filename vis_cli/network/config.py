@@ -18,6 +18,7 @@ from vis_cli.records.types import Category
 RANGES: Mapping[str, tuple[int, int]] = {  # smallest and largest value of the fields that count something
     "short_side": (1, MAX_INPUT_SIDE),
     "long_side": (1, MAX_INPUT_SIDE),
+    "finest_box": (1, MAX_INPUT_SIDE),
     "fpn_channels": (1, MAX_CHANNELS),
     "box_channels": (1, MAX_CHANNELS),
     "mask_convs": (0, MAX_MASK_CONVS),
@@ -54,6 +55,9 @@ class ModelConfig:
     key_channels: int = 64
     value_channels: int = 256
     decoder_channels: int = 256
+    # The detector has an FPN of its own for P3..P6; P2, the level that propagation reads, is another FPN's.
+    detector_fpn: bool = False
+    finest_box: int = 112  # pixels: the box head pools boxes up to this side from P2, up to twice as large from P3
 
     def __post_init__(self) -> None:
         """Refuse values outside their range with a VisError that names the field."""

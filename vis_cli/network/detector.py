@@ -8,19 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 from torchvision.ops import batched_nms, box_iou
 
-from vis_cli.network.box_conventions import BoxConvention, box_convention
+from vis_cli.network.box_conventions import FINEST_BOX, BoxConvention, box_convention
 from vis_cli.network.config import ModelConfig
+from vis_cli.network.losses import box_regression_loss
 from vis_cli.network.structures import Detections, FrameFeatures
 
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
+RPN_BOX_BETA = 1 / 9  # where the smooth L1 of the RPN turns linear (torchvision)
 RPN_CODER_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 BOX_CODER_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 PREDICTOR_STD = 0.01  # of the last layers' first weights: every class and pixel starts undecided
@@ -28,6 +31,7 @@ PREDICTOR_STD = 0.01  # of the last layers' first weights: every class and pixel
 ANCHORS_POSITIVE = 0.5
 UNLABELLED_IOU = 0.02  # an anchor that touches labelled objects less says nothing where not all objects are labelled
 CROWD_COVER = 0.5  # an anchor or box covered so far by a crowd region is not background
+DOUBTFUL_IOU = 0.3  # nor is one that resembles a doubtful object so far; a part of such an object is background
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class SampleSizes:
     anchors: int  # that the RPN learns from
     regions: int  # that the box and mask heads learn from
     proposals: tuple[int, int]  # of a level before the NMS, of the frame after it
+    rpn_share: float = 1.0  # of the frames, those that the RPN learns from, rounded up
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision is untyped
@@ -77,17 +82,59 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
         )
         return filtered
 
-    def assign_targets_to_anchors(
-        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Set the label of such anchors to -1; targets hold `boxes`, `ignore` (M, 4) and `exhaustive` (bool)."""
-        labels, matched = super().assign_targets_to_anchors(anchors, targets)
-        for i, target in enumerate(targets):
-            unknown = covered_by(anchors[i], target["ignore"]) > CROWD_COVER
-            if not bool(target["exhaustive"]):
-                unknown |= best_iou(anchors[i], target["boxes"]) < UNLABELLED_IOU
-            labels[i] = torch.where(unknown & (labels[i] == 0), torch.full_like(labels[i], -1), labels[i])
-        return labels, matched
+    def forward(
+        self, images: ImageList, features: dict[str, Tensor], targets: list[dict[str, Tensor]] | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the proposals (R, 4) of each frame and, with targets, the losses of the sampled anchors.
+
+        Targets hold `boxes` (N, 4), `weights` (N,), `ignore` (M, 4), `doubtful` (D, 4), `exhaustive` (bool) and
+        `background_weight`.
+        """
+        levels = list(features.values())
+        objectness, deltas = self.head(levels)
+        anchors = self.anchor_generator(images, levels)
+        level_sizes = [scores[0].numel() for scores in objectness]
+        objectness, deltas = concat_box_prediction_layers(objectness, deltas)  # (B * A, 1), (B * A, 4)
+        boxes = self.box_coder.decode(deltas.detach(), anchors).view(len(anchors), -1, 4)
+        proposals, _ = self.filter_proposals(boxes, objectness, images.image_sizes, level_sizes)
+        if targets is None:
+            return proposals, {}
+        return proposals, self._losses(objectness[:, 0].float(), deltas.float(), anchors, targets)
+
+    def _losses(
+        self, objectness: Tensor, deltas: Tensor, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        learned = [self.match(a, t) for a, t in zip(anchors, targets, strict=True)]
+        labels, matched, weights = (list(parts) for parts in zip(*learned, strict=True))
+        positive, negative = (torch.cat(chosen) for chosen in self.fg_bg_sampler(labels))
+        positive, sampled = torch.nonzero(positive)[:, 0], torch.nonzero(positive | negative)[:, 0]
+        weight, goals = torch.cat(weights), torch.cat(self.box_coder.encode(matched, anchors))
+        of_score = F.binary_cross_entropy_with_logits(
+            objectness[sampled], torch.cat(labels)[sampled], weight[sampled], reduction="sum"
+        )
+        num = max(1, len(sampled))
+        return {
+            "loss_objectness": of_score / num,
+            "loss_rpn_box_reg": box_regression_loss(
+                deltas[positive], goals[positive], num, beta=RPN_BOX_BETA, weights=weight[positive]
+            ),
+        }
+
+    def match(self, anchors: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return labels (A,) of anchors, 1 object, 0 background, -1 neither, with their boxes (A, 4), weights (A,)."""
+        boxes, weights = target["boxes"], target["background_weight"].expand(len(anchors))
+        matched = torch.zeros_like(anchors)
+        labels = anchors.new_zeros(len(anchors))
+        if len(boxes):
+            index = self.proposal_matcher(box_iou(boxes, anchors))
+            matched, labels = boxes[index.clamp(min=0)], (index >= 0).float()
+            labels[index == self.proposal_matcher.BETWEEN_THRESHOLDS] = -1.0
+            weights = torch.where(index >= 0, target["weights"][index.clamp(min=0)], weights)
+        unknown = covered_by(anchors, target["ignore"]) > CROWD_COVER
+        unknown |= best_iou(anchors, target["doubtful"]) >= DOUBTFUL_IOU
+        if not bool(target["exhaustive"]):
+            unknown |= best_iou(anchors, boxes) < UNLABELLED_IOU
+        return torch.where(unknown & (labels == 0), -torch.ones_like(labels), labels), matched, weights
 
 
 class BoxPredictor(nn.Module):
@@ -113,10 +160,10 @@ class Detector(nn.Module):
         num_maps = config.num_classes + 1 if config.class_specific else 1
         self.convention = box_convention(config.box_convention)
         self.rpn = ProposalNetwork(self.convention, channels)
-        self.box_pool = self.convention.roi_align(7)
+        self.box_pool = self.convention.roi_align(7, finest_box=config.finest_box)
         self.box_head = TwoMLPHead(channels * 7 * 7, config.box_channels)
         self.box_predictor = BoxPredictor(config.box_channels, config.num_classes, num_maps)
-        self.mask_pool = self.convention.roi_align(14)
+        self.mask_pool = self.convention.roi_align(14, finest_box=FINEST_BOX)
         self.mask_head = MaskRCNNHeads(channels, (channels,) * config.mask_convs, 1)
         self.mask_predictor = MaskRCNNPredictor(channels, channels, num_maps)
         self.box_coder = self.convention.box_coder(BOX_CODER_WEIGHTS)
@@ -127,7 +174,7 @@ class Detector(nn.Module):
     def propose(
         self, features: FrameFeatures, targets: list[dict[str, Tensor]] | None = None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Return the proposals (R, 4) of each frame and, while training, the RPN losses."""
+        """Return the proposals (R, 4) of each frame and, with targets, the RPN losses."""
         batch = features.c2.shape[0]
         height, width = 4 * features.c2.shape[-2], 4 * features.c2.shape[-1]
         blank = features.c2.new_empty((batch, 1, 1, 1)).expand(batch, 3, height, width)

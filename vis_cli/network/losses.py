@@ -39,7 +39,7 @@ def aggregated_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return F.cross_entropy(logits[None], target[None])
 
 
-def partial_cross_entropy(logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
+def partial_cross_entropy(logits: Tensor, labels: Tensor, labelled: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the mean classification loss of R regions in pictures where some classes are not labelled.
 
     A background region says only that it is no object of a labelled class there: the probability of the other
@@ -49,18 +49,23 @@ def partial_cross_entropy(logits: Tensor, labels: Tensor, labelled: Tensor) -> T
         logits: (R, C+1), background first.
         labels: (R,) in 0..C.
         labelled: (R, C+1) bool, which classes are labelled exhaustively in the region's picture.
+        weights: (R,) of the regions; None: all 1. The sum of the losses is divided by R, whatever the weights are.
     """
     log_probs = F.log_softmax(logits.float(), dim=1)
     allowed = ~labelled
     allowed[:, 0] = True
     background = log_probs.masked_fill(~allowed, float("-inf")).logsumexp(dim=1)
     chosen = log_probs.gather(1, labels[:, None])[:, 0]
-    return -torch.where(labels == 0, background, chosen).sum() / max(1, len(labels))
+    losses = -torch.where(labels == 0, background, chosen)
+    return (losses if weights is None else losses * weights).sum() / max(1, len(labels))
 
 
-def box_regression_loss(deltas: Tensor, targets: Tensor, num_regions: int) -> Tensor:
-    """Return smooth L1 of the positives' deltas (P, 4), summed over them and divided by all regions."""
-    return F.smooth_l1_loss(deltas, targets, beta=BOX_BETA, reduction="sum") / max(1, num_regions)
+def box_regression_loss(
+    deltas: Tensor, targets: Tensor, num_regions: int, *, beta: float = BOX_BETA, weights: Tensor | None = None
+) -> Tensor:
+    """Return smooth L1 of the positives' deltas (P, 4), summed with their weights (P,) and divided by all regions."""
+    losses = F.smooth_l1_loss(deltas, targets, beta=beta, reduction="none").sum(dim=1)
+    return (losses if weights is None else losses * weights).sum() / max(1, num_regions)
 
 
 def mask_loss(logits: Tensor, masks: Tensor, boxes: Tensor) -> Tensor:

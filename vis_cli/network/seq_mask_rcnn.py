@@ -33,6 +33,10 @@ class SeqMaskRCNN(nn.Module):
         self.backbone = build_backbone(config.backbone)
         channels = self.backbone.channels
         self.fpn = FeaturePyramidNetwork(list(channels), config.fpn_channels, LastLevelMaxPool())
+        if config.detector_fpn:
+            self.detector_fpn = FeaturePyramidNetwork(list(channels[1:]), config.fpn_channels, LastLevelMaxPool())
+            self.fpn.layer_blocks = self.fpn.layer_blocks[:1]
+            _quicken(self.detector_fpn)
         self.detector = Detector(config)
         self.prop_head = SeqPropHead(
             fpn_channels=config.fpn_channels,
@@ -59,9 +63,7 @@ class SeqMaskRCNN(nn.Module):
         normalised = (images.float() - self.pixel_mean) / self.pixel_std
         padded = F.pad(normalised, (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
         c2, c3, c4, c5 = self.backbone(padded.contiguous(memory_format=torch.channels_last))
-        levels = dict(zip(LEVELS[:4], (c2, c3, c4, c5), strict=True))
-        pyramid = tuple(self.fpn(levels).values())
-        return FrameFeatures(pyramid, c2, c3, (height, width))
+        return FrameFeatures(self._build_pyramid((c2, c3, c4, c5)), c2, c3, (height, width))
 
     def detect(
         self,
@@ -105,6 +107,22 @@ class SeqMaskRCNN(nn.Module):
         height, width = query.image_size
         probs = self.prop_head.segment((query.key, query.value), (query.skip3, query.skip2), memory.key, memory.value)
         return probs[:, :height, :width]
+
+    def _build_pyramid(self, levels: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return P2..P6 of the backbone's levels C2..C5."""
+        if not self.config.detector_fpn:
+            return tuple(self.fpn(dict(zip(LEVELS[:4], levels, strict=True))).values())
+        coarser = self.detector_fpn(dict(zip(LEVELS[1:4], levels[1:], strict=True))).values()
+        return (_finest_level(self.fpn, levels), *coarser)
+
+
+def _finest_level(fpn: FeaturePyramidNetwork, levels: tuple[Tensor, ...]) -> Tensor:
+    """Return P2 alone; `fpn` needs no other layer block than the first."""
+    merged = fpn.inner_blocks[-1](levels[-1])
+    for block, level in zip(list(fpn.inner_blocks)[-2::-1], levels[-2::-1], strict=True):
+        merged = block(level) + F.interpolate(merged, size=level.shape[-2:], mode="nearest")
+    finest: Tensor = fpn.layer_blocks[0](merged)
+    return finest
 
 
 def _quicken(fpn: FeaturePyramidNetwork) -> None:

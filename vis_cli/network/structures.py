@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -21,6 +22,14 @@ class FrameFeatures:
     def num_bytes(self) -> int:
         """Count the bytes of all tensors, for byte budgets."""
         return sum(t.numel() * t.element_size() for t in (*self.pyramid, self.c2, self.c3))
+
+
+def select_frames(features: FrameFeatures, frames: list[int] | range) -> FrameFeatures:
+    """Return the features of some frames of a batch, in the given order."""
+    index = torch.tensor(list(frames), device=features.c2.device)
+    return FrameFeatures(
+        tuple(level[index] for level in features.pyramid), features.c2[index], features.c3[index], features.image_size
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ Used by `datasets` and `cutouts`; classes are names here, labels are the model's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,10 @@ class StillObject:
 
     category: str
     is_crowd: bool
-    rle: Rle
-    area: int  # pixels
-    box: tuple[int, int, int, int]  # x, y, width, height
+    rle: Rle | None  # None: only the box is known
+    area: float  # pixels
+    box: tuple[float, float, float, float]  # x, y, width, height
+    score: float = 1.0  # of a box that a detector found
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +83,34 @@ class VideoClip:
 
 
 def read_stills(annotations: Path, images: Path) -> list[Still]:
-    """Read a COCO instances file; pictures without an object are kept.
+    """Read a COCO instances file; images without an object are kept.
 
     Raises:
-        VisError: the file is damaged or empty, an annotation has no mask or a picture is missing; the entry is named.
+        VisError: the file is damaged or empty, an annotation has no mask or an image is missing; the entry is named.
     """
-    data = read_json_object(annotations)
-    names = {category.id: category.name for category in take_categories(data, str(annotations))}
-    entries = take_objects(data, "images", str(annotations))
-    require(bool(entries), str(annotations), "the list 'images' is empty; there is nothing to train on")
-    stills = {take_field(entry, "id", int, where): _parse_still(entry, images, where) for entry, where in entries}
-    require_unique((entry["id"] for entry, _ in entries), f"{annotations}: images")
-    objects: dict[int, list[StillObject]] = {key: [] for key in stills}
-    for entry, where in take_objects(data, "annotations", str(annotations)):
-        key = take_field(entry, "image_id", int, where)
-        require(key in stills, where, f"image_id {key} is not among the images")
-        objects[key].append(_parse_object(entry, stills[key], names, where))
-    return [
-        Still(still.path, still.width, still.height, still.source, tuple(objects[key])) for key, still in stills.items()
-    ]
+    stills, data = _read_images(annotations, images)
+    return _with_objects(stills, _parse_objects(data, stills, annotations, masks_needed=True))
+
+
+def read_boxes(annotations: Path, images: Path, *, more: Path | None = None) -> list[Still]:
+    """Read a COCO instances file whose annotations have a mask or only a box.
+
+    Args:
+        annotations: the JSON file. An annotation without a `segmentation` has a `bbox` and may have a `score`.
+        images: the folder of the images.
+        more: a second such file. Its annotations are added to the images of the same id. It has its own category ids.
+
+    Raises:
+        VisError: as `read_stills`, or the second file names an image that the first file does not have.
+    """
+    stills, data = _read_images(annotations, images)
+    objects = _parse_objects(data, stills, annotations, masks_needed=False)
+    if more is not None:
+        added = read_json_object(more)
+        _require_same_images(added, stills, more, annotations)
+        for key, items in _parse_objects(added, stills, more, masks_needed=False).items():
+            objects[key] += items
+    return _with_objects(stills, objects)
 
 
 def read_video_clips(annotations: Path, images: Path) -> list[VideoClip]:
@@ -199,10 +210,84 @@ def _parse_still(entry: Mapping[str, Any], images: Path, where: str) -> Still:
     return Still(path, width, height, str(entry.get("source", "")), ())
 
 
-def _parse_object(entry: Mapping[str, Any], still: Still, names: Mapping[int, str], where: str) -> StillObject:
+def _read_images(annotations: Path, images: Path) -> tuple[dict[int, Still], dict[str, Any]]:
+    data = read_json_object(annotations)
+    entries = take_objects(data, "images", str(annotations))
+    require(bool(entries), str(annotations), "the list 'images' is empty; there is nothing to train on")
+    stills = {take_field(entry, "id", int, where): _parse_still(entry, images, where) for entry, where in entries}
+    require_unique((entry["id"] for entry, _ in entries), f"{annotations}: images")
+    return stills, data
+
+
+def _require_same_images(data: Mapping[str, Any], stills: Mapping[int, Still], more: Path, annotations: Path) -> None:
+    """Require that each image of a second file is the image of that id in the first file."""
+    for entry, where in take_objects(data, "images", str(more)):
+        key, name = take_field(entry, "id", int, where), take_field(entry, "file_name", str, where)
+        require(key in stills, where, f"image {key} is not among the images of {annotations}")
+        still = stills[key]
+        require(
+            still.path.parts[-len(Path(name).parts) :] == Path(name).parts,
+            where,
+            f"image {key} is {name!r}, but in {annotations} it is {still.path.name!r}",
+        )
+        size = (take_field(entry, "width", int, where), take_field(entry, "height", int, where))
+        require(
+            size == (still.width, still.height),
+            where,
+            f"the size of image {key} is {size[0]}x{size[1]}, but in {annotations} it is {still.width}x{still.height}",
+        )
+
+
+def _parse_objects(
+    data: Mapping[str, Any], stills: Mapping[int, Still], annotations: Path, *, masks_needed: bool
+) -> dict[int, list[StillObject]]:
+    names = {category.id: category.name for category in take_categories(data, str(annotations))}
+    objects: dict[int, list[StillObject]] = {key: [] for key in stills}
+    for entry, where in take_objects(data, "annotations", str(annotations)):
+        key = take_field(entry, "image_id", int, where)
+        require(key in stills, where, f"image_id {key} is not among the images")
+        objects[key].append(_parse_object(entry, stills[key], names, where, mask_needed=masks_needed))
+    return objects
+
+
+def _with_objects(stills: Mapping[int, Still], objects: Mapping[int, list[StillObject]]) -> list[Still]:
+    return [replace(still, objects=tuple(objects[key])) for key, still in stills.items()]
+
+
+def _parse_object(
+    entry: Mapping[str, Any], still: Still, names: Mapping[int, str], where: str, *, mask_needed: bool
+) -> StillObject:
     category = take_field(entry, "category_id", int, where)
     require(category in names, where, f"category_id {category} is not among the categories")
     rle = parse_segmentation(entry.get("segmentation"), still.height, still.width, where)
-    if rle is None:
+    if rle is not None:
+        return StillObject(
+            names[category], take_crowd(entry, where), rle, rle_area(rle), rle_box(rle), _take_score(entry, where)
+        )
+    if mask_needed:
         raise VisError(f"{where}: has no mask; every annotation needs a 'segmentation' (polygons or RLE)")
-    return StillObject(names[category], take_crowd(entry, where), rle, rle_area(rle), rle_box(rle))
+    box = _take_box(entry, still, where)
+    return StillObject(names[category], take_crowd(entry, where), None, box[2] * box[3], box, _take_score(entry, where))
+
+
+def _take_box(entry: Mapping[str, Any], still: Still, where: str) -> tuple[float, float, float, float]:
+    """Return the box (x, y, width, height), cut at the edges of the image."""
+    values = take_field(entry, "bbox", list, where)
+    numbers = len(values) == 4 and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    require(
+        numbers and all(math.isfinite(v) for v in values),
+        where,
+        "'bbox' must be a list of 4 numbers: x, y, width and height",
+    )
+    x, y, width, height = (float(v) for v in values)
+    x0, y0, x1, y1 = max(x, 0.0), max(y, 0.0), min(x + width, still.width), min(y + height, still.height)
+    require(x1 > x0 and y1 > y0, where, f"the box {values} is empty or outside of the image")
+    return x0, y0, x1 - x0, y1 - y0
+
+
+def _take_score(entry: Mapping[str, Any], where: str) -> float:
+    if "score" not in entry:
+        return 1.0
+    score = take_field(entry, "score", float, where)
+    require(0.0 <= score <= 1.0, where, f"'score' is {score}, but must be from 0 to 1")
+    return float(score)

@@ -32,21 +32,29 @@ STARTS_WITHOUT_PROP_HEAD = ("imagenet", "coco", "none")  # values of `init` that
 class SourceConfig:
     """Name one dataset of the mix."""
 
-    kind: str  # "stills": COCO layout, made into pseudo-video; "video": YouTube-VIS, OVIS; "davis": palette PNGs
+    # "stills": COCO layout, made into pseudo-video; "boxes": COCO layout, masks not needed, for the detector alone;
+    # "video": YouTube-VIS, OVIS; "davis": palette PNGs
+    kind: str
     annotations: str  # JSON file; of "davis": ImageSets/2017/train.txt, or the folder
     images: str = ""  # folder of pictures; "davis" finds its own
     weight: float = 1.0  # by steps: share of the clips, relative; by epochs: how often an epoch shows each item
     detect: bool = True  # False: only the propagation head learns from it
     category_map: str | dict[str, str] = "names"  # a map of category_maps.py, or a table: its name -> the model's
     unmapped: str = "refuse"  # what has no category in the model: "refuse" the dataset, or call it "background"
-    labelled: dict[str, list[str]] = field(default_factory=dict)  # image source -> the only names labelled there
+    # Image source -> the only names labelled there; "*" are all sources that are not named.
+    labelled: dict[str, list[str]] = field(default_factory=dict)
+    more_annotations: str = ""  # "boxes": a second JSON file about the same images, such as a detector's boxes
+    min_score: float = 0.5  # "boxes": a box of a lower score is neither object nor background
+    background_weight: float = 1.0  # "boxes": of regions without an object in the detector's losses
+    repeat_rare: float = 0.0  # "boxes": images with a class that fewer than this share of them show come more often
 
     def __post_init__(self) -> None:
         """Refuse words that mean nothing."""
-        require_choice("kind", self.kind, ("stills", "video", "davis"))
+        require_choice("kind", self.kind, ("stills", "boxes", "video", "davis"))
         require_choice("unmapped", self.unmapped, ("refuse", "background"))
         _require(self.kind == "davis" or bool(self.images), f"kind {self.kind} needs `images`, the folder of pictures")
         require_ranges(self, SOURCE_RANGES)
+        _require(self.kind == "boxes" or not self.more_annotations, 'more_annotations needs kind = "boxes"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,7 @@ class TrainConfig:
     max_guided: int = 5  # objects a clip that the propagation head is given
     detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
     anchors_per_frame: int = 128  # that the RPN learns from
+    rpn_share: float = 1.0  # of the frames that the detector learns from, those that the RPN learns from, rounded up
     regions_per_frame: int = 64  # that the heads learn from; half the released, as RoIAlign costs more than it teaches
     proposals: tuple[int, int] = (1000, 400)  # while training: of a level before the NMS, of the frame after it
     generator: str = "strong"  # "strong", or "paper": whole pictures with turns by -30, 0, 30 degrees and flips alone

@@ -32,7 +32,7 @@ from vis_cli.training.toml_file import read_toml
 T = TypeVar("T")
 
 BASE = "extends"  # the key that names a file, or several, whose fields hold where this one is silent; the last wins
-PATHS = ("annotations", "images")
+PATHS = ("annotations", "more_annotations", "images")
 
 
 def read_train_config(path: Path, *, data_root: Path | None = None) -> TrainConfig:

@@ -57,6 +57,8 @@ class CutoutBank:
         any_label = self._weights / self._weights.sum()
         label = int(rng.choice(offered) if offered else rng.choice(self._labels, p=any_label))
         still, item = self._by_label[label][int(rng.integers(len(self._by_label[label])))]
+        if item.rle is None:
+            raise ValueError(f"{still.path}: an object without a mask cannot be cut out")
         return cut_out(read_picture(still.path, still.width, still.height), decode_rle(item.rle).view(np.uint8), label)
 
 
@@ -65,7 +67,10 @@ def paste_candidates(still: Still, smallest: float) -> list[StillObject]:
     return [
         item
         for item in still.objects
-        if not item.is_crowd and item.area > smallest * still.width * still.height and _off_border(item, still)
+        if item.rle is not None
+        and not item.is_crowd
+        and item.area > smallest * still.width * still.height
+        and _off_border(item, still)
     ]
 
 

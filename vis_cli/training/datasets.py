@@ -91,7 +91,7 @@ class StillsPseudoVideo:
             VisError: its picture, or that of a pasted object, cannot be read.
         """
         still = self._stills[index]
-        masks = {i: item.rle for i, item in enumerate(still.objects, 1)}
+        masks = {i: item.rle for i, item in enumerate(still.objects, 1) if item.rle is not None}
         objects = _frame_objects(still.objects, [self._label_map.label(item.category) for item in still.objects])
         picture = _picture(still.path, still.width, still.height, masks, objects)
         rendered = render_clip([picture] * num_frames, objects, self.bank, self._config, canvas=canvas, rng=rng)

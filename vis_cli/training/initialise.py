@@ -31,8 +31,8 @@ HALVES = (0.0, 0.5, 0.5)  # of a 3-wide kernel of stride 2: the average of two p
 @torch.no_grad()
 def scale_laterals(model: SeqMaskRCNN) -> None:
     """Scale the FPN's 1x1 convolutions in place."""
-    for lateral in model.fpn.inner_blocks:
-        for parameter in lateral.parameters():
+    for fpn in (model.fpn, model.detector_fpn) if model.config.detector_fpn else (model.fpn,):
+        for parameter in fpn.inner_blocks.parameters():
             parameter.mul_(LATERAL_GAIN)
 
 

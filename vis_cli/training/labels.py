@@ -13,6 +13,7 @@ from torch import Tensor
 from vis_cli.errors import VisError
 from vis_cli.records.categories import plain_name
 
+ANY_SOURCE = "*"  # stands for every source of images that is not named
 ANY_OBJECT = "object"  # the category that stands for whatever the model has no name for
 
 
@@ -51,7 +52,7 @@ class LabelMap:
 
     def labelled(self, source: str) -> Tensor:
         """Return the (C+1,) bool tensor of the labels that `source` labels exhaustively; index 0: all of them."""
-        names = self.labelled_by_source.get(source)
+        names = self.labelled_by_source.get(source, self.labelled_by_source.get(ANY_SOURCE))
         if names is None:
             return torch.ones(len(self.names) + 1, dtype=torch.bool)
         return torch.tensor([False, *(name in names for name in self.names)])

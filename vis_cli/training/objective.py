@@ -17,7 +17,7 @@ from vis_cli.network.detection_losses import FrameTargets, detection_losses
 from vis_cli.network.detector import SampleSizes
 from vis_cli.network.losses import aggregated_cross_entropy, soft_iou_loss
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.structures import FrameFeatures
+from vis_cli.network.structures import FrameFeatures, select_frames
 from vis_cli.training.structures import ClipTargets, TrainClip
 
 MAX_PERTURBATION = 0.08  # of the object's box side, for perturbed true masks
@@ -80,17 +80,19 @@ def clip_losses(
     return losses
 
 
-def select_frames(features: FrameFeatures, frames: list[int] | range) -> FrameFeatures:
-    """Return the features of some frames of a batch, in the given order."""
-    index = torch.tensor(list(frames), device=features.c2.device)
-    return FrameFeatures(
-        tuple(level[index] for level in features.pyramid), features.c2[index], features.c3[index], features.image_size
-    )
-
-
 def _frame_targets(clip: TrainClip) -> FrameTargets:
     target = clip.targets[-1]
-    return FrameTargets(target.boxes, target.labels, target.masks, clip.ignore[-1], clip.labelled)
+    return FrameTargets(
+        target.boxes,
+        target.labels,
+        target.masks,
+        clip.ignore[-1],
+        clip.labelled,
+        scores=target.scores,
+        has_mask=target.has_mask,
+        background_weight=clip.background_weight,
+        doubtful=clip.doubtful,
+    )
 
 
 def _guided_objects(clips: list[TrainClip]) -> GuidedObjects:

@@ -48,6 +48,7 @@ def set_rates(optimizer: torch.optim.Optimizer, optim: OptimConfig, rate: float)
     shares: dict[str, float | None] = {
         "backbone": optim.backbone_share,
         "fpn": optim.unnormed_share,
+        "detector_fpn": optim.unnormed_share,
         "prop_head": optim.unnormed_share,
         DECODER: optim.decoder_share,
     }

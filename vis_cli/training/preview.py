@@ -13,9 +13,8 @@ from torch import Tensor
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.structures import FrameFeatures
+from vis_cli.network.structures import FrameFeatures, select_frames
 from vis_cli.training.contact_sheet import draw_contact_sheet
-from vis_cli.training.objective import select_frames
 from vis_cli.training.structures import ClipTargets, TrainClip
 
 

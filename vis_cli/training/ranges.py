@@ -20,7 +20,12 @@ MAX_CLIP_PIXELS = 2**26  # of one clip, all frames: 67 million are 32 frames of 
 FRACTION: Range = (0.0, 1.0)
 ABOVE_0 = math.ulp(0.0)  # the smallest positive number
 
-SOURCE_RANGES: Mapping[str, Range] = {"weight": (0.0, 1e6)}
+SOURCE_RANGES: Mapping[str, Range] = {
+    "weight": (0.0, 1e6),
+    "min_score": FRACTION,
+    "background_weight": (0.0, 1e6),
+    "repeat_rare": FRACTION,
+}
 OPTIM_RANGES: Mapping[str, Range] = {
     "learning_rate": (ABOVE_0, 100.0),
     "backbone_share": (0.0, 1000.0),
@@ -47,6 +52,7 @@ TRAIN_RANGES: Mapping[str, Range] = {
     "max_gap": (1, 1_000_000),
     "max_guided": (1, 1000),
     "detect_share": FRACTION,
+    "rpn_share": FRACTION,
     "anchors_per_frame": (1, 100_000),
     "regions_per_frame": (1, 100_000),
     "proposals": (1, 100_000),

@@ -6,11 +6,13 @@ Used by the trainer.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vis_cli.errors import VisError
-from vis_cli.training.annotations import read_davis_clips, read_video_clips
+from vis_cli.training.annotations import read_boxes, read_davis_clips, read_video_clips
+from vis_cli.training.box_images import BoxImages
 from vis_cli.training.category_maps import BY_NAME, make_label_map
 from vis_cli.training.config import SourceConfig, TrainConfig
 from vis_cli.training.cutouts import CutoutBank
@@ -28,7 +30,7 @@ class OpenedData:
     """Hold the clips of a run and what they come from."""
 
     dataset: ClipDataset
-    num_items: dict[str, int]  # by the source's annotations
+    num_items: dict[str, int]  # by the source's annotations, with the kind where two sources share a file
     epoch_length: int | None  # clips an epoch; None: the run is counted in steps
 
 
@@ -43,7 +45,7 @@ def open_data(config: TrainConfig) -> OpenedData:
     weights = [source.weight for source in config.data]
     if sum(weights) <= 0.0:
         raise VisError("[data] every weight is 0; there is nothing to train on")
-    num_items = {entry.annotations: len(source) for entry, source in zip(config.data, sources, strict=True)}
+    num_items = {name: len(source) for name, source in zip(_source_names(config.data), sources, strict=True)}
     if config.epochs is None:
         return OpenedData(ClipDataset(MixedClips(sources, weights, config.seed)), num_items, None)
     clips = EpochClips(sources, weights, config.seed)
@@ -68,15 +70,25 @@ def build_plan(config: TrainConfig, start_step: int, *, epoch_length: int | None
     )
 
 
+def _source_names(sources: Sequence[SourceConfig]) -> list[str]:
+    """Return the annotation file of each source, with the kind where several sources share the file."""
+    files = [source.annotations for source in sources]
+    return [
+        source.annotations if files.count(source.annotations) == 1 else f"{source.annotations} ({source.kind})"
+        for source in sources
+    ]
+
+
 def _open_sources(config: TrainConfig, names: tuple[str, ...]) -> list[ClipSource]:
     of_stills, of_videos = (_adapt(generator, config) for generator in GENERATORS[config.generator])
     maps = [make_label_map(source, names) for source in config.data]
     stills = {
         i: _open_stills(source, maps[i], of_stills) for i, source in enumerate(config.data) if source.kind == "stills"
     }
+    boxes = {i: _open_boxes(source, maps[i]) for i, source in enumerate(config.data) if source.kind == "boxes"}
     bank = next((opened.bank for opened in stills.values()), CutoutBank({}))
     return [
-        stills[i] if i in stills else _open_videos(source, maps[i], of_videos, bank, config)
+        stills[i] if i in stills else boxes[i] if i in boxes else _open_videos(source, maps[i], of_videos, bank, config)
         for i, source in enumerate(config.data)
     ]
 
@@ -92,6 +104,23 @@ def _adapt(generator: PseudoVideoConfig, config: TrainConfig) -> PseudoVideoConf
 def _open_stills(source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig) -> StillsPseudoVideo:
     mapped = source.category_map != BY_NAME
     opened = StillsPseudoVideo(Path(source.annotations), Path(source.images), labels, generator, labelled_only=mapped)
+    _check_categories(source, labels, opened.categories)
+    return opened
+
+
+def _open_boxes(source: SourceConfig, labels: LabelMap) -> BoxImages:
+    opened = BoxImages(
+        read_boxes(
+            Path(source.annotations),
+            Path(source.images),
+            more=Path(source.more_annotations) if source.more_annotations else None,
+        ),
+        labels,
+        name=source.annotations,
+        min_score=source.min_score,
+        background_weight=source.background_weight,
+        repeat_rare=source.repeat_rare,
+    )
     _check_categories(source, labels, opened.categories)
     return opened
 

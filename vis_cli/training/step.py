@@ -43,7 +43,7 @@ class JointLoss(nn.Module):
             guidance=guidance_shares(step, config),
             cross_entropy_weight=config.cross_entropy_weight,
             generator=generator,
-            sizes=SampleSizes(config.anchors_per_frame, config.regions_per_frame, config.proposals),
+            sizes=SampleSizes(config.anchors_per_frame, config.regions_per_frame, config.proposals, config.rpn_share),
             detect_share=config.detect_share,
             truncate=config.truncate,
         )

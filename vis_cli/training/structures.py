@@ -21,6 +21,10 @@ class ClipTargets:
     labels: Tensor  # (N,) int64 in 1..C
     masks: Tensor  # (N, H, W) uint8 in {0, 1}, disjoint
     instance_ids: Tensor  # (N,) int64 above 0, the same object has the same id in all frames of the clip
+    scores: Tensor | None = (
+        None  # (N,) float32 in 0..1, the weight of each object in the detector's losses; None: all 1
+    )
+    has_mask: Tensor | None = None  # (N,) bool, False: only the box is known, and the mask is empty; None: all have one
 
     def __post_init__(self) -> None:
         """Check that every field speaks of the same N objects.
@@ -28,9 +32,16 @@ class ClipTargets:
         Raises:
             ValueError: the lengths differ.
         """
-        lengths = {len(self.boxes), len(self.labels), len(self.masks), len(self.instance_ids)}
+        lengths = {len(part) for part in self._parts() if part is not None}
         if len(lengths) != 1:
             raise ValueError(f"boxes, labels, masks and instance_ids differ in length: {sorted(lengths)}")
+
+    def to(self, device: torch.device) -> ClipTargets:
+        """Return the targets on a device."""
+        return ClipTargets(*(None if part is None else part.to(device) for part in self._parts()))  # type: ignore[arg-type]
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.boxes, self.labels, self.masks, self.instance_ids, self.scores, self.has_mask
 
 
 @dataclass(slots=True)
@@ -44,13 +55,12 @@ class TrainClip:
     ignore: tuple[Tensor, ...]  # T times (M, 4) float32 xyxy: crowds and slivers, neither object nor background
     name: str  # file names, for error messages
     guided_ids: Tensor  # (G,) int64 instance ids given to the propagation head, all visible in frame 0
+    background_weight: float = 1.0  # of regions without an object in the detector's losses
+    doubtful: Tensor | None = None  # (D, 4) float32 xyxy: each may be an object of the last frame or not; None: no box
 
     def to(self, device: torch.device) -> TrainClip:
         """Return the clip on a device."""
-        targets = tuple(
-            ClipTargets(*(part.to(device) for part in (t.boxes, t.labels, t.masks, t.instance_ids)))
-            for t in self.targets
-        )
+        targets = tuple(target.to(device) for target in self.targets)
         return dataclasses.replace(
             self,
             images=self.images.to(device),
@@ -58,6 +68,7 @@ class TrainClip:
             labelled=self.labelled.to(device),
             ignore=tuple(boxes.to(device) for boxes in self.ignore),
             guided_ids=self.guided_ids.to(device),
+            doubtful=None if self.doubtful is None else self.doubtful.to(device),
         )
 
     def __post_init__(self) -> None:
