@@ -1,0 +1,97 @@
+"""Writes pseudo-videos of annotated images as a DAVIS folder: the same clips on each machine for the same seed.
+
+Run by hand, or by yardsticks.py; see README.md in this folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.errors import VisError
+from vis_cli.records.davis import write_label_png
+from vis_cli.records.json_fields import read_json_object, take_categories
+from vis_cli.training.datasets import StillsPseudoVideo
+from vis_cli.training.labels import LabelMap
+from vis_cli.training.pseudo_video import STRONG
+from vis_cli.training.structures import ClipTargets, TrainClip
+
+CANVAS = (360, 640)
+NUM_FRAMES = 8
+MAX_GUIDED = 6
+JPEG_QUALITY = 95
+CONFIG = replace(STRONG, max_guided=MAX_GUIDED)
+
+
+def main() -> None:
+    """Write the clips."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="holds <split>.json (COCO layout) and images/")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--num", type=int, default=300, help="number of clips")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the DAVIS folder to write")
+    args = parser.parse_args()
+    write_clips(args.data / f"{args.split}.json", args.data / "images", args.output, num=args.num, seed=args.seed)
+
+
+def write_clips(annotations: Path, images: Path, output: Path, *, num: int, seed: int) -> None:
+    """Write the first `num` clips of a seed; a clip depends only on the data, the seed and its number.
+
+    Args:
+        annotations: COCO instances file of the images.
+        images: the folder of the images.
+        output: the DAVIS folder to write. The masks show the given objects; all other objects are distractors.
+        num: number of clips.
+        seed: of the clips.
+
+    Raises:
+        VisError: the data cannot be read, or hardly an image shows an object that is large enough.
+    """
+    names = tuple(category.name for category in take_categories(read_json_object(annotations), str(annotations)))
+    source = StillsPseudoVideo(annotations, images, LabelMap(names), CONFIG)
+    for number in range(num):
+        _write_clip(draw_clip(source, number, seed), output, f"{number:04d}")
+
+
+def draw_clip(source: StillsPseudoVideo, number: int, seed: int) -> TrainClip:
+    """Return clip `number`, which has at least one given object.
+
+    Raises:
+        VisError: an image cannot be read, or a hundred draws in a row showed no object.
+    """
+    for attempt in range(100):
+        rng = np.random.default_rng([seed, number, attempt])
+        clip = source.sample(int(rng.integers(len(source))), canvas=CANVAS, num_frames=NUM_FRAMES, rng=rng)
+        if len(clip.guided_ids):
+            return clip
+    raise VisError("cannot draw a clip: hardly an image shows an object of 400 pixels. Give other images.")
+
+
+def label_map(targets: ClipTargets, guided: list[int]) -> NDArray[np.uint8]:
+    """Return (H, W) labels: the place in `guided`, from 1, of the object that each pixel shows; 0 for all else."""
+    labels = np.zeros(targets.masks.shape[1:], np.uint8)
+    for value, mask in zip(targets.instance_ids.tolist(), targets.masks.numpy(), strict=True):
+        if value in guided:
+            labels[mask > 0] = guided.index(value) + 1
+    return labels
+
+
+def _write_clip(clip: TrainClip, output: Path, name: str) -> None:
+    frames, masks = output / "JPEGImages" / name, output / "Annotations" / name
+    frames.mkdir(parents=True, exist_ok=True)
+    masks.mkdir(parents=True, exist_ok=True)
+    guided = clip.guided_ids.tolist()
+    for t, (image, targets) in enumerate(zip(clip.images, clip.targets, strict=True)):
+        bgr = cv2.cvtColor(image.permute(1, 2, 0).numpy(), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(frames / f"{t:05d}.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        write_label_png(label_map(targets, guided), masks / f"{t:05d}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Measures a model by three yardsticks: pseudo-clips and images of stills/val, and the videos of videos/val.
+
+Run by hand; see README.md in this folder. A change that only helps on the videos is not kept, because they are few.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pseudo_clips
+import stills_ap
+from pycocotools.coco import COCO
+
+from vis_cli.commands.train_validation import make_validator
+from vis_cli.console import Reporter
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.torchvision_weights import coco_categories
+from vis_cli.network.weights import load_model
+from vis_cli.training.config import ValidationConfig
+
+PRESET = "davis-uvos"
+LABELLED_SOURCE = "coco_small"  # the source of stills/ whose images have all their objects labelled
+# The categories of the first `lite` models that COCO has, too.
+SHARED = (
+    "person",
+    "bicycle",
+    "car",
+    "motorcycle",
+    "airplane",
+    "bus",
+    "truck",
+    "boat",
+    "bird",
+    "cat",
+    "dog",
+    "cow",
+    "elephant",
+    "bear",
+    "bottle",
+    "cup",
+    "chair",
+    "book",
+)
+
+
+def main() -> None:
+    """Measure what is asked for, print one line for each figure."""
+    args = parse_args()
+    model = load_model(args.model).model
+    figures: dict[str, float] = {"num_clips": args.num, "num_images": args.images}
+    for name in args.only:
+        figures |= MEASURES[name](model, args)
+        print({key: round(100 * value, 1) for key, value in figures.items() if not key.startswith("num_")}, flush=True)
+    for key, value in figures.items():
+        print(f"{key:<28}{value if key.startswith('num_') else 100 * value:8.1f}")
+    if args.json is not None:
+        args.json.write_text(json.dumps({"model": args.model, **figures}, indent=1) + "\n", encoding="utf-8")
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="holds stills/ and videos/")
+    parser.add_argument("--model", default="lite", help="a name or a model folder")
+    parser.add_argument("--only", type=split_names, default=list(MEASURES), help="some of: " + ",".join(MEASURES))
+    parser.add_argument("--num", type=int, default=300, help="pseudo-clips, the first ones of the seed")
+    parser.add_argument("--images", type=int, default=204, help="images, the first ones")
+    parser.add_argument("--seed", type=int, default=0, help="of the pseudo-clips")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    return parser.parse_args()
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names of a comma-separated list of measures."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(MEASURES)}")
+    return names
+
+
+def measure_clips(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+    """Return J&F of the pseudo-clips, whose first masks are given."""
+    with tempfile.TemporaryDirectory(prefix="pseudo-clips-") as folder:
+        stills = args.data / "stills"
+        pseudo_clips.write_clips(stills / "val.json", stills / "images", Path(folder), num=args.num, seed=args.seed)
+        return {"pseudo_clips_jf": measure_davis(model, Path(folder), semi_supervised=True)}
+
+
+def measure_images(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+    """Return mask AP of the shared categories and of all of COCO on the images that have all objects labelled."""
+    truth = stills_ap.quietly(lambda: COCO(str(args.data / "stills" / "val.json")))
+    images = [image for image in truth.dataset["images"] if image["source"] == LABELLED_SOURCE][: args.images]
+    truth.dataset["images"] = images
+    found = [d for image in images for d in stills_ap.detect(model, args.data / "stills" / "images", image, truth)]
+    scores = {score.name: score.ap for score in stills_ap.score_categories(truth, found, model, {})}
+    return {
+        "stills_ap_shared": mean_ap(scores, shown(truth, SHARED)),
+        "stills_ap_all": mean_ap(scores, shown(truth, [category.name for category in coco_categories()])),
+    }
+
+
+def measure_semi_supervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+    """Return J&F of the videos, whose first masks are given."""
+    return {"videos_semi_supervised_jf": measure_davis(model, args.data / "videos", semi_supervised=True)}
+
+
+def measure_unsupervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+    """Return J&F of the videos without given masks."""
+    return {"videos_unsupervised_jf": measure_davis(model, args.data / "videos", semi_supervised=False)}
+
+
+def measure_davis(model: SeqMaskRCNN, folder: Path, *, semi_supervised: bool) -> float:
+    """Return J&F of a DAVIS folder, from 0 to 1."""
+    config = ValidationConfig(kind="davis", images=str(folder), preset=PRESET, semi_supervised=semi_supervised)
+    return make_validator("cpu", Reporter(quiet=True))(config, model)["j_and_f"]
+
+
+def shown(truth: COCO, names: Sequence[str]) -> list[str]:
+    """Return those of the categories that the images show."""
+    images = [image["id"] for image in truth.dataset["images"]]
+    return [
+        name
+        for name in names
+        if (ids := truth.getCatIds(catNms=[name])) and truth.getAnnIds(imgIds=images, catIds=ids, iscrowd=False)
+    ]
+
+
+def mean_ap(scores: dict[str, float], names: Sequence[str]) -> float:
+    """Return the mean AP of some categories; one that the model does not know has 0."""
+    return sum(scores.get(name, 0.0) for name in names) / len(names)
+
+
+MEASURES: dict[str, Callable[[SeqMaskRCNN, argparse.Namespace], dict[str, float]]] = {
+    "clips": measure_clips,
+    "images": measure_images,
+    "semi-supervised": measure_semi_supervised,
+    "unsupervised": measure_unsupervised,
+}
+
+
+if __name__ == "__main__":
+    main()
