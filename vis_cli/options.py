@@ -191,7 +191,9 @@ MasksFrom: TypeAlias = Annotated[
     ),
 ]
 Render: TypeAlias = Annotated[bool, _flag_option("--render/--no-render", "Write the overlay video, too.", OUTPUT_PANEL)]
-Overwrite: TypeAlias = Annotated[bool, _flag_option("--overwrite", "Make anew what is there already.", OUTPUT_PANEL)]
+Overwrite: TypeAlias = Annotated[
+    bool, _flag_option("--overwrite", "Replace the results of these videos; never those of others.", OUTPUT_PANEL)
+]
 AsJson: TypeAlias = Annotated[
     bool, _flag_option("--json", "Print a line of JSON for each video on stdout, for scripts.", OUTPUT_PANEL)
 ]

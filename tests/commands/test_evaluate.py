@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -287,6 +288,22 @@ def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis
     assert (again.code, "has results already" in again.err) == (2, True)
     assert run_vis("eval", "--model", "lite", "--davis", davis, "-o", kept, "--overwrite").code == 0
     assert len(network.segmented) == 4
+
+
+def test_overwrite_keeps_the_results_of_other_videos(
+    network: Network, davis: Path, tmp_path: Path, run_vis: RunVis
+) -> None:
+    kept = tmp_path / "kept"
+    arguments = ("eval", "--model", "lite", "-o", kept, "--overwrite", "--davis")
+    assert run_vis(*arguments, davis).code == 0
+    before = (kept / "good.json").read_bytes()
+    other = Path(shutil.copytree(davis, tmp_path / "other"))
+    write_picture(other / "JPEGImages" / "good" / "00001.jpg", SIZE[::-1], "L")
+    outcome = run_vis(*arguments, other)
+    assert (outcome.code, "good.json: it is the result of another video" in outcome.err) == (2, True)
+    assert (kept / "good.json").read_bytes() == before
+    moved = davis.rename(tmp_path / "moved")
+    assert run_vis(*arguments, moved).code == 0
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.records.davis_factory import VAL, write_davis
+from tests.records.davis_factory import VAL, write_davis, write_picture
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.records.bundle import read_bundle
-from vis_cli.records.result_json import write_result
+from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.rle import encode_mask
+from vis_cli.records.source import identify_source
 from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import read_youtube_vis
 
@@ -170,6 +173,61 @@ def test_davis_for_a_list(tmp_path: Path, run_vis: RunVis) -> None:
         assert bundle.names == ("dog/00000.png", "dog/00005.png", "cat/00000.png")
     again = run_vis("export-json", "--check", tmp_path / "s.zip", "--annotations", root / VAL)
     assert again.code == 0
+
+
+class TestFrameNames:
+    """PNGs and lines of MOTS are numbered as the frames of the result, whatever lies in the current folder."""
+
+    @pytest.fixture
+    def result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Return a result of every fifth frame; a folder of the same relative name has other images."""
+        for folder, step in (("day1", 5), ("day2", 7)):
+            for number in range(2):
+                write_picture(tmp_path / folder / "dog" / f"{number * step:05d}.jpg")
+        made = make_result([make_instance(1, [MASK, MASK])], name="dog", num_frames=2, categories=(Category(7, "car"),))
+        source = identify_source(tmp_path / "day1" / "dog")
+        video = dataclasses.replace(made.video, path=Path("dog"), source=source, frame_names=("00000.jpg", "00005.jpg"))
+        write_result(dataclasses.replace(made, video=video), tmp_path / "dog.json")
+        monkeypatch.chdir(tmp_path / "day2")
+        return tmp_path / "dog.json"
+
+    def numbers(self, run_vis: RunVis, result: Path, *options: object) -> tuple[list[str], list[str]]:
+        """Return the names of the PNGs and the frames of the lines of MOTS."""
+        out = result.parent / "out"
+        for file_format in ("davis", "mots"):
+            arguments = ("export-json", result, "--format", file_format, "-o", out / file_format, *options)
+            assert run_vis(*arguments).code == 0
+        lines = (out / "mots" / "dog.txt").read_text().splitlines()
+        return sorted(path.name for path in out.rglob("*.png")), [line.split()[0] for line in lines]
+
+    def test_come_from_the_result(self, result: Path, run_vis: RunVis) -> None:
+        assert self.numbers(run_vis, result) == (["00000.png", "00005.png"], ["0", "5"])
+
+    def test_start_at_0_without_names(self, result: Path, run_vis: RunVis) -> None:
+        found = read_result(result)
+        write_result(dataclasses.replace(found, video=dataclasses.replace(found.video, frame_names=None)), result)
+        assert self.numbers(run_vis, result) == (["00000.png", "00001.png"], ["0", "1"])
+
+    @pytest.mark.parametrize("named", [False, True])
+    def test_of_schema_1_come_from_the_folder_that_is_named(self, named: bool, result: Path, run_vis: RunVis) -> None:
+        found = read_result(result)
+        old = dataclasses.replace(found.video, frame_names=None, source=None)  # what schema 1 has
+        write_result(dataclasses.replace(found, video=old), result)
+        options = ("--video", result.parent / "day1" / "dog") if named else ()
+        expected = (["00000.png", "00005.png"], ["0", "5"]) if named else (["00000.png", "00001.png"], ["0", "1"])
+        assert self.numbers(run_vis, result, *options) == expected
+
+    def test_another_folder_is_rejected(self, result: Path, run_vis: RunVis) -> None:
+        options = ("--format", "mots", "-o", result.parent / "out")
+        outcome = run_vis("export-json", result, "--video", result.parent / "day2" / "dog", *options)
+        assert outcome.code == 1
+        assert "it is not the video of" in outcome.err
+        assert not list((result.parent / "out").rglob("*.txt"))
+
+    def test_a_folder_for_two_results_is_rejected(self, result: Path, run_vis: RunVis) -> None:
+        second = shutil.copy(result, result.parent / "second.json")
+        outcome = run_vis("export-json", result, second, "--video", "dog", "--format", "mots", "-o", "out")
+        assert (outcome.code, "--video belongs to one result" in outcome.err) == (2, True)
 
 
 def test_davis_without_a_split_into_a_folder(tmp_path: Path, run_vis: RunVis) -> None:

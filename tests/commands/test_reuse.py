@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.files.test_locks import other_process
 from tests.network.factories import make_model
 from tests.records.video_factory import make_images, make_video
 from vis_cli.config import SegmentConfig
@@ -18,7 +19,7 @@ from vis_cli.engine.production import expected_production
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.weights import save_model
 from vis_cli.records.davis import write_label_png
-from vis_cli.records.result_json import read_result
+from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.source import identify_source
 from vis_cli.records.types import ModelInfo, VideoResult
 
@@ -324,6 +325,73 @@ class TestBatch:
         outcome = segment(a, b, "--overwrite")
         assert "another process has written it" in outcome.err
         assert segment.contents()["b.json"] == finished
+
+
+def test_the_second_of_two_processes_reports_a_result_in_work(
+    segment: Runner, tmp_path: Path, network: Network
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    segment.out.mkdir()
+    with other_process(f"exclusive_lock(Path({str(segment.out / 'clip.json')!r}))") as process:
+        outcome = segment(clip)
+        assert outcome.code == 1
+        assert f"cannot write {segment.out / 'clip.json'}: another process writes it" in outcome.err
+        assert network.segmented == []
+        process.communicate("")
+    assert statuses(segment(clip)) == {"clip.mp4": ("done", "clip")}
+
+
+class TestFolderOfResults:
+    """Other files in the folder of results."""
+
+    @pytest.mark.parametrize("name", ["broken.json", "pipe.json", "folder.json", "link.json", "other.json"])
+    def test_do_not_matter(self, name: str, segment: Runner, tmp_path: Path) -> None:
+        path = segment.out / name
+        segment.out.mkdir()
+        if name == "pipe.json":
+            os.mkfifo(path)
+        elif name == "folder.json":
+            path.mkdir()
+        elif name == "link.json":
+            path.symlink_to("/dev/zero")
+        else:
+            path.write_text('{"schema": 2, "video"' if name == "broken.json" else '{"images": []}')
+        clip = make_clip(tmp_path / "clip.mp4")
+        assert statuses(segment(clip)) == {"clip.mp4": ("done", "clip")}
+        assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "clip")}
+
+    def test_a_damaged_result_is_named_and_replaced_on_request(self, segment: Runner, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "clip.mp4")
+        segment(clip)
+        whole = segment.contents()["clip.json"]
+        for length in (len(whole) // 2, 20, 0):
+            (segment.out / "clip.json").write_bytes(whole[:length])
+            outcome = segment(clip)
+            assert outcome.code == 1
+            assert str(segment.out / "clip.json") in outcome.err
+        assert statuses(segment(clip, "--overwrite")) == {"clip.mp4": ("done", "clip")}
+
+    def test_two_results_of_one_video(self, segment: Runner, tmp_path: Path) -> None:
+        """The one with the default name counts, whatever the order of names."""
+        clip = make_clip(tmp_path / "clip.mp4")
+        segment(clip)
+        for copy in ("a.json", "z.json"):
+            shutil.copy(segment.out / "clip.json", segment.out / copy)
+        assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "clip")}
+        (segment.out / "clip.json").unlink()
+        assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "a")}
+
+
+@pytest.mark.parametrize("name", [".hidden.mp4", "a\nb.mp4", "caf\udce9.mp4", "x" * 251 + ".mp4"])
+def test_a_name_that_is_not_safe_gets_a_visible_result(name: str, segment: Runner, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4").rename(tmp_path / name)
+    for status in ("done", "skipped"):
+        outcome = segment(clip)
+        assert outcome.code == 0
+        assert json.loads(outcome.out)["status"] == status
+    (result,) = list_results(segment.out)
+    assert not result.name.startswith(".")
+    assert read_result(result).video.path == clip
 
 
 def test_the_expected_production_is_what_the_network_stores(tmp_path: Path) -> None:

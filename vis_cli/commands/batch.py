@@ -165,9 +165,9 @@ class Batch:
             timestamps=frame_times(video, found.video.num_frames),
         )
         result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
-        write_result(result, job.result)
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older one would show another result
+        write_result(result, job.result)
         return result
 
     @cached_property

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.names import printable
+from vis_cli.files.names import folded_name, printable
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import list_results
 from vis_cli.records.source import absolute_path, identify_source, source_difference, source_size
@@ -44,18 +44,19 @@ class OwnResults:
     def __init__(self, folder: Path) -> None:
         """Read the heads of all results in `folder`, which may be missing."""
         self._by_path: dict[str, list[ResultHead]] = defaultdict(list)
-        self._by_size: dict[tuple[str, int], list[ResultHead]] = defaultdict(list)
+        self._by_content: dict[tuple[str, int, str], list[ResultHead]] = defaultdict(list)
         self._by_name: dict[str, list[ResultHead]] = defaultdict(list)  # of schema 1, whose paths may be relative
         self._identities: dict[Path, SourceIdentity | None] = {}
         self.heads = [head for head in map(read_head, list_results(folder)) if head is not None]
         for head in self.heads:
             self._add(head)
+        self._sizes = {size for _, size, _ in self._by_content}
 
     def assign(self, sources: Sequence[Path], default_names: Sequence[str]) -> dict[Path, ResultHead]:
         """Return the result of each source that has one; each result belongs to at most one source.
 
         A result is of a source that has its stored path. Next, it is of a source with its stored content if the file
-        at the stored path is gone or has changed: that source was moved.
+        at the stored path is gone or has changed: that source was moved. A copy is a source of its own.
         """
         found: dict[Path, ResultHead] = {}
         used: set[Path] = set()
@@ -75,7 +76,7 @@ class OwnResults:
                 self._by_name[head.video_path.name].append(head)
         else:
             paths = _path_keys(head.source.path)
-            self._by_size[head.source.kind, head.source.size].append(head)
+            self._by_content[_content(head.source)].append(head)
         for key in paths:
             self._by_path[key].append(head)
 
@@ -84,15 +85,23 @@ class OwnResults:
         return list({head.path: head for head in heads}.values())
 
     def _moved(self, source: Path) -> list[ResultHead]:
-        try:
-            key = ("folder" if source.is_dir() else "file", source_size(source))
-        except (OSError, ValueError, VisError):  # the batch reports it when the turn of this source comes
+        if not self._may_be_known(source):
             return []
-        return [
-            head
-            for head in self._by_size.get(key, ())
-            if self._has_content(head, source) and head.source and not self._has_content(head, head.source.path)
-        ]
+        identity = self._identify(source)
+        heads = [] if identity is None else self._by_content.get(_content(identity), [])
+        return [head for head in heads if head.source and not self._is_other(head, head.source.path, source)]
+
+    def _may_be_known(self, source: Path) -> bool:
+        """Tell whether a result stores the size of a source, which is known without reading the source."""
+        try:
+            size = source_size(source) if self._by_content else None
+        except (OSError, ValueError, VisError):  # the batch reports it when the turn of this source comes
+            return False
+        return size in self._sizes
+
+    def _is_other(self, head: ResultHead, stored: Path, source: Path) -> bool:
+        """Tell whether the stored path still holds the stored content, and is not another spelling of the source."""
+        return self._has_content(head, stored) and not _is_same_entry(stored, source)
 
     def _unidentified(self, source: Path) -> list[ResultHead]:
         return self._by_name.get(source.name, [])
@@ -173,6 +182,15 @@ def _model(model: ModelInfo) -> str:
 
 def _value(value: object) -> str:
     return printable("none" if value is None else str(value), limit=SHOWN_VALUE)
+
+
+def _content(source: SourceIdentity) -> tuple[str, int, str]:
+    return source.kind, source.size, source.fingerprint
+
+
+def _is_same_entry(one: Path, other: Path) -> bool:
+    """Tell whether two paths are one file under names that this file system does not distinguish."""
+    return folded_name(one.name) == folded_name(other.name) and one.samefile(other)
 
 
 def _path_keys(path: Path) -> set[str]:

@@ -71,7 +71,8 @@ def segment(
 
     DIR/NAME.mp4 shows the masks, drawn over the video.
 
-    Results that are there already are kept: call an interrupted batch again, and it goes on.
+    A video is skipped if its result agrees with its content, the settings, the model and the given masks. To resume
+    an interrupted batch, run the same command again.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
