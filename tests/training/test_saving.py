@@ -21,7 +21,7 @@ from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint
 from vis_cli.training.config import OptimConfig, ValidationConfig
 from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.run import Hooks
-from vis_cli.training.run_log import LOG_NAME, open_log
+from vis_cli.training.run_log import LOG_NAME
 from vis_cli.training.trainer import train
 
 from .test_trainer import make_run
@@ -236,15 +236,3 @@ def test_a_validation_that_cannot_be_is_refused_at_the_start(tmp_path: Path) -> 
 def test_a_validation_whose_data_is_missing_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"\[validation\] \S*DAVIS is missing"):
         train(make_run(tmp_path, tables=VALIDATION), tmp_path / "out")
-
-
-def test_a_resumed_log_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
-    with open_log(tmp_path, 0, silent=False) as log:
-        for step in range(4):
-            log.write(step, {"loss": 1.0})
-    with (tmp_path / LOG_NAME).open("a") as file:
-        file.write('{"step": 4, "lo')  # cut off by a crash
-    with open_log(tmp_path, 2, silent=False) as log:
-        log.write(2, {"loss": 2.0})
-    records = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
-    assert [(record["step"], record["loss"]) for record in records] == [(0, 1.0), (1, 1.0), (2, 2.0)]

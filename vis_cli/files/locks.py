@@ -190,5 +190,13 @@ def _release_all() -> None:
                 release(reservation)
 
 
+def _close_inherited() -> None:
+    """Close the locks in a forked process, which would hold them after the end of its parent."""
+    for reservation in _held.values():
+        os.close(reservation.descriptor)
+    _held.clear()
+
+
 atexit.register(_release_all)
 add_cleanup(_release_all)
+os.register_at_fork(after_in_child=_close_inherited)

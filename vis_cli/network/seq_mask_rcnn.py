@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
+from vis_cli.network import restore_cache_folder
 from vis_cli.network.backbones import build_backbone, freeze_norms
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detector import LEVELS, Detector
@@ -17,6 +18,8 @@ from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_prop_head import SeqPropHead
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.network.winograd import Conv3x3
+
+restore_cache_folder()
 
 SIZE_DIVISOR = 32  # the coarsest backbone stride
 

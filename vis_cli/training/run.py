@@ -17,6 +17,7 @@ from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint
 from vis_cli.training.config import TrainConfig, ValidationConfig
 from vis_cli.training.config_file import read_train_config
+from vis_cli.training.loading import iter_clips
 from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.pairs import ClipKey, init_worker
 from vis_cli.training.processes import Processes
@@ -106,7 +107,7 @@ def iter_parts(run: Run, start: int) -> Iterator[Parts]:
         worker_init_fn=init_worker,
         generator=torch.Generator(),  # its own, so that making the loader leaves the run's random state alone
     )
-    parts = iter(loader)
+    parts = iter_clips(loader)
     for _ in range(start, config.num_steps):
         yield [next(parts) for _ in range(share.count)]
 

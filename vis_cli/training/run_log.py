@@ -6,7 +6,8 @@ Used by the trainer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path, describe_failure
+from vis_cli.files.limits import MAX_LOG_BYTES, MAX_LOG_LINE_BYTES
+from vis_cli.files.reading import open_regular
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+Note = Callable[[str], None]
 
 LOG_NAME, BOARD_NAME = "log.jsonl", "tensorboard"
 
@@ -39,14 +44,12 @@ class RunLog:
         if self._silent:
             return
         record = {"step": step, **{name: round(value, 6) for name, value in values.items()}}
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise VisError(describe_failure(self._path, error)) from error
+        with _named_failures(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
         if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            with _named_failures(self._path.with_name(BOARD_NAME)):
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
 
     @property
     def shows_pictures(self) -> bool:
@@ -56,22 +59,31 @@ class RunLog:
     def show(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Keep a picture (H, W, 3)."""
         if self._board is not None:
-            self._board.add_image(name, picture, step, dataformats="HWC")
+            with _named_failures(self._path.with_name(BOARD_NAME)):
+                self._board.add_image(name, picture, step, dataformats="HWC")
 
 
 @contextmanager
-def open_log(out: Path, step: int, *, silent: bool) -> Iterator[RunLog]:
-    """Open the log of a run that goes on from a step; what it had written of later steps is gone."""
+def open_log(out: Path, step: int, *, silent: bool, note: Note | None = None) -> Iterator[RunLog]:
+    """Open the log of a run that goes on from a step; what it had written of later steps is gone.
+
+    Raises:
+        VisError: log.jsonl or tensorboard is of a wrong type, is too large, or cannot be written.
+    """
     if silent:
         yield RunLog(out, None, silent=True)
         return
-    _cut_log(out / LOG_NAME, step)
-    board = _open_board(out / BOARD_NAME, step)
+    num_damaged = _cut_log(out / LOG_NAME, step)
+    if num_damaged and note is not None:
+        note(f"{out / LOG_NAME}: {num_damaged} damaged lines were removed")
+    with _named_failures(out / BOARD_NAME):
+        board = _open_board(out / BOARD_NAME, step)
     try:
         yield RunLog(out, board, silent=False)
     finally:
         if board is not None:
-            board.close()
+            with _named_failures(out / BOARD_NAME):
+                board.close()
 
 
 def has_tensorboard() -> bool:
@@ -91,11 +103,40 @@ def _open_board(folder: Path, step: int) -> SummaryWriter | None:
     return SummaryWriter(str(folder), purge_step=step)
 
 
-def _cut_log(path: Path, step: int) -> None:
+def _cut_log(path: Path, step: int) -> int:
+    """Keep the lines of steps before `step`; return how many others than the last one were damaged."""
     if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if line.startswith("{") and line.endswith("}") and json.loads(line)["step"] < step]
-    if len(kept) < len(lines):
-        with atomic_path(path) as temporary:
-            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        return 0
+    num_damaged, is_damaged = 0, False
+    with _named_failures(path), open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_LOG_BYTES:
+            raise VisError(f"cannot read {path}: it has {size:,} bytes, the limit is {MAX_LOG_BYTES:,}. Move it away.")
+        with atomic_path(path) as temporary, temporary.open("wb") as kept:
+            for line in iter(lambda: file.readline(MAX_LOG_LINE_BYTES), b""):
+                of_step = _step_of(line)
+                is_damaged = of_step is None
+                num_damaged += is_damaged
+                if of_step is not None and of_step < step:
+                    kept.write(line)
+    return num_damaged - is_damaged  # a crash leaves a part of the last line
+
+
+def _step_of(line: bytes) -> int | None:
+    """Return the step of a line; None: the line is damaged."""
+    if not line.endswith(b"}\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    step = record.get("step") if isinstance(record, dict) else None
+    return step if type(step) is int else None
+
+
+@contextmanager
+def _named_failures(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VisError(describe_failure(path, error)) from error

@@ -23,6 +23,7 @@ from vis_cli.training.objective import clip_losses
 from vis_cli.training.optimizer import set_rates
 from vis_cli.training.processes import Processes
 from vis_cli.training.schedule import guidance_shares, learning_rate
+from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.structures import TrainClip
 
 
@@ -94,9 +95,18 @@ def train_step(
 
     Raises:
         VisError: a loss or the gradient is not finite; nothing has been changed then.
+        OutOfMemoryError: the gradient does not fit into memory; nothing has been changed then.
     """
     optimizer.zero_grad(set_to_none=True)
-    own = [_add_gradient(loss, parts, i, config, step, processes) for i in range(len(parts))]
+    try:
+        own = [_add_gradient(loss, parts, i, config, step, processes) for i in range(len(parts))]
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        own = []
+    if not own:  # outside of the handler, whose exception holds the memory of the step
+        optimizer.zero_grad(set_to_none=True)
+        raise OutOfMemoryError(f"memory ran out at step {step} with {len(parts[0])} clips at once. {REMEDY}")
     reports = [report for gathered in processes.gather(own) for report in gathered]
     for report in reports:
         if not math.isfinite(report.total):

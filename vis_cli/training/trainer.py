@@ -6,20 +6,24 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from vis_cli.errors import VisError
+from vis_cli.files.atomic import describe_failure
+from vis_cli.files.locks import exclusive_lock
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import save_model
+from vis_cli.network.weights import WEIGHTS_NAME, save_model
 from vis_cli.training.checkpoint import RunState, last_checkpoint, write_checkpoint
 from vis_cli.training.preview import draw_preview
 from vis_cli.training.processes import join_processes
 from vis_cli.training.run import Hooks, Parts, Run, iter_parts, open_run, preview_clips, start_state
-from vis_cli.training.run_log import RunLog, open_log
+from vis_cli.training.run_log import BOARD_NAME, RunLog, open_log
+from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.step import train_step, wrap
 from vis_cli.training.stopping import catch_sigterm
 
@@ -66,13 +70,23 @@ def train(
     tune_malloc()
     with join_processes(device or torch.device("cpu")) as processes:
         run = open_run(config_path, out, processes, data_root=data_root, hooks=hooks)
-        _open_output(run, resume=resume)
-        state = start_state(run, resume=resume)
-        with open_log(out, state.step, silent=not processes.is_first) as log, catch_sigterm() as stopping:
-            finished = _run_steps(run, state, log, stopping)
-        if finished and processes.is_first:
-            save_model(out, _averaged_model(state), _provenance(run, state))
-        return Outcome(out, state.step, finished)
+        with _open_output(run, resume=resume):
+            try:
+                return _train(run, resume=resume)
+            except (MemoryError, RuntimeError) as error:
+                if not is_shortage(error):
+                    raise
+                raise VisError(f"memory ran out. {REMEDY}; the last checkpoint in {out} is as it was") from error
+
+
+def _train(run: Run, *, resume: bool) -> Outcome:
+    state = start_state(run, resume=resume)
+    silent = not run.processes.is_first
+    with open_log(run.out, state.step, silent=silent, note=run.hooks.note) as log, catch_sigterm() as stopping:
+        finished = _run_steps(run, state, log, stopping)
+    if finished and run.processes.is_first:
+        save_model(run.out, _averaged_model(state), _provenance(run, state))
+    return Outcome(run.out, state.step, finished)
 
 
 def _averaged_model(state: RunState) -> SeqMaskRCNN:
@@ -94,7 +108,11 @@ def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bo
         if parts is None:
             return False
         now = config.at(state.step)
-        figures = train_step(loss, state.optimizer, parts, now, state.step, run.processes)
+        try:
+            figures = train_step(loss, state.optimizer, parts, now, state.step, run.processes)
+        except OutOfMemoryError as error:
+            _save(run, state)
+            raise VisError(f"{error}; the run is saved at step {state.step}, --resume goes on") from error
         state.average.update(state.model, state.step)
         began, ended = ended, time.perf_counter()
         images = config.batch_size * now.num_frames
@@ -185,13 +203,31 @@ def _provenance(run: Run, state: RunState) -> dict[str, str]:
     return {"trained_with": run.name, "steps": str(state.step)}
 
 
-def _open_output(run: Run, *, resume: bool) -> None:
+@contextmanager
+def _open_output(run: Run, *, resume: bool) -> Iterator[None]:
+    """Hold the run's folder for this run, from its first process."""
     if not resume and last_checkpoint(run.out) is not None:
         raise VisError(f"{run.out} holds a run already; give --resume to go on, or another --out")
-    try:
-        run.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VisError(f"{run.out}: cannot make this folder ({error.strerror})") from error
+    with ExitStack() as stack:
+        try:
+            run.out.mkdir(parents=True, exist_ok=True)
+            _require_kinds(run.out)
+            if run.processes.is_first:
+                stack.enter_context(exclusive_lock(run.out))
+        except OSError as error:
+            raise VisError(describe_failure(run.out, error)) from error
+        yield
+
+
+def _require_kinds(out: Path) -> None:
+    """Check before the first step that nothing is in the way of what the run writes at its end."""
+    folders, files = (BOARD_NAME, BEST_NAME), (WEIGHTS_NAME, f"{BEST_NAME}/{WEIGHTS_NAME}")
+    for name in folders:
+        if (out / name).exists() and not (out / name).is_dir():
+            raise VisError(f"cannot write into {out / name}: it is not a folder. Move it away.")
+    for name in files:
+        if (out / name).is_dir():
+            raise VisError(f"cannot write {out / name}: it is a folder. Move it away.")
 
 
 def _last_line(error: VisError) -> str:

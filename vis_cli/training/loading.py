@@ -1,0 +1,79 @@
+"""Clips from loader processes; the death of a process, and a lack of memory, become one line.
+
+Used by `run`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing import util
+from typing import Any
+
+import cv2
+from torch.utils.data import DataLoader
+
+from vis_cli.errors import VisError
+from vis_cli.training.shortage import is_shortage
+from vis_cli.training.structures import TrainClip
+
+SIGNAL_CAUSES = {
+    signal.SIGKILL: "often because memory ran out. Use a smaller num_workers, canvases or num_frames",
+    signal.SIGBUS: "because shared memory ran out. Enlarge /dev/shm, or use num_workers = 0",
+}
+OTHER_CAUSE = "before it had finished. Use num_workers = 0 to see its error"
+
+
+def iter_clips(loader: DataLoader[TrainClip]) -> Iterator[list[TrainClip]]:
+    """Yield what a loader yields.
+
+    Raises:
+        VisError: An image cannot be read, a loader process died, or memory ran out.
+    """
+    if loader.num_workers > 0:
+        # The folder for sockets: the processes use the one of their parent, which removes it at its end. A process that
+        # is killed could not remove a folder of its own.
+        util.get_temp_dir()
+    parts: Any = None
+    try:
+        parts = iter(loader)
+        _notice_deaths_in_next()
+        yield from parts
+    except (MemoryError, RuntimeError, OSError, cv2.error) as error:
+        cause = _cause(error, loader.num_workers, parts)
+        if cause is None:
+            raise
+        raise VisError(cause) from error
+    finally:
+        for process in _processes(parts):
+            process.kill()  # one that waits for a lock of the dead process would never end
+
+
+def _notice_deaths_in_next() -> None:
+    """Let a dead process be noticed where its clip is awaited.
+
+    torch's handler of SIGCHLD raises an exception wherever the program happens to be, even in the middle of a step.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _cause(error: BaseException, num_workers: int, parts: Any) -> str | None:
+    codes = [code for process in _processes(parts) if (code := process.exitcode) is not None]
+    if codes and "exited unexpectedly" in str(error):
+        code = codes[0]
+        if code >= 0:
+            return f"a loader process ended with code {code} {OTHER_CAUSE}"
+        return f"a loader process was killed by {signal.Signals(-code).name}, {SIGNAL_CAUSES.get(-code, OTHER_CAUSE)}"
+    if is_shortage(error):
+        return (
+            f"memory ran out while clips were loaded by {num_workers} processes. Use a smaller num_workers or canvases"
+        )
+    if isinstance(error, OSError) and parts is None:
+        return f"{num_workers} loader processes cannot start ({error.strerror or error}). Use a smaller num_workers"
+    return None
+
+
+def _processes(parts: Any) -> list[Any]:
+    return list(getattr(parts, "_workers", ()))
