@@ -118,6 +118,26 @@ class TestSameSource:
         clip.rename(tmp_path / moved)
         assert list(statuses(segment(tmp_path / moved)).values()) == [("skipped", "clip")]
 
+    def test_after_folders_have_changed_places(self, segment: Runner, tmp_path: Path) -> None:
+        for number in (1, 2):
+            segment(
+                make_clip(tmp_path / f"day{number}" / f"clip{number}.mp4", number).rename(tmp_path / f"{number}.mp4")
+            )
+        before = segment.contents()
+        (tmp_path / "1.mp4").rename(tmp_path / "0.mp4")
+        (tmp_path / "2.mp4").rename(tmp_path / "1.mp4")
+        again = statuses(segment(tmp_path / "0.mp4", tmp_path / "1.mp4"))
+        assert again == {"0.mp4": ("skipped", "1"), "1.mp4": ("skipped", "2")}
+        assert segment.contents() == before
+
+    def test_a_moved_video_and_a_new_one_in_its_place(self, segment: Runner, tmp_path: Path) -> None:
+        clip = make_clip(tmp_path / "latest.mp4")
+        segment(clip)
+        moved = clip.rename(tmp_path / "day1.mp4")
+        make_clip(clip, 3)
+        both = statuses(segment(clip, moved))
+        assert both == {"latest.mp4": ("done", "latest_mp4"), "day1.mp4": ("skipped", "latest")}
+
     def test_a_moved_folder(self, segment: Runner, tmp_path: Path) -> None:
         folder = make_images(tmp_path / "frames", ["1.png", "2.png"])
         segment(folder)

@@ -134,6 +134,7 @@ def sole_writer(job: Job) -> Iterator[None]:
         VisError: Another process writes the result, or has written it meanwhile.
         OSError: The folder cannot be written.
     """
+    job.result.parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(job.result):
         if _version(job.result) != job.version:
             raise VisError(f"cannot write {job.result}: another process has written it. Run the command again.")

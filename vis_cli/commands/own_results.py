@@ -55,12 +55,13 @@ class OwnResults:
     def assign(self, sources: Sequence[Path], default_names: Sequence[str]) -> dict[Path, ResultHead]:
         """Return the result of each source that has one; each result belongs to at most one source.
 
-        A result is of a source that has its stored path. Next, it is of a source with its stored content if the file
-        at the stored path is gone or has changed: that source was moved. A copy is a source of its own.
+        A result is of the source at its stored path if the content is equal. Next, it is of a source with its stored
+        content if the file at the stored path is gone or has changed: that source was moved. Last, it is of the source
+        at its stored path whose content has changed. A copy is a source of its own.
         """
         found: dict[Path, ResultHead] = {}
         used: set[Path] = set()
-        for find in (self._at_path, self._moved, self._unidentified):
+        for find in (self._unchanged, self._moved, self._at_path, self._unidentified):
             for source, name in zip(sources, default_names, strict=True):
                 heads = [] if source in found else [head for head in find(source) if head.path not in used]
                 if heads:
@@ -79,6 +80,9 @@ class OwnResults:
             self._by_content[_content(head.source)].append(head)
         for key in paths:
             self._by_path[key].append(head)
+
+    def _unchanged(self, source: Path) -> list[ResultHead]:
+        return [head for head in self._at_path(source) if self._has_content(head, source)]
 
     def _at_path(self, source: Path) -> list[ResultHead]:
         heads = (head for key in sorted(_path_keys(source)) for head in self._by_path.get(key, ()))
