@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -92,6 +93,21 @@ class TestTiming:
         source = rewrite(make_video(tmp_path, "a.mkv", num_frames=6, pts_ms=times), tmp_path / "out.mp4")
         end = source.frame_pts(6) * source.time_base
         assert frame_times(tmp_path / "out.mp4") == [*(Fraction(time, 1000) for time in times), end]
+
+    @pytest.mark.parametrize("times", [[0, 40, 200, 210, 1000, 1010, 1050, 1100, 1200, 1210, 1220, 1600], None])
+    def test_packets_are_in_the_order_of_display_and_last_as_long_as_their_frames(
+        self, tmp_path: Path, times: list[int] | None
+    ) -> None:
+        """B-frames would be stored in another order, and MP4 would give the last frame the duration of another one."""
+        source = rewrite(make_video(tmp_path, "a.mkv", num_frames=12, pts_ms=times), tmp_path / "out.mp4")
+        shown = [source.frame_pts(number) * source.time_base for number in range(13)]
+        with av.open(str(tmp_path / "out.mp4")) as container:
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+            assert not stream.codec_context.has_b_frames
+            assert [packet.pts for packet in packets] == [packet.dts for packet in packets]
+            durations = [packet.duration * stream.time_base for packet in packets]
+        assert durations == [end - begin for begin, end in pairwise(shown)]
 
     @pytest.mark.parametrize("name", ["a.avi", "a.ts", "a.mov"])
     def test_constant_frame_rate_of_any_container(self, tmp_path: Path, name: str) -> None:
