@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 LOWEST := .venv-lowest/bin/python
 
-.PHONY: demo test test-slow test-lowest fuzz format clean
+.PHONY: demo test test-slow test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment sample_videos -o demo
@@ -26,10 +26,15 @@ test-lowest: .venv-lowest/.installed
 	$(LOWEST) -m pytest
 
 # N damaged inputs; SEED chooses which. CONTRIBUTING.md tells how a fault is run again.
-N ?= 1000
 SEED ?= 0
+fuzz: N ?= 1000
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.robustness.fuzz $(N) --seed $(SEED)
+
+# Every command interrupted at N random points; a part of it runs in `make test`.
+kill: N ?= 200
+kill: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.kill -n $(N) --seed $(SEED)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

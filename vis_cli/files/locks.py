@@ -55,7 +55,6 @@ class Reservation:
 
 
 _held: dict[tuple[int, int], Reservation] = {}
-_owner = os.getpid()
 
 
 @contextmanager
@@ -183,11 +182,10 @@ def _labels(name: str) -> tuple[str, str]:
 
 
 def _release_all() -> None:
-    """Remove what a signal at a bad moment has left; a forked process leaves its parent's files alone."""
-    if os.getpid() == _owner:
-        for reservation in list(_held.values()):
-            with suppress(OSError):
-                release(reservation)
+    """Remove what a signal at a bad moment has left."""
+    for reservation in list(_held.values()):
+        with suppress(OSError):
+            release(reservation)
 
 
 def _close_inherited() -> None:
