@@ -79,10 +79,11 @@ app.command(
     )
 )(segment)
 app.command(
+    context_settings={"allow_extra_args": True},  # `render` prints what replaces the second argument
     epilog=examples(
         "vis render results/holiday.json -o holiday_masks.mp4 --min-score 0.5",
         "vis render results/holiday.json -o cat.mp4 --only 1,4 --video moved/holiday.mp4",
-    )
+    ),
 )(render)
 app.command(
     "export-json",

@@ -23,10 +23,10 @@ from vis_cli.records.video import Video, open_video, write_video
 
 
 def render(
+    ctx: typer.Context,
     result_path: Annotated[
         Path, typer.Argument(metavar="RESULT.json", help="What `vis segment` wrote.", exists=True, dir_okay=False)
     ],
-    old_video: Annotated[Path | None, typer.Argument(hidden=True, help="Replaced by --video.")] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The overlay video to write.")],
     only: Annotated[
@@ -42,7 +42,7 @@ def render(
             "--video",
             metavar="FILE|DIR",
             exists=True,
-            help=r"The video of the result. \[default: next to RESULT.json, else at the stored path]",
+            help="The video of the result. [dim]\\[default: next to RESULT.json, or at the stored path][/dim]",
             show_default=False,
         ),
     ] = None,
@@ -58,8 +58,8 @@ def render(
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
-        if old_video is not None:
-            raise UsageError(f"the video is an option now. Use --video {shlex.quote(str(old_video))}.")
+        if ctx.args:  # the second argument of earlier versions
+            raise UsageError(f"the video is an option now. Use --video {shlex.quote(ctx.args[0])}.")
         result = read_result(result_path)
         source = find_source(result, result_path, video_path)
         if result.video.source is None:
