@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.metrics.literal_davis import literal_semi_supervised, literal_statistics, literal_unsupervised
@@ -16,13 +17,14 @@ from vis_cli.errors import VisError
 from vis_cli.metrics.davis import (
     LabelPair,
     ObjectScore,
+    SequenceEvaluator,
     SequenceScore,
     evaluate_folders,
     evaluate_results,
     evaluate_semi_supervised,
     evaluate_unsupervised,
 )
-from vis_cli.records.davis import write_label_png
+from vis_cli.records.davis import list_unpaired, write_label_png
 
 SIZE = (12, 16)
 
@@ -290,3 +292,58 @@ def test_results_are_scored_as_painted(tmp_path: Path) -> None:
         evaluate_results(truth, [make_result(name="one", size=SIZE, num_frames=4)], sequences=["one"])
     with pytest.raises(VisError, match="one, frame 00000: is 5x5 pixels"):
         evaluate_results(truth, [make_result(name="one", size=(5, 5), num_frames=3)], sequences=["one"])
+
+
+def moving_boxes(num_frames: int) -> list[NDArray[np.uint8]]:
+    return [make_labels((1, frame, frame, 3, 3)) for frame in range(num_frames)]
+
+
+@pytest.mark.parametrize("evaluate", [evaluate_unsupervised, evaluate_semi_supervised])
+def test_names_without_padding_change_nothing(tmp_path: Path, evaluate: SequenceEvaluator) -> None:
+    """Frames 0 to 11 in string order would be 0, 1, 10, 11, 2, ..., so that each mask meets that of another frame."""
+    truths, predictions = moving_boxes(12), [*moving_boxes(9), *[make_labels((1, 0, 0, 2, 2))] * 3]
+    instance = make_instance(1, [labels == 1 for labels in predictions])
+    scores = []
+    for pattern in ("{:05d}", "{}"):
+        names = [pattern.format(number) for number in range(12)]
+        truth, folder = tmp_path / pattern / "truth", tmp_path / pattern / "results"
+        for name, label_map, predicted in zip(names, truths, predictions, strict=True):
+            write_label_png(label_map, truth / "v" / f"{name}.png")
+            write_label_png(predicted, folder / "v" / f"{name}.png")
+        result = make_result([instance], name="v", size=SIZE, num_frames=12)
+        named = make_result([instance], name="v", size=SIZE, num_frames=12, frame_names=[f"{n}.jpg" for n in names])
+        scores.append(evaluate_folders(truth, folder, evaluate=evaluate))
+        scores.append(evaluate_results(truth, [result], evaluate=evaluate))
+        scores.append(evaluate_results(truth, [named], evaluate=evaluate))
+    assert scores == [scores[0]] * 6
+    # Unsupervised: 9 of 12 frames are right, and 1 of the last 4. Semi-supervised: 8 of 10, and 1 of the last 3.
+    mean, decay = (0.75, 0.75) if evaluate is evaluate_unsupervised else (0.8, 2 / 3)
+    assert scores[0].summary.region.mean == pytest.approx(mean)
+    assert scores[0].summary.region.decay == pytest.approx(decay)
+
+
+def test_results_are_paired_by_name_where_they_have_names(tmp_path: Path) -> None:
+    truth, _ = write_two_sequences(tmp_path)
+    for names, said in (
+        (["00000.jpg", "00001.jpg", "00003.jpg"], r"one: frame 00003 of the result has no PNG in"),
+        (["00000.jpg", "00001.jpg"], r"00002\.png: the result of one has no frame of this name"),
+    ):
+        result = make_result(name="one", size=SIZE, num_frames=len(names), frame_names=names)
+        with pytest.raises(VisError, match=said):
+            evaluate_results(truth, [result], sequences=["one"])
+
+
+def test_predictions_without_ground_truth_are_named(tmp_path: Path) -> None:
+    truth, results = write_two_sequences(tmp_path)
+    assert list_unpaired(truth, results, ["one", "two"]) == []
+    write_label_png(make_labels((1, 0, 0, 2, 2)), results / "one" / "00009.png")
+    (results / "one" / "._00000.png").write_bytes(b"x")
+    assert list_unpaired(truth, results, ["one", "two"]) == ["one/00009.png"]
+
+
+def test_suffixes_in_capitals_are_found(tmp_path: Path) -> None:
+    truth, results = write_two_sequences(tmp_path)
+    before = evaluate_folders(truth, results)
+    (truth / "one/00001.png").rename(truth / "one/00001.PNG")
+    (results / "two/00001.png").rename(results / "two/00001.Png")
+    assert evaluate_folders(truth, results) == before

@@ -44,12 +44,23 @@ def make_result(
     size: tuple[int, int] = (4, 6),
     num_frames: int = 1,
     categories: tuple[Category, ...] = CATEGORIES,
+    given_masks: str | None = None,
+    frame_names: Sequence[str] | None = None,
 ) -> VideoResult:
     height, width = size
     return VideoResult(
-        video=VideoInfo(name, Path("videos") / name, width, height, 23.976, num_frames),
+        video=VideoInfo(
+            name,
+            Path("videos") / name,
+            width,
+            height,
+            23.976,
+            num_frames,
+            frame_names=None if frame_names is None else tuple(frame_names),
+        ),
         model=ModelInfo("lite", "ab" * 32),
         config={"num_key_frames": 4, "memory_frames": None, "reduction": "nms"},
         categories=categories,
         instances=tuple(instances),
+        given_masks=given_masks,
     )

@@ -73,3 +73,34 @@ def test_a_result_of_another_length_leaves_no_zip(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"dog: the result is 6x4, 3 frames, but .* lists 6x4, 2 frames"):
         write_davis_submission([make_result(name="dog", num_frames=3)], split, tmp_path / "a.zip", selection=ALL)
     assert not (tmp_path / "a.zip").exists()
+
+
+def test_given_ids_stay(tmp_path: Path) -> None:
+    instances = [make_instance(3, [LEFT], score=0.1), make_instance(30, [RIGHT & ~LEFT], score=0.9)]
+    report = write_davis_submission([make_result(instances, given_masks="ab")], None, tmp_path, selection=ALL)
+    np.testing.assert_array_equal(read_label_png(tmp_path / "clip/00000.png"), np.where(LEFT, 3, 30 * (RIGHT & ~LEFT)))
+    assert report.relabelled == ()
+
+
+@pytest.mark.parametrize("top", [None, 24, 22])
+def test_the_limit_of_twenty_is_for_proposals(tmp_path: Path, top: int | None) -> None:
+    masks = [np.arange(24).reshape(4, 6) == i for i in range(24)]
+    instances = [make_instance(10 * i + 1, [mask], score=(24 - i) / 24) for i, mask in enumerate(masks)]
+    result = make_result(instances, given_masks="ab")
+    report = write_davis_submission([result], None, tmp_path, selection=Selection(top=top))
+    expected = [10 * i + 1 for i in range(24)][: top or 24]
+    assert read_label_png(tmp_path / "clip/00000.png").ravel().tolist() == expected + [0] * (24 - len(expected))
+    assert (report.num_entries, report.num_left_out) == (len(expected), 24 - len(expected))
+
+
+def test_given_ids_that_are_no_label_are_reported(tmp_path: Path) -> None:
+    instances = [make_instance(1, [LEFT]), make_instance(255, [RIGHT & ~LEFT], score=0.1)]
+    report = write_davis_submission([make_result(instances, given_masks="ab")], None, tmp_path, selection=ALL)
+    np.testing.assert_array_equal(read_label_png(tmp_path / "clip/00000.png"), np.where(LEFT, 1, 2 * (RIGHT & ~LEFT)))
+    assert report.relabelled == ("clip: 255 as 2",)
+
+
+def test_more_objects_than_labels(tmp_path: Path) -> None:
+    instances = [make_instance(i, [LEFT]) for i in range(1, 256)]
+    with pytest.raises(VisError, match="255 objects, the limit is 254"):
+        write_davis_submission([make_result(instances, given_masks="ab")], None, tmp_path, selection=ALL)

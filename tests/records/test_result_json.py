@@ -12,8 +12,10 @@ import pytest
 
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.errors import VisError
-from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.coco_video import write_coco_video
+from vis_cli.records.result_json import list_json, read_result, write_result
 from vis_cli.records.rle import encode_mask
+from vis_cli.records.selection import Selection
 from vis_cli.records.types import ModelInfo, SourceIdentity, VideoResult
 
 MASK = make_mask(["......", "..##..", "...#..", "......"])
@@ -191,3 +193,18 @@ def test_a_number_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip.json").write_text(text.replace('"score":0.875', '"score":1e999'), encoding="utf-8")
     with pytest.raises(VisError, match=r"instances\[0\]: 'score' is not a finite number"):
         read_result(tmp_path / "clip.json")
+
+
+def test_other_json_files_in_a_folder_of_results_are_told_apart(tmp_path: Path) -> None:
+    for name in ("clip10", "clip9"):
+        write_result(make_result(name=name), tmp_path / f"{name}.json")
+    write_coco_video([make_result()], None, tmp_path / "coco.json", selection=Selection())
+    for name, text in {"list": "[]", "number": "1", "object": '{"a": 1}', "._clip9": "\0", ".tmp": "{"}.items():
+        (tmp_path / f"{name}.json").write_text(text)
+    sorted_by_another_program = json.dumps(json.loads((tmp_path / "clip9.json").read_text()), sort_keys=True, indent=1)
+    (tmp_path / "sorted.json").write_text(sorted_by_another_program)
+    (tmp_path / "torn.json").write_text('{"schema":2,"mod')
+    (tmp_path / "void.json").write_text("")
+    results, others = list_json(tmp_path)
+    assert [path.stem for path in results] == ["clip9", "clip10", "sorted", "torn", "void"]
+    assert [path.stem for path in others] == ["coco", "list", "number", "object"]

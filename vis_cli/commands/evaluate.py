@@ -16,12 +16,14 @@ from vis_cli import options
 from vis_cli.commands import evaluate_options as own
 from vis_cli.commands.batch import BatchOptions
 from vis_cli.commands.evaluate_model import Source, davis_sources, segmented, youtube_vis_sources
+from vis_cli.commands.export_json import warn_not_results
 from vis_cli.commands.outputs import protect_files
-from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport
+from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport, counted
 from vis_cli.errors import VisError
 from vis_cli.options import RUN
+from vis_cli.records.davis import list_unpaired
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
-from vis_cli.records.result_json import list_results, read_result
+from vis_cli.records.result_json import list_json, list_results, read_result
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from vis_cli.metrics.youtube_vis import YouTubeVisScore
 
 DAVIS_PRESET = "davis-uvos"
+SHOWN_NAMES = 5  # of a list in a message
 
 
 def evaluate(
@@ -108,6 +111,8 @@ def evaluate_split(annotations: Path, given: Mapping[str, Any], reporter: Report
     require_ground_truth(split, given["results"])
     sources = [] if given["frames"] is None else youtube_vis_sources(split, given["frames"])
     with found_results(sources, "default", given, reporter) as (results, reports):
+        if results.is_dir():
+            warn_not_results(list_json(results)[1], reporter)
         score = score_split(split, results, given["workers"], reporter)
         write_youtube_vis(score, results, annotations, given["json_file"], given["plots"], reports)
     print_youtube_vis(score)
@@ -166,7 +171,8 @@ def score_davis(
     }
     if not results.is_dir():
         raise UsageError(f"{results}: for DAVIS, give a folder: <sequence>/<frame>.png, or results of `vis segment`")
-    files = list_results(results)
+    files, others = list_json(results)
+    warn_not_results(others, reporter)
     with counting("sequences", reporter) as progress:
         if files:
             return davis.evaluate_results(
@@ -177,6 +183,7 @@ def score_davis(
                 num_workers=workers,
                 progress=progress,
             )
+        warn_unpaired(list_unpaired(benchmark.masks, results, benchmark.sequences), reporter)
         return davis.evaluate_folders(
             benchmark.masks,
             results,
@@ -185,6 +192,13 @@ def score_davis(
             num_workers=workers,
             progress=progress,
         )
+
+
+def warn_unpaired(names: Sequence[str], reporter: Reporter) -> None:
+    """Name the first predictions that have no ground truth."""
+    if names:
+        shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+        reporter.warn(f"not scored, because they have no ground truth: {counted(len(names), 'PNG')} ({shown})")
 
 
 @contextmanager

@@ -31,11 +31,12 @@ from vis_cli.console import Reporter, UsageError, counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.bundle import ZIP_SUFFIX
 from vis_cli.records.coco_video import write_coco_video
-from vis_cli.records.davis import MAX_PROPOSALS
+from vis_cli.records.davis import MAX_LABEL, MAX_PROPOSALS
 from vis_cli.records.davis_submission import write_davis_submission
 from vis_cli.records.matching import ExportReport, read_split
 from vis_cli.records.mots import write_mots
-from vis_cli.records.result_json import list_results, read_result
+from vis_cli.records.result_head import read_head
+from vis_cli.records.result_json import list_json, read_result
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import read_youtube_vis
@@ -83,9 +84,11 @@ def export_json(
             return
         if not results or out is None:
             raise UsageError("give results (RESULT.json or a folder of them) and -o OUT, or --check FILE")
-        files = find_results(results)
+        files = find_results(results, reporter)
         protect_files(out, [*files, *([split] if split else [])])
         check_output(out, chosen, overwrite=overwrite)
+        if chosen == "davis":
+            _check_top(files, top)
         if video is not None and len(files) != 1:
             raise UsageError(f"--video belongs to one result, but there are {len(files)}. Pass one RESULT.json.")
         loaded = (with_frame_names(read_result(path), path, video) for path in files)
@@ -103,8 +106,6 @@ def write_export(
         VisError: a result does not fit, or `out` cannot be written.
     """
     if file_format == "davis":
-        if selection.top is not None and selection.top > MAX_PROPOSALS:
-            raise UsageError(f"--top is {selection.top}, but DAVIS allows {MAX_PROPOSALS} proposals a video at most")
         return write_davis_submission(results, read_split(split) if split else None, out, selection=selection)
     if file_format == "mots":
         return write_mots(results, read_split(split) if split else None, out, selection=selection)
@@ -125,6 +126,10 @@ def tell(report: ExportReport, file_format: Format, split: Path | None, out: Pat
     if report.unmapped_categories:
         known_by = "MOTS" if file_format == "mots" else split
         reporter.warn(f"categories that {known_by} does not know, left out: {_shorten(report.unmapped_categories)}")
+    if report.relabelled:
+        reporter.warn(
+            f"ids that are not from 1 to {MAX_LABEL}, written as another label: {_shorten(report.relabelled)}"
+        )
     if report.num_left_out:
         reporter.note(f"left out by score or beyond the best of a video: {counted(report.num_left_out, 'instance')}")
     if file_format == "youtube-vis" and not report.num_entries:
@@ -148,19 +153,34 @@ def check_output(out: Path, file_format: Format, *, overwrite: bool) -> None:
         raise UsageError(f"{out} exists: --overwrite replaces it")
 
 
-def find_results(paths: Sequence[Path]) -> list[Path]:
-    """List the files given and the JSON files in the folders given.
+def find_results(paths: Sequence[Path], reporter: Reporter) -> list[Path]:
+    """List the files given and the results in the folders given; other JSON files there are named.
 
     Raises:
         UsageError: a folder has none.
     """
     found: list[Path] = []
     for path in paths:
-        files = list_results(path) if path.is_dir() else [path]
+        files, others = list_json(path) if path.is_dir() else ([path], [])
+        warn_not_results(others, reporter)
         if not files:
             raise UsageError(f"{path}: no results (*.json) in this folder")
         found.extend(files)
     return list(dict.fromkeys(found))
+
+
+def warn_not_results(paths: Sequence[Path], reporter: Reporter) -> None:
+    """Name JSON files that lie among results and are none."""
+    if paths:
+        reporter.warn(f"not results of `vis segment`, left out: {_shorten([str(path) for path in paths])}")
+
+
+def _check_top(files: Sequence[Path], top: int | None) -> None:
+    """Reject a --top that the unsupervised protocol does not allow; objects of given masks have no such limit."""
+    if top is not None and top > MAX_PROPOSALS:
+        heads = [read_head(path) for path in files]
+        if any(head is not None and head.given_masks is None for head in heads):
+            raise UsageError(f"--top is {top}, but DAVIS allows {MAX_PROPOSALS} proposals a video at most")
 
 
 def _refuse_results_to_check(results: Sequence[Path] | None, out: Path | None) -> None:

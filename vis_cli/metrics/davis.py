@@ -23,7 +23,9 @@ from vis_cli.records.davis import (
     VOID,
     iter_label_maps,
     list_label_pngs,
+    list_pngs,
     list_sequences,
+    pair_with_frames,
     read_label_png,
 )
 from vis_cli.records.types import VideoResult
@@ -162,7 +164,7 @@ def evaluate_folders(
 
     Args:
         ground_truth: the folder of annotations, one folder a sequence.
-        predictions: the folder of results; PNGs without a ground truth are not read.
+        predictions: the folder of results; PNGs without a ground truth are not read, `list_unpaired` names them.
         sequences: names of those to score; None: every folder of `ground_truth`.
         evaluate: `evaluate_unsupervised` or `evaluate_semi_supervised`.
         num_workers: processes that the sequences are spread over; None: as many as the machine has cores.
@@ -200,24 +202,23 @@ def evaluate_results(
 
 
 def iter_folder_pairs(ground_truth: Path, predictions: Path) -> Iterator[LabelPair]:
-    """Read the PNGs of one sequence and the predictions of the same names, frame by frame."""
+    """Read the PNGs of one sequence and the predictions of the same names, frame by frame in natural order."""
+    by_name = {path.stem: path for path in list_pngs(predictions)}
     for path in list_label_pngs(ground_truth):
-        predicted = predictions / path.name
-        prediction = read_label_png(predicted) if predicted.exists() else None
-        yield LabelPair(read_label_png(path), prediction, str(predicted))
+        predicted = by_name.get(path.stem)
+        prediction = None if predicted is None else read_label_png(predicted)
+        yield LabelPair(read_label_png(path), prediction, str(predicted or predictions / path.name))
 
 
 def iter_result_pairs(ground_truth: Path, result: VideoResult) -> Iterator[LabelPair]:
-    """Read the PNGs of one sequence beside the painted frames of `result`.
+    """Read the PNGs of one sequence next to the painted frames of `result`, paired by name where both have names.
 
     Raises:
-        VisError: there are not as many of both.
+        VisError: a frame or a PNG has no partner.
     """
-    paths, name = list_label_pngs(ground_truth), result.video.name
-    if len(paths) != result.video.num_frames:
-        raise VisError(f"{name}: the result has {result.video.num_frames} frames, {ground_truth} has {len(paths)} PNGs")
+    paths = pair_with_frames(list_label_pngs(ground_truth), result.video)
     for path, labels in zip(paths, iter_label_maps(result), strict=True):
-        yield LabelPair(read_label_png(path), labels, f"{name}, frame {path.stem}")
+        yield LabelPair(read_label_png(path), labels, f"{result.video.name}, frame {path.stem}")
 
 
 def _score_folder(evaluate: SequenceEvaluator, ground_truth: Path, predictions: Path) -> SequenceScore:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vis_cli.records.bundle import write_bundle
-from vis_cli.records.davis import MAX_PROPOSALS, encode_label_png, iter_label_maps
+from vis_cli.records.davis import MAX_PROPOSALS, encode_label_png, iter_label_maps, label_instances
 from vis_cli.records.matching import ExportReport, ResultMatcher, SplitSequences
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
@@ -28,22 +28,31 @@ def write_davis_submission(
         split: names sequences and frames, and those without a result get black frames, since the server asks for all;
             None: each result is a sequence, its frames named as its images, or 00000, 00001, …
         path: a name that ends in .zip becomes a zip, any other a folder.
-        selection: the best `top` instances of a video are painted, MAX_PROPOSALS where it is None.
+        selection: the best `top` instances of a video are painted. The limit of MAX_PROPOSALS holds for results that
+            started from detections; given masks keep their ids, up to 254.
 
     Raises:
         VisError: a result does not fit the split, or a file cannot be written.
     """
-    top = min(selection.top or MAX_PROPOSALS, MAX_PROPOSALS)
-    matcher, num_entries = ResultMatcher(split, dataclasses.replace(selection, top=top)), 0
+    matcher, num_entries, relabelled = ResultMatcher(split, selection), 0, list[str]()
     with write_bundle(path) as add:
         for result in results:
-            match = matcher.match(result)
+            is_given = result.given_masks is not None
+            match = matcher.match(result, max_instances=None if is_given else MAX_PROPOSALS)
             num_entries += len(match.instances)
-            label_maps = iter_label_maps(dataclasses.replace(result, instances=match.instances))
+            selected = dataclasses.replace(result, instances=match.instances)
+            if is_given:
+                relabelled += _list_changes(selected)
+            label_maps = iter_label_maps(selected)
             for name, labels in zip(match.sequence.frame_names, label_maps, strict=True):
                 add(f"{match.sequence.name}/{name}.png", encode_label_png(labels))
         for sequence in matcher.unmatched():
             black = encode_label_png(np.zeros((sequence.height, sequence.width), np.uint8))
             for name in sequence.frame_names:
                 add(f"{sequence.name}/{name}.png", black)
-    return matcher.report(num_entries)
+    return dataclasses.replace(matcher.report(num_entries), relabelled=tuple(relabelled))
+
+
+def _list_changes(result: VideoResult) -> list[str]:
+    changed = [(instance.id, label) for label, instance in label_instances(result) if instance.id != label]
+    return [f"{result.video.name}: {id_} as {label}" for id_, label in sorted(changed)]

@@ -37,6 +37,7 @@ class ExportReport:
     videos_without_result: tuple[str, ...]  # of the split; they count as found nothing
     synonyms: tuple[tuple[str, str], ...]  # categories of the results that go under another name, and that name
     unmapped_categories: tuple[str, ...]  # of the results, unknown to the split; their entries are left out
+    relabelled: tuple[str, ...] = ()  # given ids that are no label, with the label that stands for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,14 @@ class ResultMatcher:
         self._sequences = {sequence.name: sequence for sequence in split.sequences} if split else {}
         self._seen: set[str] = set()
 
-    def match(self, result: VideoResult) -> Match:
-        """Find the sequence that a result is of, and select its instances.
+    def match(self, result: VideoResult, *, max_instances: int | None = None) -> Match:
+        """Find the sequence that a result is of, and select its instances, at most `max_instances`.
 
         Raises:
             VisError: it is of none, of one that was seen before, or of another size or length.
         """
         sequence = self._find_sequence(result)
-        instances = self._selection.instances(result)
+        instances = self._selection.limited(max_instances).instances(result)
         self._num_left_out += len(result.instances) - len(instances)
         return Match(sequence, tuple(instances))
 

@@ -9,8 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.limits import MAX_JSON_BYTES
+from vis_cli.files.names import natural_key
+from vis_cli.files.reading import open_limited, read_bytes
 from vis_cli.records.json_fields import (
+    parse_json,
     read_json_object,
     require,
     require_unique,
@@ -23,12 +28,38 @@ from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoR
 from vis_cli.records.video_json import video_from_json, video_to_json
 
 SCHEMA = 2
+RESULT_START = b'{"schema":'  # what `write_result` writes first
 SCHEMAS = (1, 2)  # that can be read; schema 1 stores no fingerprint, frame names and timestamps
 
 
 def list_results(folder: Path) -> list[Path]:
-    """List the JSON files of a folder, without hidden ones: a run that was killed may have left half a file."""
-    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    """List the results in a folder in natural order, damaged ones too; see `list_json` for other JSON files."""
+    return list_json(folder)[0]
+
+
+def list_json(folder: Path) -> tuple[list[Path], list[Path]]:
+    """List the results in a folder and its other JSON files, which are exports, scores or files of other programs.
+
+    Hidden files are left out: macOS and interrupted runs make them.
+    """
+    paths = [path for path in folder.glob("*.json") if not path.name.startswith(".")]
+    results: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(paths, key=lambda path: natural_key(path.name)):
+        (results if _is_result(path) else others).append(path)
+    return results, others
+
+
+def _is_result(path: Path) -> bool:
+    """Tell whether a file is a result; one that cannot be read is, so that nobody misses it."""
+    try:
+        with open_limited(path, limit=MAX_JSON_BYTES) as file:
+            if file.read(len(RESULT_START)) == RESULT_START:
+                return True
+        data = parse_json(read_bytes(path, limit=MAX_JSON_BYTES), str(path))
+    except VisError:
+        return True
+    return isinstance(data, dict) and {"schema", "video"} <= data.keys()
 
 
 def write_result(result: VideoResult, path: Path) -> None:

@@ -5,6 +5,7 @@ Used by every export.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ class Selection:
     min_score: float = 0.0  # of an instance, and of each of its categories
     top: int | None = None  # instances a video
     max_categories: int | None = None  # an instance
+
+    def limited(self, most: int | None) -> Selection:
+        """Return the same selection with at most so many instances per video."""
+        return self if most is None else dataclasses.replace(self, top=min(self.top or most, most))
 
     def instances(self, result: VideoResult) -> list[InstanceSequence]:
         """Return the best instances of a video, in the result's order; of equal scores the earlier count as better."""
