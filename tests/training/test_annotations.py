@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from vis_cli.errors import VisError
+from vis_cli.records.youtube_vis import read_youtube_vis
 from vis_cli.training.annotations import read_boxes, read_picture, read_stills, read_video_clips
 
 from .boxes import RED, Box, Stored, write_boxes, write_stills, write_video
@@ -128,7 +132,7 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "not a picture"), (b"no picture", "not a picture"), (None, "cannot be read")]
+    ("content", "message"), [(b"", "not a picture"), (b"no picture", "not a picture"), (None, "No such file")]
 )
 def test_a_picture_that_is_none_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
@@ -229,3 +233,96 @@ def test_a_missing_frame_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip" / "00001.png").unlink()
     with pytest.raises(VisError, match=r"video 1: .*00001\.png is missing"):
         read_video_clips(stored.annotations, stored.images)
+
+
+CVAT = {"iscrowd": 1, "attributes": {"occluded": False}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "crowds", "expected"),
+    [
+        (CVAT, "auto", (False, "masks with iscrowd 1 and CVAT's attributes are read as objects")),
+        (CVAT, "ignore", (True, None)),
+        ({"iscrowd": 1}, "objects", (False, None)),
+        ({"iscrowd": 1}, "auto", (True, "1 of 2 annotations have iscrowd 1 and are regions to ignore")),
+        ({"iscrowd": 1}, "ignore", (True, None)),
+        ({}, "auto", (False, None)),
+    ],
+)
+def test_a_crowd_of_coco_and_a_brush_mask_of_cvat_are_told_apart(
+    fields: dict[str, Any], crowds: str, expected: tuple[bool, str | None], tmp_path: Path
+) -> None:
+    stored = write_stills(tmp_path, [[CAT, CAT]]).edit(change_annotation(**fields))
+    notes: list[str] = []
+    (still,) = read_stills(stored.annotations, stored.images, crowds=crowds, note=notes.append)
+    is_crowd, note = expected
+    assert [item.is_crowd for item in still.objects] == [is_crowd, False]
+    assert len(notes) == (note is not None)
+    assert note is None or note in notes[0]
+
+
+def test_crowds_alone_are_rejected_with_the_setting_that_reads_them(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT]]).edit(change_annotation(iscrowd=1))
+    with pytest.raises(VisError, match=r'each of its 1 annotations has iscrowd 1.*crowds = "objects"'):
+        read_stills(stored.annotations, stored.images)
+
+
+def test_a_windows_path_is_read_and_an_unsafe_one_is_rejected(tmp_path: Path) -> None:
+    stored = write_stills(tmp_path, [[CAT]])
+    (tmp_path / "images").mkdir()
+    (tmp_path / "1.png").rename(tmp_path / "images" / "1.png")
+    stored.edit(lambda data: data["images"][0].update(file_name="images\\1.png"))
+    assert read_stills(stored.annotations, stored.images)[0].path == tmp_path / "images" / "1.png"
+    stored.edit(lambda data: data["images"][0].update(file_name="..\\1.png"))
+    with pytest.raises(VisError, match="the path leaves its folder"):
+        read_stills(stored.annotations, stored.images)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("is_stored_size", [True, False])
+def test_a_rotation_of_exif_follows_the_size_of_the_annotations(
+    orientation: int, is_stored_size: bool, tmp_path: Path
+) -> None:
+    stored = np.zeros((40, 60, 3), np.uint8)
+    stored[:20, :30] = RED  # the upper left quarter
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    turned = np.rot90(stored, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
+    expected = stored if is_stored_size and orientation in (6, 8) else turned
+    height, width = expected.shape[:2]
+    found = read_picture(tmp_path / "a.jpg", width, height)
+    assert np.abs(found.astype(int) - expected)[::7, ::7].mean() < 12
+    with pytest.raises(VisError, match="its annotations say 61x40"):
+        read_picture(tmp_path / "a.jpg", 61, 40)
+
+
+def test_a_picture_that_is_not_a_regular_file(tmp_path: Path) -> None:
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    with pytest.raises(VisError, match="is a device"):
+        read_picture(tmp_path / "zero.png", 8, 8)
+    (tmp_path / "huge.png").touch()
+    os.truncate(tmp_path / "huge.png", 4 * 2**30)
+    with pytest.raises(VisError, match="the limit is 512 MiB"):
+        read_picture(tmp_path / "huge.png", 8, 8)
+
+
+def test_two_videos_in_folders_of_one_name_are_two_videos(tmp_path: Path) -> None:
+    stored = write_video(tmp_path, [[CAT, CAT]])
+    for name in ("a", "b"):
+        shutil.copytree(tmp_path / "clip", tmp_path / name / "frames")
+
+    def change(data: dict[str, Any]) -> None:
+        (video,), (item,) = data["videos"], data["annotations"]
+        names = [Path(file).name for file in video["file_names"]]
+        data["videos"] = [
+            {**video, "id": number, "file_names": [f"{folder}/frames/{name}" for name in names]}
+            for number, folder in enumerate("ab", 1)
+        ]
+        data["annotations"] = [{**item, "id": number, "video_id": number} for number in (1, 2)]
+
+    stored.edit(change)
+    first, second = read_video_clips(stored.annotations, stored.images)
+    assert [path.parts[-3:-1] for path in (first.frames[0], second.frames[0])] == [("a", "frames"), ("b", "frames")]
+    with pytest.raises(VisError, match="'frames' is used 2 times"):
+        read_youtube_vis(stored.annotations)

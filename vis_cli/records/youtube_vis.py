@@ -60,8 +60,12 @@ class YouTubeVis:
     annotations: tuple[YouTubeVisAnnotation, ...] | None
 
 
-def read_youtube_vis(path: Path) -> YouTubeVis:
+def read_youtube_vis(path: Path, *, names_needed: bool = True) -> YouTubeVis:
     """Read a split's JSON; masks may be RLE (counts as text or list) or polygons.
+
+    Args:
+        path: the JSON file.
+        names_needed: reject a split in which two videos lie in folders of one name, such as a/frames and b/frames.
 
     Raises:
         VisError: the file is missing or damaged, or an entry lacks a key or contradicts another; the entry is named.
@@ -70,7 +74,8 @@ def read_youtube_vis(path: Path) -> YouTubeVis:
     categories = take_categories(data, str(path))
     videos = tuple(_parse_video(entry, where) for entry, where in take_objects(data, "videos", str(path)))
     require_unique((video.id for video in videos), f"{path}: videos")
-    require_unique((video.name for video in videos), f"{path}: videos")
+    if names_needed:
+        require_unique((video.name for video in videos), f"{path}: videos")
     if data.get("annotations") is None:
         return YouTubeVis(path, videos, categories, annotations=None)
     by_id, known = {video.id: video for video in videos}, {category.id for category in categories}

@@ -6,7 +6,7 @@ Used by `datasets` and `cutouts`; classes are names here, labels are the model's
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_IMAGE_BYTES
+from vis_cli.files.names import safe_relative_path
 from vis_cli.files.quiet import silenced_libraries
+from vis_cli.files.reading import read_bytes
 from vis_cli.records.davis import VOID, read_label_png
 from vis_cli.records.davis_layout import SequenceFrames, find_davis_folders, find_davis_root, read_davis
 from vis_cli.records.json_fields import (
@@ -33,6 +36,9 @@ from vis_cli.records.json_fields import (
 from vis_cli.records.rle import encode_mask, parse_segmentation, rle_area, rle_box
 from vis_cli.records.types import Rle
 from vis_cli.records.youtube_vis import read_youtube_vis
+from vis_cli.training.crowds import AUTO, OBJECTS, settle_crowds
+
+Note = Callable[[str], None]
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND"
@@ -82,13 +88,22 @@ class VideoClip:
     objects: tuple[VideoObject, ...]
 
 
-def read_stills(annotations: Path, images: Path) -> list[Still]:
+def read_stills(annotations: Path, images: Path, *, crowds: str = AUTO, note: Note | None = None) -> list[Still]:
     """Read a COCO instances file; images without an object are kept.
+
+    Args:
+        annotations: the JSON file.
+        images: the folder of the images.
+        crowds: what `iscrowd` 1 means, see `crowds.settle_crowds`.
+        note: gets each assumption as a line.
 
     Raises:
         VisError: the file is damaged or empty, an annotation has no mask or an image is missing; the entry is named.
     """
     stills, data = _read_images(annotations, images)
+    assumption = settle_crowds(data, annotations, crowds)
+    if assumption is not None and note is not None:
+        note(assumption)
     return _with_objects(stills, _parse_objects(data, stills, annotations, masks_needed=True))
 
 
@@ -113,19 +128,20 @@ def read_boxes(annotations: Path, images: Path, *, more: Path | None = None) -> 
     return _with_objects(stills, objects)
 
 
-def read_video_clips(annotations: Path, images: Path) -> list[VideoClip]:
+def read_video_clips(annotations: Path, images: Path, *, crowds: str = AUTO) -> list[VideoClip]:
     """Read a YouTube-VIS instances file; videos without an object are kept.
 
     Raises:
         VisError: the file is damaged or has no masks, or a frame is missing; the entry is named.
     """
-    split = read_youtube_vis(annotations)
+    split = read_youtube_vis(annotations, names_needed=False)
     if split.annotations is None:
         raise VisError(f"{annotations}: has no annotations to train on; give the training split's JSON")
     names = {category.id: category.name for category in split.categories}
     objects: dict[int, list[VideoObject]] = {video.id: [] for video in split.videos}
     for entry in split.annotations:
-        objects[entry.video_id].append(VideoObject(names[entry.category_id], entry.is_crowd, entry.segmentations))
+        is_crowd = entry.is_crowd and crowds != OBJECTS
+        objects[entry.video_id].append(VideoObject(names[entry.category_id], is_crowd, entry.segmentations))
     return [
         VideoClip(
             tuple(_existing(images / name, f"{annotations}: video {video.id}") for name in video.file_names),
@@ -153,25 +169,37 @@ def read_davis_clips(path: Path) -> list[VideoClip]:
 
 
 def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
-    """Return the picture as (height, width, 3) RGB.
+    """Return the image as (height, width, 3) RGB, turned as its annotations are.
+
+    An EXIF rotation is applied, as viewers and annotation tools do. If only the stored image has the annotated size,
+    the rotation is not applied. Where both have that size (square images, rotation by 180 degrees), it is applied.
 
     Raises:
-        VisError: the file is missing, truncated, no picture, or of another size than its annotations say.
+        VisError: the file is missing, truncated, no image, or of another size than its annotations say.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise VisError(f"{path}: cannot be read ({error.strerror}); restore it or remove its entry") from error
+    data = read_bytes(path, limit=MAX_IMAGE_BYTES)
     if _is_truncated(data):  # OpenCV would fill the rest with grey and say nothing
         raise VisError(f"{path}: the picture is truncated; restore it or remove its entry")
-    with silenced_libraries():
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise VisError(f"{path}: not a picture that can be decoded; restore it or remove its entry")
+    image = _decode(path, data, cv2.IMREAD_COLOR)
+    if image.shape[:2] == (width, height):
+        stored = _decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = stored if stored.shape[:2] == (height, width) else image
     if image.shape[:2] != (height, width):
         found = f"{image.shape[1]}x{image.shape[0]}"
         raise VisError(f"{path}: the picture is {found}, but its annotations say {width}x{height}; mend either")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _decode(path: Path, data: bytes, flags: int) -> NDArray[np.uint8]:
+    image = None
+    try:
+        with silenced_libraries():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:  # a header that claims a huge image
+        raise VisError(f"{path}: not a picture that can be decoded; restore it or remove its entry") from error
+    if image is None:
+        raise VisError(f"{path}: not a picture that can be decoded; restore it or remove its entry")
+    return np.asarray(image, np.uint8)
 
 
 def _read_sequence(sequence: SequenceFrames, frames: Path, masks: Path) -> VideoClip:
@@ -205,7 +233,8 @@ def _existing(path: Path, where: str) -> Path:
 
 
 def _parse_still(entry: Mapping[str, Any], images: Path, where: str) -> Still:
-    path = _existing(images / take_field(entry, "file_name", str, where), where)
+    name = safe_relative_path(take_field(entry, "file_name", str, where), where)
+    path = _existing(images / name, where)
     width, height = take_size(entry, where)
     return Still(path, width, height, str(entry.get("source", "")), ())
 
@@ -223,10 +252,11 @@ def _require_same_images(data: Mapping[str, Any], stills: Mapping[int, Still], m
     """Require that each image of a second file is the image of that id in the first file."""
     for entry, where in take_objects(data, "images", str(more)):
         key, name = take_field(entry, "id", int, where), take_field(entry, "file_name", str, where)
+        path = safe_relative_path(name, where)
         require(key in stills, where, f"image {key} is not among the images of {annotations}")
         still = stills[key]
         require(
-            still.path.parts[-len(Path(name).parts) :] == Path(name).parts,
+            still.path.parts[-len(path.parts) :] == path.parts,
             where,
             f"image {key} is {name!r}, but in {annotations} it is {still.path.name!r}",
         )

@@ -43,6 +43,8 @@ class SourceConfig:
     unmapped: str = "refuse"  # what has no category in the model: "refuse" the dataset, or call it "background"
     # Image source -> the only names labelled there; "*" are all sources that are not named.
     labelled: dict[str, list[str]] = field(default_factory=dict)
+    # Annotations with iscrowd 1: "ignore" the regions, or read them as "objects"; "auto": CVAT's are objects.
+    crowds: str = "auto"
     more_annotations: str = ""  # "boxes": a second JSON file about the same images, such as a detector's boxes
     min_score: float = 0.5  # "boxes": a box of a lower score is neither object nor background
     background_weight: float = 1.0  # "boxes": of regions without an object in the detector's losses
@@ -51,9 +53,13 @@ class SourceConfig:
     def __post_init__(self) -> None:
         """Refuse words that mean nothing."""
         require_choice("kind", self.kind, ("stills", "boxes", "video", "davis"))
+        require_choice("crowds", self.crowds, ("auto", "objects", "ignore"))
         require_choice("unmapped", self.unmapped, ("refuse", "background"))
         _require(self.kind == "davis" or bool(self.images), f"kind {self.kind} needs `images`, the folder of pictures")
         require_ranges(self, SOURCE_RANGES)
+        _require(
+            self.kind in ("stills", "video") or self.crowds == "auto", 'crowds needs kind = "stills" or kind = "video"'
+        )
         _require(self.kind == "boxes" or not self.more_annotations, 'more_annotations needs kind = "boxes"')
 
 

@@ -16,6 +16,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.rle import decode_rle
 from vis_cli.records.types import Rle
 from vis_cli.training.annotations import (
+    Note,
     Still,
     StillObject,
     VideoClip,
@@ -23,6 +24,7 @@ from vis_cli.training.annotations import (
     read_picture,
     read_stills,
 )
+from vis_cli.training.crowds import AUTO
 from vis_cli.training.cutouts import CutoutBank, Picture, paste_candidates
 from vis_cli.training.frame_choice import NEAR_FRAMES, FrameChoice
 from vis_cli.training.labels import LabelMap
@@ -55,6 +57,8 @@ class StillsPseudoVideo:
         *,
         paste_sources: Sequence[str] | None = None,
         labelled_only: bool = False,
+        crowds: str = AUTO,
+        note: Note | None = None,
     ) -> None:
         """Read the annotations.
 
@@ -65,11 +69,13 @@ class StillsPseudoVideo:
             config: how the clips are changed.
             paste_sources: where cut-outs come from; None: from all.
             labelled_only: leave out pictures without an object that has a label (Propose-Reduce, Sec. 4.2).
+            crowds: what `iscrowd` 1 means, see `crowds.settle_crowds`.
+            note: gets each assumption as a line.
 
         Raises:
             VisError: the annotations or a picture cannot be read (see `read_stills`), or no object has a label.
         """
-        read = read_stills(annotations, images)
+        read = read_stills(annotations, images, crowds=crowds, note=note)
         self.categories = frozenset(item.category for still in read for item in still.objects)
         labelled = [still for still in read if _has_label(still, label_map)]
         if not labelled:

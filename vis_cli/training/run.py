@@ -70,7 +70,7 @@ def open_run(
     config = read_train_config(config_path, data_root=data_root)
     processes.share(config.batch_size, config.micro_batch_size)
     _require_validation_data(config.validation, hooks)
-    data = open_data(config)
+    data = open_data(config, hooks.note if processes.is_first else None)
     return Run(config_path.name, config.settled(data.epoch_length or 0), data, out, processes, hooks)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vis_cli.errors import VisError
-from vis_cli.training.annotations import read_boxes, read_davis_clips, read_video_clips
+from vis_cli.training.annotations import Note, read_boxes, read_davis_clips, read_video_clips
 from vis_cli.training.box_images import BoxImages
 from vis_cli.training.category_maps import BY_NAME, make_label_map
 from vis_cli.training.config import SourceConfig, TrainConfig
@@ -34,14 +34,14 @@ class OpenedData:
     epoch_length: int | None  # clips an epoch; None: the run is counted in steps
 
 
-def open_data(config: TrainConfig) -> OpenedData:
-    """Open every source of the mix.
+def open_data(config: TrainConfig, note: Note | None = None) -> OpenedData:
+    """Open every source of the mix; `note` gets each assumption about the data as a line.
 
     Raises:
         VisError: a source cannot be read, or its categories do not fit the model.
     """
     names = tuple(category.name for category in config.model.categories)
-    sources = _open_sources(config, names)
+    sources = _open_sources(config, names, note)
     weights = [source.weight for source in config.data]
     if sum(weights) <= 0.0:
         raise VisError("[data] every weight is 0; there is nothing to train on")
@@ -79,11 +79,13 @@ def _source_names(sources: Sequence[SourceConfig]) -> list[str]:
     ]
 
 
-def _open_sources(config: TrainConfig, names: tuple[str, ...]) -> list[ClipSource]:
+def _open_sources(config: TrainConfig, names: tuple[str, ...], note: Note | None) -> list[ClipSource]:
     of_stills, of_videos = (_adapt(generator, config) for generator in GENERATORS[config.generator])
     maps = [make_label_map(source, names) for source in config.data]
     stills = {
-        i: _open_stills(source, maps[i], of_stills) for i, source in enumerate(config.data) if source.kind == "stills"
+        i: _open_stills(source, maps[i], of_stills, note)
+        for i, source in enumerate(config.data)
+        if source.kind == "stills"
     }
     boxes = {i: _open_boxes(source, maps[i]) for i, source in enumerate(config.data) if source.kind == "boxes"}
     bank = next((opened.bank for opened in stills.values()), CutoutBank({}))
@@ -101,9 +103,18 @@ def _adapt(generator: PseudoVideoConfig, config: TrainConfig) -> PseudoVideoConf
     return dataclasses.replace(adapted, zoom=config.scale_jitter, fill_share=0.0) if config.scale_jitter else adapted
 
 
-def _open_stills(source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig) -> StillsPseudoVideo:
-    mapped = source.category_map != BY_NAME
-    opened = StillsPseudoVideo(Path(source.annotations), Path(source.images), labels, generator, labelled_only=mapped)
+def _open_stills(
+    source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig, note: Note | None
+) -> StillsPseudoVideo:
+    opened = StillsPseudoVideo(
+        Path(source.annotations),
+        Path(source.images),
+        labels,
+        generator,
+        labelled_only=source.category_map != BY_NAME,
+        crowds=source.crowds,
+        note=note,
+    )
     _check_categories(source, labels, opened.categories)
     return opened
 
@@ -130,7 +141,9 @@ def _open_videos(
 ) -> VideoClips:
     path = Path(source.annotations)
     opened = VideoClips(
-        read_davis_clips(path) if source.kind == "davis" else read_video_clips(path, Path(source.images)),
+        read_davis_clips(path)
+        if source.kind == "davis"
+        else read_video_clips(path, Path(source.images), crowds=source.crowds),
         labels,
         generator,
         name=source.annotations,
