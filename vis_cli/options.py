@@ -190,6 +190,15 @@ MasksFrom: TypeAlias = Annotated[
         "[dim]\\[default: the numbers of the video's images, or 0][/dim]",
     ),
 ]
+Stream: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--stream",
+        metavar="N",
+        min=0,
+        help="Video stream of each file, counted from 0. [dim]\\[default: the best][/dim]",
+    ),
+]
 Render: TypeAlias = Annotated[bool, _flag_option("--render/--no-render", "Write the overlay video, too.", OUTPUT_PANEL)]
 Overwrite: TypeAlias = Annotated[
     bool, _flag_option("--overwrite", "Replace the results of these videos; never those of others.", OUTPUT_PANEL)

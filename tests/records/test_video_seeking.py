@@ -12,7 +12,7 @@ import pytest
 
 from tests.records.video_factory import damage, make_video, numbers_in, truncate
 from vis_cli.errors import VisError
-from vis_cli.records import decoder, video_file
+from vis_cli.records import container, video_file
 from vis_cli.records.decoder import ALL_CORES
 from vis_cli.records.video_file import VideoFile
 
@@ -23,12 +23,12 @@ GROUPS_OF_FIVE = {"g": "5", "bf": "2", "sc_threshold": "0"}
 def threads_used(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record with how many threads files are opened: 1 is the slow way from the start, ALL_CORES the fast one."""
     used: list[int] = []
-    opened = decoder.opened_video
+    opened = container.opened_video
 
     @contextmanager
-    def recording(path: Path, *, threads: int) -> Iterator[Any]:
+    def recording(path: Path, *, threads: int, number: int | None) -> Iterator[Any]:
         used.append(threads)
-        with opened(path, threads=threads) as both:
+        with opened(path, threads=threads, number=number) as both:
             yield both
 
     monkeypatch.setattr(video_file, "opened_video", recording)

@@ -28,6 +28,7 @@ from tests.records.video_factory import (
     rewrite,
 )
 from vis_cli.errors import VisError
+from vis_cli.records.timestamps import Stretch
 from vis_cli.records.video import open_video
 from vis_cli.records.video_writer import write_video
 
@@ -119,7 +120,11 @@ class TestTiming:
 
         class Nanoseconds:
             path, width, height, fps, has_audio = source.path, source.width, source.height, source.fps, False
-            time_base = Fraction(1, 10**9)
+            time_base, pixel_aspect = Fraction(1, 10**9), Fraction(1)
+            stretches: tuple[Stretch, ...] = ()
+
+            def __init__(self) -> None:
+                self.losses: list[str] = []
 
             def frame_pts(self, number: int) -> int:
                 return number * 5 * 10**9
@@ -197,5 +202,5 @@ class TestWholeOrAbsent:
         source = open_video(make_video(tmp_path, sound="aac"))
         source.count_frames()
         source.path.unlink()
-        with pytest.raises(VisError, match=r"clip\.mp4: no such file"):
+        with pytest.raises(VisError, match=r"clip\.mp4: No such file"):
             write_video(tmp_path / "out.mp4", [picture(0)], source)

@@ -23,8 +23,8 @@ from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport, co
 from vis_cli.errors import VisError
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source import identify_source
-from vis_cli.records.types import VideoResult
-from vis_cli.records.video import Video, frame_times, open_video
+from vis_cli.records.types import SourceIdentity, VideoResult
+from vis_cli.records.video import Video, frame_times, open_video, overlay_problem
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
@@ -46,6 +46,7 @@ class BatchOptions:
     detector: str | None = None  # None: the model's own
     propagator: str | None = None
     masks_from: int | None = None  # number of the first frame in the names of given masks; None: not stated
+    stream: int | None = None  # index among the video streams of a file; None: the one that FFmpeg ranks best
 
 
 class Batch:
@@ -130,7 +131,7 @@ class Batch:
         production = self._production
         if masks is not None:
             production = dataclasses.replace(production, given_masks=hash_masks(masks))
-        if difference := find_difference(job.stored, identify_source(job.source), production):
+        if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}. Use --overwrite to replace it.")
         return read_result(job.result)
 
@@ -140,22 +141,30 @@ class Batch:
         if job.name != default_name(job.source):
             because = "another video has its name" if job.stored is None else "as before"
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
-        video = open_video(job.source)
+        video = open_video(job.source, stream=self._options.stream)
         self._warn(job, video.losses)
         told = len(video.losses)
+        problem = None if job.overlay is None else overlay_problem(video)
+        if problem is not None and result is None:
+            self._reporter.warn(f"{problem} The result {job.result} is made without the overlay.")
         if result is None:
             result = self._segment(job, video, masks, progress)
+        if problem is not None:
+            raise VisError(problem)
         if job.overlay is not None:
             write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
         self._warn(job, video.losses[told:])
         return result
+
+    def _identify(self, job: Job) -> SourceIdentity:
+        return dataclasses.replace(identify_source(job.source), stream=self._options.stream)
 
     def _warn(self, job: Job, losses: Sequence[str]) -> None:
         for loss in losses:
             self._reporter.warn(f"{job.source}: {loss}")
 
     def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
-        source = identify_source(job.source)  # before the frames are read: a later change must not go unnoticed
+        source = self._identify(job)  # before the frames are read: a later change must not go unnoticed
         found = self._segmenter.segment(video, progress=progress.update, guidance=masks)
         info = dataclasses.replace(
             found.video,

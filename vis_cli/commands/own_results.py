@@ -134,6 +134,7 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
     changed = source_difference(head.source, source)
     differences = [
         None if changed is None else f"the {source.kind} has changed since ({changed})",
+        _stream_difference(head.source.stream, source.stream),
         *_config_differences(head.config, production.config),
         _model_difference(head.model, production.model),
         _masks_difference(head.given_masks, production.given_masks),
@@ -164,6 +165,13 @@ def _config_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> li
     shown = [f"{name} {_value(stored.get(name))} -> {_value(now.get(name))}" for name in names[:SHOWN_SETTINGS]]
     rest = len(names) - len(shown)
     return [*shown, f"{rest} more settings"] if rest > 0 else shown
+
+
+def _stream_difference(stored: int | None, now: int | None) -> str | None:
+    if stored == now:
+        return None
+    first, second = ("default" if stream is None else stream for stream in (stored, now))
+    return f"video stream {first} -> {second}"
 
 
 def _model_difference(stored: ModelInfo, now: ModelInfo) -> str | None:

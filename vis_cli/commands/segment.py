@@ -32,6 +32,9 @@ def segment(
     preset: options.Preset = "default",
     masks: options.Masks = None,
     masks_from: options.MasksFrom = None,
+    ),
+]
+    stream: options.Stream = None,
     render: options.Render = True,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
@@ -85,7 +88,7 @@ def segment(
         jobs = plan_jobs(sources, out, render=render, masks=masks)
         protect_inputs(jobs, inputs)
         prepare_folder(out)
-        batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator, masks_from), reporter)
+        batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator, masks_from, stream), reporter)
         for report in missing if as_json else ():
             print_report_line(report)
         reports, interrupted = batch.run(jobs, ended=print_report_line if as_json else None)

@@ -1,4 +1,4 @@
-"""What PyAV knows of one video file: the container, its video stream, and the frames that decode, in order.
+"""The frames of a video stream that decode, in order, with their colours, their orientation and a record of damage.
 
 Used by `video_file`, which adds frame numbers and seeking, and by `sound`.
 """
@@ -6,35 +6,33 @@ Used by `video_file`, which adds frame numbers and seeking, and by `sound`.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import av
 import cv2
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideData
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from vis_cli.errors import VisError
+from vis_cli.records.container import as_fraction
 
 StreamT = TypeVar("StreamT", bound=Stream)
 
-# Tags may be in any encoding: from version 19 on PyAV reads them all, before that it has to be told.
-ANY_TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 ALL_CORES = 0  # FFmpeg's own word for a thread count of its choice
-MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's start and duration
-SHORTFALL_SECONDS = 0.5  # sound and frames of a whole file may end so far apart
+SHORTFALL_SECONDS = 0.5  # the streams of a complete file may end so far before the duration in its header
+MAX_START_PACKETS = 10_000  # at the start of a recording, before its second codec key frame
+UNSPECIFIED, BT709, BT601 = 2, 1, 6  # matrices in ITU-T H.273
+HD_WIDTH, HD_HEIGHT = 1280, 720  # from here on players take an untagged video for BT.709
 
 
 @dataclass(slots=True)
@@ -44,6 +42,19 @@ class Damage:
     bad_packets: int = 0
     bad_frames: int = 0  # decoded, but FFmpeg had to guess a part of the picture
     resized_frames: int = 0
+    packet_dts: array[int] = field(default_factory=lambda: array("q"))  # of the video, in order
+    start_pts: list[int] = field(default_factory=list)  # of the packets before the second codec key frame
+    num_key_packets: int = 0
+    end_seconds: Fraction = Fraction(0)  # where the last packet of any stream ends
+
+    def note_packet(self, packet: Packet[Any]) -> None:
+        """Take the times of a packet of the video stream."""
+        self.num_key_packets += packet.is_keyframe
+        if packet.dts is not None:
+            self.packet_dts.append(packet.dts)
+        is_start = self.num_key_packets < 2 and len(self.start_pts) < MAX_START_PACKETS
+        if is_start and packet.pts is not None and not packet.is_discard:
+            self.start_pts.append(packet.pts)
 
     def words(self, num_frames: int, size: tuple[int, int]) -> list[str]:
         """Say each kind of damage in plain words; `size` is (width, height) of the frames as used."""
@@ -75,52 +86,6 @@ class Orientation:
         return picture
 
 
-@contextmanager
-def opened_container(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading.
-
-    Raises:
-        VisError: the file is missing, empty or in no format FFmpeg reads.
-    """
-    if not path.exists():
-        raise VisError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise VisError(f"{path}: the file is empty")
-    try:
-        # An absolute path, as FFmpeg would take "12:30.mp4" for a protocol.
-        container = av.open(str(path.absolute()), **ANY_TAGS)
-    except av.FFmpegError as error:
-        raise VisError(f"{path}: not a video that can be read ({error.strerror}); is the file whole?") from error
-    with container:
-        yield container
-
-
-@contextmanager
-def opened_video(path: Path, *, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and the video stream that FFmpeg thinks best in it; a cover picture is none.
-
-    Raises:
-        VisError: the file cannot be read, or holds no video.
-    """
-    with opened_container(path) as container:
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-            raise VisError(
-                f"{path}: {'sound only, there is' if container.streams.audio else 'there is'} no video in it"
-            )
-        if stream.codec_context is None:
-            raise VisError(f"{path}: there is no decoder for its video; convert it to H.264 first")
-        stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        yield container, stream
-
-
-def sound_of(container: InputContainer) -> AudioStream | None:
-    """Return the sound that FFmpeg thinks best in a file, or None where there is none that decodes."""
-    stream = container.streams.best("audio")
-    return stream if isinstance(stream, AudioStream) and stream.codec_context is not None else None
-
-
 def stream_packets(container: InputContainer, stream: StreamT, damage: Damage) -> Iterator[Packet[StreamT]]:
     """Yield the packets of a stream for as long as the file can be read.
 
@@ -134,9 +99,24 @@ def stream_packets(container: InputContainer, stream: StreamT, damage: Damage) -
         damage.bad_packets += 1
 
 
+def _video_packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet[VideoStream]]:
+    """Yield the packets of the video stream, and note where the packets of all streams end."""
+    try:
+        for packet in container.demux():
+            base = as_fraction(packet.time_base)
+            if packet.size and packet.pts is not None and base is not None:
+                end = (packet.pts + (packet.duration or 0)) * base
+                damage.end_seconds = max(damage.end_seconds, end)
+            if packet.size and packet.stream_index == stream.index:
+                damage.note_packet(packet)
+                yield cast("Packet[VideoStream]", packet)
+    except av.FFmpegError:
+        damage.bad_packets += 1
+
+
 def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[VideoFrame]:
     """Yield the frames that decode from here on in the order they are shown, and count the rest in `damage`."""
-    for packet in chain(stream_packets(container, stream, damage), (None,)):  # None: what the decoder still holds
+    for packet in chain(_video_packets(container, stream, damage), (None,)):  # None: what the decoder still holds
         try:
             frames = stream.decode(packet)
         except av.FFmpegError:
@@ -147,34 +127,14 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
             yield frame
 
 
-class Ratio(Protocol):
-    """A rate or time base: a Fraction, or from PyAV 19 on an AVRational."""
+def rgb_picture(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Convert a frame to (H, W, 3) RGB of the given (width, height).
 
-    @property
-    def numerator(self) -> int:
-        """Return what is above the line."""
-
-    @property
-    def denominator(self) -> int:
-        """Return what is below it."""
-
-
-def as_fraction(value: Ratio | None) -> Fraction | None:
-    """Return a rate or time base of PyAV's; None where it is unset, which PyAV says by None or, from 19 on, by 0/1."""
-    return Fraction(value.numerator, value.denominator) if value else None
-
-
-def start_seconds(container: InputContainer) -> Fraction:
-    """Return when the file's own clock starts: 0 in most formats, anything in a transport stream."""
-    return max(container.start_time or 0, 0) * MICROSECOND
-
-
-def promised_seconds(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return how long the video is by the file's header, or None where it does not say."""
-    time_base = as_fraction(stream.time_base)
-    if stream.duration is not None and time_base is not None:
-        return stream.duration * time_base
-    return None if container.duration is None else container.duration * MICROSECOND
+    Frames without a colour tag are taken for BT.709 in HD and for BT.601 below, as players do.
+    """
+    if frame.colorspace == UNSPECIFIED and not frame.format.is_rgb:
+        frame.colorspace = BT709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else BT601
+    return np.ascontiguousarray(frame.to_ndarray(format="rgb24", width=size[0], height=size[1]), np.uint8)
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:

@@ -19,6 +19,7 @@ from vis_cli.files.reading import require_regular
 from vis_cli.records.image_file import read_image
 from vis_cli.records.image_pages import num_pages
 from vis_cli.records.media_folder import MediaFolder, disguised_media, listed, read_folder, require_readable_suffix
+from vis_cli.records.timestamps import Stretch
 
 FOLDER_FPS = 24.0  # DAVIS's rate; YouTube-VIS's frames are 6 a second of 30
 NARROW_BITS, WIDE_BITS = 8, 16  # of a value in an image file
@@ -34,6 +35,8 @@ class FrameFolder:
     """
 
     has_audio = False
+    pixel_aspect = Fraction(1)
+    stretches: tuple[Stretch, ...] = ()
 
     def __init__(self, path: Path, *, fps: float = FOLDER_FPS) -> None:
         """List the images and read the first one, which settles the size.

@@ -5,7 +5,7 @@ Used by `video_writer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, groupby
 
@@ -16,7 +16,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from vis_cli.records.decoder import Damage, start_seconds, stream_packets
+from vis_cli.records.container import as_fraction, clock_may_jump, start_seconds
+from vis_cli.records.decoder import Damage, stream_packets
+from vis_cli.records.timestamps import SoundClock, Stretch
 
 COPIED_CODECS = frozenset({"aac", "mp3", "opus"})  # what MP4 holds and every browser plays
 SOUND_RATE = 48_000  # samples a second of sound that is encoded anew
@@ -25,21 +27,41 @@ SOUND_RATE = 48_000  # samples a second of sound that is encoded anew
 class Sound:
     """Write one audio stream into an output: copied where browsers play the codec, else encoded as AAC stereo."""
 
-    def __init__(self, container: InputContainer, source: AudioStream, output: OutputContainer) -> None:
-        """Add a stream to `output`, which must not have begun; the source's clock starts at 0 there."""
+    def __init__(
+        self,
+        container: InputContainer,
+        source: AudioStream,
+        output: OutputContainer,
+        stretches: Sequence[Stretch] = (),
+    ) -> None:
+        """Add a stream to `output`, which must not have begun.
+
+        Args:
+            container: The opened source, whose clock starts at 0 in the output.
+            source: The audio stream.
+            output: The opened output.
+            stretches: The parts of the source between jumps of its clock, as the frames show them.
+        """
+        self.num_dropped = 0
         self._output = output
-        origin = start_seconds(container)
+        clock = SoundClock(stretches, origin=start_seconds(container), may_jump=clock_may_jump(container))
         if source.codec_context.codec.canonical_name in COPIED_CODECS:
-            packets = _copied(container, source, output.add_stream_from_template(source), origin)
+            packets = _copied(container, source, output.add_stream_from_template(source), clock)
         else:
-            packets = _encoded(container, source, output.add_stream("aac", rate=SOUND_RATE, layout="stereo"), origin)
+            packets = _encoded(container, source, output.add_stream("aac", rate=SOUND_RATE, layout="stereo"), clock)
         self._packets = _in_order(packets)
 
     def write_until(self, seconds: Fraction | None = None) -> None:
-        """Write what is heard up to a time of the output, or all that is left."""
+        """Write what is heard up to a time of the output, or all that is left.
+
+        A packet that MP4 cannot hold, such as one with a damaged header, is dropped and counted.
+        """
         for packet in self._packets:
             time = (packet.pts or 0) * packet.time_base
-            self._output.mux(packet)
+            try:
+                self._output.mux(packet)
+            except (av.InvalidDataError, av.ArgumentError):
+                self.num_dropped += 1
             if seconds is not None and time > seconds:
                 return
 
@@ -60,35 +82,41 @@ def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioSt
 
 
 def _copied(
-    container: InputContainer, source: AudioStream, target: AudioStream, origin: Fraction
+    container: InputContainer, source: AudioStream, target: AudioStream, clock: SoundClock
 ) -> Iterator[Packet[AudioStream]]:
     """Yield the source's packets as they are, with the origin of time moved."""
     for packet in stream_packets(container, source, Damage()):
-        shift = round(origin / packet.time_base)
-        packet.dts = None if packet.dts is None else packet.dts - shift
-        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+        base = as_fraction(packet.time_base)
+        time = packet.pts if packet.dts is None else packet.dts
+        if time is None or base is None:
+            continue
+        shift = round(clock.shift_at(time * base, (packet.duration or 0) * base) / base)
+        packet.dts = None if packet.dts is None else packet.dts + shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         packet.stream = target
         yield packet
 
 
 def _encoded(
-    container: InputContainer, source: AudioStream, target: AudioStream, origin: Fraction
+    container: InputContainer, source: AudioStream, target: AudioStream, clock: SoundClock
 ) -> Iterator[Packet[AudioStream]]:
     """Decode the source's packets and encode them anew; those that do not decode are left out."""
-    for frame in _resampled(_decoded(container, source, origin)):
+    for frame in _resampled(_decoded(container, source, clock)):
         yield from target.encode(frame)
     yield from target.encode(None)
 
 
-def _decoded(container: InputContainer, source: AudioStream, origin: Fraction) -> Iterator[AudioFrame]:
+def _decoded(container: InputContainer, source: AudioStream, clock: SoundClock) -> Iterator[AudioFrame]:
     for packet in chain(stream_packets(container, source, Damage()), (None,)):
         try:
             frames = source.decode(packet)
         except av.FFmpegError:
             continue
         for frame in frames:
-            if frame.pts is not None and frame.time_base is not None:
-                frame.pts -= round(origin / frame.time_base)
+            base = as_fraction(frame.time_base)
+            if frame.pts is not None and base is not None:
+                duration = Fraction(frame.samples, max(1, frame.sample_rate))
+                frame.pts += round(clock.shift_at(frame.pts * base, duration) / base)
                 yield frame
 
 

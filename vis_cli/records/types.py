@@ -25,6 +25,7 @@ class SourceIdentity:
     kind: Literal["file", "folder"]
     size: int  # bytes; of a folder: of its images
     fingerprint: str
+    stream: int | None = None  # index of the video stream that the user chose
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from vis_cli.records.frame_folder import FOLDER_FPS, FrameFolder
 from vis_cli.records.inputs import find_inputs
 from vis_cli.records.media_folder import IMAGE_SUFFIXES, require_readable_suffix
 from vis_cli.records.video_file import VideoFile
-from vis_cli.records.video_writer import TimedSource, write_video
+from vis_cli.records.video_writer import TimedSource, overlay_problem, write_video
 
-__all__ = ["Video", "find_inputs", "frame_times", "open_video", "write_video"]
+__all__ = ["Video", "find_inputs", "frame_times", "open_video", "overlay_problem", "write_video"]
 
 
 class Video(TimedSource, Protocol):
@@ -56,16 +56,23 @@ def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:
     return tuple(float(video.frame_pts(number) * video.time_base) for number in range(num_frames))
 
 
-def open_video(path: Path, *, folder_fps: float = FOLDER_FPS) -> Video:
+def open_video(path: Path, *, folder_fps: float = FOLDER_FPS, stream: int | None = None) -> Video:
     """Open a video file, a folder of images or one image; frames are decoded when they are asked for.
+
+    Args:
+        path: The file or folder.
+        folder_fps: Frames per second of a folder of images.
+        stream: Index among the video streams of a file; None is the one that FFmpeg ranks best.
 
     Raises:
         VisError: it is missing, empty, no video and no folder of images, or its first frame cannot be had.
     """
     try:
         if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+            if stream is not None:
+                raise VisError(f"cannot read video stream {stream} of {path}: images have no streams. Omit --stream.")
             return FrameFolder(path, fps=folder_fps)
         require_readable_suffix(path)
-        return VideoFile(path)
+        return VideoFile(path, stream=stream)
     except OSError as error:
         raise VisError(f"{path}: cannot be read ({error.strerror})") from error

@@ -19,18 +19,25 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_FRAMES
+from vis_cli.records.container import (
+    as_fraction,
+    clock_may_jump,
+    opened_video,
+    promised_seconds,
+    sound_of,
+    start_seconds,
+    video_streams,
+)
 from vis_cli.records.decoder import (
     ALL_CORES,
     SHORTFALL_SECONDS,
     Damage,
-    as_fraction,
     decoded_frames,
-    opened_video,
     orientation_of,
-    promised_seconds,
-    sound_of,
-    start_seconds,
+    rgb_picture,
 )
+from vis_cli.records.timestamps import FrameTimes, Stretch
 
 FALLBACK_FPS = Fraction(25)  # where a file tells no frame rate
 FALLBACK_TIME_BASE = Fraction(1, 90_000)  # MPEG's clock
@@ -39,31 +46,23 @@ FALLBACK_TIME_BASE = Fraction(1, 90_000)  # MPEG's clock
 class FrameIndex:
     """Hold when each frame is shown and a checksum of its picture, as the first full iteration finds them."""
 
-    def __init__(self, frame_ticks: int) -> None:
-        """Start empty; `frame_ticks` is the usual duration of a frame."""
-        self.pts = array("q")  # strictly increasing
+    def __init__(self, times: FrameTimes) -> None:
+        """Start empty."""
+        self.times = times
         self.checksums = array("L")
         self.key_frames = array("q")  # numbers of the frames that decode by themselves
-        self.end_pts = 0  # where the last frame known ends
         self.complete = False
-        self.seekable = True
-        self._frame_ticks = frame_ticks
 
     def __len__(self) -> int:
         """Count the frames known so far."""
-        return len(self.pts)
+        return len(self.times.pts)
 
     def append(self, frame: VideoFrame, picture: NDArray[np.uint8]) -> None:
-        """Enter the next frame; one without a time of its own follows the frame before it."""
-        pts = frame.pts
-        if pts is None or (self.pts and pts <= self.pts[-1]):
-            self.seekable = False
-            pts = self.end_pts
-        self.pts.append(pts)
-        self.end_pts = pts + max(1, frame.duration or self._frame_ticks)
+        """Enter the next frame."""
+        self.times.append(frame.pts, frame.duration)
         self.checksums.append(zlib.crc32(picture.data))
         if frame.key_frame:
-            self.key_frames.append(len(self.pts) - 1)
+            self.key_frames.append(len(self) - 1)
 
     def entry_points(self, number: int) -> tuple[int | None, ...]:
         """Return the times to seek to for frame `number`, None being the start of the file, in the order to be tried.
@@ -71,17 +70,18 @@ class FrameIndex:
         Many formats seek by decoding time and so land behind what was asked for; some key frames need the ones
         before them. The last but one key frame mends both.
         """
-        if not self.seekable:
+        if not self.times.regular:
             return ()
         before = bisect_right(self.key_frames, number) - 2
-        earlier = self.pts[self.key_frames[before]] if before >= 0 else None
-        return (self.pts[number] if number else None, earlier)
+        pts = self.times.pts
+        earlier = pts[self.key_frames[before]] if before >= 0 else None
+        return (pts[number] if number else None, earlier)
 
 
 class VideoFile:
     """A file that PyAV decodes, as the frames a person sees: rotation applied, RGB, all of the first frame's size.
 
-    Pixels are taken as square: a sample aspect ratio is ignored, so that masks fit the stored frames.
+    Pixels are taken as square, so that masks fit the stored frames. `pixel_aspect` says how wide they are shown.
 
     A frame's picture is what one thread finds decoding from the start: several threads conceal damage differently in
     each run. Once a frame is known, it is decoded by all cores and by seeking, and its picture compared with what is
@@ -90,30 +90,44 @@ class VideoFile:
 
     frame_names: tuple[str, ...] | None = None  # frames of a file have no names
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, stream: int | None = None) -> None:
         """Open the file and decode its first frame, which settles size and orientation.
+
+        Args:
+            path: The file.
+            stream: Index among the video streams; None is the one that FFmpeg ranks best.
 
         Raises:
             VisError: the file is missing, empty, no video, or no frame of it decodes.
         """
         self.path = path
         self.name = path.stem
+        self.stream = stream
         self.losses: list[str] = []
-        with opened_video(path, threads=1) as (container, stream):
-            first = next(decoded_frames(container, stream, Damage()), None)
+        with opened_video(path, threads=1, number=stream) as (container, chosen):
+            self._report_streams(video_streams(container), chosen)
+            first = next(decoded_frames(container, chosen, Damage()), None)
             if first is None:
                 raise VisError(f"{path}: no frame of it decodes; check that it is a whole video")
-            rate = _frame_rate(stream)
-            self.time_base = as_fraction(stream.time_base) or FALLBACK_TIME_BASE
+            rate = _frame_rate(chosen)
+            self.time_base = as_fraction(chosen.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
             self.has_audio = sound_of(container) is not None
-            self._header_frames = stream.frames or None
-            self._promised = promised_seconds(container, stream)
+            self._header_frames = chosen.frames or None
+            self._promised = promised_seconds(container, chosen)
             self._origin = round(start_seconds(container) / self.time_base)
+            pixel_aspect = as_fraction(chosen.sample_aspect_ratio) or Fraction(1)
+            times = FrameTimes(round(1 / (rate * self.time_base)), self.time_base, may_jump=clock_may_jump(container))
         self._orientation = orientation_of(first)
         self._coded_size = (first.width, first.height)
         self.width, self.height = self._coded_size[::-1] if self._orientation.transposed else self._coded_size
-        self._index = FrameIndex(round(1 / (rate * self.time_base)))
+        self.pixel_aspect = 1 / pixel_aspect if self._orientation.transposed else pixel_aspect
+        self._index = FrameIndex(times)
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        """Return the parts of the file between jumps of its clock; complete after one full iteration."""
+        return self._index.times.stretches
 
     @property
     def num_frames(self) -> int | None:
@@ -149,14 +163,25 @@ class VideoFile:
         """Return when frame `number` is shown, in ticks of `time_base`; of `num_frames`, when the video ends."""
         if number >= len(self._index):
             self.count_frames()
-        pts = self._index.end_pts if number == len(self._index) else self._index.pts[number]
-        return pts - self._origin
+        times = self._index.times
+        return (times.end_pts if number == len(times.pts) else times.pts[number]) - self._origin
+
+    def _report_streams(self, streams: list[VideoStream], chosen: VideoStream) -> None:
+        if len(streams) > 1:
+            number = [stream.index for stream in streams].index(chosen.index)
+            self.losses.append(
+                f"{len(streams)} video streams, of which stream {number} ({chosen.width}x{chosen.height}) is used; "
+                "--stream N selects another one, counted from 0"
+            )
 
     def _defining_pictures(self, start: int, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
         """Decode from the first frame in one thread, enter each new frame in the index, yield those from `start` on."""
-        damage = Damage()
-        with opened_video(self.path, threads=1) as (container, stream):
+        damage, first_pts = Damage(), None
+        with opened_video(self.path, threads=1, number=self.stream) as (container, stream):
             for number, frame in enumerate(decoded_frames(container, stream, damage)):
+                if number == MAX_FRAMES:
+                    raise VisError(f"cannot read {self.path}: more than {MAX_FRAMES:,} frames. Split the video.")
+                first_pts = frame.pts if number == 0 else first_pts
                 damage.resized_frames += (frame.width, frame.height) != self._coded_size
                 new = number == len(self._index)
                 if new or number >= start:
@@ -169,13 +194,15 @@ class VideoFile:
                     return
         if not self._index.complete:
             self._index.complete = True
-            self.losses += damage.words(len(self._index), (self.width, self.height)) + self._shortfall()
+            self._index.times.settle(damage.packet_dts)
+            self.losses += damage.words(len(self._index), (self.width, self.height))
+            self.losses += [*self._lost_at_start(damage, first_pts), *self._jumps(), *self._shortfall(damage)]
 
     def _known_pictures(self, entry_pts: int | None, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Decode frames of the index with all cores, sought; end early where a picture is not as known."""
         if start >= stop:
             return
-        with opened_video(self.path, threads=ALL_CORES) as (container, stream):
+        with opened_video(self.path, threads=ALL_CORES, number=self.stream) as (container, stream):
             if entry_pts is not None:
                 try:
                     container.seek(entry_pts, stream=stream)
@@ -183,7 +210,7 @@ class VideoFile:
                     return
             number = start
             for frame in decoded_frames(container, stream, Damage()):
-                if frame.pts is not None and frame.pts < self._index.pts[start]:
+                if frame.pts is not None and frame.pts < self._index.times.pts[start]:
                     continue
                 picture = self._picture(frame)
                 if zlib.crc32(picture.data) != self._index.checksums[number]:
@@ -194,18 +221,34 @@ class VideoFile:
                     return
 
     def _picture(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        width, height = self._coded_size
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-        return self._orientation.apply(np.ascontiguousarray(picture, np.uint8))
+        return self._orientation.apply(rgb_picture(frame, self._coded_size))
 
-    def _shortfall(self) -> list[str]:
-        """Say so where the frames end well before the header promises: a file cut between two packets."""
-        end = float(self.frame_pts(len(self._index)) * self.time_base)
-        if self._promised is None or end >= float(self._promised) - SHORTFALL_SECONDS:
+    def _lost_at_start(self, damage: Damage, first_pts: int | None) -> list[str]:
+        """Report packets from before the first frame: a recording that starts between codec key frames."""
+        lost = sum(first_pts is not None and pts < first_pts for pts in damage.start_pts)
+        if lost == 0:
             return []
-        return [
-            f"the file ends early: its header promises {float(self._promised):.1f} s, its frames end at {end:.1f} s"
-        ]
+        packets = "1 packet" if lost == 1 else f"{lost} packets"
+        return [f"the file starts between codec key frames: {packets} before the first frame did not decode"]
+
+    def _jumps(self) -> list[str]:
+        count = self._index.times.num_jumps
+        times = "once" if count == 1 else f"{count} times"
+        return [f"the clock of the file jumps {times} (joined recordings); a jump counts as one frame"] if count else []
+
+    def _shortfall(self, damage: Damage) -> list[str]:
+        """Say so where the file ends well before the header promises: a file cut between two packets.
+
+        Audio or subtitles may be longer than the video, so only the stream's own duration is compared with the frames.
+        """
+        promised, is_of_stream = self._promised
+        times = self._index.times
+        frames_end = (times.end_pts - (self._origin if is_of_stream else 0)) * self.time_base
+        end = frames_end if is_of_stream else max(damage.end_seconds, frames_end)
+        if promised is None or float(end) >= float(promised) - SHORTFALL_SECONDS:
+            return []
+        shown = float(self.frame_pts(len(self._index)) * self.time_base)
+        return [f"the file ends early: its header promises {float(promised):.1f} s, its frames end at {shown:.1f} s"]
 
 
 def _frame_rate(stream: VideoStream) -> Fraction:

@@ -27,6 +27,7 @@ def video_to_json(video: VideoInfo) -> dict[str, Any]:
         "kind": None if source is None else source.kind,
         "size": None if source is None else source.size,
         "fingerprint": None if source is None else source.fingerprint,
+        **({} if source is None or source.stream is None else {"stream": source.stream}),
         "width": video.width,
         "height": video.height,
         "fps": video.fps,
@@ -74,6 +75,7 @@ def source_from_json(entry: dict[str, Any], where: str) -> SourceIdentity | None
         kind=known,
         size=take_field(entry, "size", int, where),
         fingerprint=take_field(entry, "fingerprint", str, where),
+        stream=take_field(entry, "stream", int, where) if entry.get("stream") is not None else None,
     )
 
 

@@ -5,7 +5,7 @@ Used by the commands through `video.write_video`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path, describe_failure
-from vis_cli.records.decoder import opened_container, sound_of
+from vis_cli.records.container import opened_container, sound_of
 from vis_cli.records.sound import Sound
+from vis_cli.records.timestamps import Stretch
 
 # crf and preset: looks like the source, and a short lookahead keeps memory low. bf: no B-frames, since MP4 keeps
 # durations in the order of decoding, so that only without them the last frame's is the last one's.
@@ -30,6 +31,7 @@ ENCODER_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
 MP4_OPTIONS = {"movflags": "+faststart"}  # the index first, so that browsers play while they load
 BT709 = 1  # ITU-T H.273, of primaries, transfer and matrix alike: the colours players assume
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
+MAX_H264_SIDE = 16_384  # pixels; libx264's limit
 FINEST_TIME_BASE = Fraction(1, 1_000_000)  # finer ticks overflow MP4's 32 bits a frame
 
 
@@ -60,6 +62,18 @@ class TimedSource(Protocol):
     def time_base(self) -> Fraction:
         """Return the seconds of a tick."""
 
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Return the width of a pixel as shown, divided by its height."""
+
+    @property
+    def stretches(self) -> Sequence[Stretch]:
+        """Return the parts of the source between jumps of its clock; complete after one full iteration."""
+
+    @property
+    def losses(self) -> list[str]:
+        """Return the list of what a user should know; what the audio loses is appended."""
+
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks; of the number of frames, when the video ends."""
 
@@ -83,6 +97,16 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
         raise VisError(describe_failure(path, error)) from error
 
 
+def overlay_problem(source: TimedSource) -> str | None:
+    """Return why no overlay of this size can be written, or None."""
+    if max(source.width, source.height) <= MAX_H264_SIDE:
+        return None
+    return (
+        f"cannot write an overlay of {source.path}: the frames are {source.width:,}x{source.height:,}, "
+        f"the limit of H.264 is {MAX_H264_SIDE:,} pixels per side. Use --no-render."
+    )
+
+
 def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
@@ -102,6 +126,9 @@ def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSou
         output.mux([*packets, last])
         if sound is not None:
             sound.write_until()
+            if sound.num_dropped:
+                count = "1 damaged packet" if sound.num_dropped == 1 else f"{sound.num_dropped} damaged packets"
+                source.losses.append(f"the overlay's audio lacks {count} of the source")
 
 
 @contextmanager
@@ -111,7 +138,7 @@ def _sound(source: TimedSource, output: OutputContainer) -> Iterator[Sound | Non
         return
     with opened_container(source.path) as container:
         stream = sound_of(container)
-        yield None if stream is None else Sound(container, stream, output)
+        yield None if stream is None else Sound(container, stream, output, source.stretches)
 
 
 def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
@@ -121,6 +148,7 @@ def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
     context = stream.codec_context
     context.thread_type = "AUTO"  # PyAV cuts each frame into slices by default, which costs quality
     context.time_base = _time_base(source)
+    context.sample_aspect_ratio = source.pixel_aspect
     context.colorspace = context.color_primaries = context.color_trc = BT709
     return stream
 
