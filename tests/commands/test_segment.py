@@ -187,7 +187,7 @@ class TestBatch:
         outcome = run_vis("segment", tmp_path, "-o", tmp_path / "out", "--no-render")
         assert outcome.code == 1
         assert names_in(tmp_path / "out") == ["a.json", "c.json"]
-        assert f"error: {tmp_path / 'b.mp4'}: the file is empty" in outcome.err
+        assert f"error: cannot read {tmp_path / 'b.mp4'}: the file is empty" in outcome.err
         assert "│ b │ │ │ │ failed:" in outcome.err
         assert "Traceback" not in outcome.err
 

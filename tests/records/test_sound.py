@@ -140,3 +140,19 @@ def test_damaged_sound_costs_only_itself(tmp_path: Path, sound: str) -> None:
 def test_silent_source_gives_a_silent_output(tmp_path: Path) -> None:
     rewrite(make_video(tmp_path), tmp_path / "out.mp4")
     assert not open_video(tmp_path / "out.mp4").has_audio
+
+
+def test_audio_packet_with_a_lost_header_is_dropped_and_reported(tmp_path: Path) -> None:
+    source = make_video(tmp_path, "a.ts", codec="mpeg2video", sound="aac", num_frames=22)
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as container:
+        positions = [packet.pos for packet in container.demux(audio=0) if packet.size]
+    position = positions[len(positions) // 2]
+    assert position is not None
+    header = data.index(b"\xff\xf1", position)
+    data[header : header + 7] = bytes(7)
+    source.write_bytes(data)
+    video = rewrite(source, tmp_path / "out.mp4")
+    assert numbers_in(open_video(tmp_path / "out.mp4").iter_frames())[:5] == [0, 1, 2, 3, 4]
+    assert samples_of(tmp_path / "out.mp4").size > 24_000
+    assert any("audio" in loss and "damaged packet" in loss for loss in video.losses)

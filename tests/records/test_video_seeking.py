@@ -12,7 +12,7 @@ import pytest
 
 from tests.records.video_factory import damage, make_video, numbers_in, truncate
 from vis_cli.errors import VisError
-from vis_cli.records import container, video_file
+from vis_cli.records import container, decoder, video_file
 from vis_cli.records.decoder import ALL_CORES
 from vis_cli.records.video_file import VideoFile
 

@@ -126,6 +126,9 @@ class TestTiming:
             def __init__(self) -> None:
                 self.losses: list[str] = []
 
+            def settle_times(self) -> None:
+                pass
+
             def frame_pts(self, number: int) -> int:
                 return number * 5 * 10**9
 

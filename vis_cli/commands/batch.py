@@ -149,8 +149,6 @@ class Batch:
             self._reporter.warn(f"{problem} The result {job.result} is made without the overlay.")
         if result is None:
             result = self._segment(job, video, masks, progress)
-        if problem is not None:
-            raise VisError(problem)
         if job.overlay is not None:
             write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
         self._warn(job, video.losses[told:])

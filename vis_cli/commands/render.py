@@ -19,7 +19,7 @@ from vis_cli.options import SHARE, Debug, Quiet
 from vis_cli.records.overlay import Frame, draw_overlay
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import InstanceSequence, VideoResult
-from vis_cli.records.video import Video, open_video, overlay_problem, write_video
+from vis_cli.records.video import Video, open_video, write_video
 
 
 def render(
@@ -70,8 +70,6 @@ def render(
             progress.start_video(result.video.name)
             stored = result.video.source
             video = open_video(source, stream=None if stored is None else stored.stream)
-            if (problem := overlay_problem(video)) is not None:
-                raise VisError(problem)
             write_overlay(result, video, out, instances=shown, progress=progress.update)
         for loss in video.losses:
             reporter.warn(f"{source}: {loss}")

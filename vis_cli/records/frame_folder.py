@@ -85,6 +85,9 @@ class FrameFolder:
                 )
             yield frame
 
+    def settle_times(self) -> None:
+        """Do nothing, as the times of images are known."""
+
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks of `time_base`: one a frame."""
         return number

@@ -21,6 +21,7 @@ from vis_cli.records.decoder import Damage, stream_packets
 from vis_cli.records.timestamps import SoundClock, Stretch
 
 COPIED_CODECS = frozenset({"aac", "mp3", "opus"})  # what MP4 holds and every browser plays
+UNUSABLE_PACKET = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)  # a full disk is none of these
 SOUND_RATE = 48_000  # samples a second of sound that is encoded anew
 
 
@@ -60,7 +61,7 @@ class Sound:
             time = (packet.pts or 0) * packet.time_base
             try:
                 self._output.mux(packet)
-            except (av.InvalidDataError, av.ArgumentError):
+            except UNUSABLE_PACKET:
                 self.num_dropped += 1
             if seconds is not None and time > seconds:
                 return

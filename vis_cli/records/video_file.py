@@ -118,6 +118,7 @@ class VideoFile:
             self._origin = round(start_seconds(container) / self.time_base)
             pixel_aspect = as_fraction(chosen.sample_aspect_ratio) or Fraction(1)
             times = FrameTimes(round(1 / (rate * self.time_base)), self.time_base, may_jump=clock_may_jump(container))
+            self._times_depend_on_all = clock_may_jump(container) or container.format.name == "avi"
         self._orientation = orientation_of(first)
         self._coded_size = (first.width, first.height)
         self.width, self.height = self._coded_size[::-1] if self._orientation.transposed else self._coded_size
@@ -158,6 +159,11 @@ class VideoFile:
         end = known if self._index.complete else stop
         if end is None or number < end:
             yield from self._defining_pictures(number, end)
+
+    def settle_times(self) -> None:
+        """Make the times final: decode a file once whose times may be repaired as a whole (AVI, joined recordings)."""
+        if self._times_depend_on_all:
+            self.count_frames()
 
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks of `time_base`; of `num_frames`, when the video ends."""

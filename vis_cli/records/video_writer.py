@@ -74,6 +74,9 @@ class TimedSource(Protocol):
     def losses(self) -> list[str]:
         """Return the list of what a user should know; what the audio loses is appended."""
 
+    def settle_times(self) -> None:
+        """Make the times and `stretches` final before frames are written; this may decode the source once."""
+
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks; of the number of frames, when the video ends."""
 
@@ -85,9 +88,12 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
     yuv420p needs it. Of several sound tracks the one that FFmpeg thinks best is kept.
 
     Raises:
-        VisError: the output is the source itself, or cannot be written (no permission, disk full).
+        VisError: H.264 does not allow the size, the output is the source itself, or cannot be written (no
+            permission, disk full).
         ValueError: there are no frames, or one is not of the source's size.
     """
+    if (problem := overlay_problem(source)) is not None:
+        raise VisError(problem)
     try:
         with atomic_path(path) as temporary:
             if path.exists() and path.samefile(source.path):
@@ -108,6 +114,7 @@ def overlay_problem(source: TimedSource) -> str | None:
 
 
 def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
+    source.settle_times()
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
         stream = _video_stream(output, source)
