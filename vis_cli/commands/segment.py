@@ -32,8 +32,6 @@ def segment(
     preset: options.Preset = "default",
     masks: options.Masks = None,
     masks_from: options.MasksFrom = None,
-    ),
-]
     stream: options.Stream = None,
     render: options.Render = True,
     overwrite: options.Overwrite = False,
