@@ -77,13 +77,16 @@ class FrameTimes:
         self.pts.append(shown)
         self.end_pts = shown + (duration if duration > 0 else self._frame_ticks)
 
-    def settle(self, packet_dts: Sequence[int]) -> None:
+    def settle(self, packet_dts: Sequence[int], *, guessed: bool) -> None:
         """Replace faulty times by the decoding times of the packets in order, where each frame has a packet.
 
-        AVI stores no presentation times, so with B-frames the times of its frames are guesses.
+        Args:
+            packet_dts: Decoding times of the packets of the video stream.
+            guessed: Whether the format stores no presentation times (AVI), so that all of them are guesses.
         """
         increasing = all(first < second for first, second in pairwise(packet_dts))
-        if self._num_faulty == 0 or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
+        faulty = guessed or self._num_faulty > 0
+        if not faulty or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
             return
         last_ticks = self.end_pts - self.pts[-1]
         self.pts = array("q", packet_dts)

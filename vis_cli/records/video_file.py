@@ -118,7 +118,8 @@ class VideoFile:
             self._origin = round(start_seconds(container) / self.time_base)
             pixel_aspect = as_fraction(chosen.sample_aspect_ratio) or Fraction(1)
             times = FrameTimes(round(1 / (rate * self.time_base)), self.time_base, may_jump=clock_may_jump(container))
-            self._times_depend_on_all = clock_may_jump(container) or container.format.name == "avi"
+            self._times_are_guessed = container.format.name == "avi"
+            self._times_depend_on_all = clock_may_jump(container) or self._times_are_guessed
         self._orientation = orientation_of(first)
         self._coded_size = (first.width, first.height)
         self.width, self.height = self._coded_size[::-1] if self._orientation.transposed else self._coded_size
@@ -200,7 +201,7 @@ class VideoFile:
                     return
         if not self._index.complete:
             self._index.complete = True
-            self._index.times.settle(damage.packet_dts)
+            self._index.times.settle(damage.packet_dts, guessed=self._times_are_guessed)
             self.losses += damage.words(len(self._index), (self.width, self.height))
             self.losses += [*self._lost_at_start(damage, first_pts), *self._jumps(), *self._shortfall(damage)]
 
