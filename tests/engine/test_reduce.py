@@ -114,6 +114,15 @@ def test_category_aware_reduction_lists_unlikely_categories_of_objects_that_are_
     np.testing.assert_allclose(first.class_scores, [[0.29, 0.7, 0.002, -1.0]])
 
 
+@pytest.mark.parametrize(("score", "kept"), [(0.06, (4, 2)), (0.04, (4,))])
+def test_category_aware_reduction_drops_sequences_below_a_score_of_5_percent(
+    score: float, kept: tuple[int, ...]
+) -> None:
+    config = SegmentConfig(reduction="category-aware", sequence_score=0.001)
+    scores = np.array([[0.3, 0.7, 0.0], [1.0 - score, score, 0.0], [0.2, 0.8, 0.0]])
+    assert reduce_proposals(dataclasses.replace(_proposals(), class_scores=scores), config).key_frames == kept
+
+
 def test_without_reduction_all_proposals_remain_best_first() -> None:
     assert reduce_proposals(_proposals(), SegmentConfig(reduction="none")).key_frames == (4, 0, 2)
     strict = SegmentConfig(reduction="none", sequence_score=0.65)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from vis_cli.network.aggregation import soft_aggregate
+from vis_cli.network.aggregation import aggregate_logits, soft_aggregate
 from vis_cli.network.losses import (
     aggregated_cross_entropy,
     box_regression_loss,
@@ -72,3 +72,14 @@ def test_mask_loss_cuts_the_target_to_its_box() -> None:
     assert mask_loss(sure, masks, inside).item() == pytest.approx(0.0, abs=1e-3)
     assert mask_loss(sure, masks, outside).item() == pytest.approx(10.0, abs=1e-3)
     assert mask_loss(sure[:0], masks[:0], inside[:0]).item() == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_aggregation_computes_in_float32_whatever_the_network_does(dtype: torch.dtype) -> None:
+    probs = torch.tensor([0.0, 0.003, 0.5, 0.99, 1.0], dtype=dtype).reshape(5, 1, 1).expand(5, 2, 2)
+    for function in (aggregate_logits, soft_aggregate):
+        aggregated = function(probs)
+        assert aggregated.dtype == torch.float32
+        assert aggregated.isfinite().all()
+        torch.testing.assert_close(aggregated, function(probs.double().float()), rtol=0.0, atol=0.0)
+    assert aggregate_logits(probs)[5].flatten()[0] == pytest.approx(16.1, abs=0.2)  # logit of 1 - 1e-7

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.network.factories import SIZES, make_model
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.training import objective
 from vis_cli.training.objective import GuidanceShares, clip_losses
 from vis_cli.training.structures import TrainClip
 
@@ -72,3 +73,29 @@ def test_truncation_changes_the_gradient_and_not_the_loss() -> None:
     (whole, far), (cut, near) = found
     assert whole == pytest.approx(cut)
     assert not torch.allclose(far, near)
+
+
+def test_guidance_is_mixed_in_the_given_fractions() -> None:
+    masks = torch.zeros(4000, 16, 16)
+    masks[:, 4:12, 4:12] = 1.0
+    estimates = torch.full_like(masks, 0.5)
+    mixed = objective._mix_guidance(
+        estimates, masks, GuidanceShares(true=0.3, perturbed=0.2), torch.Generator().manual_seed(0)
+    )
+    is_estimate = (mixed == estimates).flatten(1).all(dim=1)
+    is_true = (mixed == masks).flatten(1).all(dim=1)
+    assert is_estimate.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    # A side of 8 pixels is changed by -1 to 1 pixel in three ways; 1 of 27 changes is none.
+    assert is_true.float().mean().item() == pytest.approx(0.3 + 0.2 / 27, abs=0.03)
+    for shares, expected in ((GuidanceShares(true=1.0), masks), (GuidanceShares(), estimates)):
+        assert torch.equal(objective._mix_guidance(estimates, masks, shares, torch.Generator()), expected)
+
+
+def test_an_absent_object_costs_the_fraction_of_the_frame_that_is_assigned_to_it() -> None:
+    probs = torch.zeros(2, 4, 4)
+    probs[1, :2, :2] = 1.0
+    probs[1, 3] = 0.5
+    truth = torch.zeros(2, 4, 4, dtype=torch.uint8)
+    truth[0, 0, 0] = 1
+    cost = objective._visible_mean(torch.tensor([0.5, 0.9]), probs, truth)
+    assert cost.item() == pytest.approx((0.5 + 6 / 16) / 2)

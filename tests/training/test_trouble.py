@@ -15,14 +15,21 @@ import pytest
 import torch
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.files.locks import exclusive_lock
 from vis_cli.training import loading
 from vis_cli.training import step as step_module
+from vis_cli.training.config import OptimConfig
+from vis_cli.training.config_file import read_train_config
 from vis_cli.training.loading import iter_clips
+from vis_cli.training.optimizer import build_optimizer
+from vis_cli.training.processes import Processes
 from vis_cli.training.run import Hooks
+from vis_cli.training.step import train_step, wrap
 from vis_cli.training.trainer import train
 
+from .test_pairs import make_clip
 from .test_trainer import make_run
 
 MESSAGES = [
@@ -187,3 +194,18 @@ train(Path({str(config)!r}), Path({str(tmp_path / "out")!r}))
     environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
     assert [path.name for path in temporary.iterdir()] == []
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model().train()
+    optimizer = build_optimizer(model, OptimConfig())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def infinite_slope(model: torch.nn.Module, *_: object, **__: object) -> dict[str, torch.Tensor]:
+        return {"loss_cls": torch.sqrt(0.0 * model.fpn.inner_blocks[0][0].bias.sum())}  # 0, with a slope of NaN
+
+    monkeypatch.setattr(step_module, "clip_losses", infinite_slope)
+    config, alone = read_train_config(make_run(tmp_path)), Processes(0, 1, torch.device("cpu"))
+    with pytest.raises(VisError, match=r"the gradient is (nan|inf) at step 7; clips: "):
+        train_step(wrap(model, alone), optimizer, [[make_clip()]], config, 7, alone)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
