@@ -39,7 +39,8 @@ class FrameTimes:
             time_base: Seconds of a tick.
             may_jump: Whether the format's clock may start again.
         """
-        self.pts = array("q")  # strictly increasing
+        self.pts = array("q")  # strictly increasing, in the file's clock where `regular`
+        self.shown = self.pts  # as shown; other ticks only where `settle` corrects guessed times
         self.end_pts = 0  # where the last frame ends
         self.regular = True  # the times are the file's own
         self._frame_ticks = max(1, frame_ticks)
@@ -89,8 +90,8 @@ class FrameTimes:
         if not faulty or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
             return
         last_ticks = self.end_pts - self.pts[-1]
-        self.pts = array("q", packet_dts)
-        self.end_pts = self.pts[-1] + last_ticks
+        self.shown = array("q", packet_dts)
+        self.end_pts = self.shown[-1] + last_ticks
 
     def _is_jump(self, shown: int) -> bool:
         step = (shown - self.pts[-1]) * self._time_base

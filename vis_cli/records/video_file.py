@@ -171,7 +171,7 @@ class VideoFile:
         if number >= len(self._index):
             self.count_frames()
         times = self._index.times
-        return (times.end_pts if number == len(times.pts) else times.pts[number]) - self._origin
+        return (times.end_pts if number == len(times.shown) else times.shown[number]) - self._origin
 
     def _report_streams(self, streams: list[VideoStream], chosen: VideoStream) -> None:
         if len(streams) > 1:
