@@ -6,11 +6,13 @@ For programs: `from vis_cli import segment_video`. Importing the package itself 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from vis_cli.files.limits import MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 
+TYPE_CHECKING = False  # without `typing`, so that the handlers of signals in `__main__` are there sooner
 if TYPE_CHECKING:
+    from typing import Any
+
     from vis_cli.engine.segmenter import segment_video
 
 __all__ = ["__version__", "segment_video"]

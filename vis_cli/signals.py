@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable
-from types import FrameType
+
+TYPE_CHECKING = False  # without `typing`, which takes longer than all the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNAL_EXIT = 128  # what a shell adds to the signal's number: 130, 143, 129
 RETRY_AFTER = 0.05  # seconds
 
-Cleanup = Callable[[], None]
-
-_cleanups: list[Cleanup] = []
+_cleanups: list[Callable[[], None]] = []
 _received: signal.Signals | None = None
 
 
@@ -46,12 +46,12 @@ def received_signal() -> signal.Signals | None:
     return _received
 
 
-def add_cleanup(cleanup: Cleanup) -> None:
+def add_cleanup(cleanup: Callable[[], None]) -> None:
     """Call `cleanup` if the process ends at once, without exceptions."""
     _cleanups.append(cleanup)
 
 
-def remove_cleanup(cleanup: Cleanup) -> None:
+def remove_cleanup(cleanup: Callable[[], None]) -> None:
     """Take back `add_cleanup`."""
     _cleanups.remove(cleanup)
 
@@ -86,6 +86,8 @@ def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     """Send the signal again where its exception was lost, as in a destructor."""
     global _received
     if isinstance(unraisable.exc_value, KeyboardInterrupt) and _received is not None:
+        import threading
+
         number, _received = _received, None
         retry = threading.Timer(RETRY_AFTER, os.kill, (os.getpid(), number))
         retry.daemon = True
