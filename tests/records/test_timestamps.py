@@ -56,8 +56,8 @@ def test_faulty_times_become_those_of_the_packets() -> None:
     assert list(kept.shown) == [1, 3, 5]
     kept.settle([0, 1], guessed=True)  # a packet is lost
     assert list(kept.shown) == [1, 3, 5]
-    kept.settle([0, 1, 2], guessed=True)
-    assert list(kept.shown) == [0, 1, 2]
+    kept.settle([0, 2, 4], guessed=True)
+    assert (list(kept.shown), list(kept.pts), kept.end_pts) == ([0, 2, 4], [1, 3, 5], 8)
 
 
 def test_audio_is_shifted_like_the_frames_of_its_recording() -> None:

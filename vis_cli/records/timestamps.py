@@ -86,11 +86,14 @@ class FrameTimes:
             guessed: Whether the format stores no presentation times (AVI), so that all of them are guesses.
         """
         increasing = all(first < second for first, second in pairwise(packet_dts))
-        faulty = guessed or self._num_faulty > 0
-        if not faulty or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
+        if not self.pts or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
             return
         last_ticks = self.end_pts - self.pts[-1]
-        self.shown = array("q", packet_dts)
+        if self._num_faulty > 0:
+            self.shown = array("q", packet_dts)
+        elif guessed:  # late by the frames that the decoder reorders
+            delay = max(0, min(pts - dts for pts, dts in zip(self.pts, packet_dts, strict=True)))
+            self.shown = array("q", (pts - delay for pts in self.pts))
         self.end_pts = self.shown[-1] + last_ticks
 
     def _is_jump(self, shown: int) -> bool:
