@@ -1,0 +1,79 @@
+"""Given masks from the command line to the exports: their ids, their depth and the names of their frames."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.network.factories import make_model
+from tests.records.video_factory import make_video
+from vis_cli.network.weights import save_model
+from vis_cli.records.davis import read_label_png, write_label_png
+
+from .conftest import Network, RunVis
+
+OPTIONS = ("--no-render", "--short-side", "48", "--long-side", "64")
+
+
+def test_ids_of_given_masks_reach_the_result_and_the_pngs(tmp_path: Path, run_vis: RunVis) -> None:
+    save_model(tmp_path / "tiny", make_model(), {})
+    labels = np.zeros((48, 64), np.uint8)
+    labels[4:24, 4:30], labels[26:44, 30:60], labels[26:44, 2:20] = 30, 3, 254
+    write_label_png(labels, tmp_path / "first.png")
+    clip, out = make_video(tmp_path, num_frames=2), tmp_path / "out"
+    options = ("--masks", tmp_path / "first.png", "--model", tmp_path / "tiny", *OPTIONS)
+    assert run_vis("segment", clip, "-o", out, *options).code == 0
+    stored = json.loads((out / "clip.json").read_text())
+    assert [instance["id"] for instance in stored["instances"]] == [3, 30, 254]
+    assert run_vis("export-json", out, "--format", "davis", "-o", tmp_path / "davis").code == 0
+    np.testing.assert_array_equal(read_label_png(tmp_path / "davis/clip/00000.png"), labels)
+
+
+def test_a_mask_of_one_bit_is_given_to_the_network(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    mask = np.zeros((48, 64), np.bool_)
+    mask[10:34, 10:34] = True
+    Image.fromarray(mask).save(tmp_path / "first.png")
+    outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--masks", tmp_path / "first.png")
+    assert outcome.code == 0
+    assert network.guidance is not None
+    np.testing.assert_array_equal(network.guidance[0], mask)
+
+
+def test_the_number_of_the_first_mask(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    write_label_png(np.ones((48, 64), np.uint8), tmp_path / "masks" / "00001.png")
+    command = ("segment", make_video(tmp_path), "-o", tmp_path / "out", "--overwrite", "--masks", tmp_path / "masks")
+    assert "--masks-from 1" in run_vis(*command).err
+    assert list(network.guidance or {}) == [1]
+    assert "--masks-from" not in run_vis(*command, "--masks-from", 1).err
+    assert list(network.guidance or {}) == [0]
+
+
+def test_a_first_number_without_masks(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--masks-from", 1)
+    assert outcome.code == 2
+    assert "--masks-from needs --masks" in outcome.err
+
+
+def test_other_json_files_do_not_block_an_export(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    out = tmp_path / "out"
+    assert run_vis("segment", make_video(tmp_path), "-o", out, "--no-render").code == 0
+    assert run_vis("export-json", out, "--format", "coco-video", "-o", out / "dataset.json").code == 0
+    outcome = run_vis("export-json", out, "--format", "davis", "-o", tmp_path / "a.zip")
+    assert outcome.code == 0
+    assert "dataset.json" in outcome.err
+    assert (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize("name", ["12:30", "%d%03d", "a [1] #x?", "naïve 東京 🎥", 'it\'s "so"'])
+def test_odd_names_get_their_result_and_their_export(
+    tmp_path: Path, name: str, run_vis: RunVis, network: Network
+) -> None:
+    clip = make_video(tmp_path).rename(tmp_path / f"{name}.mp4")
+    assert run_vis("segment", clip, "-o", tmp_path / "out").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"{name}.json", f"{name}.mp4"]
+    assert run_vis("export-json", tmp_path / "out", "--format", "davis", "-o", tmp_path / "davis").code == 0
+    assert (tmp_path / "davis" / name / "00000.png").exists()
