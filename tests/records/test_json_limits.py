@@ -157,6 +157,8 @@ def test_an_encoding_that_no_server_reads_is_reported(
         {"width": 10**400},
         {"num_frames": 2_000_000_000},
         {"num_frames": -1},
+        {"timestamps": [10**400]},
+        {"frame_names": ["a.png"] * 2},
     ],
     ids=str,
 )
@@ -165,7 +167,7 @@ def test_sizes_and_lengths_beyond_all_videos(tmp_path: Path, change: dict[str, i
     data = json.loads((tmp_path / "a.json").read_text())
     data["video"].update(change)
     (tmp_path / "a.json").write_text(json.dumps(data))
-    with pytest.raises(VisError, match=r"a\.json: video: .*(limit|must be 0 to 10,000,000)"):
+    with pytest.raises(VisError, match=r"a\.json: video: .*(limit|must be 0 to 10,000,000|finite|has 2 frame names)"):
         read_result(tmp_path / "a.json")
 
 

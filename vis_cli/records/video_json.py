@@ -5,12 +5,11 @@ Used by `result_json` and `result_head`.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Literal
 
 from vis_cli.files.limits import MAX_FRAMES
-from vis_cli.records.json_fields import require, take_field, take_size
+from vis_cli.records.json_fields import is_finite_number, require, shown, take_field, take_size
 from vis_cli.records.types import SourceIdentity, VideoInfo
 
 LONG_FIELD = "frame_names"  # the first field of `video` that grows with the video; `result_head` reads up to it
@@ -68,7 +67,7 @@ def source_from_json(entry: dict[str, Any], where: str) -> SourceIdentity | None
     if entry.get("fingerprint") is None:
         return None
     kind = take_field(entry, "kind", str, where)
-    require(kind in ("file", "folder"), where, f"'kind' is {kind!r}, but must be 'file' or 'folder'")
+    require(kind in ("file", "folder"), where, f"'kind' is {shown(kind)}, but must be 'file' or 'folder'")
     known: Literal["file", "folder"] = "file" if kind == "file" else "folder"
     return SourceIdentity(
         path=Path(take_field(entry, "absolute_path", str, where)),
@@ -93,9 +92,5 @@ def _timestamps(entry: dict[str, Any], num_frames: int, where: str) -> tuple[flo
         return None
     times = take_field(entry, "timestamps", list, where)
     require(len(times) == num_frames, where, f"has {len(times)} timestamps, but 'num_frames' is {num_frames}")
-    require(all(map(_is_finite, times)), where, "'timestamps' must hold only finite numbers")
+    require(all(map(is_finite_number, times)), where, "'timestamps' must hold only finite numbers")
     return tuple(float(time) for time in times)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
