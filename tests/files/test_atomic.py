@@ -118,3 +118,24 @@ def test_final_that_is_a_folder_is_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"cannot write .*a\.json: "), atomic_path(final) as temporary:
         temporary.write_text("x")
     assert list(tmp_path.iterdir()) == [final]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "inodes"), (errno.EDQUOT, "quota"), (errno.EROFS, "may write"), (errno.EACCES, "may write")],
+)
+def test_a_temporary_file_that_cannot_be_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    """A disk without inodes refuses the file itself."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(VisError) as caught, atomic_path(tmp_path / "a.json"):
+        pytest.fail("the body must not run")
+    monkeypatch.undo()
+    assert str(caught.value).startswith(f"cannot write {tmp_path / 'a.json'}: {os.strerror(number)}. ")
+    assert remedy in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
