@@ -9,8 +9,7 @@ import av
 import pytest
 
 from tests.commands.conftest import Network, RunVis
-from tests.records.test_container import two_streams
-from tests.records.video_factory import make_entry, make_images, make_video, picture, write_image
+from tests.records.video_factory import make_entry, make_images, make_video, picture, two_streams, write_image
 from vis_cli.records.result_json import read_result
 
 

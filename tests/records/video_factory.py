@@ -100,6 +100,20 @@ def make_video(
     return path
 
 
+def two_streams(path: Path) -> Path:
+    """Encode two video streams: frames 0 to 3, and frames 10 to 15 of twice the size."""
+    with av.open(str(path), "w") as output:
+        sizes = ((64, 48), (128, 96))
+        streams = [output.add_stream("libx264", rate=10) for _ in sizes]
+        for stream, size in zip(streams, sizes, strict=True):
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for stream, size, numbers in zip(streams, sizes, (range(4), range(10, 16)), strict=True):
+            for number in numbers:
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number, size), format="rgb24")))
+            output.mux(stream.encode(None))
+    return path
+
+
 def make_sound(folder: Path, name: str = "song.wav", codec: str = "pcm_s16le") -> Path:
     """Encode half a second of a 440 Hz tone and nothing to see."""
     path = folder / name

@@ -174,7 +174,7 @@ class VideoFile:
         return (times.end_pts if number == len(times.shown) else times.shown[number]) - self._origin
 
     def _report_streams(self, streams: list[VideoStream], chosen: VideoStream) -> None:
-        if len(streams) > 1:
+        if self.stream is None and len(streams) > 1:
             number = [stream.index for stream in streams].index(chosen.index)
             self.losses.append(
                 f"{len(streams)} video streams, of which stream {number} ({chosen.width}x{chosen.height}) is used; "
