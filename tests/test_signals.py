@@ -129,6 +129,12 @@ def test_a_signal_outside_of_any_guard(tmp_path: Path, monkeypatch: pytest.Monke
     assert (ended.code, ended.err) == (130, "error: interrupted\n")
 
 
+def test_a_signal_while_the_streams_are_set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "make_streams_safe", lambda: send(signal.SIGTERM))
+    ended = run_forked(vis("--version"), tmp_path)
+    assert (ended.code, ended.err) == (143, "error: interrupted\n")
+
+
 def test_ctrl_c_in_an_evaluation_with_several_processes(tmp_path: Path) -> None:
     """A terminal sends Ctrl-C to all processes of its group; only the first one reports it."""
 

@@ -134,8 +134,8 @@ def vis(
 def main() -> None:
     """Run `vis` with the arguments of the process."""
     install_handlers()
-    make_streams_safe()
     try:
+        make_streams_safe()
         app(prog_name="vis")
     except SystemExit as end:
         code = end.code

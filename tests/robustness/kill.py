@@ -269,7 +269,7 @@ def _judge(ending: Ending, fault: Fault) -> Iterator[str]:
     if fault.kind == KILL:
         expected = {0, -signal.SIGKILL}
     elif fault.kind == TERM:
-        expected = {0, 128 + signal.SIGTERM}
+        expected = {0, 128 + signal.SIGTERM, -signal.SIGTERM}  # the last: after the command, when nothing is left to do
     else:
         expected = {0, 1, 2}
     if ending.code not in expected:

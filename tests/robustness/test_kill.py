@@ -35,7 +35,7 @@ def test_some_interruptions_of_some_commands() -> None:
         (Fault(KILL), -9, "", True),
         (Fault(KILL), 1, "error: x", False),
         (Fault(TERM), 143, "error: interrupted", True),
-        (Fault(TERM), -15, "", False),
+        (Fault(TERM), 1, "error: interrupted", False),
         (Fault(FULL), 1, "error: cannot write a", True),
         (Fault(FULL), 1, "", False),
         (Fault(FULL), 1, "Traceback (most recent call last)", False),
