@@ -17,6 +17,7 @@ MAX_OUTLINE = 2**22  # pixels that the outline of one mask's polygons is long: 4
 MAX_IMAGE_BYTES = 512 * MIB  # one image file
 MAX_JSON_BYTES = 1 * GIB  # one JSON file that is held in memory as a whole; instances_train2017.json has 450 MB
 MAX_JSON_VALUES = 2**26  # values of one JSON file, 67 million: each takes 24 to 64 bytes in memory
+MAX_ENTRY_VALUES = 2**23  # values of one entry of results.json, 8 million
 MAX_RESULTS_BYTES = 2 * GIB  # results.json of a submission, which is read entry by entry
 MAX_ENTRY_CHARACTERS = 256 * MIB  # one entry of results.json: 10,000 masks of 25 KB
 MAX_INTEGER = 2**63 - 1  # a whole number in a file: an id, a size, a count

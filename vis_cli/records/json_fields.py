@@ -58,15 +58,16 @@ def parse_json(data: bytes | str, where: str) -> object:
         raise VisError(f"{where}: the file does not fit into memory") from error
 
 
-def require_bounded(data: bytes | str, where: str) -> None:
+def require_bounded(data: bytes | str, where: str, limit: int | None = None) -> None:
     """Raise a VisError if JSON holds more values than fit into memory: "[]," is 3 bytes, and 64 once it is parsed."""
     opened, commas = ("[", "{"), ","
     if isinstance(data, str):
         num_values = 2 * sum(map(data.count, opened)) + data.count(commas)
     else:
         num_values = 2 * sum(data.count(text.encode()) for text in opened) + data.count(commas.encode())
-    if num_values > MAX_JSON_VALUES:
-        raise VisError(f"{where}: holds too many values, the limit is {MAX_JSON_VALUES:,}")
+    limit = MAX_JSON_VALUES if limit is None else limit
+    if num_values > limit:
+        raise VisError(f"{where}: holds too many values, the limit is {limit:,}")
 
 
 def is_finite_number(value: object) -> TypeGuard[float]:

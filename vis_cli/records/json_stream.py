@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, TextIO
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_ENTRY_CHARACTERS
+from vis_cli.files.limits import MAX_ENTRY_CHARACTERS, MAX_ENTRY_VALUES
 from vis_cli.files.names import printable
 from vis_cli.records.json_fields import require_bounded
 
@@ -125,7 +125,7 @@ class _Text:
         """Forget what was read and append what follows; say whether there was anything."""
         rest = self._buffer[self._position :]
         if len(rest) > CHUNK:
-            require_bounded(rest, self._where)
+            require_bounded(rest, self._where, MAX_ENTRY_VALUES)
         if len(rest) > MAX_ENTRY_CHARACTERS:
             raise self.damage(f"an entry has more than {MAX_ENTRY_CHARACTERS:,} characters")
         try:
