@@ -12,7 +12,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
-SAFE = {"torch": (2, 10), "opencv-python-headless": (4, 12), "pillow": (12, 3), "av": (17,)}  # known holes before
+SAFE = {"torch": (2, 10), "opencv-python-headless": (4, 12), "pillow": (12, 3), "av": (17, 1)}  # known holes before
 
 
 def declared() -> dict[str, str]:
