@@ -12,7 +12,7 @@ from tests.robustness.pictures import mutate_image
 from tests.robustness.seeds import SIZE, VIDEOS, labels
 from vis_cli.records.rle import encode_mask
 
-NETWORK = ("--model", f"{SEEDS}/model", "--device", "cpu")
+NETWORK = ("--model", f"{SEEDS}/model", "--device", "cpu", "--num-key-frames", "1", "--short-side", "32")
 SWAPPED, RENAMED = 0.1, 0.05  # shares of the cases
 FRAMES = "davis/JPEGImages/480p/clip"
 

@@ -42,23 +42,26 @@ RunCommand = Callable[[list[str]], object]
 
 
 def make_seeds(root: Path, run: RunCommand) -> None:
-    """Make every valid input below `root`; `run` calls `vis` and raises where it fails."""
-    root.mkdir(parents=True, exist_ok=True)
+    """Make every valid input below `root`, where the model is already; `run` calls `vis` and raises where it fails."""
     for fields in VIDEOS:
         make_video(_folder(root / "videos"), num_frames=len(FRAMES), size=SIZE, **fields)
     make_pictures(_folder(root / "images"))
     make_masks(_folder(root / "masks"))
     make_davis(root / "davis")
     (root / "split.json").write_text(json.dumps(split_data()))
-    save_model(root / "model", make_model(), {"trained_with": "tiny.toml", "steps": "7"})
-    weights = root / "model" / "weights.safetensors"
-    weights.write_bytes(in_order(weights.read_bytes()))
-    (root / "model" / "CARD.md").write_text("# tiny\n\nMade for tests.\n\n## What it reaches\n\nNothing.\n")
     write_checkpoint(root / "released.pth", hollow_state("r50"))
     make_results(root, run)
     make_submissions(root, run)
     config = make_run(_folder(root / "train"), steps=1, extra='train_only = ["detector.box"]')
     run(["train", str(config), "-o", str(root / "run"), "--device", "cpu"])
+
+
+def make_network(root: Path) -> None:
+    """Write a small model."""
+    save_model(root / "model", make_model(), {"trained_with": "tiny.toml", "steps": "7"})
+    weights = root / "model" / "weights.safetensors"
+    weights.write_bytes(in_order(weights.read_bytes()))
+    (root / "model" / "CARD.md").write_text("# tiny\n\nMade for tests.\n\n## What it reaches\n\nNothing.\n")
 
 
 def make_pictures(folder: Path) -> None:

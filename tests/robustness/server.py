@@ -128,7 +128,9 @@ class ForkServer:
     def _make_seeds(self) -> list[str]:
         """Make the valid inputs in a child; return the modules that it had to import, for the children after it."""
         listed = self.root / "modules.txt"
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.seeds.mkdir(parents=True, exist_ok=True)
+        _in_child(lambda: _write_network(self.seeds))
+        _load_network_once(self.seeds / "model")
         _in_child(lambda: _write_seeds(self.seeds, listed))
         return listed.read_text().split()
 
@@ -137,6 +139,24 @@ def _write_only(build: Build, folder: Path) -> None:
     from tests.robustness.case import write_case
 
     write_case(build(folder), folder / "case.json")
+
+
+def _write_network(seeds: Path) -> None:
+    from tests.robustness.seeds import make_network
+
+    make_network(seeds)
+
+
+def _load_network_once(folder: Path) -> None:
+    """Keep the valid model loaded: most cases damage something else, and building it takes longer than all else."""
+    from vis_cli.network import composition, weights
+
+    load, loaded = weights.load_model, weights.load_model(str(folder))
+
+    def load_or_take(name_or_dir: str) -> weights.LoadedModel:
+        return loaded if name_or_dir == str(folder) else load(name_or_dir)
+
+    weights.load_model = composition.load_model = load_or_take
 
 
 def _write_seeds(seeds: Path, listed: Path) -> None:
