@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.robustness.case import INPUT, OUTPUT, TEMPORARY, WORK, Case, read_case
+from tests.robustness.case import OUTPUT, TEMPORARY, WORK, Case, read_case
 from tests.robustness.child import BROKEN
 from tests.robustness.snapshot import list_files, take_snapshot
 
@@ -18,10 +18,20 @@ ERROR_LINE = re.compile(r"^(error|vis): |^╭─ Error ", re.MULTILINE)  # the l
 TRACEBACK = "Traceback (most recent call last)"
 PRODUCT_FRAME = re.compile(r'File ".*?(vis_cli/\S+\.py)", line \d+, in (\S+)')
 NOISE = re.compile(r"^\S+\.py:\d+: \w*Warning|^\s*warnings\.warn|^\[ *(WARN|ERROR|INFO)|libpng|^W\d{4} |^DEBUG:")
-OUT_OF_MEMORY = re.compile("out of memory|cannot allocate memory", re.IGNORECASE)  # every input here is small
+OUT_OF_MEMORY = re.compile("out of memory", re.IGNORECASE)  # every input here is small
 DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-HIDDEN_OUTPUT = re.compile(r"\.tmp|^\.|/\.|pymp-|torchinductor")
-OWN_FILES = {"case.json", "before.json", "stdout", "stderr", "noise", "a", "a/b", "a/b/c", str(WORK), TEMPORARY, "home"}
+HIDDEN_OUTPUT = re.compile(r"(^|/)\.|pymp-|torchinductor")
+OWN_FILES = {"case.json", "before.json", "own.json"} | {
+    "stdout",
+    "stderr",
+    "noise",
+    "a",
+    "a/b",
+    "a/b/c",
+    str(WORK),
+    TEMPORARY,
+    "home",
+}
 LONGEST_LINE = 3000  # characters: names of 255 bytes may stand in it, values of 5,000 characters may not
 
 
@@ -141,15 +151,16 @@ def _file_faults(folder: Path, case: Case) -> list[Fault]:
     own_output = case.argv[case.argv.index("-o") + 1] if "-o" in case.argv else None
     before = json.loads((folder / "before.json").read_text())
     after = take_snapshot(folder / WORK, without=own_output)
-    changed = sorted(name for name in before if after.get(name) != before[name])
+    changed = sorted(n for n in before if after.get(n) != before[n] and not n.lstrip("'\"").startswith(OUTPUT))
     if changed:
         faults.append(Fault("input changed", _plain(changed[0])))
     left = [name for name in list_files(folder / TEMPORARY) if name]
     if left:
         faults.append(Fault("leftover", f"{re.sub(r'[0-9a-z_]{8}', '*', left[0])} in TMPDIR"))
     written = [] if own_output is None else list_files(folder / WORK / own_output)
-    hidden = [name for name in written if HIDDEN_OUTPUT.search(name)]
-    if hidden and not case.argv[case.argv.index("-o") + 1].startswith(INPUT):
+    there = json.loads((folder / "own.json").read_text())
+    hidden = [name for name in written if HIDDEN_OUTPUT.search(name) and name not in there]
+    if hidden:
         faults.append(Fault("leftover", f"{_plain(hidden[0])} in the output"))
     outside = [name for name in after if name not in before and not name.lstrip("'\"").startswith(OUTPUT)]
     above = [

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.robustness.case import HOME, INPUT, SEEDS, TEMPORARY, WORK, Case, write_case
-from tests.robustness.snapshot import take_snapshot
+from tests.robustness.snapshot import list_files, take_snapshot
 
 BROKEN = 99  # exit code of a child whose case could not be made: a fault of the harness
 MORE_ADDRESSES = 8 * 2**30  # bytes a child may map beyond what it has: it ends itself before the machine suffers
@@ -34,6 +34,8 @@ def run_case(build: Callable[[], Case], folder: Path, seeds: Path) -> None:
         own_output = case.argv[case.argv.index("-o") + 1] if "-o" in case.argv else None
         before = take_snapshot(folder / WORK, without=own_output)
         (folder / "before.json").write_text(json.dumps(before))
+        own = [] if own_output is None else list_files(folder / WORK / own_output)
+        (folder / "own.json").write_text(json.dumps(own))
         confine(folder)
     except BaseException:
         (folder / "broken.txt").write_text(traceback.format_exc())

@@ -14,6 +14,19 @@ from vis_cli.records.rle import encode_mask
 
 NETWORK = ("--model", f"{SEEDS}/model", "--device", "cpu", "--num-key-frames", "1", "--short-side", "32")
 SWAPPED, RENAMED = 0.1, 0.05  # shares of the cases
+TEXTS = (  # files that name other files or addresses, or are no media at all
+    b"ffconcat version 1.0\nfile secret.mp4\n",
+    b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n",
+    b"#EXTM3U\nhttp://127.0.0.1:9/x.ts\n",
+    b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    b'<?xml version="1.0"?>\n<MPD type="static"><Period><BaseURL>secret.mp4</BaseURL></Period></MPD>\n',
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="secret.mp4"/></svg>\n',
+    b"WEBVTT\n\n00:00.000 --> 00:01.000\nno video\n",
+    b"[playlist]\nFile1=secret.mp4\nNumberOfEntries=1\n",
+    b"P6\n1000000 1000000\n255\n",
+    b"%!PS-Adobe-3.0\n",
+    b"#!/bin/sh\necho x\n",
+)
 FRAMES = "davis/JPEGImages/480p/clip"
 
 
@@ -96,6 +109,11 @@ def file_name(shop: Workshop) -> list[str]:
 def _damaged_video(shop: Workshop) -> Path:
     name = shop.rng.choice(VIDEOS)["name"]
     path = shop.take(f"videos/{name}")
+    if shop.often(0.08):
+        shop.take("videos/clip.mp4", "secret.mp4")
+        path = path.rename(path.with_suffix(shop.rng.choice((path.suffix, ".jpg", ".png", ".txt", ".m3u8"))))
+        path.write_bytes(shop.rng.choice(TEXTS))
+        return path
     if shop.often(SWAPPED):
         swap_type(shop.rng, path)
         return path

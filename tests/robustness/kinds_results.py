@@ -14,6 +14,7 @@ from tests.robustness.trees import HOSTILE_NAMES, mutate_json
 
 SWAPPED = 0.08
 SPLIT, DAVIS = f"{SEEDS}/split.json", f"{SEEDS}/davis"
+NETWORK = ("--model", f"{SEEDS}/model", "--device", "cpu")
 ONE_PROCESS = ("--workers", "1")
 
 
@@ -43,7 +44,13 @@ def split(shop: Workshop) -> list[str]:
     path = shop.take("split.json")
     _damage_json(shop, path)
     choice = shop.rng.randrange(4)
+    if shop.often(0.05):
+        frames = ["--frames", f"{DAVIS}/JPEGImages/480p", "--num-key-frames", "1", "-o", "out"]
+        return ["eval", *NETWORK, "--annotations", shop.name(path), *frames, *ONE_PROCESS]
     if choice == 0:
+        outputs = ["--json", "out.json", *(["--plots", "out-plots"] if shop.often(0.3) else [])]
+        if shop.often(0.3):
+            return ["eval", f"{SEEDS}/results", "--annotations", shop.name(path), *ONE_PROCESS, *outputs]
         return ["eval", f"{SEEDS}/results", "--annotations", shop.name(path), *ONE_PROCESS]
     if choice == 1:
         return ["export-json", "--check", f"{SEEDS}/submissions/ytvis.zip", "--annotations", shop.name(path)]
@@ -88,8 +95,7 @@ def davis(shop: Workshop) -> list[str]:
         if choice == 0:
             return _export(shop, Path(f"{SEEDS}/results"), root)
         if choice == 1:
-            network = ["--model", f"{SEEDS}/model", "--device", "cpu"]
-            return ["eval", *network, "--davis", root, "--task", "semi-supervised", *ONE_PROCESS]
+            return ["eval", *NETWORK, "--davis", root, "--task", "semi-supervised", *ONE_PROCESS]
     predictions = f"{SEEDS}/submissions/davis" if found is None else shop.name(found)
     task = shop.rng.choice(("unsupervised", "semi-supervised"))
     return ["eval", predictions, "--davis", root, "--task", task, *ONE_PROCESS]

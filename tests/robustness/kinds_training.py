@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from tests.robustness.octets import mutate_bytes
 from tests.robustness.paths import disturb_folder, swap_type
 from tests.robustness.pictures import mutate_image
 from tests.robustness.tensors import mutate_log, mutate_pickle, mutate_safetensors, saved
-from tests.robustness.trees import dump_toml, mutate_json, mutate_tree
+from tests.robustness.trees import dump_toml, hostile_value, mutate_json, mutate_tree
+from vis_cli.network.config import ModelConfig
+from vis_cli.training.config import OptimConfig, ScheduleConfig, SourceConfig, TrainConfig, ValidationConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,6 +42,8 @@ def config(shop: Workshop) -> list[str]:
         base.write_bytes(shop.rng.choice((b"seed = 3\n", b'extends = "run.toml"\n', b"\xff", b"seed =")))
         if shop.often(0.2):
             swap_type(shop.rng, base)
+    elif shop.often(0.4):
+        _set_fields(shop, tree)
     else:
         tree = mutate_tree(shop.rng, tree)
     tree = tree if isinstance(tree, dict) else {"steps": tree}
@@ -141,6 +146,31 @@ def _use_source(path: Path, source: dict[str, str]) -> None:
     tree["data"] = [source]
     tree["model"]["categories"] = ["cat", "dog", "object"]
     path.write_bytes(dump_toml(tree))
+
+
+def _set_fields(shop: Workshop, tree: dict[str, Any]) -> None:
+    """Give fields of the config that the run leaves out: one or two, with hostile values or those of another field."""
+    tables: dict[str, type] = {"": TrainConfig, "optim": OptimConfig, "data": SourceConfig, "model": ModelConfig}
+    rng = shop.rng
+    tables |= {"schedule": ScheduleConfig, "validation": ValidationConfig}
+    for _ in range(rng.choice((1, 1, 2))):
+        name = rng.choice(sorted(tables))
+        field = rng.choice([f for f in dataclasses.fields(tables[name]) if f.name not in (*ENDLESS, *tables)])
+        default = None if field.default is dataclasses.MISSING else field.default
+        value = hostile_value(rng, list(default) if isinstance(default, tuple) else default)
+        if name == "data":
+            tree["data"][0][field.name] = value
+        elif name == "schedule":
+            tree["schedule"] = [{"from_step": rng.choice((0, 1, 10**9)), field.name: value}]
+        elif name == "validation":
+            tree["validation"] = {
+                "kind": "davis",
+                "images": str(shop.seeds / "davis"),
+                "sequences": ["clip"],
+                field.name: value,
+            }
+        else:
+            (tree[name] if name else tree)[field.name] = value
 
 
 def _is_long(value: object) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.network.factories import make_model
 from tests.network.released_factory import hollow_state, write_checkpoint
-from tests.records.video_factory import make_video, picture
+from tests.records.video_factory import QUARTER_TURNS, make_video, picture
 from tests.robustness.tensors import in_order
 from tests.training.test_trainer import make_run
 from vis_cli.network.weights import save_model
@@ -36,6 +36,9 @@ VIDEOS: tuple[dict[str, Any], ...] = (
     {"name": "clip.y4m", "codec": "wrapped_avframe"},
     {"name": "clip.webm", "codec": "libvpx"},
     {"name": "clip.mov", "codec": "mjpeg", "pix_fmt": "yuvj420p"},
+    {"name": "turned.mp4", "matrix": QUARTER_TURNS[90]},
+    {"name": "fragments.mp4", "container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    {"name": "uneven.mkv", "pts_ms": (0, 40, 300, 340)},
 )
 
 RunCommand = Callable[[list[str]], object]
@@ -79,6 +82,9 @@ def make_pictures(folder: Path) -> None:
     Image.fromarray(image).quantize(16).save(folder / "palette.png")
     Image.fromarray(image).convert("CMYK").save(folder / "cmyk.jpg")
     Image.fromarray(image).save(folder / "still.gif")
+    more = [Image.fromarray(image[:, ::-1]), Image.fromarray(image)]
+    for name in ("pages.tiff", "moving.gif", "moving.png", "moving.webp"):
+        more[0].save(folder / name, save_all=True, append_images=more)
 
 
 def labels(frame: int = 0) -> NDArray[np.uint8]:

@@ -25,6 +25,7 @@ from tests.robustness.child import run_case
 
 MOST_SECONDS = 60.0
 MOST_BYTES = 3 * 2**30  # resident, beyond what the child had from its parent
+MOST_TIMES = 10  # as long as a busy machine may take for the work of so many seconds
 LOOK_EVERY = 0.01  # seconds
 PAGE = resource.getpagesize()
 
@@ -41,6 +42,8 @@ class Running:
     since: float
     peak: int = 0  # bytes resident beyond the parent's
     killed: str | None = None
+    worked: float = 0.0  # CPU seconds of its processes when they were last looked at
+    worked_at: float = 0.0  # when these had grown
 
 
 class ForkServer:
@@ -114,10 +117,20 @@ class ForkServer:
             peak = max(case.peak, usage.ru_maxrss * 1024 - self._resident)
             return Ending(status, case.killed, seconds, usage.ru_utime + usage.ru_stime, peak, _kill_group(case.pid))
         case.peak = max(case.peak, _resident(case.pid) - self._resident)
-        if case.killed is None and (seconds > self._most_seconds or case.peak > MOST_BYTES):
+        if case.killed is None and (case.peak > MOST_BYTES or self._hangs(case, seconds)):
             case.killed = "memory" if case.peak > MOST_BYTES else "hang"
             _kill_group(case.pid)
         return None
+
+    def _hangs(self, case: Running, seconds: float) -> bool:
+        """Return whether a case works for too long, or waits; one on a busy machine is slow and does neither."""
+        if seconds < self._most_seconds / 2 or time.monotonic() < case.worked_at + 1:
+            return False
+        worked = _cpu_seconds(case.pid)
+        if worked > case.worked or not case.worked_at:
+            case.worked, case.worked_at = worked, time.monotonic()
+        waits = time.monotonic() - case.worked_at > self._most_seconds / 2
+        return waits or worked > self._most_seconds or seconds > MOST_TIMES * self._most_seconds
 
     def _report(self, case: Running, ending: Ending, *, keep: bool) -> Report:
         report = judge(case.number, case.folder, ending, most_bytes=MOST_BYTES)
@@ -238,6 +251,18 @@ def _resident(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
     except (OSError, IndexError):
         return 0
+
+
+def _cpu_seconds(session: int) -> float:
+    """Return the processor time of all processes of a session that are alive."""
+    ticks = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12]) if int(fields[3]) == session else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _kill_group(pid: int) -> bool:

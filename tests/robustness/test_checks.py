@@ -31,6 +31,7 @@ def make_case_folder(folder: Path, *, stderr: str = "error: no\n", stdout: str =
     (folder / WORK / INPUT / "clip.mp4").write_bytes(b"clip")
     write_case(Case("video", ["segment", "in/clip.mp4", "-o", "out"]), folder / "case.json")
     (folder / "before.json").write_text(json.dumps(take_snapshot(folder / WORK, without="out")))
+    (folder / "own.json").write_text("[]")
     for name, text in (("stderr", stderr), ("stdout", stdout), ("noise", noise)):
         (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     return folder

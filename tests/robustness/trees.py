@@ -25,6 +25,16 @@ NUMBERS = (
     *(0.5, -0.0, 1.5, 1e-320, 1e8, 1e308, -1e308, math.nan, math.inf, -math.inf),
 )
 OTHERS: tuple[Tree, ...] = (None, True, False, [], {}, [[]], [None], {"": None}, [[[1]]], ["a"], "1", "1.5", "true")
+COUNTS = (
+    *([], [0], [-1, 5], [2**31], [2**32, 1], [10**400], [0] * 5000, [1] * 1536, [1536.0], [0.5], [1e308], ["1"], [[1]]),
+    *("", "~~~~", "\x7f" * 50, "0" * 5000, "oooooooooooooooo", "`@`@", "\u0130", "é"),
+)
+MASKS = (
+    *([[1, 1, -1e308, 1, 3, 3, 1, 3]], [[0, 0, 1e8, 0, 3, 3, 0, 3]], [[0, 0, 1e17, 0, 3, 3]], [[]], [[1, 2]]),
+    *([[math.nan] * 6], [[math.inf] * 8], [[1, 1, 2, 2, 3]], [[10**400] * 6], [["a"] * 6], [[0, 0, 1, 1] * 20_000]),
+    *({"size": [2**16, 2**16], "counts": [2**32]}, {"size": [0, 0], "counts": []}, {"size": [-1, 4], "counts": "1"}),
+    *({"counts": [1]}, {"size": "48"}, [None], 7),
+)
 DEPTH = 100_000  # brackets: deeper than any parser's stack
 LONG = 2_000  # elements of a list that was a few
 
@@ -75,7 +85,11 @@ def _change_once(rng: Random, tree: Tree) -> Tree:
     if not places or rng.random() < 0.02:
         return hostile_value(rng, tree)
     parent, key = rng.choice(places)
-    if rng.random() < 0.5:
+    if key == "counts" and rng.random() < 0.5:
+        parent[key] = copy.deepcopy(rng.choice(COUNTS))
+    elif isinstance(parent[key], dict) and "counts" in parent[key] and rng.random() < 0.5:
+        parent[key] = copy.deepcopy(rng.choice(MASKS))
+    elif rng.random() < 0.5:
         parent[key] = hostile_value(rng, parent[key])
     else:
         rng.choice(_CHANGES)(rng, parent, key)
