@@ -34,7 +34,7 @@ def video(shop: Workshop) -> list[str]:
     """Damage a video file; segment it, or draw a result over it."""
     path = _damaged_video(shop)
     if shop.often(0.15) and path.is_file():
-        return ["render", _result_of(shop, path), shop.name(path), "-o", "out.mp4"]
+        return ["render", _result_of(shop, path), "--video", shop.name(path), "-o", "out.mp4"]
     return _segment(shop, path)
 
 

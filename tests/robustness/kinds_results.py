@@ -28,7 +28,13 @@ def result(shop: Workshop) -> list[str]:
     target = shop.rng.choice((path, path.parent))
     choice = shop.rng.randrange(8)
     if choice == 0:
-        return ["render", shop.name(path), *([shop.name(source)] if shop.often(0.5) else []), "-o", "out.mp4"]
+        return [
+            "render",
+            shop.name(path),
+            *(["--video", shop.name(source)] if shop.often(0.5) else []),
+            "-o",
+            "out.mp4",
+        ]
     if choice == 1:
         rerun = ["segment", shop.name(source), "-o", "in/results", "--model", f"{SEEDS}/model", "--device", "cpu"]
         return [*rerun, "--no-render"]

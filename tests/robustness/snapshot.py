@@ -22,8 +22,12 @@ def take_snapshot(folder: Path, *, without: str | None = None) -> Snapshot:
 
 
 def list_files(folder: Path) -> list[str]:
-    """List everything below a folder."""
-    return sorted(str(path.relative_to(folder)) for path in _walk(folder)) if folder.is_dir() else []
+    """List everything below a folder; a path that no file can have has nothing below it."""
+    try:
+        is_there = folder.is_dir()
+    except OSError:
+        return []
+    return sorted(str(path.relative_to(folder)) for path in _walk(folder)) if is_there else []
 
 
 def _walk(folder: Path) -> Iterator[Path]:
