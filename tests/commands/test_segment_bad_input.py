@@ -261,6 +261,17 @@ class TestDiskFull:
         assert [path.name for path in out.iterdir()] == ["clip.json"]
 
 
+def test_links_in_a_loop_are_one_line(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for arguments, code in (([make_video(tmp_path), "-o", loop], 2), ([loop, "-o", tmp_path / "out"], 1)):
+        outcome = run_vis("segment", *arguments)
+        assert outcome.code == code
+        assert outcome.err.startswith("error: ")
+        assert outcome.err.count("error:") == 1
+        assert "loop" in outcome.err
+
+
 class TestModel:
     def test_unknown_name(self, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch) -> None:
         write(tmp_path / "zoo" / "lite" / "weights.safetensors", b"")

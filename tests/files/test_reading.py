@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.files.reading import read_bytes, read_text, require_regular
+from vis_cli.files.reading import read_bytes, read_text, real_path, require_regular
 
 
 def test_a_file_of_exactly_the_limit_is_read(tmp_path: Path) -> None:
@@ -51,3 +51,11 @@ def test_text_skips_a_byte_order_mark_and_names_the_byte_that_is_not_utf_8(tmp_p
     path.write_bytes(b"dog\xff")
     with pytest.raises(VisError, match="byte 3 is not UTF-8"):
         read_text(path)
+
+
+def test_the_real_path_follows_links_and_keeps_a_loop(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "loop").symlink_to("loop")
+    assert real_path(tmp_path / "link") == real_path(tmp_path / "a")
+    assert real_path(tmp_path / "loop").name == "loop"

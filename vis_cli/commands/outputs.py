@@ -19,6 +19,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_NAME_BYTES
 from vis_cli.files.locks import exclusive_lock
 from vis_cli.files.names import folded_name, safe_file_name
+from vis_cli.files.reading import real_path
 from vis_cli.records.inputs import is_folder
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import read_result
@@ -78,7 +79,7 @@ def make_job(
 def default_name(source: Path) -> str:
     """Return what the results of a video are called where no other video has that name."""
     if source.name in ("", "..") or ".." in source.parts:
-        source = source.resolve()  # '.' and '..' have no name of their own
+        source = real_path(source)  # '.' and '..' have no name of their own
     name = source.name if source.is_dir() else source.stem
     return _name(name)
 
@@ -147,16 +148,16 @@ def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
     Raises:
         UsageError: an output is an input, or an overlay video would lie in a folder that is one.
     """
-    sources = {job.source.resolve() for job in jobs}
-    folders = sources | {Path(text).resolve() for text in inputs if is_folder(text)}
+    sources = {real_path(job.source) for job in jobs}
+    folders = sources | {real_path(text) for text in inputs if is_folder(text)}
     for job in jobs:
-        if job.overlay is not None and job.overlay.parent.resolve() in folders:
+        if job.overlay is not None and real_path(job.overlay.parent) in folders:
             raise UsageError(
                 f"{job.overlay.parent} is an input, where {job.overlay.name} would be taken for one the next time: "
                 "give another folder with -o, or --no-render"
             )
         for output in job.outputs:
-            if output.resolve() in sources:
+            if real_path(output) in sources:
                 raise UsageError(f"{output} is an input and would be overwritten: give another folder with -o")
 
 

@@ -15,6 +15,7 @@ from vis_cli.commands.batch import Batch, BatchOptions
 from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
+from vis_cli.files.reading import real_path
 from vis_cli.options import RUN
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import listed
@@ -100,7 +101,7 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
     missing = []
     for text in inputs:
         try:
-            found.update((path.resolve(), path) for path in find_inputs([text]) if path.resolve() not in found)
+            found.update((real_path(path), path) for path in find_inputs([text]) if real_path(path) not in found)
             if others := files_left_out(text):
                 reporter.warn(f"{text}: not segmented, as other videos are in this folder: {listed(others)}")
         except VisError as error:

@@ -80,6 +80,11 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def real_path(path: str | Path) -> Path:
+    """Return an absolute path without links; the links of a loop stay (Path.resolve raises before Python 3.13)."""
+    return Path(os.path.realpath(path))
+
+
 def require_regular(path: Path) -> None:
     """Raise a VisError unless `path` is a regular file; a symlink is followed.
 

@@ -15,6 +15,7 @@ from vis_cli.files.atomic import atomic_path
 from vis_cli.files.hashing import sha256_of
 from vis_cli.files.limits import MAX_PARAMETERS
 from vis_cli.files.names import printable
+from vis_cli.files.reading import real_path
 from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -94,7 +95,7 @@ def read_summary(folder: Path) -> ModelSummary:
         provenance = _read_provenance(header.metadata.get("provenance", "{}"))
     except (KeyError, ValueError) as error:
         raise VisError(f"{path} has damaged metadata ({error}); fetch or train it again") from error
-    return ModelSummary(folder.resolve().name, folder, config, header.num_values, provenance)
+    return ModelSummary(real_path(folder).name, folder, config, header.num_values, provenance)
 
 
 def load_model(name_or_dir: str) -> LoadedModel:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES
-from vis_cli.files.reading import require_regular
+from vis_cli.files.reading import real_path, require_regular
 from vis_cli.records.image_file import read_image
 from vis_cli.records.image_pages import num_pages
 from vis_cli.records.media_folder import MediaFolder, disguised_media, listed, read_folder, require_readable_suffix
@@ -49,7 +49,7 @@ class FrameFolder:
         self.losses: list[str] = []
         self.fps = fps
         self.time_base = 1 / Fraction(fps).limit_denominator(1001)
-        self.name = path.resolve().name if path.is_dir() else path.stem
+        self.name = real_path(path).name if path.is_dir() else path.stem
         self._images = self._list_images(path)
         self._bits: int | None = None  # in use in 16-bit files; None: not known yet
         self.height, self.width = self._read(self._images[0]).shape[:2]

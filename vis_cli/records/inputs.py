@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
+from vis_cli.files.reading import real_path
 from vis_cli.records.media_folder import MediaFolder, disguised_media, image_files, read_folder
 
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
@@ -33,8 +34,8 @@ def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
     for path in paths:
         try:
             for video in _expand(path):
-                found.setdefault(video.resolve(), video)
-        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+                found.setdefault(real_path(video), video)
+        except OSError as error:
             raise VisError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     return list(found.values())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import KIB
-from vis_cli.files.reading import open_regular
+from vis_cli.files.reading import open_regular, real_path
 from vis_cli.records.inputs import image_files
 from vis_cli.records.types import SourceIdentity
 
@@ -45,7 +45,7 @@ def identify_source(path: Path) -> SourceIdentity:
 
 def absolute_path(path: Path) -> Path:
     """Return the absolute path as the user names it; symlinks are resolved only where `..` follows them."""
-    return path.resolve() if ".." in path.parts else path.absolute()
+    return real_path(path) if ".." in path.parts else path.absolute()
 
 
 def source_size(path: Path) -> int:

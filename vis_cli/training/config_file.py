@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_CATEGORIES, MAX_CONFIG_FILES, SHOWN_CHARACTERS
 from vis_cli.files.names import printable
+from vis_cli.files.reading import real_path
 from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.records.types import Category
@@ -96,7 +97,7 @@ class _TableReader:
                 "named. Merge some of the files."
             )
         raw = read_toml(path)
-        resolved = path.resolve()
+        resolved = real_path(path)
         if resolved in above:
             raise VisError(f"{path}: extends itself")
         _resolve_paths(raw, self._data_root or path.parent)
