@@ -17,14 +17,25 @@ from vis_cli.records.video import open_video, overlay_problem, write_video
 RED_AND_MORE = ((251, 10, 10), (10, 200, 30), (30, 40, 220), (128, 128, 128))
 UNTAGGED, BT709, BT601, BT2020 = 2, 1, 6, 9
 LIMITED, FULL = 1, 2
+WEIGHTS = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114), BT2020: (0.2627, 0.0593)}  # of red and blue in luma
+
+
+def to_yuv(image: NDArray[np.uint8], matrix: int, *, full_range: bool) -> NDArray[np.uint8]:
+    """Return the planes (3, H, W) of Y, Cb and Cr by the formula of ITU-T H.273: PyAV 17 cannot encode as BT.2020."""
+    red_weight, blue_weight = WEIGHTS[matrix]
+    red, green, blue = np.moveaxis(image.astype(float), -1, 0)
+    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    chroma = [(blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)]
+    offset, luma_scale, chroma_scale = (0, 1.0, 1.0) if full_range else (16, 219 / 255, 224 / 255)
+    planes = [offset + luma_scale * luma, *(128 + chroma_scale * plane for plane in chroma)]
+    return np.clip(np.rint(planes), 0, 255).astype(np.uint8)
 
 
 def encode(path: Path, size: tuple[int, int], *, matrix: int, tag: int, full_range: bool = False) -> NDArray[np.uint8]:
     """Encode four stripes of colour with a matrix, tagged with another or none; return the picture."""
     image = np.repeat(np.array(RED_AND_MORE, np.uint8), size[0] // 4, axis=0)[None].repeat(size[1], 0)
-    frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
-        format="yuv444p", dst_colorspace=matrix, dst_color_range=FULL if full_range else LIMITED
-    )
+    planes = to_yuv(image, matrix, full_range=full_range)
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=25, options={"crf": "0"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv444p"
