@@ -63,6 +63,7 @@ class TestReporter:
             (VisError("broken"), 1, "error: broken\n"),
             (UsageError("no such thing"), 2, "error: no such thing\n"),
             (KeyboardInterrupt(), 130, "error: interrupted\n"),
+            (OSError(36, "File name too long", "x"), 1, "error: cannot access x: File name too long.\n"),
         ],
     )
     def test_guard(self, error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

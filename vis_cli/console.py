@@ -68,13 +68,18 @@ class Reporter:
         """Turn a user's mistake into one line and its exit code, and Ctrl-C into 130.
 
         Raises:
-            typer.Exit: 1 for a VisError, 2 for a UsageError, 130 for an interruption.
+            typer.Exit: 1 for a VisError or a failure of the file system, 2 for a UsageError, 130 for an interruption.
         """
         try:
             yield
         except VisError as error:
             self.error(str(error), error)
             raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from error
+        except OSError as error:  # a look at a path: a name that is too long, a folder without permission
+            if error.strerror is None:
+                raise
+            self.error(f"cannot access {error.filename or 'a file'}: {error.strerror}.", error)
+            raise typer.Exit(EXIT_FAILED) from error
         except KeyboardInterrupt as interruption:
             self.error("interrupted", interruption)
             raise typer.Exit(EXIT_INTERRUPTED) from interruption

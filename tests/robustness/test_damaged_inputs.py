@@ -14,8 +14,6 @@ GROUPS, SIZE = 12, 25
 ROOT = Path(__file__).parents[2]
 MODULE = (sys.executable, "-m", "tests.robustness.fuzz")
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[subprocess.Popen[str]]:
@@ -23,8 +21,10 @@ def server() -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [*MODULE, "--serve"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield process
         assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
         process.stdin.close()
 
 
