@@ -1,8 +1,15 @@
-"""What every test gets: a terminal that is wide and plain, so that printed text can be compared."""
+"""What every test gets: a terminal that is wide and plain, so that printed text can be compared, and a working Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+
+def pytest_sessionstart() -> None:
+    """Handle SIGINT: a shell starts background jobs with SIGINT ignored, and the processes of the tests inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
