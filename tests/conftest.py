@@ -1,4 +1,4 @@
-"""What every test gets: a terminal that is wide and plain, so that printed text can be compared, and a working Ctrl-C."""
+"""What every test gets: a wide and plain terminal, so that printed text can be compared, and a working Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_sessionstart() -> None:
-    """Handle SIGINT: a shell starts background jobs with SIGINT ignored, and the processes of the tests inherit that."""
+    """Handle SIGINT: a shell starts background jobs with SIGINT ignored, which processes of the tests inherit."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
