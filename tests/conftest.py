@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
+
+os.environ.pop("COLUMNS", None)  # rich takes the width when it is imported; pytest-xdist and shells set it
 
 
 def pytest_sessionstart() -> None:

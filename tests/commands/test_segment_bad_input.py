@@ -287,7 +287,7 @@ class TestModel:
         weights = untouched(write(tmp_path / "model" / "weights.safetensors", b"\x10" * 100))
         outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--model", weights.parent)
         assert outcome.code == 2
-        assert f"{weights} is not a readable weights file" in outcome.err
+        assert f"cannot read {weights}: it is not a readable weights file" in outcome.err
         assert "Traceback" not in outcome.err
 
     def test_another_schema(self, tmp_path: Path, run_vis: RunVis) -> None:

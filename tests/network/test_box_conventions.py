@@ -7,6 +7,7 @@ import torch
 from torchvision.models.detection.image_list import ImageList
 
 from tests.network.factories import SIZES, make_config, make_model
+from vis_cli.errors import VisError
 from vis_cli.network.box_conventions import LegacyBoxes, ModernBoxes, box_convention
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
@@ -118,7 +119,7 @@ def test_the_convention_is_part_of_the_config() -> None:
     assert ModelConfig.from_json(config.to_json()).box_convention == "legacy"
     assert isinstance(box_convention(config.box_convention), LegacyBoxes)
     assert isinstance(box_convention(make_config().box_convention), ModernBoxes)
-    with pytest.raises(ValueError, match="no box convention is named 'old'"):
+    with pytest.raises(VisError, match="box_convention is 'old'"):
         make_model(box_convention="old")
 
 

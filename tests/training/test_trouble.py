@@ -127,7 +127,7 @@ def test_a_step_without_memory_saves_the_run(
 def test_memory_that_runs_out_before_the_first_step_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MESSAGES[1]
 
     monkeypatch.setattr("vis_cli.training.trainer.start_state", fail)
