@@ -33,7 +33,7 @@ SCORE_THRESHOLD = 0.05  # usual for COCO: what scores lower hardly changes AP, b
 BOX_NMS_IOU = 0.5
 MASK_THRESHOLD = 0.5
 CPU = torch.device("cpu")
-TRAIN_CONFIG = Path(__file__).parents[1] / "models" / "lite" / "train.toml"
+TRAIN_CONFIG = Path(__file__).parents[1] / "models" / "lite" / "boxes.toml"
 
 
 @dataclass(frozen=True, slots=True)
