@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,18 @@ def test_ids_may_have_gaps_and_a_crowd_need_not_be_marked(tmp_path: Path) -> Non
 
     assert first.objects == ()
     assert [(item.category, item.is_crowd) for item in second.objects] == [("cat", False)]
+
+
+def test_a_png_whose_chunk_is_longer_than_the_file_is_refused_before_it_is_allocated(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((96, 128, 3), np.uint8))
+    data = bytearray((tmp_path / "1.png").read_bytes())
+    place = data.index(b"IDAT")
+    data[place - 4 : place] = b"\xff\xff\xff\xff"
+    (tmp_path / "1.png").write_bytes(data)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(VisError, match=r"1\.png: not a complete image"):
+        read_picture(tmp_path / "1.png", 128, 96)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < peak + 2**19  # KiB
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -1,6 +1,6 @@
 """The one function that reads an image file.
 
-Used by `frame_folder`.
+Used by `frame_folder`; its check of PNGs by `training.annotations`, too.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
 def _decoded(path: Path, data: bytes) -> NDArray[np.integer[Any] | np.floating[Any]]:
     if not data:
         raise VisError(f"cannot read {path}: the file is empty. Restore the file.")
-    if data.startswith(PNG_SIGNATURE):
-        _check_png(path, data)
+    require_complete_png(path, data)
     encoded = np.frombuffer(data, np.uint8)
     try:
         with silenced_libraries():
@@ -63,8 +62,14 @@ def _decoded(path: Path, data: bytes) -> NDArray[np.integer[Any] | np.floating[A
     return image
 
 
-def _check_png(path: Path, data: bytes) -> None:
-    """Reject a damaged PNG before libpng does, because libpng prints its own message."""
+def require_complete_png(path: Path, data: bytes) -> None:
+    """Reject a damaged PNG before OpenCV decodes it: libpng prints, and a chunk of 4 GB is allocated before it is read.
+
+    Raises:
+        VisError: The data are a PNG, and a chunk is missing, damaged or longer than the file.
+    """
+    if not data.startswith(PNG_SIGNATURE):
+        return
     kinds: list[bytes] = []
     for kind, body, crc in _png_chunks(data):
         if kind in PNG_CRITICAL and zlib.crc32(body, zlib.crc32(kind)) != crc:

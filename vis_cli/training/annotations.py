@@ -23,6 +23,7 @@ from vis_cli.files.quiet import silenced_libraries
 from vis_cli.files.reading import read_bytes
 from vis_cli.records.davis import VOID, read_label_png
 from vis_cli.records.davis_layout import SequenceFrames, find_davis_folders, find_davis_root, read_davis
+from vis_cli.records.image_file import require_complete_png
 from vis_cli.records.json_fields import (
     read_json_object,
     require,
@@ -180,6 +181,7 @@ def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     data = read_bytes(path, limit=MAX_IMAGE_BYTES)
     if _is_truncated(data):  # OpenCV would fill the rest with grey and say nothing
         raise VisError(f"{path}: the picture is truncated; restore it or remove its entry")
+    require_complete_png(path, data)
     image = _decode(path, data, cv2.IMREAD_COLOR)
     if image.shape[:2] == (width, height):
         stored = _decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
