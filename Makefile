@@ -23,7 +23,7 @@ test-slow: $(STAMP)
 
 # The tests with the lowest supported version of each package, as `make test-lowest PYTHON=python3.10`.
 test-lowest: .venv-lowest/.installed
-	$(LOWEST) -m pytest
+	OMP_NUM_THREADS=1 $(LOWEST) -m pytest -n 2
 
 # N damaged inputs; SEED chooses which. CONTRIBUTING.md tells how a fault is run again.
 SEED ?= 0
@@ -52,7 +52,7 @@ $(BIN)/python:
 
 .venv-lowest/.installed: pyproject.toml constraints-lowest.txt
 	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
-	$(LOWEST) -m pip install --quiet --constraint constraints-lowest.txt --editable '.[training]' pytest
+	$(LOWEST) -m pip install --quiet --constraint constraints-lowest.txt --editable '.[training]' pytest pytest-xdist
 	@touch $@
 
 clean:
