@@ -16,14 +16,14 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
 # The tests with the lowest supported version of each package, as `make test-lowest PYTHON=python3.10`.
 test-lowest: .venv-lowest/.installed
-	OMP_NUM_THREADS=1 $(LOWEST) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(LOWEST) -m pytest -n 2 --dist worksteal
 
 # N damaged inputs; SEED chooses which. CONTRIBUTING.md tells how a fault is run again.
 SEED ?= 0
