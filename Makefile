@@ -8,7 +8,7 @@ LOWEST := .venv-lowest/bin/python
 .PHONY: demo test test-slow test-lowest fuzz kill format clean
 
 demo: $(STAMP)
-	$(BIN)/vis segment sample_videos -o demo
+	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
 	@echo "The overlay videos, to look at:" && ls -1 "$(CURDIR)"/demo/*.mp4
 
 test: $(STAMP)
