@@ -165,8 +165,8 @@ def test_a_forked_process_does_not_keep_the_lock_of_its_parent(tmp_path: Path) -
             os.read(read_end, 1)
             os._exit(0)
     try:
-        with exclusive_lock(tmp_path):
-            pass
+        with exclusive_lock(tmp_path):  # the child still runs, and its copy of the lock must be gone
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
     finally:
         os.write(write_end, b"x")
         os.waitpid(child, 0)
