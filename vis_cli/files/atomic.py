@@ -40,7 +40,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     Raises:
         VisError: Another process writes `final`, or the file cannot be written (no permission, disk full).
     """
-    with _named_failures(final):
+    with named_failures(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         yield from _write(reserve(final.parent, final.name, shown=final), final)
 
@@ -61,7 +61,7 @@ class LockedFolder:
             VisError: The file cannot be written.
         """
         final = self._folder / name
-        with _named_failures(final):
+        with named_failures(final):
             if final.parent not in self._prepared:
                 final.parent.mkdir(parents=True, exist_ok=True)
                 remove_leftovers(final.parent)
@@ -76,7 +76,7 @@ def atomic_folder(folder: Path) -> Iterator[LockedFolder]:
     Raises:
         VisError: Another process writes into the folder, or the folder cannot be created.
     """
-    with _named_failures(folder):
+    with named_failures(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(folder):
             yield LockedFolder(folder)
@@ -113,7 +113,12 @@ def _write(reservation: Reservation, final: Path) -> Generator[Path, None, None]
 
 
 @contextmanager
-def _named_failures(path: Path) -> Iterator[None]:
+def named_failures(path: Path) -> Iterator[None]:
+    """Report a failure of the file system in the body as a file that cannot be written.
+
+    Raises:
+        VisError: The body raised an OSError.
+    """
     try:
         yield
     except OSError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import atomic_path, describe_failure
+from vis_cli.files.atomic import atomic_path, named_failures
 from vis_cli.files.limits import MAX_LOG_BYTES, MAX_LOG_LINE_BYTES
 from vis_cli.files.reading import open_regular
 
@@ -44,10 +44,10 @@ class RunLog:
         if self._silent:
             return
         record = {"step": step, **{name: round(value, 6) for name, value in values.items()}}
-        with _named_failures(self._path), self._path.open("a", encoding="utf-8") as file:
+        with named_failures(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         if self._board is not None:
-            with _named_failures(self._path.with_name(BOARD_NAME)):
+            with named_failures(self._path.with_name(BOARD_NAME)):
                 for name, value in values.items():
                     self._board.add_scalar(name, value, step)
 
@@ -59,7 +59,7 @@ class RunLog:
     def show(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
         """Keep a picture (H, W, 3)."""
         if self._board is not None:
-            with _named_failures(self._path.with_name(BOARD_NAME)):
+            with named_failures(self._path.with_name(BOARD_NAME)):
                 self._board.add_image(name, picture, step, dataformats="HWC")
 
 
@@ -76,13 +76,13 @@ def open_log(out: Path, step: int, *, silent: bool, note: Note | None = None) ->
     num_damaged = _cut_log(out / LOG_NAME, step)
     if num_damaged and note is not None:
         note(f"{out / LOG_NAME}: {num_damaged} damaged lines were removed")
-    with _named_failures(out / BOARD_NAME):
+    with named_failures(out / BOARD_NAME):
         board = _open_board(out / BOARD_NAME, step)
     try:
         yield RunLog(out, board, silent=False)
     finally:
         if board is not None:
-            with _named_failures(out / BOARD_NAME):
+            with named_failures(out / BOARD_NAME):
                 board.close()
 
 
@@ -108,7 +108,7 @@ def _cut_log(path: Path, step: int) -> int:
     if not path.exists():
         return 0
     num_damaged, is_damaged = 0, False
-    with _named_failures(path), open_regular(path) as file:
+    with named_failures(path), open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_LOG_BYTES:
             raise VisError(f"cannot read {path}: it has {size:,} bytes, the limit is {MAX_LOG_BYTES:,}. Move it away.")
@@ -132,11 +132,3 @@ def _step_of(line: bytes) -> int | None:
         return None
     step = record.get("step") if isinstance(record, dict) else None
     return step if type(step) is int else None
-
-
-@contextmanager
-def _named_failures(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise VisError(describe_failure(path, error)) from error
