@@ -137,6 +137,13 @@ class TestHostileText:
         assert err.endswith("xxx: no such file.\n")
         assert f"({length + 27} characters)" in err
 
+    @pytest.mark.parametrize("character", ["\x00", "\udcff"])
+    def test_the_limit_applies_to_escaped_text(self, character: str, capsys: pytest.CaptureFixture[str]) -> None:
+        print_line(character * 1_990)
+        (line,) = capsys.readouterr().out.splitlines()
+        assert len(line) < 2100
+        assert "(1990 characters)" in line
+
     def test_a_long_path_is_shown_in_full(self, capsys: pytest.CaptureFixture[str]) -> None:
         Reporter().error("x" * 1_900)
         assert capsys.readouterr().err == f"error: {'x' * 1_900}\n"

@@ -121,11 +121,16 @@ def print_json(text: str) -> None:
 
 
 def cleaned(text: str) -> str:
-    """Return text that may contain anything from a file or its name, as it can be printed in one line."""
-    if len(text) > MESSAGE_CHARACTERS:
-        start = text[: MESSAGE_CHARACTERS - SHOWN_END]
-        text = f"{start}… ({len(text)} characters) …{text[-SHOWN_END:]}"
-    return printable(text, limit=len(text))
+    """Return text that may contain anything from a file or its name, as it can be printed in one line.
+
+    The limit applies to what is printed: an escaped character is longer than the character itself.
+    """
+    ends = text if len(text) <= MESSAGE_CHARACTERS else text[:MESSAGE_CHARACTERS] + text[-SHOWN_END:]
+    escaped = printable(ends, limit=len(ends))
+    if len(escaped) <= MESSAGE_CHARACTERS:
+        return escaped
+    start = escaped[: MESSAGE_CHARACTERS - SHOWN_END]
+    return f"{start}… ({len(text)} characters) …{escaped[-SHOWN_END:]}"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
