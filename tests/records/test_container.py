@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import av
 import pytest
+from av.stream import Disposition
 
-from tests.records.video_factory import make_video, number_in, numbers_in, two_streams
+from tests.records.video_factory import make_video, numbers_in, picture, two_streams
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_IMAGE_PIXELS
 from vis_cli.records.container import FORMATS
@@ -107,4 +109,22 @@ def test_too_many_frames_are_rejected(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_video_keeps_its_frames_next_to_a_larger_cover(tmp_path: Path) -> None:
-    assert number_in(next(VideoFile(make_video(tmp_path)).iter_frames())) == 0
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as output:
+        cover = output.add_stream("mjpeg", rate=10)
+        cover.width, cover.height, cover.pix_fmt = 640, 480, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        stream = output.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(5):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")))
+        output.mux(stream.encode(None))
+        output.mux(cover.encode(av.VideoFrame.from_ndarray(picture(20, (640, 480)), format="rgb24")))
+        output.mux(cover.encode(None))
+    with av.open(str(path)) as container:
+        assert [bool(stream.disposition & Disposition.attached_pic) for stream in container.streams.video].count(True)
+    video = VideoFile(path)
+    assert (video.width, video.height, video.losses) == (64, 48, [])
+    assert numbers_in(video.iter_frames()) == [0, 1, 2, 3, 4]
+    with pytest.raises(VisError, match="the file has 1 video stream"):
+        VideoFile(path, stream=1)

@@ -136,3 +136,24 @@ def test_a_matroska_file_that_starts_late_is_no_early_end(tmp_path: Path) -> Non
     video = VideoFile(make_video(tmp_path, "a.mkv", start=Fraction(5), options={"bf": "0"}))
     assert (video.count_frames(), video.losses) == (8, [])
     assert video.frame_pts(0) == 0
+
+
+def test_a_clip_that_was_cut_without_encoding_has_the_frames_that_players_show(tmp_path: Path) -> None:
+    """The file holds all frames from the codec key frame on; its edit list hides those before the cut."""
+    path = tmp_path / "trim.mp4"
+    with av.open(str(make_video(tmp_path, num_frames=20, rate=10, options={"g": "10", "bf": "2"}))) as whole:
+        source = whole.streams.video[0]
+        assert source.time_base is not None
+        cut = round(Fraction(7, 20) / source.time_base)  # between frames 3 and 4
+        with av.open(str(path), "w") as output:
+            stream = output.add_stream_from_template(source)
+            for packet in whole.demux(source):
+                if packet.size and packet.pts is not None and packet.dts is not None:
+                    packet.pts, packet.dts, packet.stream = packet.pts - cut, packet.dts - cut, stream
+                    output.mux(packet)
+    video = VideoFile(path)
+    assert numbers_in(video.iter_frames()) == list(range(4, 20))
+    assert (video.num_frames, video.losses) == (16, [])
+    assert numbers_in(video.iter_frames(8, 11)) == [12, 13, 14]
+    rewrite(path, tmp_path / "out.mp4")
+    assert frame_times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(17)]
