@@ -81,6 +81,7 @@ def test_joined_transport_streams_play_in_one_go(tmp_path: Path, starts: tuple[i
     source = rewrite(both, tmp_path / "out.mp4")
     assert source.count_frames() == 40
     assert any("the clock of the file jumps once" in loss for loss in source.losses)
+    assert not any("packets are missing" in loss for loss in source.losses)
     times = frame_times(tmp_path / "out.mp4")
     assert [later - earlier for earlier, later in pairwise(times)] == [Fraction(1, 25)] * 40
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -157,3 +158,28 @@ def test_a_clip_that_was_cut_without_encoding_has_the_frames_that_players_show(t
     assert numbers_in(video.iter_frames(8, 11)) == [12, 13, 14]
     rewrite(path, tmp_path / "out.mp4")
     assert frame_times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(17)]
+
+
+@pytest.mark.parametrize("lost", [[6], [6, 7], [3, 12], [18]])
+def test_packets_that_a_transport_stream_lost_are_reported(tmp_path: Path, lost: list[int]) -> None:
+    path = make_video(tmp_path, "a.ts", num_frames=20, options={"g": "5", "bf": "0", "sc_threshold": "0"})
+    with av.open(str(path)) as container:
+        positions = [packet.pos or 0 for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    gaps = [(positions[number], positions[number + 1]) for number in lost]
+    kept = [place for place in range(0, len(data), TS_PACKET) if not any(a <= place < b for a, b in gaps)]
+    path.write_bytes(b"".join(data[place : place + TS_PACKET] for place in kept))
+    video = VideoFile(path)
+    assert video.count_frames() == 20 - len(lost)
+    places, frames = "2 places" if lost == [3, 12] else "1 place", "1 frame" if len(lost) == 1 else "2 frames"
+    assert video.losses == [f"packets are missing at {places} of the stream, with about {frames}"]
+
+
+def test_joined_segments_whose_clock_goes_on_have_no_gap(tmp_path: Path) -> None:
+    """The continuity counters start again, as after `cat segment*.ts`."""
+    parts = [make_video(tmp_path, f"{start}.ts", num_frames=10, start=Fraction(start, 25)) for start in (0, 10)]
+    (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with av.open(str(tmp_path / "both.ts")) as container:
+        assert any(packet.is_corrupt for packet in container.demux(video=0))
+    video = VideoFile(tmp_path / "both.ts")
+    assert (video.count_frames(), video.losses) == (20, [])

@@ -25,11 +25,14 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vis_cli.records.container import as_fraction
+from vis_cli.records.timestamps import is_jump
 
 StreamT = TypeVar("StreamT", bound=Stream)
 
 ALL_CORES = 0  # FFmpeg's own word for a thread count of its choice
 SHORTFALL_SECONDS = 0.5  # the streams of a complete file may end so far before the duration in its header
+HELD_PACKETS = 2  # from a packet that FFmpeg marks to the one after a gap, at most
+GAP_STEPS = 1.5  # a longer step in time has room for a frame
 MAX_START_PACKETS = 10_000  # at the start of a recording, before its second codec key frame
 UNSPECIFIED, BT709, BT601 = 2, 1, 6  # matrices in ITU-T H.273
 HD_WIDTH, HD_HEIGHT = 1280, 720  # from here on players take an untagged video for BT.709
@@ -46,15 +49,42 @@ class Damage:
     start_pts: list[int] = field(default_factory=list)  # of the packets before the second codec key frame
     num_key_packets: int = 0
     end_seconds: Fraction = Fraction(0)  # where the last packet of any stream ends
+    num_gaps: int = 0  # places where packets of a transport stream are missing
+    num_missing: int = 0  # frames in these gaps, by time
+    _since_break: int | None = None  # packets after one that is marked
+    _usual_step: int = 0  # the smallest one between packets, in ticks
 
     def note_packet(self, packet: Packet[Any]) -> None:
         """Take the times of a packet of the video stream."""
         self.num_key_packets += packet.is_keyframe
+        self._note_gap(packet)
         if packet.dts is not None:
             self.packet_dts.append(packet.dts)
         is_start = self.num_key_packets < 2 and len(self.start_pts) < MAX_START_PACKETS
         if is_start and packet.pts is not None and not packet.is_discard:
             self.start_pts.append(packet.pts)
+
+    def _note_gap(self, packet: Packet[Any]) -> None:
+        """Count gaps: a break in the continuity counters of a transport stream together with a step in time.
+
+        FFmpeg marks the packet before a break as corrupt, or the one before that if a parser holds one packet back. A
+        break without a step is a joint of recordings, or damages a frame that the decoder then marks. The counters have
+        4 bits, so the loss of a multiple of 16 transport packets is not seen.
+        """
+        base = as_fraction(packet.time_base)
+        step = packet.dts - self.packet_dts[-1] if self.packet_dts and packet.dts is not None else 0
+        if self._since_break is not None and base is not None:
+            self._since_break += 1
+            is_gap = 0 < self._usual_step * GAP_STEPS < step and not is_jump(step * base)
+            if is_gap:
+                self.num_gaps += 1
+                self.num_missing += round(step / self._usual_step) - 1
+            if is_gap or self._since_break == HELD_PACKETS:
+                self._since_break = None
+        if packet.is_corrupt:
+            self._since_break = 0
+        if step > 0:
+            self._usual_step = min(step, self._usual_step or step)
 
     def words(self, num_frames: int, size: tuple[int, int]) -> list[str]:
         """Say each kind of damage in plain words; `size` is (width, height) of the frames as used."""

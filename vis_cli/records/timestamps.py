@@ -1,6 +1,6 @@
 """Presentation times of the frames of a file, with its clock repaired.
 
-Used by `video_file` for frames and by `sound` for audio.
+Used by `video_file` for frames, by `sound` for audio and by `decoder`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ class Stretch:
     first: Fraction  # time of the first frame by the file's clock
     last: Fraction
     shift: Fraction  # what is added to the file's clock
+
+
+def is_jump(step: Fraction) -> bool:
+    """Return whether a step from one packet or frame to the next, in seconds, is a jump of a clock that may jump."""
+    return step > MAX_PAUSE or step < -MAX_BACKWARD
 
 
 class FrameTimes:
@@ -97,8 +102,7 @@ class FrameTimes:
         self.end_pts = self.shown[-1] + last_ticks
 
     def _is_jump(self, shown: int) -> bool:
-        step = (shown - self.pts[-1]) * self._time_base
-        return self._may_jump and (step > MAX_PAUSE or step < -MAX_BACKWARD)
+        return self._may_jump and is_jump((shown - self.pts[-1]) * self._time_base)
 
 
 class SoundClock:
@@ -122,11 +126,9 @@ class SoundClock:
     def shift_at(self, seconds: Fraction, duration: Fraction) -> Fraction:
         """Return what is added to the time of the next audio packet; all in seconds."""
         shown = seconds + self._shift
-        if self._last is not None and self._may_jump:
-            step = shown - self._last
-            if step > MAX_PAUSE or step < -MAX_BACKWARD:
-                self._shift = self._shift_after_jump(seconds)
-                shown = seconds + self._shift
+        if self._last is not None and self._may_jump and is_jump(shown - self._last):
+            self._shift = self._shift_after_jump(seconds)
+            shown = seconds + self._shift
         self._last, self._step = shown, duration
         return self._shift - self._origin
 

@@ -119,6 +119,7 @@ class VideoFile:
             pixel_aspect = as_fraction(chosen.sample_aspect_ratio) or Fraction(1)
             times = FrameTimes(round(1 / (rate * self.time_base)), self.time_base, may_jump=clock_may_jump(container))
             self._times_are_guessed = container.format.name == "avi"
+            self._may_have_gaps = clock_may_jump(container)
             self._times_depend_on_all = clock_may_jump(container) or self._times_are_guessed
         self._orientation = orientation_of(first)
         self._coded_size = (first.width, first.height)
@@ -203,7 +204,8 @@ class VideoFile:
             self._index.complete = True
             self._index.times.settle(damage.packet_dts, guessed=self._times_are_guessed)
             self.losses += damage.words(len(self._index), (self.width, self.height))
-            self.losses += [*self._lost_at_start(damage, first_pts), *self._jumps(), *self._shortfall(damage)]
+            self.losses += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
+            self.losses += [*self._jumps(), *self._shortfall(damage)]
 
     def _known_pictures(self, entry_pts: int | None, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Decode frames of the index with all cores, sought; end early where a picture is not as known."""
@@ -237,6 +239,14 @@ class VideoFile:
             return []
         packets = "1 packet" if lost == 1 else f"{lost} packets"
         return [f"the file starts between codec key frames: {packets} before the first frame did not decode"]
+
+    def _gaps(self, damage: Damage) -> list[str]:
+        """Report gaps in a transport stream: frames are gone, which no decoder notices."""
+        if not self._may_have_gaps or damage.num_gaps == 0:
+            return []
+        places = "1 place" if damage.num_gaps == 1 else f"{damage.num_gaps} places"
+        frames = "1 frame" if damage.num_missing == 1 else f"{damage.num_missing} frames"
+        return [f"packets are missing at {places} of the stream, with about {frames}"]
 
     def _jumps(self) -> list[str]:
         count = self._index.times.num_jumps
