@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 
 from tests.records.split_factory import MASK, SQUARE, write_split
+from vis_cli.commands.evaluate_model import youtube_vis_sources
 from vis_cli.errors import VisError
+from vis_cli.records.matching import read_split
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
+from vis_cli.records.youtube_vis_results import match_results, read_predictions
 
 
 @pytest.fixture
@@ -63,7 +67,6 @@ def test_a_split_without_objects_is_not_one_without_annotations(tmp_path: Path) 
         (lambda d: d.pop("categories"), "'categories' is missing"),
         (lambda d: d["videos"][1].pop("id"), r"videos\[1\]: 'id' is missing"),
         (lambda d: d["videos"][1].update(id=7), "videos: 7 is used 2 times"),
-        (lambda d: d["videos"][1].update(file_names=["clip/0.jpg"]), "videos: 'clip' is used 2 times"),
         (lambda d: d["videos"][0].update(length=4), r"videos\[0\]: 'length' is not that of 'file_names', 3"),
         (lambda d: d["videos"][0].update(file_names=[]), r"videos\[0\]: 'file_names' must be a list of texts"),
         (lambda d: d["videos"][1].update(file_names=[3]), r"videos\[1\]: 'file_names' must be a list of texts"),
@@ -110,3 +113,24 @@ def test_contradictions_are_named_by_file_and_entry(
 ) -> None:
     with pytest.raises(VisError, match=rf"val\.json: ([^ ]*: )?{message}|val\.json: .*{message}"):
         read_youtube_vis(write_split(tmp_path, change))
+
+
+def share_a_name(data: dict[str, Any]) -> None:
+    for video, folder in zip(data["videos"], "ab", strict=True):
+        video["file_names"] = [f"{folder}/frames/{Path(name).name}" for name in video["file_names"]]
+
+
+def test_videos_in_folders_of_one_name_are_rejected_where_names_find_results(tmp_path: Path) -> None:
+    """Training and entries of results.json need no names."""
+    path = write_split(tmp_path, share_a_name)
+    split = read_youtube_vis(path)
+    entry = {"video_id": 9, "category_id": 4, "score": 0.5, "segmentations": [None]}
+    (tmp_path / "results.json").write_text(json.dumps([entry]))
+    assert list(read_predictions(tmp_path / "results.json", split).readers) == [9]
+    message = (
+        rf"{path}: videos 7 and 9 lie in folders of one name, 'a/frames' and 'b/frames', by which a result is found\. "
+        r"Rename one of the folders\."
+    )
+    for use in (read_split, lambda path: match_results([], split), lambda path: youtube_vis_sources(split, tmp_path)):
+        with pytest.raises(VisError, match=message):
+            use(path)

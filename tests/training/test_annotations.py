@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from vis_cli.errors import VisError
-from vis_cli.records.youtube_vis import read_youtube_vis
+from vis_cli.records.youtube_vis import read_youtube_vis, require_distinct_names
 from vis_cli.training.annotations import read_boxes, read_picture, read_stills, read_video_clips
 
 from .boxes import RED, Box, Stored, write_boxes, write_stills, write_video
@@ -337,5 +337,6 @@ def test_two_videos_in_folders_of_one_name_are_two_videos(tmp_path: Path) -> Non
     stored.edit(change)
     first, second = read_video_clips(stored.annotations, stored.images)
     assert [path.parts[-3:-1] for path in (first.frames[0], second.frames[0])] == [("a", "frames"), ("b", "frames")]
-    with pytest.raises(VisError, match="'frames' is used 2 times"):
-        read_youtube_vis(stored.annotations)
+    split = read_youtube_vis(stored.annotations)
+    with pytest.raises(VisError, match="videos 1 and 2 lie in folders of one name, 'a/frames' and 'b/frames'"):
+        require_distinct_names(split)

@@ -23,7 +23,7 @@ from vis_cli.records.davis_benchmark import DavisBenchmark, Task
 from vis_cli.records.inputs import image_files
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import list_results
-from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
+from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo, require_distinct_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ def youtube_vis_sources(split: YouTubeVis, frames: Path) -> list[Source]:
     """Find the frames of every video of a split.
 
     Raises:
-        VisError: a folder is missing, or has other pictures than the split lists.
+        VisError: a folder is missing, or has other pictures than the split lists; or two videos have one name.
     """
+    require_distinct_names(split)
     for video in split.videos:
         _check_frames(video, frames / video.name, split.path)
     return [Source(video.name, frames / video.name) for video in split.videos]

@@ -18,7 +18,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
 from vis_cli.records.result_json import list_results, read_result, write_result
 from vis_cli.records.types import ModelInfo
-from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
+from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis, require_distinct_names
 
 if TYPE_CHECKING:
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -110,6 +110,7 @@ def _take_sequences(split: YouTubeVis, names: tuple[str, ...]) -> YouTubeVis:
     Raises:
         VisError: the split has no video of a name.
     """
+    require_distinct_names(split)
     known = {video.name: video for video in split.videos}
     for name in names:
         if name not in known:

@@ -14,7 +14,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.davis import list_sequences
 from vis_cli.records.davis_layout import find_davis_folders, read_sequence_list
 from vis_cli.records.json_fields import require
-from vis_cli.records.youtube_vis import read_youtube_vis
+from vis_cli.records.youtube_vis import read_youtube_vis, require_distinct_names
 
 Task: TypeAlias = Literal["unsupervised", "semi-supervised"]
 
@@ -74,7 +74,9 @@ def _list_split(root: Path, split: str) -> list[str] | None:
         if listed.exists():
             return read_sequence_list(listed)
     if (root / f"{split}.json").exists():
-        return [video.name for video in read_youtube_vis(root / f"{split}.json").videos]
+        listed_videos = read_youtube_vis(root / f"{split}.json")
+        require_distinct_names(listed_videos)
+        return [video.name for video in listed_videos.videos]
     if (root / "ImageSets").is_dir():
         raise VisError(
             f"{root}: has no ImageSets/{YEARS[0]}/{split}.txt; --davis-split names another list, in a training config "

@@ -16,7 +16,7 @@ from vis_cli.records.davis_layout import SequenceFrames, read_davis
 from vis_cli.records.json_fields import require, shown
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
-from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
+from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis, require_distinct_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,12 @@ def read_split(path: Path) -> SplitSequences:
 
 
 def youtube_vis_sequences(split: YouTubeVis) -> SplitSequences:
-    """Return the sequences of a YouTube-VIS split."""
+    """Return the sequences of a YouTube-VIS split.
+
+    Raises:
+        VisError: two videos have one name.
+    """
+    require_distinct_names(split)
     sequences = (SequenceFrames(video.name, video.width, video.height, video.file_names) for video in split.videos)
     return SplitSequences(split.path, tuple(sequences))
 

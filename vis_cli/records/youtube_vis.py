@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vis_cli.errors import VisError
 from vis_cli.files.names import safe_relative_path
 from vis_cli.records.json_fields import (
     is_finite_number,
@@ -60,12 +61,11 @@ class YouTubeVis:
     annotations: tuple[YouTubeVisAnnotation, ...] | None
 
 
-def read_youtube_vis(path: Path, *, names_needed: bool = True) -> YouTubeVis:
+def read_youtube_vis(path: Path) -> YouTubeVis:
     """Read a split's JSON; masks may be RLE (counts as text or list) or polygons.
 
-    Args:
-        path: the JSON file.
-        names_needed: reject a split in which two videos lie in folders of one name, such as a/frames and b/frames.
+    Two videos may lie in folders of one name, such as a/frames and b/frames. What finds a video by its name calls
+    `require_distinct_names`.
 
     Raises:
         VisError: the file is missing or damaged, or an entry lacks a key or contradicts another; the entry is named.
@@ -74,8 +74,6 @@ def read_youtube_vis(path: Path, *, names_needed: bool = True) -> YouTubeVis:
     categories = take_categories(data, str(path))
     videos = tuple(_parse_video(entry, where) for entry, where in take_objects(data, "videos", str(path)))
     require_unique((video.id for video in videos), f"{path}: videos")
-    if names_needed:
-        require_unique((video.name for video in videos), f"{path}: videos")
     if data.get("annotations") is None:
         return YouTubeVis(path, videos, categories, annotations=None)
     by_id, known = {video.id: video for video in videos}, {category.id for category in categories}
@@ -84,6 +82,21 @@ def read_youtube_vis(path: Path, *, names_needed: bool = True) -> YouTubeVis:
     )
     require_unique((annotation.id for annotation in annotations), f"{path}: annotations")
     return YouTubeVis(path, videos, categories, annotations)
+
+
+def require_distinct_names(split: YouTubeVis) -> None:
+    """Require that each video of a split can be found by its name.
+
+    Raises:
+        VisError: two videos lie in folders of one name.
+    """
+    first: dict[str, YouTubeVisVideo] = {}
+    for video in split.videos:
+        other = first.setdefault(video.name, video)
+        if other is not video:
+            folders = [shown(str(PurePosixPath(item.file_names[0]).parent)) for item in (other, video)]
+            cause = f"videos {other.id} and {video.id} lie in folders of one name, {folders[0]} and {folders[1]}"
+            raise VisError(f"{split.path}: {cause}, by which a result is found. Rename one of the folders.")
 
 
 def _parse_video(entry: dict[str, Any], where: str) -> YouTubeVisVideo:

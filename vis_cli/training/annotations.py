@@ -135,7 +135,7 @@ def read_video_clips(annotations: Path, images: Path, *, crowds: str = AUTO) -> 
     Raises:
         VisError: the file is damaged or has no masks, or a frame is missing; the entry is named.
     """
-    split = read_youtube_vis(annotations, names_needed=False)
+    split = read_youtube_vis(annotations)
     if split.annotations is None:
         raise VisError(f"{annotations}: has no annotations to train on; give the training split's JSON")
     names = {category.id: category.name for category in split.categories}
