@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.records.davis_factory import VAL, write_davis, write_mask, write_picture
+from tests.records.davis_factory import NAMES, VAL, write_davis, write_mask, write_picture
+from tests.records.video_factory import picture, with_exif_orientation, write_image
 from vis_cli.errors import VisError
 from vis_cli.records.davis import list_sequences
 from vis_cli.records.davis_layout import SequenceFrames, read_davis, read_sequence_list
+from vis_cli.records.video import open_video
 
 DOG = SequenceFrames("dog", 6, 4, ("dog/00000.jpg", "dog/00005.jpg"))
 CAT = SequenceFrames("cat", 6, 4, ("cat/00000.jpg",))
@@ -103,7 +105,7 @@ MASKS = "Annotations_unsupervised/480p"
         ),
         (
             lambda root: (root / "JPEGImages/480p/dog/00000.jpg").write_bytes(b"no picture"),
-            r"JPEGImages/480p/dog/00000\.jpg: cannot be read as a picture",
+            r"JPEGImages/480p/dog/00000\.jpg: not an image",
         ),
         (lambda root: (root / VAL).write_text("dog\nbear\n"), "JPEGImages/480p/bear: the sequence has no frames"),
         (lambda root: (root / VAL).write_text("\n"), r"val\.txt: names no sequence"),
@@ -183,3 +185,36 @@ def test_what_is_not_a_regular_file(tmp_path: Path, kind: str, name: str) -> Non
             file.truncate(8 * 2**30)
     with pytest.raises(VisError, match="dog"):
         read_davis(tmp_path)
+
+
+@pytest.mark.parametrize("masks", [(4, 6), (6, 4)], ids=["as shown", "as stored"])
+def test_an_exif_rotation_of_frames_is_applied(tmp_path: Path, masks: tuple[int, int]) -> None:
+    root = write_davis(tmp_path, sequences={"dog": NAMES})
+    for name in NAMES:
+        path = root / f"JPEGImages/480p/dog/{name}.jpg"
+        path.write_bytes(with_exif_orientation(path.read_bytes(), 6))
+        write_mask(root / MASKS / f"dog/{name}.png", size=masks)
+    assert open_video(root / "JPEGImages/480p/dog").width == 4
+    if masks == (4, 6):
+        (sequence,) = read_davis(root / VAL)
+        assert (sequence.width, sequence.height) == (4, 6)
+        return
+    with pytest.raises(VisError, match=r"00000\.png: is 6x4, .* is 4x6\. The EXIF rotation of the frames is"):
+        read_davis(root / VAL)
+
+
+def test_frames_of_every_format_have_a_size_without_a_message(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "dog").mkdir()
+    for suffix in ("jpg", "png", "bmp", "webp", "tif", "ppm", "jp2", "avif"):
+        write_image(tmp_path / "dog" / f"0.{suffix}", picture(0))
+        (sequence,) = read_davis(tmp_path)
+        assert (sequence.width, sequence.height) == (64, 48)
+        (tmp_path / "dog" / f"0.{suffix}").unlink()
+    write_image(tmp_path / "dog" / "0.tif", picture(0))
+    data = (tmp_path / "dog" / "0.tif").read_bytes()
+    (tmp_path / "dog" / "0.tif").write_bytes(data[:-8])  # in the list of tags, for which Pillow warns
+    with pytest.raises(VisError, match=r"cannot read .*0\.tif: not "):
+        read_davis(tmp_path)
+    assert (list(recwarn), capfd.readouterr().err) == ([], "")

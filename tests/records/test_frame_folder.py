@@ -23,6 +23,7 @@ from tests.records.video_factory import (
 )
 from vis_cli.errors import VisError
 from vis_cli.records.frame_folder import FrameFolder
+from vis_cli.records.image_file import read_image, read_image_size
 from vis_cli.records.image_pages import num_pages
 from vis_cli.records.media_folder import image_files
 from vis_cli.records.video import open_video
@@ -330,3 +331,29 @@ def write_png(path: Path, size: tuple[int, int], *, damaged: bytes = b"") -> Non
         checksum = zlib.crc32(kind + body) ^ (kind == damaged)
         data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "old", "new"),
+    [
+        (".jpg", struct.pack(">HH", 48, 64), struct.pack(">HH", 32_768, 32_768)),
+        (".bmp", struct.pack("<ii", 64, 48), struct.pack("<ii", 12_000, 12_000)),
+        (".ppm", b"64 48", b"70000 8"),
+        (".tif", struct.pack("<HHII", 256, 3, 1, 64), struct.pack("<HHII", 256, 4, 1, 3_000_000)),
+    ],
+)
+def test_a_header_that_claims_a_huge_image_is_rejected_before_it_is_decoded(
+    tmp_path: Path, suffix: str, old: bytes, new: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV has its own limit of 2^30 pixels if a program imported it before `vis_cli`."""
+    path = tmp_path / f"a{suffix}"
+    write_image(path, picture(0))
+    data = path.read_bytes()
+    assert data.count(old) == 1
+    path.write_bytes(data.replace(old, new))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    for read in (read_image, read_image_size):
+        with pytest.raises(
+            VisError, match=rf"a\{suffix}: the image is larger than 65,535 pixels per side or 134,217,728"
+        ):
+            read(path)

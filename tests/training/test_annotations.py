@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.records.davis_factory import write_davis
 from vis_cli.errors import VisError
 from vis_cli.records.youtube_vis import read_youtube_vis, require_distinct_names
-from vis_cli.training.annotations import read_boxes, read_picture, read_stills, read_video_clips
+from vis_cli.training.annotations import read_boxes, read_davis_clips, read_picture, read_stills, read_video_clips
 
 from .boxes import RED, Box, Stored, write_boxes, write_stills, write_video
 
@@ -140,12 +141,13 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
     assert read_picture(path, 128, 96).shape == (96, 128, 3)
     path.write_bytes(data.tobytes()[: len(data) // 2])
 
-    with pytest.raises(VisError, match=rf"cut\.{suffix}: the picture is truncated"):
+    with pytest.raises(VisError, match=rf"cut\.{suffix}: not a complete image"):
         read_picture(path, 128, 96)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "not a picture"), (b"no picture", "not a picture"), (None, "No such file")]
+    ("content", "message"),
+    [(b"", "the file is empty"), (b"no picture", "not a complete image"), (None, "No such file")],
 )
 def test_a_picture_that_is_none_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
@@ -304,7 +306,9 @@ def test_a_rotation_of_exif_follows_the_size_of_the_annotations(
     turned = np.rot90(stored, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
     expected = stored if is_stored_size and orientation in (6, 8) else turned
     height, width = expected.shape[:2]
-    found = read_picture(tmp_path / "a.jpg", width, height)
+    notes: list[str] = []
+    found = read_picture(tmp_path / "a.jpg", width, height, note=notes.append)
+    assert ["so the rotation is not applied" in note for note in notes] == [True] * (expected is stored)
     assert np.abs(found.astype(int) - expected)[::7, ::7].mean() < 12
     with pytest.raises(VisError, match="its annotations say 61x40"):
         read_picture(tmp_path / "a.jpg", 61, 40)
@@ -340,3 +344,36 @@ def test_two_videos_in_folders_of_one_name_are_two_videos(tmp_path: Path) -> Non
     split = read_youtube_vis(stored.annotations)
     with pytest.raises(VisError, match="videos 1 and 2 lie in folders of one name, 'a/frames' and 'b/frames'"):
         require_distinct_names(split)
+
+
+def test_16_bits_become_8(tmp_path: Path) -> None:
+    levels = np.arange(0, 2**16, 257, np.uint16)[None, :, None].repeat(3, 2)
+    cv2.imwrite(str(tmp_path / "a.png"), levels)
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", 256, 1)[0, :, 1], np.arange(256))
+
+
+def test_damaged_images_are_read_without_a_message_of_a_library(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
+    data = bytearray(cv2.imencode(".jpg", noise)[1].tobytes())
+    data[len(data) // 2 : len(data) // 2 + 2] = b"\xff\xd3"  # a marker that libjpeg reports
+    (tmp_path / "a.jpg").write_bytes(data)
+    cv2.imdecode(np.frombuffer(bytes(data), np.uint8), cv2.IMREAD_COLOR)
+    assert "Corrupt JPEG data" in capfd.readouterr().err
+    assert read_picture(tmp_path / "a.jpg", 128, 96).shape == (96, 128, 3)
+    assert capfd.readouterr().err == ""
+
+
+def test_masks_of_a_lossy_format_are_rejected_and_capitals_are_found(tmp_path: Path) -> None:
+    root = write_davis(tmp_path, sequences={"dog": ("00000",)})
+    mask = tmp_path / "Annotations_unsupervised/480p/dog/00000.png"
+    mask.rename(mask.with_suffix(".PNG"))
+    (clip,) = read_davis_clips(root)
+    assert len(clip.objects) == 1
+    circle = cv2.circle(np.zeros((96, 128), np.uint8), (64, 48), 30, 255, -1)
+    lossy = cv2.imdecode(cv2.imencode(".jpg", circle, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
+    Image.fromarray(lossy).save(mask.with_suffix(".PNG"))
+    Image.fromarray(lossy).save(tmp_path / "JPEGImages/480p/dog/00000.jpg")
+    with pytest.raises(VisError, match=r"00000\.PNG: \d+ grey values only at edges, so the mask .* was a JPEG"):
+        read_davis_clips(root)

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.commands.conftest import RunVis, run_vis
 from tests.network.factories import make_model
+from tests.records.video_factory import picture, with_exif_orientation, write_image
 from vis_cli.training import run_log
 from vis_cli.training.preview import draw_preview
 from vis_cli.training.trainer import train
@@ -43,6 +44,21 @@ def test_a_check_says_what_would_stop_the_run(tmp_path: Path, run_vis: RunVis) -
     outcome = run_vis("train", config, "-o", tmp_path / "out", "--check")
     assert outcome.code == 1
     assert "discs.png is missing; restore it or remove its entry" in outcome.err
+
+
+def test_the_assumption_about_a_rotation_is_printed_once(tmp_path: Path, run_vis: RunVis) -> None:
+    config = make_run(tmp_path, steps=3, batch_size=2)
+    data = json.loads((tmp_path / "stills.json").read_text())
+    data["images"][0].update(file_name="discs.jpg", width=80, height=60)
+    for item in data["annotations"]:
+        item["segmentation"] = [[10, 10, 50, 10, 50, 50, 10, 50]]
+    (tmp_path / "stills.json").write_text(json.dumps(data))
+    write_image(tmp_path / "discs.jpg", picture(0, (80, 60)))
+    (tmp_path / "discs.jpg").write_bytes(with_exif_orientation((tmp_path / "discs.jpg").read_bytes(), 6))
+    for words in (["--check"], []):
+        outcome = run_vis("train", config, "-o", tmp_path / "out", "--device", "cpu", *words)
+        assert outcome.code == 0, outcome.err
+        assert outcome.err.count("discs.jpg: the annotations have the size without the EXIF rotation, so the") == 1
 
 
 def test_a_preview_shows_true_masks_beside_those_that_came_of_the_guidance() -> None:

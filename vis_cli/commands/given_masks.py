@@ -12,11 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.console import Reporter, counted
+from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES, MAX_IMAGE_BYTES
 from vis_cli.files.reading import read_bytes
-from vis_cli.records.antialiasing import count_edge_values
+from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.davis import VOID, list_label_pngs
 from vis_cli.records.inputs import image_files
 from vis_cli.records.png import decode_labels
@@ -54,7 +54,8 @@ def read_given_masks(
     paths = _find_frames(masks, video, first, reporter)
     images = {frame: _read_image(path) for frame, path in paths.items()}
     for image in images.values():
-        _reject_antialiasing(image)
+        if not image.is_palette:
+            require_sharp(image.labels, str(image.path))
     return _without_void(masks, images, reporter)
 
 
@@ -131,14 +132,6 @@ def _is_number(name: str) -> bool:
 def _read_image(path: Path) -> _Image:
     labels, header = decode_labels(read_bytes(path, limit=MAX_IMAGE_BYTES), str(path))
     return _Image(path, labels, header.is_palette)
-
-
-def _reject_antialiasing(image: _Image) -> None:
-    """Reject a grey image whose edges are smooth: each step of grey would become an object."""
-    num_edge_values = 0 if image.is_palette else count_edge_values(image.labels)
-    if num_edge_values:
-        cause = f"{counted(num_edge_values, 'grey value')} only at edges, so the mask is antialiased or was a JPEG"
-        raise VisError(f"{image.path}: {cause}. Export it without antialiasing, or as a palette PNG.")
 
 
 def _without_void(masks: Path, images: dict[int, _Image], reporter: Reporter) -> dict[int, Labels]:

@@ -26,6 +26,7 @@ from vis_cli.records.davis import (
     list_pngs,
     list_sequences,
     pair_with_frames,
+    read_ground_truth,
     read_label_png,
 )
 from vis_cli.records.types import VideoResult
@@ -207,7 +208,7 @@ def iter_folder_pairs(ground_truth: Path, predictions: Path) -> Iterator[LabelPa
     for path in list_label_pngs(ground_truth):
         predicted = by_name.get(path.stem)
         prediction = None if predicted is None else read_label_png(predicted)
-        yield LabelPair(read_label_png(path), prediction, str(predicted or predictions / path.name))
+        yield LabelPair(read_ground_truth(path), prediction, str(predicted or predictions / path.name))
 
 
 def iter_result_pairs(ground_truth: Path, result: VideoResult) -> Iterator[LabelPair]:
@@ -218,7 +219,7 @@ def iter_result_pairs(ground_truth: Path, result: VideoResult) -> Iterator[Label
     """
     paths = pair_with_frames(list_label_pngs(ground_truth), result.video)
     for path, labels in zip(paths, iter_label_maps(result), strict=True):
-        yield LabelPair(read_label_png(path), labels, f"{result.video.name}, frame {path.stem}")
+        yield LabelPair(read_ground_truth(path), labels, f"{result.video.name}, frame {path.stem}")
 
 
 def _score_folder(evaluate: SequenceEvaluator, ground_truth: Path, predictions: Path) -> SequenceScore:

@@ -1,6 +1,6 @@
 """Masks with smooth or noisy edges, as painting programs and JPEG make them: found by their values at edges.
 
-Used by `given_masks`.
+Used by `given_masks`, and by `davis` for ground truth.
 """
 
 from __future__ import annotations
@@ -9,10 +9,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.errors import VisError
+
 MIN_BLENDED_VALUES = 2  # one can be a thin object between two others
 BLENDED_FRACTION = 0.6  # of a value's pixels
 MIN_SCATTERED_VALUES = 16  # so many objects that are thinner than 3 pixels are none
 SCATTERED_FRACTION = 0.75  # of all values
+
+
+def require_sharp(labels: NDArray[np.uint8], where: str) -> None:
+    """Reject a grey mask whose edges are smooth or noisy: each of its grey values would become an object.
+
+    The values of a palette PNG come from a tool for labels, so they need no check.
+
+    Raises:
+        VisError: (H, W) `labels` have values from antialiasing or a lossy format; `where` names the file.
+    """
+    count = count_edge_values(labels)
+    if count:
+        values = "1 grey value" if count == 1 else f"{count} grey values"
+        cause = f"{values} only at edges, so the mask is antialiased or was a JPEG"
+        raise VisError(f"{where}: {cause}. Export it without antialiasing, or as a palette PNG.")
 
 
 def count_edge_values(labels: NDArray[np.uint8]) -> int:

@@ -18,6 +18,7 @@ from vis_cli.files.atomic import atomic_path
 from vis_cli.files.limits import MAX_IMAGE_BYTES
 from vis_cli.files.names import natural_key, printable
 from vis_cli.files.reading import read_bytes
+from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.png import decode_labels
 from vis_cli.records.selection import rank_instances
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
@@ -34,6 +35,18 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
         VisError: the file is missing or damaged, or has colours instead of labels.
     """
     return decode_label_png(read_bytes(path, limit=MAX_IMAGE_BYTES), str(path))
+
+
+def read_ground_truth(path: Path) -> NDArray[np.uint8]:
+    """Read a label map as `read_label_png` does, and see that each of its values is meant.
+
+    Raises:
+        VisError: as `read_label_png`, or a grey PNG is antialiased or was a JPEG.
+    """
+    labels, header = decode_labels(read_bytes(path, limit=MAX_IMAGE_BYTES), str(path))
+    if not header.is_palette:
+        require_sharp(labels, str(path))
+    return labels
 
 
 def decode_label_png(data: bytes, where: str) -> NDArray[np.uint8]:

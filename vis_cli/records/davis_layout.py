@@ -5,20 +5,17 @@ Used by `matching`, for the exports and the checks that need a split.
 
 from __future__ import annotations
 
-import struct
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable, safe_relative_path
-from vis_cli.files.reading import read_text, require_regular
+from vis_cli.files.reading import read_text
 from vis_cli.records.davis import list_label_pngs, list_sequences
+from vis_cli.records.image_file import read_image_size
 from vis_cli.records.inputs import image_files
-from vis_cli.records.json_fields import require, require_size, require_unique
+from vis_cli.records.json_fields import require, require_unique
 from vis_cli.records.png import read_label_header
 
 # Where a DAVIS folder has its frames and masks, the first that is there being used: the unsupervised 2017 / 2019
@@ -30,12 +27,7 @@ MASK_FOLDERS = tuple(
     for folder in ("Annotations_unsupervised", "Annotations")
 )
 LIST_SUFFIX = ".txt"
-FRAME_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
-# What Pillow raises for damaged headers: SyntaxError for a broken PNG chunk, the others for values it does not check.
-PILLOW_ERRORS = (
-    *(OSError, SyntaxError, ValueError, struct.error, IndexError, KeyError, TypeError, OverflowError),
-    *(EOFError, Image.DecompressionBombError),
-)
+TURNED = "The EXIF rotation of the frames is applied. Remove it from all frames, or rotate the masks like the frames."
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +128,10 @@ def _read_sequence(folders: DavisFolders, name: str) -> SequenceFrames:
     sizes |= {path: _read_size(path, labels=True) for path in masks}
     first, (width, height) = next(iter(sizes.items()))
     for path, size in sizes.items():
-        require(size == (width, height), str(path), f"is {size[0]}x{size[1]}, but {first} is {width}x{height}")
+        if size != (width, height):
+            is_turned = any(sizes[file] != read_image_size(file, upright=False) for file in {first, path} & {*frames})
+            rotation = f". {TURNED}" if is_turned else ""
+            raise VisError(f"{path}: is {size[0]}x{size[1]}, but {first} is {width}x{height}{rotation}")
     return SequenceFrames(name, width, height, tuple(f"{name}/{file.name}" for file in frames or masks))
 
 
@@ -161,17 +156,8 @@ def _require_same_names(frames: Sequence[Path], masks: Sequence[Path]) -> None:
 
 
 def _read_size(path: Path, *, labels: bool) -> tuple[int, int]:
-    """Read a picture's width and height from its header, and see that a mask holds labels."""
+    """Read an image's width and height as the readers of videos and of masks see it; a mask must hold labels."""
     if labels:
         header = read_label_header(path)
         return header.width, header.height
-    require_regular(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
-            with Image.open(path, formats=FRAME_FORMATS) as image:
-                width, height = image.size
-    except PILLOW_ERRORS as error:
-        raise VisError(f"{path}: cannot be read as a picture ({printable(str(error))})") from error
-    require_size(width, height, str(path))
-    return width, height
+    return read_image_size(path)

@@ -1,38 +1,58 @@
-"""The one function that reads an image file.
+"""The one function that reads an image file, and the one that reads its size.
 
-Used by `frame_folder`; its check of PNGs by `training.annotations`, too.
+Used by `frame_folder`, `davis_layout` and `training.annotations`.
 """
 
 from __future__ import annotations
 
+import io
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
+from vis_cli.files.names import printable
 from vis_cli.files.quiet import silenced_libraries
-from vis_cli.files.reading import read_bytes
+from vis_cli.files.reading import open_regular, read_bytes
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 DTYPES = (np.uint8, np.uint16)
 SIZE_ERROR = "CV_IO_MAX_IMAGE"  # in OpenCV's messages
+EXIF_ORIENTATION = 0x0112
+TRANSPOSED = frozenset({5, 6, 7, 8})  # values of the orientation that exchange width and height
+SIZED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")  # Pillow's names
+# Formats whose headers Pillow reads before it allocates memory for pixels. PNGs have a check of their own.
+CHECKED_FORMATS = ("JPEG", "BMP", "TIFF", "PPM", "JPEG2000")
+# What Pillow raises for damaged headers: SyntaxError for a broken PNG chunk, the others for values it does not check.
+PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, struct.error, IndexError, KeyError, TypeError, OverflowError),
+    *(EOFError, ZeroDivisionError),
+)
 
 
-def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read an image file as (H, W, 3) RGB of 8 or 16 bits. Alpha is dropped, EXIF orientation is applied.
+def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read an image file as (H, W, 3) RGB of 8 or 16 bits. Alpha is dropped.
+
+    Args:
+        path: The file.
+        upright: Whether an EXIF rotation is applied, as viewers do.
 
     Raises:
         VisError: The file is missing, damaged, too large, or of a kind that OpenCV does not read.
     """
     data = read_bytes(path, limit=MAX_IMAGE_BYTES)
-    image = _decoded(path, data)
+    image = _decoded(path, data, 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     if image.dtype not in DTYPES:
         raise VisError(f"cannot read {path}: the pixels are {image.dtype}. Convert the image to 8 or 16 bits.")
     height, width = image.shape[:2]
@@ -42,19 +62,73 @@ def read_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return rgb.astype(np.uint8, copy=False) if rgb.dtype == np.uint8 else rgb.astype(np.uint16, copy=False)
 
 
-def _decoded(path: Path, data: bytes) -> NDArray[np.integer[Any] | np.floating[Any]]:
+def read_image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
+    """Return the width and height of what `read_image` returns, from the header where no EXIF rotation changes them.
+
+    Args:
+        path: The file.
+        upright: Whether an EXIF rotation is applied.
+
+    Raises:
+        VisError: The file is missing, damaged, too large, or of a kind that is not read.
+    """
+    try:
+        with open_regular(path) as file, _header(file, SIZED_FORMATS) as image:
+            (width, height), orientation = image.size, image.getexif().get(EXIF_ORIENTATION)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except UnidentifiedImageError as error:
+        raise VisError(f"cannot read {path}: not an image. Restore the file.") from error
+    except PILLOW_ERRORS as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else printable(str(error))
+        raise VisError(f"cannot read {path}: not a complete image ({cause}). Restore the file.") from error
+    if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
+        raise _too_large(path)
+    if upright and orientation in TRANSPOSED:  # OpenCV decides for which formats it counts
+        height, width = read_image(path).shape[:2]
+    return width, height
+
+
+@contextmanager
+def _header(file: BinaryIO, formats: Sequence[str]) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, for damaged tags and for sizes that are checked here
+        with Image.open(file, formats=list(formats)) as image:
+            yield image
+
+
+def _require_moderate_size(path: Path, data: bytes) -> None:
+    """Reject an image above the limits before it is decoded.
+
+    OpenCV checks them, too, but if a program imports it before this package, its own limit of 2^30 pixels holds.
+    """
+    try:
+        with _header(io.BytesIO(data), CHECKED_FORMATS) as image:
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except PILLOW_ERRORS:
+        return  # another format, or damaged, which the decoder reports
+    if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
+        raise _too_large(path)
+
+
+def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.integer[Any] | np.floating[Any]]:
     if not data:
         raise VisError(f"cannot read {path}: the file is empty. Restore the file.")
-    require_complete_png(path, data)
+    _require_complete_png(path, data)
+    _require_moderate_size(path, data)
     encoded = np.frombuffer(data, np.uint8)
     try:
         with silenced_libraries():
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | flags)
             if image is None:
                 image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # float or 32 bits, which is rejected by its dtype
     except cv2.error as error:
         if SIZE_ERROR in error.err:
             raise _too_large(path) from error
+        if error.code == cv2.Error.StsNoMem:
+            raise VisError(f"cannot read {path}: not enough memory for its pixels. Use a smaller image.") from error
         cause = f"not an image that OpenCV decodes ({error.err})"
         raise VisError(f"cannot read {path}: {cause}. Convert the image to JPEG or PNG.") from error
     if image is None or (image.ndim != 3 and image.dtype in DTYPES):
@@ -62,7 +136,7 @@ def _decoded(path: Path, data: bytes) -> NDArray[np.integer[Any] | np.floating[A
     return image
 
 
-def require_complete_png(path: Path, data: bytes) -> None:
+def _require_complete_png(path: Path, data: bytes) -> None:
     """Reject a damaged PNG before OpenCV decodes it: libpng prints, and a chunk of 4 GB is allocated before it is read.
 
     Raises:

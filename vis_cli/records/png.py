@@ -74,7 +74,7 @@ def decode_labels(data: bytes, where: str) -> tuple[NDArray[np.uint8], PngHeader
     kept = SIGNATURE + b"".join(_iter_pixel_chunks(data, where)) + _chunk(b"IEND", b"")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size was checked
+            warnings.simplefilter("ignore")  # of Pillow, as for a large size, which was checked
             with Image.open(io.BytesIO(kept), formats=["PNG"]) as image:
                 values = np.array(image)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken chunk

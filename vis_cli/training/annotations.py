@@ -12,18 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_IMAGE_BYTES
 from vis_cli.files.names import safe_relative_path
-from vis_cli.files.quiet import silenced_libraries
-from vis_cli.files.reading import read_bytes
-from vis_cli.records.davis import VOID, read_label_png
+from vis_cli.records.davis import VOID, list_label_pngs, read_ground_truth
 from vis_cli.records.davis_layout import SequenceFrames, find_davis_folders, find_davis_root, read_davis
-from vis_cli.records.image_file import require_complete_png
+from vis_cli.records.image_file import read_image
 from vis_cli.records.json_fields import (
     read_json_object,
     require,
@@ -41,10 +37,11 @@ from vis_cli.training.crowds import AUTO, OBJECTS, settle_crowds
 
 Note = Callable[[str], None]
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
 DAVIS_CATEGORY = "object"  # DAVIS names no classes
-_TAIL_BYTES = 4096  # some cameras append data of their own after a picture's end
+UNTURNED = (
+    "the annotations have the size without the EXIF rotation, so the rotation is not applied, "
+    "to this image and to others like it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,43 +166,41 @@ def read_davis_clips(path: Path) -> list[VideoClip]:
     return [_read_sequence(sequence, folders.frames, folders.masks) for sequence in read_davis(path)]
 
 
-def read_picture(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+def read_picture(path: Path, width: int, height: int, *, note: Note | None = None) -> NDArray[np.uint8]:
     """Return the image as (height, width, 3) RGB, turned as its annotations are.
 
     An EXIF rotation is applied, as viewers and annotation tools do. If only the stored image has the annotated size,
     the rotation is not applied. Where both have that size (square images, rotation by 180 degrees), it is applied.
 
+    Args:
+        path: the image.
+        width: in its annotations.
+        height: in its annotations.
+        note: is told that a rotation is not applied, by a line that names the image.
+
     Raises:
         VisError: the file is missing, truncated, no image, or of another size than its annotations say.
     """
-    data = read_bytes(path, limit=MAX_IMAGE_BYTES)
-    if _is_truncated(data):  # OpenCV would fill the rest with grey and say nothing
-        raise VisError(f"{path}: the picture is truncated; restore it or remove its entry")
-    require_complete_png(path, data)
-    image = _decode(path, data, cv2.IMREAD_COLOR)
-    if image.shape[:2] == (width, height):
-        stored = _decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        image = stored if stored.shape[:2] == (height, width) else image
+    image = read_image(path)
+    if image.shape[:2] == (width, height) and width != height:
+        stored = read_image(path, upright=False)
+        if stored.shape[:2] == (height, width):
+            image = stored
+            if note is not None:
+                note(f"{path}: {UNTURNED}")
     if image.shape[:2] != (height, width):
         found = f"{image.shape[1]}x{image.shape[0]}"
         raise VisError(f"{path}: the picture is {found}, but its annotations say {width}x{height}; mend either")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _decode(path: Path, data: bytes, flags: int) -> NDArray[np.uint8]:
-    image = None
-    try:
-        with silenced_libraries():
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:  # a header that claims a huge image
-        raise VisError(f"{path}: not a picture that can be decoded; restore it or remove its entry") from error
-    if image is None:
-        raise VisError(f"{path}: not a picture that can be decoded; restore it or remove its entry")
-    return np.asarray(image, np.uint8)
+    return image.astype(np.uint8) if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
 
 
 def _read_sequence(sequence: SequenceFrames, frames: Path, masks: Path) -> VideoClip:
-    pngs = [masks / sequence.name / f"{name}.png" for name in sequence.frame_names]
+    by_name = {png.stem: png for png in list_label_pngs(masks / sequence.name)}  # .png or .PNG
+    missing = next((name for name in sequence.frame_names if name not in by_name), None)
+    if missing is not None:
+        where = masks / sequence.name / f"{missing}.png"
+        raise VisError(f"cannot read {where}: no such file. Restore the mask, or take the sequence off the list.")
+    pngs = [by_name[name] for name in sequence.frame_names]
     with ThreadPoolExecutor() as pool:  # reading and encoding release the interpreter
         found = list(pool.map(_encode_labels, pngs))
     values = sorted({value for frame in found for value in frame})
@@ -219,14 +214,8 @@ def _read_sequence(sequence: SequenceFrames, frames: Path, masks: Path) -> Video
 
 
 def _encode_labels(path: Path) -> dict[int, Rle]:
-    labels = read_label_png(path)
+    labels = read_ground_truth(path)
     return {value: encode_mask(labels == value) for value in np.unique(labels).tolist() if value != 0}
-
-
-def _is_truncated(data: bytes) -> bool:
-    tail = data[-_TAIL_BYTES:]
-    pairs = ((_JPEG_START, _JPEG_END), (_PNG_START, _PNG_END))
-    return any(data.startswith(start) and end not in tail for start, end in pairs)
 
 
 def _existing(path: Path, where: str) -> Path:

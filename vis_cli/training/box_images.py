@@ -112,7 +112,8 @@ class BoxImages:
         """
         still = self._items[index]
         view = _draw_view(still, self._limits, canvas, rng)
-        image = _show(read_picture(still.path, still.width, still.height), view, canvas)
+        notes: list[str] = []
+        image = _show(read_picture(still.path, still.width, still.height, note=notes.append), view, canvas)
         (image,) = change_colours([image], self._limits.colour, rng)
         targets, ignore, doubtful = self._targets(still, view, canvas)
         frames = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).expand(num_frames, -1, -1, -1)
@@ -126,6 +127,7 @@ class BoxImages:
             torch.zeros(0, dtype=torch.int64),
             self._background_weight,
             doubtful,
+            tuple(notes),
         )
 
     def _shown_labels(self, still: Still) -> frozenset[int]:

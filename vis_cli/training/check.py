@@ -10,6 +10,7 @@ import cv2
 import torch
 
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.quiet import silenced_libraries
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.training.contact_sheet import draw_contact_sheet
 from vis_cli.training.processes import Processes
@@ -48,7 +49,7 @@ def check_run(
     alone = Processes(0, 1, device or torch.device("cpu"))
     run = open_run(config_path, out, alone, data_root=data_root, hooks=hooks)
     sheet = draw_contact_sheet([clip.to(torch.device("cpu")) for clip in preview_clips(run, NUM_CLIPS)], columns=3)
-    with atomic_path(out / SHEET_NAME) as temporary:
+    with atomic_path(out / SHEET_NAME) as temporary, silenced_libraries():
         temporary.write_bytes(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     state = start_state(run, resume=False)
     began = time.perf_counter()

@@ -21,6 +21,7 @@ class Picture:
 
     image: NDArray[np.uint8]  # (H, W, 3) RGB
     id_map: NDArray[np.uint16]  # (H, W) instance ids, 0 where nothing is
+    notes: tuple[str, ...] = ()  # assumptions that were made to read it
 
 
 @dataclass(frozen=True, slots=True)

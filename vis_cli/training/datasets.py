@@ -101,7 +101,8 @@ class StillsPseudoVideo:
         objects = _frame_objects(still.objects, [self._label_map.label(item.category) for item in still.objects])
         picture = _picture(still.path, still.width, still.height, masks, objects)
         rendered = render_clip([picture] * num_frames, objects, self.bank, self._config, canvas=canvas, rng=rng)
-        return _train_clip(rendered, self._label_map.labelled(still.source), detect=True, name=str(still.path))
+        labelled = self._label_map.labelled(still.source)
+        return _train_clip(rendered, labelled, detect=True, name=str(still.path), notes=picture.notes)
 
 
 class VideoClips:
@@ -158,7 +159,8 @@ class VideoClips:
         pictures = [self._picture(video, frame, objects) for frame in frames]
         rendered = render_clip(pictures, objects, self._bank, self._config, canvas=canvas, rng=rng)
         name = ", ".join(str(video.frames[frame]) for frame in dict.fromkeys(frames))
-        return _train_clip(rendered, self._label_map.labelled(""), detect=self._detect, name=name)
+        notes = tuple(note for picture in pictures for note in picture.notes)
+        return _train_clip(rendered, self._label_map.labelled(""), detect=self._detect, name=name, notes=notes)
 
     def _label(self, category: str) -> int | None:
         label = self._label_map.label(category)
@@ -202,8 +204,13 @@ def _picture(path: Path, width: int, height: int, masks: Mapping[int, Rle], obje
     for i in order:
         if i in objects.crowds or i in objects.labels:
             id_map[decoded[i]] = i
-    return Picture(read_picture(path, width, height), id_map)
+    notes: list[str] = []
+    return Picture(read_picture(path, width, height, note=notes.append), id_map, tuple(notes))
 
 
-def _train_clip(rendered: RenderedClip, labelled: Tensor, *, detect: bool, name: str) -> TrainClip:
-    return TrainClip(rendered.images, rendered.targets, labelled, detect, rendered.ignore, name, rendered.guided_ids)
+def _train_clip(
+    rendered: RenderedClip, labelled: Tensor, *, detect: bool, name: str, notes: tuple[str, ...]
+) -> TrainClip:
+    return TrainClip(
+        rendered.images, rendered.targets, labelled, detect, rendered.ignore, name, rendered.guided_ids, notes=notes
+    )

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.files.quiet import silenced_libraries
+
 _TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # RGB to YIQ
 _FROM_LUMA = np.linalg.inv(_TO_LUMA)
 _MID_GREY = 118.0  # contrast turns about the usual mean of a photograph
@@ -105,5 +107,6 @@ def _add_noise(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
 
 def _pack(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     quality = int(rng.integers(*_JPEG_QUALITIES))
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    with silenced_libraries():
+        _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)

@@ -5,8 +5,8 @@ Used by `trainer` and `check`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -51,6 +51,7 @@ class Run:
     out: Path
     processes: Processes
     hooks: Hooks
+    has_noted: set[str] = field(default_factory=set)  # kinds of notes about images that were printed
 
 
 def open_run(
@@ -109,7 +110,9 @@ def iter_parts(run: Run, start: int) -> Iterator[Parts]:
     )
     parts = iter_clips(loader)
     for _ in range(start, config.num_steps):
-        yield [next(parts) for _ in range(share.count)]
+        clips = [next(parts) for _ in range(share.count)]
+        _print_notes(run, (clip for part in clips for clip in part))
+        yield clips
 
 
 def preview_clips(run: Run, num: int) -> list[TrainClip]:
@@ -117,7 +120,18 @@ def preview_clips(run: Run, num: int) -> list[TrainClip]:
     canvas, frames = run.config.canvases[0], run.config.num_frames
     length = run.data.epoch_length or num
     keys: list[ClipKey] = [(0, i, canvas, frames) for i in range(min(num, length))]
-    return [run.data.dataset[key].to(run.processes.device) for key in keys]
+    clips = [run.data.dataset[key].to(run.processes.device) for key in keys]
+    _print_notes(run, clips)
+    return clips
+
+
+def _print_notes(run: Run, clips: Iterable[TrainClip]) -> None:
+    """Print the assumptions about images: each kind once, with the first image as an example."""
+    for note in (note for clip in clips for note in clip.notes):
+        kind = note.rpartition(": ")[2]
+        if kind not in run.has_noted and run.hooks.note is not None:
+            run.has_noted.add(kind)
+            run.hooks.note(note)
 
 
 def _require_validation_data(validation: ValidationConfig | None, hooks: Hooks) -> None:

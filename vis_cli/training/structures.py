@@ -57,6 +57,7 @@ class TrainClip:
     guided_ids: Tensor  # (G,) int64 instance ids given to the propagation head, all visible in frame 0
     background_weight: float = 1.0  # of regions without an object in the detector's losses
     doubtful: Tensor | None = None  # (D, 4) float32 xyxy: each may be an object of the last frame or not; None: no box
+    notes: tuple[str, ...] = ()  # assumptions that were made to read the images
 
     def to(self, device: torch.device) -> TrainClip:
         """Return the clip on a device."""
