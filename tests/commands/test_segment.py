@@ -218,6 +218,31 @@ class TestBatch:
         assert f"error: {tmp_path / 'a.mp4'}: {said}" in outcome.err
         assert names_in(tmp_path / "out") == ["b.json"]
 
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("open_video", "out of memory while the video was opened. Use smaller frames"),
+            ("write_overlay", "out of memory while the overlay was drawn. Use --no-render, or smaller frames"),
+            ("write_result", "clip.json was written. Use a smaller --max-sequences"),
+            ("read_given_masks", "first.png was read"),
+            ("identify_source", "out of memory"),
+        ],
+    )
+    def test_memory_that_ran_out_elsewhere_is_not_blamed_on_the_network(
+        self, tmp_path: Path, run_vis: RunVis, network: Network, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(f"vis_cli.commands.batch.{name}", fail)
+        clip = make_video(tmp_path, num_frames=2)
+        write_label_png(np.ones((48, 64), np.uint8), tmp_path / "first.png")
+        outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", tmp_path / "first.png")
+        assert (outcome.code, outcome.err.count("error: ")) == (1, 1)
+        assert f"error: {clip}: out of memory" in outcome.err
+        assert said in outcome.err
+        assert "--short-side" not in outcome.err
+
     def test_a_programmers_mistake_is_not_hidden(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         network.raises["clip"] = ValueError("a bug")
         clip = make_video(tmp_path)

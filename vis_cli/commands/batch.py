@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words for it
+FOR_NETWORK = "; less is needed with a smaller --short-side, --max-instances or --feature-budget-mb"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class Batch:
     def _read_masks(self, job: Job) -> GivenMasks | None:
         if job.masks is None:
             return None
-        return read_given_masks(job.masks, job.source, first=self._options.masks_from, reporter=self._reporter)
+        with _memory_named(f" while {job.masks} was read"):
+            return read_given_masks(job.masks, job.source, first=self._options.masks_from, reporter=self._reporter)
 
     def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
         """Return the result of an earlier run if the same source and settings would make it again now.
@@ -133,7 +136,8 @@ class Batch:
             production = dataclasses.replace(production, given_masks=hash_masks(masks))
         if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}. Use --overwrite to replace it.")
-        return read_result(job.result)
+        with _memory_named(f" while {job.result} was read"):
+            return read_result(job.result)
 
     def _make_outputs(
         self, job: Job, result: VideoResult | None, masks: GivenMasks | None, progress: BatchProgress
@@ -141,7 +145,8 @@ class Batch:
         if job.name != default_name(job.source):
             because = "another video has its name" if job.stored is None else "as before"
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
-        video = open_video(job.source, stream=self._options.stream)
+        with _memory_named(" while the video was opened. Use smaller frames"):
+            video = open_video(job.source, stream=self._options.stream)
         self._warn(job, video.losses)
         told = len(video.losses)
         problem = None if job.overlay is None else overlay_problem(video)
@@ -150,7 +155,8 @@ class Batch:
         if result is None:
             result = self._segment(job, video, masks, progress)
         if job.overlay is not None:
-            write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
+            with _memory_named(" while the overlay was drawn. Use --no-render, or smaller frames"):
+                write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
         self._warn(job, video.losses[told:])
         return result
 
@@ -163,7 +169,9 @@ class Batch:
 
     def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
         source = self._identify(job)  # before the frames are read: a later change must not go unnoticed
-        found = self._segmenter.segment(video, progress=progress.update, guidance=masks)
+        segmenter = self._segmenter
+        with _memory_named(FOR_NETWORK):
+            found = segmenter.segment(video, progress=progress.update, guidance=masks)
         info = dataclasses.replace(
             found.video,
             name=job.name,
@@ -174,7 +182,8 @@ class Batch:
         result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older one would show another result
-        write_result(result, job.result)
+        with _memory_named(f" while {job.result} was written. Use a smaller --max-sequences"):
+            write_result(result, job.result)
         return result
 
     @cached_property
@@ -218,10 +227,29 @@ class Batch:
         self._reporter.note(f"{number} {report.video}: {outcome}")
 
 
+@contextmanager
+def _memory_named(what: str) -> Iterator[None]:
+    """Print for what memory ran out in the body: a setting of the network helps only the network.
+
+    Raises:
+        VisError: Memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_shortage(error):
+            raise
+        raise VisError(f"out of memory{what}") from error
+
+
+def _is_shortage(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
 def _reason(error: Exception) -> str:
     """Say in a line why a video failed."""
-    if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
-        return "out of memory; less is needed with a smaller --short-side, --max-instances or --feature-budget-mb"
+    if _is_shortage(error) and not isinstance(error, VisError):
+        return "out of memory"
     if isinstance(error, RuntimeError):
         return f"the network failed: {str(error).partition(chr(10))[0]} (--debug shows where)"
     if isinstance(error, OSError) and error.strerror:
