@@ -16,6 +16,8 @@ from tests.network.factories import make_model
 from tests.records.video_factory import picture, with_exif_orientation, write_image
 from vis_cli.training import run_log
 from vis_cli.training.preview import draw_preview
+from vis_cli.training.processes import Processes
+from vis_cli.training.run import Hooks, iter_parts, open_run, preview_clips
 from vis_cli.training.trainer import train
 
 from .test_pairs import make_clip
@@ -46,7 +48,7 @@ def test_a_check_says_what_would_stop_the_run(tmp_path: Path, run_vis: RunVis) -
     assert "discs.png is missing; restore it or remove its entry" in outcome.err
 
 
-def test_the_assumption_about_a_rotation_is_printed_once(tmp_path: Path, run_vis: RunVis) -> None:
+def test_the_assumption_about_a_rotation_is_printed_once(tmp_path: Path) -> None:
     config = make_run(tmp_path, steps=3, batch_size=2)
     data = json.loads((tmp_path / "stills.json").read_text())
     data["images"][0].update(file_name="discs.jpg", width=80, height=60)
@@ -55,10 +57,11 @@ def test_the_assumption_about_a_rotation_is_printed_once(tmp_path: Path, run_vis
     (tmp_path / "stills.json").write_text(json.dumps(data))
     write_image(tmp_path / "discs.jpg", picture(0, (80, 60)))
     (tmp_path / "discs.jpg").write_bytes(with_exif_orientation((tmp_path / "discs.jpg").read_bytes(), 6))
-    for words in (["--check"], []):
-        outcome = run_vis("train", config, "-o", tmp_path / "out", "--device", "cpu", *words)
-        assert outcome.code == 0, outcome.err
-        assert outcome.err.count("discs.jpg: the annotations have the size without the EXIF rotation, so the") == 1
+    notes: list[str] = []
+    run = open_run(config, tmp_path, Processes(0, 1, torch.device("cpu")), hooks=Hooks(note=notes.append))
+    assert len(preview_clips(run, 3)) + len(list(iter_parts(run, 0))) == 6
+    (note,) = notes
+    assert "discs.jpg: the annotations have the size without the EXIF rotation, so the rotation is not applied" in note
 
 
 def test_a_preview_shows_true_masks_beside_those_that_came_of_the_guidance() -> None:
