@@ -14,6 +14,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from tests.robustness.case import HOME, INPUT, SEEDS, TEMPORARY, WORK, Case, write_case
@@ -31,7 +32,7 @@ def run_case(build: Callable[[], Case], folder: Path, seeds: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_INPUT, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
         case = build()
         write_case(case, folder / "case.json")
-        own_output = case.argv[case.argv.index("-o") + 1] if "-o" in case.argv else None
+        own_output = named_output(case.argv)
         before = take_snapshot(folder / WORK, without=own_output)
         (folder / "before.json").write_text(json.dumps(before))
         own = [] if own_output is None else list_files(folder / WORK / own_output)
@@ -42,6 +43,11 @@ def run_case(build: Callable[[], Case], folder: Path, seeds: Path) -> None:
         os._exit(BROKEN)
     sys.argv = ["vis", *(argument.replace(SEEDS, str(seeds)) for argument in case.argv)]
     end(run_main())
+
+
+def named_output(argv: list[str]) -> str | None:
+    """Return the path after `-o`, None if there is no `-o` or nothing follows it."""
+    return next((path for option, path in pairwise(argv) if option == "-o"), None)
 
 
 def confine(folder: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.robustness.case import INPUT, TEMPORARY, WORK, Case, make_folders, write_case
 from tests.robustness.checks import Ending, judge
+from tests.robustness.child import named_output
 from tests.robustness.snapshot import take_snapshot
 
 MOST_BYTES = 3 * 2**30
@@ -136,3 +137,9 @@ def test_a_batch_has_one_error_line_for_each_failed_input(tmp_path: Path) -> Non
     assert faults_of(folder, ended(1)) == ["error lines"]
     (folder / "stderr").write_text("error: a\nerror: b\n")
     assert faults_of(folder, ended(1)) == []
+
+
+def test_an_output_option_without_a_path_names_no_output() -> None:
+    assert named_output(["segment", "in", "-o", "out", "--json"]) == "out"
+    assert named_output(["segment", "in", "-o"]) is None
+    assert named_output(["models"]) is None
