@@ -121,10 +121,11 @@ def _output_faults(case: Case, code: int, texts: dict[str, str]) -> list[Fault]:
 def _line_faults(case: Case, code: int, texts: dict[str, str]) -> list[Fault]:
     """See that there is one error line for each failure, and not too long."""
     lines = len(ERROR_LINE.findall(texts["stderr"]))
-    expected = int(code != 0)
-    if code == 1 and case.argv[0] == "segment" and "--json" in case.argv:
+    expected, faults = int(code != 0), []
+    if code != 2 and case.argv[0] == "segment" and "--json" in case.argv:
         expected = sum(json.loads(line)["status"] == "failed" for line in texts["stdout"].splitlines())
-    faults = []
+        if code != int(expected > 0):
+            faults.append(Fault("exit code", f"{code} with {expected} failed inputs"))
     if lines != expected:
         faults.append(Fault("error lines", f"{lines} instead of {expected}, exit code {code}, {case.argv[0]}"))
     longest = max(map(len, (texts["stderr"] + texts["stdout"]).splitlines()), default=0)

@@ -137,6 +137,11 @@ def test_a_batch_has_one_error_line_for_each_failed_input(tmp_path: Path) -> Non
     assert faults_of(folder, ended(1)) == ["error lines"]
     (folder / "stderr").write_text("error: a\nerror: b\n")
     assert faults_of(folder, ended(1)) == []
+    assert faults_of(folder, ended(0)) == ["exit code"]
+    (folder / "stdout").write_text(json.dumps({"status": "done"}))
+    (folder / "stderr").write_text("")
+    assert faults_of(folder, ended(0)) == []
+    assert faults_of(folder, ended(1)) == ["exit code"]
 
 
 def test_an_output_option_without_a_path_names_no_output() -> None:
