@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.robustness.case import OUTPUT, TEMPORARY, WORK, Case, read_case
-from tests.robustness.child import BROKEN
+from tests.robustness.child import BROKEN, named_output
 from tests.robustness.snapshot import list_files, take_snapshot
 
 EXIT_CODES = (0, 1, 2)
@@ -149,7 +149,7 @@ def _is_raw(character: str) -> bool:
 
 def _file_faults(folder: Path, case: Case) -> list[Fault]:
     faults = []
-    own_output = case.argv[case.argv.index("-o") + 1] if "-o" in case.argv else None
+    own_output = named_output(case.argv)
     before = json.loads((folder / "before.json").read_text())
     after = take_snapshot(folder / WORK, without=own_output)
     changed = sorted(n for n in before if after.get(n) != before[n] and not n.lstrip("'\"").startswith(OUTPUT))
