@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import vis_cli
 from vis_cli.files.quiet import silenced_libraries
 
 
@@ -52,3 +55,22 @@ def test_an_exception_ends_the_silence(capfd: pytest.CaptureFixture[str]) -> Non
         raise ZeroDivisionError
     os.write(2, b"heard")
     assert capfd.readouterr().err == "heard"
+
+
+def test_every_image_is_decoded_and_encoded_in_silence() -> None:
+    calls, silent = set(), set()
+    for path in Path(vis_cli.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls |= {(path.name, line) for line in image_calls(tree)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.With) and any("silenced_libraries" in ast.unparse(item) for item in node.items):
+                silent |= {(path.name, line) for line in image_calls(node)}
+    assert {name for name, _ in calls} == {"image_file.py", "check.py", "photometric.py"}
+    assert calls == silent
+
+
+def image_calls(tree: ast.AST) -> set[int]:
+    """Return the lines of a program that let OpenCV read or write an image."""
+    functions = {"cv2.imread", "cv2.imwrite", "cv2.imdecode", "cv2.imencode", "cv2.imreadmulti", "cv2.imdecodemulti"}
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {node.lineno for node in found if ast.unparse(node.func) in functions}
