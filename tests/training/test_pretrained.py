@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.network.factories import make_model
-from tests.network.torchvision_factory import use_empty_cache, write_coco, write_imagenet
+from tests.network.torchvision_factory import COCO_FILE, use_empty_cache, write_coco, write_imagenet
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -25,6 +26,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return use_empty_cache(tmp_path, monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
+    """Write 170 MB once for all tests."""
+    folder = tmp_path_factory.mktemp("coco")
+    return folder / COCO_FILE, write_coco(folder).state_dict()
+
+
+@pytest.fixture
+def theirs(cache: Path, written: tuple[Path, dict[str, Tensor]]) -> dict[str, Tensor]:
+    (cache / COCO_FILE).hardlink_to(written[0])
+    return written[1]
+
+
 def test_imagenet_fills_the_backbone(cache: Path) -> None:
     expected = write_imagenet(cache)
     model = make_model(backbone="r50")
@@ -33,8 +47,7 @@ def test_imagenet_fills_the_backbone(cache: Path) -> None:
         assert torch.equal(value, expected[key]), key
 
 
-def test_coco_fills_the_detector_and_matches_classes_by_name(cache: Path) -> None:
-    theirs = write_coco(cache).state_dict()
+def test_coco_fills_the_detector_and_matches_classes_by_name(theirs: dict[str, Tensor]) -> None:
     torch.manual_seed(3)
     model = SeqMaskRCNN(ModelConfig("r50", "r50", CATEGORIES))
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -56,19 +69,17 @@ def test_coco_fills_the_detector_and_matches_classes_by_name(cache: Path) -> Non
     assert all(torch.equal(after[key], before[key]) for key in after if key.startswith("prop_head."))
 
 
-def test_coco_is_known_for_one_backbone_and_one_width(cache: Path) -> None:
+def test_coco_is_known_for_one_backbone_and_one_width(theirs: dict[str, Tensor]) -> None:
     with pytest.raises(VisError, match='init = "coco" is known for r50 only, not for efficientnet_lite2'):
         load_coco(make_model())
-    write_coco(cache)
     with pytest.raises(VisError, match='init = "coco" needs the widths of the paper, but fpn'):
         load_coco(make_model(backbone="r50"))
 
 
-def test_a_run_starts_from_coco_and_brings_its_own_prop_head(cache: Path) -> None:
+def test_a_run_starts_from_coco_and_brings_its_own_prop_head(theirs: dict[str, Tensor]) -> None:
     data = (SourceConfig("stills", "a.json", "images"),)
     config = TrainConfig(ModelConfig("r50", "r50", CATEGORIES), data, steps=1, init="coco")
     assert config.starts_prop_head
-    theirs = write_coco(cache).state_dict()
     model = build_model(config)
     key = "layer3.5.conv2.weight"
     assert torch.equal(model.backbone.body.state_dict()[key], theirs[f"backbone.body.{key}"])
