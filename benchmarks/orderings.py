@@ -20,11 +20,13 @@ import torch
 from track_by_detect import FrameDetections, link_detections
 
 from vis_cli.config import PRESETS, Reduction, SegmentConfig
+from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import autocast, choose_precision
 from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.finalize import encode_probs, make_instances
 from vis_cli.engine.frames import FrameStore, network_size
-from vis_cli.engine.key_frames import DetectedMasks, select_key_frames
+from vis_cli.engine.instances import make_instances
+from vis_cli.engine.key_frames import select_key_frames
+from vis_cli.engine.masks import encode_probs
 from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.scoring import frame_class_probs
@@ -189,13 +191,12 @@ def track(loaded: LoadedModel, video: Video) -> VideoResult:
     found = []
     with autocast(CPU, choose_precision("auto", CPU)):
         for index in range(frames.num_frames):
-            features = cache.encode(index).features
-            probs = source.masks_at(index, features).probs.numpy()
+            frame = cache.encode(index)
+            probs = source.masks_at(frame).probs
             masks = probs > DETECTING.mask_threshold
-            rles = tuple(encode_probs(p, (video.height, video.width), DETECTING.mask_threshold) for p in probs)
-            found.append(
-                FrameDetections(masks, rles, frame_class_probs(network, features, masks, class_agnostic=False))
-            )
+            rles = tuple(encode_probs(probs, (video.height, video.width), DETECTING.mask_threshold))
+            class_probs = frame_class_probs(network, frame.features, masks, class_agnostic=False)
+            found.append(FrameDetections(masks.numpy(), rles, class_probs))
     return to_result(loaded, video, link_detections(found), frames.num_frames)
 
 

@@ -20,8 +20,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from vis_cli.engine.device import autocast, choose_precision
-from vis_cli.engine.finalize import encode_probs
 from vis_cli.engine.frames import network_size, resize_frame
+from vis_cli.engine.masks import encode_probs
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.weights import load_model
 from vis_cli.records.video import open_video
@@ -95,10 +95,10 @@ def detect(network: SeqMaskRCNN, folder: Path, image: Mapping[str, Any], truth: 
             class_agnostic=False,
         )
     ids = {category["name"]: category["id"] for category in truth.dataset["categories"]}
-    for label, score, probs in zip(found.labels.tolist(), found.scores.tolist(), found.mask_probs.numpy(), strict=True):
+    rles = encode_probs(found.mask_probs, (height, width), MASK_THRESHOLD)
+    for label, score, rle in zip(found.labels.tolist(), found.scores.tolist(), rles, strict=True):
         category_id = ids.get(config.categories[label - 1].name)
-        rle = encode_probs(probs, (height, width), MASK_THRESHOLD) if category_id is not None else None
-        if rle is not None:
+        if rle is not None and category_id is not None:
             yield {"image_id": image["id"], "category_id": category_id, "score": score, "segmentation": rle}
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vis_cli.engine.key_frames import mask_nms
+from vis_cli.engine.masks import mask_nms
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
@@ -53,7 +53,7 @@ def detect(network: SeqMaskRCNN, features: FrameFeatures) -> Tensor:
     """
     found = network.detect(features, score_threshold=0.2, nms_iou=0.5, max_instances=10, class_agnostic=False)
     masks = found.mask_probs > 0.5
-    return masks[mask_nms(masks.numpy(), 0.2)].float()
+    return masks[mask_nms(masks, 0.2)].float()
 
 
 def propagate(network: SeqMaskRCNN, features: list[FrameFeatures], key_frame: int, masks: Tensor) -> list[Sequence]:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vis_cli.engine.guidance import GivenMasks
+from vis_cli.engine.given_masks import GivenMasks
 from vis_cli.errors import VisError
+from vis_cli.network.structures import EncodedFrame
 from vis_cli.records.rle import decode_rle
 from vis_cli.records.types import VideoResult
 
@@ -98,7 +99,9 @@ def test_small_masks_are_not_lost_at_the_networks_size() -> None:
     labels = np.zeros((80, 80), dtype=np.uint8)
     labels[33, 41] = 4
     given = GivenMasks({0: labels}, num_frames=1, video=(80, 80), size=(10, 10))
-    masks = given.masks_at(0, FakeNetwork().encode_frames(torch.zeros(1, 3, 10, 10)))
+    network = FakeNetwork()
+    features = network.encode_frames(torch.zeros(1, 3, 10, 10))
+    masks = given.masks_at(EncodedFrame(0, features, network.encode_query(features)))
     assert masks.ids == (4,)
     assert masks.guidance.sum().item() == pytest.approx(1 / 64)
     assert masks.guidance[0, 4, 5] > 0

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from vis_cli.engine.finalize import encode_probs, make_instances
+from vis_cli.engine.instances import make_instances
+from vis_cli.engine.masks import encode_probs, mask_iou, mask_nms
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import decode_rle, encode_mask
 from vis_cli.records.types import Category
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "mask_nms_mask2box.npz"
 CATEGORIES = (Category(4, "cat"), Category(2, "dog"))
 
 
@@ -35,13 +39,36 @@ def test_a_mask_at_the_videos_size_is_not_moved() -> None:
 
 
 def test_the_threshold_itself_is_background() -> None:
-    assert encode_probs(np.full((3, 3), 0.5, dtype=np.float32), (3, 3), 0.5) is None
+    assert encode_probs(torch.full((1, 3, 3), 0.5), (3, 3), 0.5) == [None]
 
 
 def test_an_object_that_vanishes_in_a_small_video_is_absent() -> None:
     probs = np.zeros((40, 40), dtype=np.float32)
     probs[0, 0] = 1.0  # no pixel centre of a 2x2 video is near
-    assert encode_probs(probs, (2, 2), 0.5) is None
+    assert encode_probs(torch.from_numpy(probs)[None], (2, 2), 0.5) == [None]
+
+
+def test_mask_nms_agrees_with_the_released_one() -> None:
+    golden = np.load(GOLDEN)
+    starts = np.concatenate([[0], golden["masknms_count"].cumsum()])
+    for case, keep in enumerate(golden["masknms_keep"]):
+        masks = torch.from_numpy(golden["masknms_masks"][starts[case] : starts[case + 1]].astype(bool))
+        assert mask_nms(masks, float(golden["masknms_thr"])) == np.flatnonzero(keep).tolist(), case
+    assert len(golden["masknms_keep"]) == 200
+
+
+def test_mask_iou_of_every_two() -> None:
+    masks = torch.zeros(3, 2, 4, dtype=torch.bool)
+    masks[0, 0] = True  # four pixels
+    masks[1, :, :2] = True  # four, two of them shared; the third is empty
+    expected = [[1.0, 2 / 6, 0.0], [2 / 6, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    np.testing.assert_allclose(mask_iou(masks, masks), expected)
+    assert mask_iou(masks[:0], masks).shape == (0, 3)
+    assert mask_iou(masks, masks[:0]).shape == (3, 0)
+
+
+def test_mask_nms_of_nothing() -> None:
+    assert mask_nms(torch.zeros(0, 4, 5, dtype=torch.bool), 0.2) == []
 
 
 def test_sequences_are_named_by_their_best_class() -> None:
@@ -63,7 +90,7 @@ def _proposals() -> SequenceProposals:
 
 
 def _mask(probs: NDArray[np.float32], video: tuple[int, int], threshold: float) -> NDArray[np.bool_]:
-    rle = encode_probs(probs, video, threshold)
+    (rle,) = encode_probs(torch.from_numpy(probs)[None], video, threshold)
     return np.zeros(video, dtype=np.bool_) if rle is None else decode_rle(rle)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from vis_cli.config import PRESETS, SegmentConfig
-from vis_cli.engine.finalize import enlarge_masks
-from vis_cli.engine.propose import memory_stride
+from vis_cli.engine.instances import resize_sequences
+from vis_cli.engine.propose import memory_rule
 from vis_cli.engine.sequences import KeyMasks, SequenceProposals
 from vis_cli.network.structures import QueryFeatures
 from vis_cli.records.rle import decode_rle, encode_mask
@@ -20,12 +20,12 @@ from .fakes import FakeNetwork, drawn_masks, make_video, moving_boxes, segment
 
 @pytest.mark.parametrize(("num_frames", "stride"), [(1, 1), (9, 1), (19, 1), (20, 2), (75, 7)])
 def test_a_division_of_the_video_sets_the_stride(num_frames: int, stride: int) -> None:
-    assert memory_stride(PRESETS["released-davis"], num_frames) == stride
+    assert memory_rule(PRESETS["released-davis"], num_frames).stride == stride
 
 
 def test_without_divisions_the_stride_is_the_settings_own() -> None:
-    assert memory_stride(SegmentConfig(memory_stride=7), 20) == 7
-    assert memory_stride(PRESETS["released-ytvis"], 200) == 1
+    assert memory_rule(SegmentConfig(memory_stride=7), 20).stride == 7
+    assert memory_rule(PRESETS["released-ytvis"], 200).stride == 1
 
 
 def test_category_aware_presets_list_categories_down_to_the_released_score() -> None:
@@ -79,7 +79,7 @@ def test_binary_masks_are_cropped_and_enlarged() -> None:
     outside[3, 5] = True
     segmentations = ((encode_mask(mask), None), (encode_mask(outside), encode_mask(~outside)))
     proposals = SequenceProposals((1, 2), (0, 0), segmentations, np.zeros((2, 3)))
-    enlarged = enlarge_masks(proposals, (3, 4), (6, 8)).segmentations
+    enlarged = resize_sequences(proposals, (3, 4), (6, 8)).segmentations
     expected = np.zeros((6, 8), np.bool_)
     expected[2:, 2:6] = True
     first = enlarged[0][0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vis_cli.engine.scoring import frame_class_probs, mask_box, mean_class_scores
+from vis_cli.engine.scoring import frame_class_probs, mask_boxes, mean_class_scores
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 
 from .fakes import FakeNetwork, draw_frame
@@ -17,26 +17,25 @@ from .fakes import FakeNetwork, draw_frame
 GOLDEN = Path(__file__).parents[1] / "golden" / "mask_nms_mask2box.npz"
 
 
-def test_mask_box_agrees_with_the_released_one() -> None:
+def test_mask_boxes_agree_with_the_authors_implementation() -> None:
     golden = np.load(GOLDEN)
     compared = 0
     for mask, (*box, expand) in zip(golden["mask2box_masks"], golden["mask2box_x0y0x1y1_expand"], strict=True):
         if mask.any():  # of an empty mask the released code makes the whole canvas, and never uses it
-            assert mask_box(mask.astype(bool), margin=int(expand) + 1) == tuple(box)  # it always adds one
+            margin = int(expand) + 1  # the authors' implementation always adds one
+            found = mask_boxes(torch.from_numpy(mask.astype(bool))[None], margin=margin)[0]
+            last = torch.tensor([0.0, 0.0, 1.0, 1.0])  # its boxes end with their last pixel
+            assert (found - last).tolist() == box
             compared += 1
     assert compared > 180
 
 
-def test_mask_box_is_grown_by_one_pixel_and_clipped() -> None:
-    mask = np.zeros((6, 8), dtype=np.bool_)
-    mask[2:4, 3:5] = True
-    assert mask_box(mask) == (2, 1, 5, 4)
-    assert mask_box(np.ones((6, 8), dtype=np.bool_)) == (0, 0, 7, 5)
-
-
-def test_an_empty_mask_has_no_box() -> None:
-    with pytest.raises(ValueError, match="empty mask"):
-        mask_box(np.zeros((2, 2), dtype=np.bool_))
+def test_mask_boxes_have_a_margin_of_one_pixel_and_are_clipped() -> None:
+    masks = torch.ones(2, 6, 8, dtype=torch.bool)
+    masks[0] = False
+    masks[0, 2:4, 3:5] = True
+    assert mask_boxes(masks).tolist() == [[2, 1, 6, 5], [0, 0, 8, 6]]
+    assert mask_boxes(masks[:0]).shape == (0, 4)
 
 
 def test_all_visible_objects_are_classified_in_one_call() -> None:
@@ -75,7 +74,7 @@ def test_average_over_all_or_over_visible_frames() -> None:
 def _classify(
     network: FakeNetwork, boxes: list[tuple[int, int, int, int] | None], *, class_agnostic: bool = False
 ) -> np.ndarray:
-    masks = np.zeros((len(boxes), 24, 32), dtype=np.bool_)
+    masks = torch.zeros(len(boxes), 24, 32, dtype=torch.bool)
     for mask, box in zip(masks, boxes, strict=True):
         if box is not None:
             mask[box[1] : box[3], box[0] : box[2]] = True

@@ -11,7 +11,7 @@ from vis_cli.errors import VisError
 from vis_cli.network.box_conventions import LegacyBoxes, ModernBoxes, box_convention
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
-from vis_cli.network.memory import MemoryBank
+from vis_cli.network.memory import MemoryBank, MemoryRule
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 # Stride -> the anchors of the first cell, naming their last pixel: docs/explanation/authors-implementation.md#fact-7
@@ -95,7 +95,7 @@ def test_a_legacy_network_speaks_every_verb(size: tuple[int, int]) -> None:
     none = model.detect(features, score_threshold=1.0, **options)
     assert none.mask_probs.shape == (0, *size)
     assert model.class_probs(features, none.boxes).shape == (0, 4)
-    memory = MemoryBank(model.memorize(features, none.mask_probs), max_frames=None)
+    memory = MemoryBank(model.memorize(features, none.mask_probs), MemoryRule())
     assert model.propagate(model.encode_query(features), memory).shape == (0, *size)
 
 

@@ -10,7 +10,7 @@ import torch
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.composition import DetectorAndPropagator, load_network
-from vis_cli.network.memory import MemoryBank
+from vis_cli.network.memory import MemoryBank, MemoryRule
 from vis_cli.network.weights import LoadedModel, save_model
 from vis_cli.records.types import Category
 
@@ -50,7 +50,7 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
     masks = torch.zeros(2, 50, 75)
     masks[0, 5:20, 5:20], masks[1, 25:45, 40:70] = 1.0, 1.0
     probs = [
-        network.propagate(network.encode_query(frame), MemoryBank(network.memorize(frame, masks), max_frames=None))
+        network.propagate(network.encode_query(frame), MemoryBank(network.memorize(frame, masks), MemoryRule()))
         for network, frame in ((both, features), (propagator, followed))
     ]
     torch.testing.assert_close(*probs)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vis_cli.network import memory as memory_module
-from vis_cli.network.memory import MemoryBank, read_memory
+from vis_cli.network.memory import MemoryBank, MemoryRule, read_memory
 from vis_cli.network.structures import MemoryEntry
 
 
@@ -18,7 +18,7 @@ def entry(number: float) -> MemoryEntry:
     ("max_frames", "kept"), [(None, [0.0, 1.0, 2.0, 3.0]), (3, [0.0, 2.0, 3.0]), (2, [0.0, 3.0]), (1, [0.0])]
 )
 def test_bank_keeps_the_first_and_the_most_recent(max_frames: int | None, kept: list[float]) -> None:
-    bank = MemoryBank(entry(0.0), max_frames=max_frames)
+    bank = MemoryBank(entry(0.0), MemoryRule(max_frames=max_frames))
     for number in (1.0, 2.0, 3.0):
         bank.write(entry(number))
     assert bank.key.shape == (2, 3, len(kept), 4, 5)
@@ -73,3 +73,24 @@ def test_a_small_affinity_budget_gives_the_same_readout(monkeypatch: pytest.Monk
 def test_read_of_no_objects_is_empty() -> None:
     readout = read_memory(torch.zeros(0, 4, 3, 5), torch.zeros(0, 4, 2, 3, 5), torch.zeros(0, 7, 2, 3, 5))
     assert readout.shape == (0, 7, 3, 5)
+
+
+def test_a_temporary_frame_is_replaced_by_the_next_one() -> None:
+    bank = MemoryBank(entry(0.0), MemoryRule(max_frames=3))
+    kept = []
+    for number, temporary in ((1.0, True), (2.0, False), (3.0, True), (4.0, True)):
+        bank.write(entry(number), temporary=temporary)
+        kept.append(bank.key[0, 0, :, 0, 0].tolist())
+    assert kept == [[0.0, 1.0], [0.0, 2.0], [0.0, 2.0, 3.0], [0.0, 2.0, 4.0]]
+
+
+def test_the_gradient_is_cut_after_a_number_of_written_frames() -> None:
+    def learned() -> MemoryEntry:
+        return MemoryEntry(torch.zeros(1, 2, 1, 1, requires_grad=True), torch.zeros(1, 2, 1, 1, requires_grad=True))
+
+    bank = MemoryBank(learned(), MemoryRule(detach_every=2))
+    has_gradient = []
+    for _ in range(4):
+        bank.write(learned())
+        has_gradient.append((bank.key.requires_grad, bank.value.requires_grad))
+    assert has_gradient == [(True, True), (False, False), (True, True), (False, False)]

@@ -15,7 +15,7 @@ from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, _sample_regions, detection_losses
 from vis_cli.network.detector import DOUBTFUL_IOU, SampleSizes, best_iou, covered_by
-from vis_cli.network.memory import MemoryBank
+from vis_cli.network.memory import MemoryBank, MemoryRule
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
 
@@ -37,7 +37,7 @@ def test_every_verb_keeps_the_frame_size(model: SeqMaskRCNN, size: tuple[int, in
     assert len(found.boxes) <= 4
     assert found.mask_probs.shape == (len(found.boxes), *size)
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
-    memory = MemoryBank(model.memorize(features, torch.rand(3, *size)), max_frames=None)
+    memory = MemoryBank(model.memorize(features, torch.rand(3, *size)), MemoryRule())
     probs = model.propagate(model.encode_query(features), memory)
     assert probs.shape == (3, *size)
     assert 0.0 <= float(probs.min()) <= float(probs.max()) <= 1.0
@@ -61,7 +61,7 @@ def test_no_objects_is_a_normal_case(model: SeqMaskRCNN) -> None:
     found = model.detect(features, score_threshold=1.0, nms_iou=0.5, max_instances=4, class_agnostic=True)
     assert found.mask_probs.shape == (0, 50, 75)
     assert model.class_probs(features, found.boxes).shape == (0, 4)
-    memory = MemoryBank(model.memorize(features, torch.zeros(0, 50, 75)), max_frames=None)
+    memory = MemoryBank(model.memorize(features, torch.zeros(0, 50, 75)), MemoryRule())
     assert model.propagate(model.encode_query(features), memory).shape == (0, 50, 75)
 
 
@@ -71,8 +71,8 @@ def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
     masks = torch.zeros(2, 50, 75)
     masks[0, 5:20, 5:20], masks[1, 25:45, 40:70] = 1.0, 1.0
     query = model.encode_query(features)
-    forth = model.propagate(query, MemoryBank(model.memorize(features, masks), max_frames=None))
-    back = model.propagate(query, MemoryBank(model.memorize(features, masks.flip(0)), max_frames=None))
+    forth = model.propagate(query, MemoryBank(model.memorize(features, masks), MemoryRule()))
+    back = model.propagate(query, MemoryBank(model.memorize(features, masks.flip(0)), MemoryRule()))
     torch.testing.assert_close(forth.flip(0), back, rtol=1e-4, atol=1e-5)
 
 
@@ -84,7 +84,7 @@ def test_objects_decoded_in_groups_are_those_decoded_together(
     features = model.encode_frames(frame())
     masks = torch.zeros(3, 50, 75)
     masks[0, 5:20, 5:20], masks[1, 25:45, 40:70], masks[2, 30:40, 5:30] = 1.0, 1.0, 1.0
-    query, memory = model.encode_query(features), MemoryBank(model.memorize(features, masks), max_frames=None)
+    query, memory = model.encode_query(features), MemoryBank(model.memorize(features, masks), MemoryRule())
     together = model.propagate(query, memory)
     decoded = []
     refine2 = model.prop_head.refine2

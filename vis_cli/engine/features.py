@@ -1,36 +1,23 @@
-"""Encoded frames within a byte budget: the backward sweep finds what the forward one made; used by `propose`."""
+"""Cache of encoded frames with a size limit in bytes; used by `propose`.
+
+Propagation backward in time reuses the features that were computed forward in time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from vis_cli.engine.frames import FrameStore
-from vis_cli.network.structures import FrameFeatures, QueryFeatures
+from vis_cli.network.structures import EncodedFrame
 
 if TYPE_CHECKING:
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedFrame:
-    """Hold all that the network computes of a frame before it knows of any object."""
-
-    features: FrameFeatures
-    query: QueryFeatures
-
-    @property
-    def num_bytes(self) -> int:
-        """Count the bytes of all tensors."""
-        query = self.query
-        tensors = (query.key, query.value, query.skip3, query.skip2)
-        return self.features.num_bytes + sum(t.numel() * t.element_size() for t in tensors)
-
-
 class FeatureCache:
-    """Encode frames and keep the most recent of them, those that a backward sweep asks for first."""
+    """Encoded frames. The most recent ones stay, because propagation backward in time asks for them first."""
 
     def __init__(
         self,
@@ -42,9 +29,15 @@ class FeatureCache:
         reused_before: int,
         padded: bool = False,
     ) -> None:
-        """Start empty; frames from `reused_before` on are never asked for twice, so none of them is kept.
+        """Start empty.
 
-        Masks that are decoded from a frame cover its padding, too, if `padded`.
+        Args:
+            network: It encodes the frames.
+            frames: Frames at the size of the network input.
+            device: Device of the network.
+            budget_bytes: Size limit of the kept features.
+            reused_before: Frames from this index on are not kept.
+            padded: Masks that are decoded from a frame also cover its padding.
         """
         self._network = network
         self._frames = frames
@@ -56,7 +49,7 @@ class FeatureCache:
         self.num_bytes = 0
 
     def encode(self, index: int) -> EncodedFrame:
-        """Encode frame `index`, keep it if it will be taken later, and drop the oldest ones to stay in budget."""
+        """Encode a frame. Keep it if it is asked for again; remove the oldest frames to stay below the limit."""
         encoded = self._encode(index)
         if index < self._reused_before and encoded.num_bytes <= self._budget:
             while self.num_bytes + encoded.num_bytes > self._budget:
@@ -66,7 +59,7 @@ class FeatureCache:
         return encoded
 
     def take(self, index: int) -> EncodedFrame:
-        """Return frame `index` for the last time: the kept one, or encoded again."""
+        """Return a frame for the last time: from the cache, or encoded again."""
         return self._drop(index) if index in self._kept else self._encode(index)
 
     def _drop(self, index: int) -> EncodedFrame:
@@ -79,4 +72,4 @@ class FeatureCache:
         image = frame.permute(2, 0, 1)[None].float()  # (1, 3, h, w), channels last in memory
         features = self._network.encode_frames(image)
         query = self._network.encode_query(features)
-        return EncodedFrame(features, query.with_padding() if self._padded else query)
+        return EncodedFrame(index, features, query.with_padding() if self._padded else query)

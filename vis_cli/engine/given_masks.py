@@ -1,39 +1,40 @@
-"""Masks given by the caller instead of detections (semi-supervised); used by `segmenter` and `propose`."""
+"""Given masks as the start of sequences, instead of detections (semi-supervised); used by `propose`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vis_cli.engine.frames import Size
 from vis_cli.engine.sequences import KeyMasks
 from vis_cli.errors import VisError
-from vis_cli.network.structures import FrameFeatures
+from vis_cli.network.aggregation import soft_aggregate
+from vis_cli.network.structures import EncodedFrame
 from vis_cli.records.rle import encode_mask
 
 
 class GivenMasks:
-    """Start a sequence for each value of the given label maps, where it is first given."""
-
-    one_contest = True  # values of a label map exclude each other
+    """The instances of given label maps. Each one starts in the first frame that shows it."""
 
     def __init__(
         self, guidance: Mapping[int, NDArray[np.integer]], *, num_frames: int, video: Size, size: Size
     ) -> None:
-        """Take label maps (H, W) by frame: 0 background, else the id of an instance.
+        """Check the label maps.
 
         Args:
-            guidance: at least one label map.
-            num_frames: of the video.
-            video: its (H, W), which the label maps must have.
-            size: (h, w) of the network's input.
+            guidance: At least one label map (H, W) by frame index: 0 is background, other values are instance ids.
+            num_frames: Number of frames of the video.
+            video: (H, W) of the video. The label maps must have this size.
+            size: (h, w) of the network input.
 
         Raises:
-            VisError: no label map, a frame the video does not have, another size, or a negative value.
+            VisError: There is no label map, or a label map has a frame that is not in the video, another size, or a
+                negative value.
         """
         if not guidance:
             raise VisError("guidance holds no label map; give one for at least one frame")
@@ -41,18 +42,56 @@ class GivenMasks:
             _require_fitting(frame, labels, num_frames=num_frames, video=video)
         self.key_frames = tuple(sorted(guidance))
         self._guidance = guidance
+        self._frame_ids = {frame: _ids_in(labels) for frame, labels in guidance.items()}
         self._size = size
 
-    def masks_at(self, frame: int, features: FrameFeatures) -> KeyMasks:
-        """Return the masks given at a frame as they are; at network size each pixel holds the share it is covered."""
-        labels = self._guidance[frame]
-        ids = tuple(int(value) for value in np.unique(labels) if value != 0)
+    def masks_at(self, frame: EncodedFrame) -> KeyMasks:
+        """Return the masks that are given for a frame. A value at network size is the covered fraction of a pixel."""
+        ids, labels = self._frame_ids[frame.index], self._guidance[frame.index]
         masks = [labels == id_ for id_ in ids]
         covered = np.zeros((len(ids), *self._size), dtype=np.float32)
         for index, mask in enumerate(masks):
             covered[index] = cv2.resize(mask.astype(np.float32), self._size[::-1], interpolation=cv2.INTER_AREA)
-        probs = torch.from_numpy(covered).to(features.c2.device)
+        probs = torch.from_numpy(covered).to(frame.features.c2.device)
         return KeyMasks(ids, probs, probs, segmentations=tuple(encode_mask(mask) for mask in masks))
+
+    def select_new(self, key_masks: KeyMasks, ids: Sequence[tuple[int, ...]], propagated: Sequence[Tensor]) -> KeyMasks:
+        """Return the objects that are given for the first time."""
+        known = {id_ for some in ids for id_ in some}
+        return key_masks.select(row for row, id_ in enumerate(key_masks.ids) if id_ not in known)
+
+    def aggregate(
+        self, ids: Sequence[tuple[int, ...]], separate: Sequence[Tensor], key_masks: KeyMasks | None
+    ) -> list[Tensor]:
+        """Let all objects compete for the pixels of a frame. Given masks replace propagated masks in this frame."""
+        if not separate:
+            return []
+        all_ids = [id_ for some in ids for id_ in some]
+        probs = torch.cat(list(separate))
+        if key_masks is None:
+            aggregated = soft_aggregate(probs)[1:]
+        else:
+            starting = [row for row, id_ in enumerate(key_masks.ids) if id_ not in all_ids]
+            rivals = torch.cat([_replace(probs, all_ids, key_masks), key_masks.probs[starting]])
+            aggregated = _replace(soft_aggregate(rivals)[1 : len(all_ids) + 1], all_ids, key_masks)
+        return list(torch.split(aggregated, [len(some) for some in ids]))
+
+    def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
+        """Return the frames with a given mask of one of these objects. Their masks stay in the memory."""
+        return frozenset(frame for frame, given in self._frame_ids.items() if not set(given).isdisjoint(ids))
+
+
+def _replace(probs: Tensor, ids: Sequence[int], given: KeyMasks) -> Tensor:
+    """Return the masks (N, h, w) of the objects `ids`, with the given masks instead where there are some."""
+    replaced = probs.clone()
+    for row, id_ in enumerate(given.ids):
+        if id_ in ids:
+            replaced[ids.index(id_)] = given.probs[row]
+    return replaced
+
+
+def _ids_in(labels: NDArray[np.integer]) -> tuple[int, ...]:
+    return tuple(int(value) for value in np.unique(labels) if value != 0)
 
 
 def _require_fitting(frame: int, labels: NDArray[np.integer], *, num_frames: int, video: Size) -> None:

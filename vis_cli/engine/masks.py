@@ -1,94 +1,98 @@
-"""From the network's size to the video's: masks as RLE, sequences as instances; used by `propose` and `segmenter`."""
+"""Masks of one frame: overlap, mask NMS, and resizing to the size of the video; used by the other engine modules."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+import math
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import masks_to_boxes
 
 from vis_cli.engine.frames import Size
-from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.records.rle import decode_rle, encode_mask
-from vis_cli.records.types import Category, InstanceSequence, Rle
-
-HALF_COVERED = 0.5  # a pixel belongs to an enlarged binary mask if more than half of it does
+from vis_cli.records.rle import encode_mask
+from vis_cli.records.types import Rle
 
 
-def encode_probs(probs: NDArray[np.float32], video: Size, threshold: float) -> Rle | None:
-    """Bring the probabilities (h, w) of one object to the video's size, then binarise: an RLE, or None if empty.
+def mask_nms(masks: Tensor, iou_threshold: float) -> list[int]:
+    """Keep each mask whose IoU with every kept mask before it is below the threshold.
 
-    Bilinear, without antialiasing, pixel centres half a pixel in. Only the box is computed outside of which no
-    pixel can exceed `threshold`, so a small object in a 4K video costs little.
+    Two empty masks have no IoU and do not suppress each other.
+
+    Args:
+        masks: (N, H, W) bool, in order of priority.
+        iou_threshold: From 0 to 1.
+
+    Returns:
+        Indices of the kept masks, in ascending order.
+
+    Reference: docs/explanation/authors-implementation.md#fact-26.
+    """
+    intersections, unions = _overlaps(masks, masks)
+    overlaps = ((unions > 0) & (intersections >= iou_threshold * unions)).cpu().numpy()
+    kept: list[int] = []
+    for index in range(len(masks)):
+        if not overlaps[index, kept].any():
+            kept.append(index)
+    return kept
+
+
+def mask_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Return the IoU (N, M) of masks (N, H, W) bool with masks (M, H, W) bool; 0 where both are empty."""
+    intersections, unions = _overlaps(first, second)
+    return intersections / unions.clamp(min=1.0)
+
+
+def encode_probs(probs: Tensor, size: Size, threshold: float) -> list[Rle | None]:
+    """Resize mask probabilities, threshold them, and encode each mask as RLE.
+
+    The resize is bilinear without antialiasing (F.interpolate, align_corners False). It covers only the part of the
+    mask that can exceed the threshold, so a small object in a 4K video takes little time.
+
+    Args:
+        probs: (N, h, w) float32 from 0 to 1, on any device.
+        size: (H, W) of the encoded masks.
+        threshold: A probability above it is foreground.
+
+    Returns:
+        N RLEs of the size (H, W); None for an empty mask.
     """
     above = probs > threshold
-    if not above.any():
-        return None  # interpolation lies between its inputs
-    rows = _Axis(np.flatnonzero(above.any(axis=1)), probs.shape[0], video[0])
-    columns = _Axis(np.flatnonzero(above.any(axis=0)), probs.shape[1], video[1])
-    by_column = np.ascontiguousarray(rows.interpolate(probs).T)  # (w, H of the box)
-    mask = np.zeros(video[::-1], dtype=np.bool_)  # (W, H): RLE runs down the columns
-    mask[columns.box, rows.box] = columns.interpolate(by_column) > threshold
-    return encode_mask(mask.T) if mask[columns.box, rows.box].any() else None
+    boxes = masks_to_boxes(above).int().tolist()
+    is_empty = (~above.flatten(1).any(dim=1)).tolist()
+    return [
+        None if empty else _encode(mask, box, size, threshold)
+        for mask, box, empty in zip(probs, boxes, is_empty, strict=True)
+    ]
 
 
-def enlarge_masks(proposals: SequenceProposals, size: Size, video: Size) -> SequenceProposals:
-    """Resize masks of the padded input, whose frame is (h, w) = `size`, to the size of the video.
+def _encode(probs: Tensor, box: list[int], size: Size, threshold: float) -> Rle | None:
+    """Encode one mask (h, w) whose pixels above the threshold lie in `box` (x0, y0, x1, y1, ends included)."""
+    rows, resized_rows = _aligned_range(box[1], box[3], probs.shape[0], size[0])
+    columns, resized_columns = _aligned_range(box[0], box[2], probs.shape[1], size[1])
+    crop = probs[rows, columns].t()[None, None]  # (1, 1, w, h): RLE runs down the columns
+    resized_size = (resized_columns.stop - resized_columns.start, resized_rows.stop - resized_rows.start)
+    resized = F.interpolate(crop, size=resized_size, mode="bilinear", align_corners=False)[0, 0] > threshold
+    mask = np.zeros(size[::-1], dtype=np.bool_)  # (W, H)
+    mask[resized_columns, resized_rows] = resized.cpu().numpy()
+    return encode_mask(mask.T) if mask[resized_columns, resized_rows].any() else None
 
-    See docs/explanation/authors-implementation.md#fact-36.
+
+def _aligned_range(first: int, last: int, length: int, resized_length: int) -> tuple[slice, slice]:
+    """Return a range of pixels around first..last, and the range of resized pixels that it covers exactly.
+
+    A margin of one pixel is included. Outside of it, no resized pixel can exceed the threshold.
     """
-    segmentations = tuple(
-        tuple(None if rle is None else _enlarge(decode_rle(rle), size, video) for rle in masks)
-        for masks in proposals.segmentations
-    )
-    return dataclasses.replace(proposals, segmentations=segmentations)
+    step = length // math.gcd(length, resized_length)  # a boundary every `step` pixels is one in the resized mask, too
+    start = max(first - 1, 0) // step * step
+    stop = min(-(-(last + 2) // step) * step, length)
+    return slice(start, stop), slice(start * resized_length // length, stop * resized_length // length)
 
 
-def _enlarge(mask: NDArray[np.bool_], size: Size, video: Size) -> Rle | None:
-    return encode_probs(mask[: size[0], : size[1]].astype(np.float32), video, HALF_COVERED)
-
-
-def make_instances(
-    proposals: SequenceProposals, categories: Sequence[Category], *, reported_score: float
-) -> tuple[InstanceSequence, ...]:
-    """Name the class of each sequence: its best one, beside all that score at least `reported_score`."""
-    instances = []
-    for row, scores in enumerate(proposals.class_scores[:, 1:]):
-        best = int(scores.argmax())
-        reported = {
-            category.id: float(score)
-            for label, (category, score) in enumerate(zip(categories, scores, strict=True))
-            if label == best or score >= reported_score
-        }
-        instance = InstanceSequence(
-            id=proposals.ids[row],
-            category_id=categories[best].id,
-            score=float(scores[best]),
-            category_scores=reported,
-            key_frame=proposals.key_frames[row],
-            segmentations=proposals.segmentations[row],
-        )
-        instances.append(instance)
-    return tuple(instances)
-
-
-class _Axis:
-    """Interpolate along one axis, for the outputs that one of the inputs `above` the threshold reaches."""
-
-    def __init__(self, above: NDArray[np.intp], num_in: int, num_out: int) -> None:
-        position = (np.arange(num_out) + 0.5) * (num_in / num_out) - 0.5
-        position = position.clip(0, num_in - 1)  # the border is repeated
-        lower = position.astype(np.intp)
-        upper = np.minimum(lower + 1, num_in - 1)
-        reached = np.flatnonzero((upper >= above[0]) & (lower <= above[-1]))
-        first, last = (int(reached[0]), int(reached[-1])) if len(reached) else (0, -1)
-        self.box = slice(first, last + 1)
-        self._lower, self._upper = lower[self.box], upper[self.box]
-        self._weight = (position - lower)[self.box].astype(np.float32)[:, None]
-
-    def interpolate(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Interpolate (in, M) to (out in the box, M); whole rows are copied, which is fast."""
-        result = values[self._lower]
-        result += (values[self._upper] - result) * self._weight
-        return result
+def _overlaps(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Count the pixels (N, M) of the intersections and of the unions of masks (N, H, W) and (M, H, W)."""
+    with torch.autocast(first.device.type, enabled=False):  # float32 counts up to 2^24 pixels exactly
+        rows, columns = first.flatten(1).float(), second.flatten(1).float()
+        intersections = rows @ columns.T
+        return intersections, rows.sum(dim=1)[:, None] + columns.sum(dim=1)[None, :] - intersections

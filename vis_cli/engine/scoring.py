@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import masks_to_boxes
 
 from vis_cli.config import ScoreFrames
 from vis_cli.network.structures import FrameFeatures
@@ -17,53 +19,58 @@ if TYPE_CHECKING:
 BOX_MARGIN = 1  # pixels around the mask: docs/explanation/authors-implementation.md#fact-31
 
 
-def mask_box(mask: NDArray[np.bool_], *, margin: int = BOX_MARGIN) -> tuple[int, int, int, int]:
-    """Return the first and last column and row of a mask (h, w), grown by `margin`, clipped: (x0, y0, x1, y1).
+def mask_boxes(masks: Tensor, *, margin: int = BOX_MARGIN) -> Tensor:
+    """Return the bounding boxes of masks, with a margin, clipped to the image.
 
-    Raises:
-        ValueError: the mask is empty.
+    Args:
+        masks: (N, h, w) bool, none of them empty.
+        margin: Pixels on each side.
+
+    Returns:
+        (N, 4) float32 xyxy. Like the boxes of the box head, a box ends where its last pixel ends.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        raise ValueError("an empty mask has no box")
-    height, width = mask.shape
-    x0, y0 = max(int(columns[0]) - margin, 0), max(int(rows[0]) - margin, 0)
-    x1, y1 = min(int(columns[-1]) + margin, width - 1), min(int(rows[-1]) + margin, height - 1)
-    return x0, y0, x1, y1
+    height, width = masks.shape[-2:]
+    first, last = masks_to_boxes(masks).split(2, dim=1)  # (x, y) of the first and of the last pixel
+    limit = torch.tensor([width, height], device=masks.device)
+    return torch.cat([(first - margin).clamp(min=0), torch.minimum(last + 1 + margin, limit)], dim=1)
 
 
 def frame_class_probs(
-    network: SeqMaskRCNN, features: FrameFeatures, masks: NDArray[np.bool_], *, class_agnostic: bool
+    network: SeqMaskRCNN, features: FrameFeatures, masks: Tensor, *, class_agnostic: bool
 ) -> NDArray[np.float64]:
-    """Classify the objects of one frame by the boxes of their masks, all in one call.
+    """Classify the objects of one frame by the bounding boxes of their masks, all in one call.
 
     Args:
-        network: its box head classifies.
-        features: of the frame.
-        masks: (N, h, w) at the network's input size.
-        class_agnostic: sum the foreground classes to one.
+        network: Its box head classifies.
+        features: Features of the frame.
+        masks: (N, h, w) bool at the size of the network input.
+        class_agnostic: Sum the foreground classes to one.
 
     Returns:
-        (N, C+1) class probabilities, background first; zeros where an object has no pixel.
+        (N, C+1) class probabilities, background first. They are 0 for an empty mask.
     """
-    visible = masks.any(axis=(1, 2))
-    boxes = np.array([mask_box(mask) for mask in masks[visible]], dtype=np.float32).reshape(-1, 4)
-    boxes[:, 2:] += 1  # mask_box names the last pixel, as released; the box head's boxes end where that pixel ends
-    probs = network.class_probs(features, torch.from_numpy(boxes).to(features.c2.device))
-    found = probs.double().cpu().numpy()
+    visible = masks.flatten(1).any(dim=1)
+    probs = network.class_probs(features, mask_boxes(masks[visible])).double().cpu().numpy()
     if class_agnostic:
-        found = np.stack([found[:, 0], 1.0 - found[:, 0]], axis=1)
-    scores = np.zeros((len(masks), found.shape[1]))
-    scores[visible] = found
+        probs = np.stack([probs[:, 0], 1.0 - probs[:, 0]], axis=1)
+    scores = np.zeros((len(masks), probs.shape[1]))
+    scores[visible.cpu().numpy()] = probs
     return scores
 
 
 def mean_class_scores(
     sums: NDArray[np.float64], num_visible: NDArray[np.int64], *, num_frames: int, score_frames: ScoreFrames
 ) -> NDArray[np.float64]:
-    """Divide the summed class probabilities (N, C+1) by the number of all frames, or of frames that show the object.
+    """Divide sums of class probabilities by a number of frames.
 
-    The mean over all frames is the paper's (Propose-Reduce, Eq. 2).
+    Args:
+        sums: (N, C+1), over all frames.
+        num_visible: (N,) number of frames that show the object.
+        num_frames: Number of frames of the video, T.
+        score_frames: "all" divides by T (Propose-Reduce, Eq. 2), "visible" by the number of visible frames.
+
+    Returns:
+        (N, C+1) mean class probabilities.
     """
     if score_frames == "all":
         return sums / num_frames

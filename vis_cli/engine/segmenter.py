@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from vis_cli.config import RunConfig, SegmentConfig
+from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import autocast, choose_device, choose_precision
 from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.finalize import enlarge_masks, make_instances
 from vis_cli.engine.frames import FrameStore, Progress, Size, network_size
-from vis_cli.engine.guidance import GivenMasks
-from vis_cli.engine.key_frames import DetectedMasks, select_key_frames
+from vis_cli.engine.given_masks import GivenMasks
+from vis_cli.engine.instances import make_instances, resize_sequences
+from vis_cli.engine.key_frames import select_key_frames
 from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
@@ -90,7 +91,7 @@ class Segmenter:
         proposals = self._propose(opened, frames, source, report)
         sequences = reduce_proposals(proposals, self._config) if guidance is None else proposals
         if self._config.mask_canvas == "network":
-            sequences = enlarge_masks(sequences, frames.size, _size(opened))
+            sequences = resize_sequences(sequences, frames.size, _size(opened))
         return self._make_result(opened, frames.num_frames, sequences)
 
     def _read_frames(self, video: Video, progress: Progress) -> FrameStore:

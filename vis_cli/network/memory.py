@@ -5,6 +5,8 @@ See docs/explanation/authors-implementation.md#fact-21.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,26 +16,40 @@ from vis_cli.network.structures import MemoryEntry
 AFFINITY_BUDGET_BYTES = 64 * 2**20  # of float32 affinity held at once; longer queries are read in chunks
 
 
-class MemoryBank:
-    """Keep the key frame's entry for ever and the most recent others up to `max_frames` in all (None: all).
+@dataclass(frozen=True, slots=True)
+class MemoryRule:
+    """The frames that a memory bank keeps in addition to the guidance frame."""
 
-    The last one may be passing: it gives way to the next.
+    stride: int = 1  # every stride-th frame, counted from the guidance frame
+    max_frames: int | None = None  # maximum number of frames, including the guidance frame; None: no limit (the paper)
+    keep_previous: bool = False  # also keep the previous frame until the next frame has been read
+    detach_every: int | None = None  # number of written frames after which the gradient is cut; None: never
+
+
+class MemoryBank:
+    """Keys and values of the memorized frames of N objects.
+
+    The guidance frame always stays. When the bank is full, the oldest other frame is removed.
     """
 
-    def __init__(self, first: MemoryEntry, *, max_frames: int | None) -> None:
-        self._entries = [first]
-        self._max_frames = max_frames
+    def __init__(self, guidance: MemoryEntry, rule: MemoryRule) -> None:
+        self._entries = [guidance]
+        self._rule = rule
+        self._num_written = 0
         self._stacked: MemoryEntry | None = None
-        self._last_passes = False
+        self._last_is_temporary = False
 
-    def write(self, entry: MemoryEntry, *, passing: bool = False) -> None:
-        """Append a frame; the passing one leaves, and when the bank is full the oldest one but the first."""
-        if self._last_passes:
+    def write(self, entry: MemoryEntry, *, temporary: bool = False) -> None:
+        """Append a frame. A temporary frame is replaced by the next one."""
+        if self._last_is_temporary:
             self._entries.pop()
-        self._last_passes = passing
+        self._last_is_temporary = temporary
         self._entries.append(entry)
-        if self._max_frames is not None and len(self._entries) > self._max_frames:
+        if self._rule.max_frames is not None and len(self._entries) > self._rule.max_frames:
             self._entries.pop(min(1, len(self._entries) - 1))
+        self._num_written += 1
+        if self._rule.detach_every is not None and self._num_written % self._rule.detach_every == 0:
+            self._entries = [kept.detach() for kept in self._entries]
         self._stacked = None
 
     def __len__(self) -> int:

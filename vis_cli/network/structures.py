@@ -24,12 +24,17 @@ class FrameFeatures:
         return sum(t.numel() * t.element_size() for t in (*self.pyramid, self.c2, self.c3))
 
 
-def select_frames(features: FrameFeatures, frames: list[int] | range) -> FrameFeatures:
-    """Return the features of some frames of a batch, in the given order."""
-    index = torch.tensor(list(frames), device=features.c2.device)
+def select_frames(features: FrameFeatures, frames: list[int] | range | Tensor) -> FrameFeatures:
+    """Return the features of some frames of a batch, in the given order; an index may occur several times."""
+    index = frames if isinstance(frames, Tensor) else torch.tensor(list(frames), device=features.c2.device)
     return FrameFeatures(
         tuple(level[index] for level in features.pyramid), features.c2[index], features.c3[index], features.image_size
     )
+
+
+def select_objects(features: FrameFeatures, frames: Tensor) -> FrameFeatures:
+    """Return what memorizing N objects reads: the frame of each object, `frames` (N,), in the finest pyramid level."""
+    return FrameFeatures((features.pyramid[0][frames],), features.c2, features.c3, features.image_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,11 @@ class QueryFeatures:
     value: Tensor  # (1, CV, h/16, w/16)
     skip3: Tensor  # (1, D, h/8, w/8)
     skip2: Tensor  # (1, D, h/4, w/4)
-    image_size: tuple[int, int]  # (h, w) of the masks that are decoded; the input's before padding, as a rule
+    image_size: tuple[int, int]  # (h, w) of the masks that are decoded
+
+    def select(self, index: Tensor) -> QueryFeatures:
+        """Return the features of the frames `index` (N,) of a batch; an index may occur several times."""
+        return QueryFeatures(self.key[index], self.value[index], self.skip3[index], self.skip2[index], self.image_size)
 
     def with_padding(self) -> QueryFeatures:
         """Return the same for masks that cover the padding, too."""
@@ -59,8 +68,28 @@ class QueryFeatures:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A frame as detection, scoring and propagation read it. It depends on no object."""
+
+    index: int  # frame index in the video or the clip
+    features: FrameFeatures
+    query: QueryFeatures
+
+    @property
+    def num_bytes(self) -> int:
+        """Count the bytes of all tensors."""
+        query = self.query
+        tensors = (query.key, query.value, query.skip3, query.skip2)
+        return self.features.num_bytes + sum(t.numel() * t.element_size() for t in tensors)
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryEntry:
-    """Hold N objects of one memorised frame."""
+    """Key and value of N objects in one memorized frame."""
 
     key: Tensor  # (N, CK, h/16, w/16)
     value: Tensor  # (N, CV, h/16, w/16)
+
+    def detach(self) -> MemoryEntry:
+        """Return the entry without its gradient."""
+        return MemoryEntry(self.key.detach(), self.value.detach())

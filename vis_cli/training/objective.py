@@ -16,8 +16,10 @@ from vis_cli.network.aggregation import aggregate_logits
 from vis_cli.network.detection_losses import FrameTargets, detection_losses
 from vis_cli.network.detector import SampleSizes
 from vis_cli.network.losses import aggregated_cross_entropy, soft_iou_loss
+from vis_cli.network.memory import MemoryRule
+from vis_cli.network.propagation import Propagation, encode_clip, propagate_masks
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.structures import FrameFeatures, select_frames
+from vis_cli.network.structures import FrameFeatures, select_frames, select_objects
 from vis_cli.training.structures import ClipTargets, TrainClip
 
 MAX_PERTURBATION = 0.08  # of the object's box side, for perturbed true masks
@@ -162,31 +164,21 @@ def _propagation_losses(
     cross_entropy_weight: float,
     truncate: int | None,
 ) -> dict[str, Tensor]:
-    """Propagate through the query frames, memorising each but the last as inference does."""
-    head, clip, last = model.prop_head, objects.clip, num_frames - 1
-    height, width = features.image_size
-    frame_features = [select_frames(features, range(t, len(features.c2), num_frames)) for t in range(num_frames)]
-    memory = [head.memorize(frame_features[0].pyramid[0][clip], masks)]
+    """Propagate the guided objects of all clips through the query frames, as inference does."""
+    clip = objects.clip
+    frames = [select_frames(features, range(t, len(features.c2), num_frames)) for t in range(num_frames)]
+    guidance = model.memorize(select_objects(frames[0], clip), masks)
+    propagation = Propagation(0, guidance, MemoryRule(detach_every=truncate))
     iou_terms, entropy_terms = [], []
-    for t in range(1, num_frames):
-        if truncate is not None and t > 1 and (t - 1) % truncate == 0:
-            memory = [(key.detach(), value.detach()) for key, value in memory]
-        query = head.encode_query(frame_features[t].pyramid[0])
-        skips = head.encode_skips(frame_features[t].c3, frame_features[t].c2)
-        probs = head.segment(
-            (query[0][clip], query[1][clip]),
-            (skips[0][clip], skips[1][clip]),
-            torch.stack([key for key, _ in memory], dim=2),
-            torch.stack([value for _, value in memory], dim=2),
-        )[:, :height, :width]
-        logits = [aggregate_logits(part) for part in torch.split(probs, objects.counts) if len(part)]
+    for step in propagate_masks(model, encode_clip(model, frames[1:], clip), [propagation]):
+        separate = [probs for probs in torch.split(step.separate[0], objects.counts) if len(probs)]
+        logits = [aggregate_logits(probs) for probs in separate]  # of the objects of each clip
         aggregated = torch.cat([torch.softmax(part, dim=0)[1:] for part in logits])
-        truth = objects.masks[t]
+        step.masks = [aggregated]
+        truth = objects.masks[step.frame.index]
         iou_terms.append(_visible_mean(soft_iou_loss(aggregated, truth), aggregated, truth))
         parts = torch.split(truth, [n for n in objects.counts if n])
         entropy_terms += [aggregated_cross_entropy(a, b) for a, b in zip(logits, parts, strict=True)]
-        if t < last:
-            memory.append(head.memorize(frame_features[t].pyramid[0][clip], aggregated))
     losses = {"loss_prop": torch.stack(iou_terms).mean()}
     if cross_entropy_weight > 0.0:
         losses["loss_prop_pixels"] = cross_entropy_weight * torch.stack(entropy_terms).mean()

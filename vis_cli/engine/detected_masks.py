@@ -1,0 +1,78 @@
+"""Detected objects as the start of sequence proposals (Propose-Reduce, Sec. 3.1.1); used by `propose`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vis_cli.config import SegmentConfig
+from vis_cli.engine.masks import mask_iou, mask_nms
+from vis_cli.engine.sequences import KeyMasks
+from vis_cli.network.aggregation import soft_aggregate
+from vis_cli.network.structures import EncodedFrame
+
+if TYPE_CHECKING:
+    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+
+
+class DetectedMasks:
+    """The instances that the network detects in the key frames."""
+
+    def __init__(self, network: SeqMaskRCNN, key_frames: tuple[int, ...], config: SegmentConfig) -> None:
+        self.key_frames = key_frames
+        self._network = network
+        self._config = config
+        self._ids = count()
+
+    def masks_at(self, frame: EncodedFrame) -> KeyMasks:
+        """Detect the instances of a key frame and apply mask NMS. Each kept mask starts one sequence proposal.
+
+        A detection without a pixel above the mask threshold is removed, except with `resegment_key_frame`.
+        """
+        config = self._config
+        detections = self._network.detect(
+            frame.features,
+            score_threshold=config.detection_score,
+            nms_iou=config.box_nms_iou,
+            max_instances=config.max_instances,
+            class_agnostic=config.class_agnostic,
+        )
+        masks = detections.mask_probs > config.mask_threshold
+        kept = mask_nms(masks, config.mask_nms_iou)
+        if not config.resegment_key_frame:
+            kept = [index for index in kept if bool(masks[index].any())]
+        return KeyMasks(
+            ids=tuple(next(self._ids) for _ in kept),
+            probs=detections.mask_probs[kept].float(),
+            guidance=masks[kept].float(),
+            resegment=config.resegment_key_frame,
+        )
+
+    def select_new(self, key_masks: KeyMasks, ids: Sequence[tuple[int, ...]], propagated: Sequence[Tensor]) -> KeyMasks:
+        """Return the detections that no propagated mask covers (early reduction).
+
+        With `followed_iou` 1, each detection starts a sequence proposal, as in the paper.
+        """
+        threshold = self._config.mask_threshold
+        if self._config.followed_iou >= 1.0 or not propagated:
+            return key_masks
+        overlaps = mask_iou(key_masks.probs > threshold, torch.cat(list(propagated)) > threshold)
+        is_new = (overlaps <= self._config.followed_iou).all(dim=1)
+        return key_masks.select(is_new.nonzero()[:, 0].tolist())
+
+    def aggregate(
+        self, ids: Sequence[tuple[int, ...]], separate: Sequence[Tensor], key_masks: KeyMasks | None
+    ) -> list[Tensor]:
+        """Let the objects of each key frame compete for the pixels of a frame.
+
+        Sequences of different key frames do not compete, because they can be the same object.
+        """
+        return [soft_aggregate(probs)[1:] for probs in separate]
+
+    def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
+        """Return no frame: a detection is guidance in its key frame only."""
+        return frozenset()

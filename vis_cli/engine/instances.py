@@ -1,0 +1,62 @@
+"""Instances of the result from reduced sequence proposals; used by `segmenter`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from vis_cli.engine.frames import Size
+from vis_cli.engine.masks import encode_probs
+from vis_cli.engine.sequences import SequenceProposals
+from vis_cli.records.rle import decode_rle
+from vis_cli.records.types import Category, InstanceSequence, Rle
+
+HALF_COVERED = 0.5  # a pixel belongs to a resized binary mask if more than half of it is covered
+
+
+def make_instances(
+    proposals: SequenceProposals, categories: Sequence[Category], *, reported_score: float
+) -> tuple[InstanceSequence, ...]:
+    """Assign each sequence its category with the highest score.
+
+    Args:
+        proposals: The sequences that remain after the reduction.
+        categories: Categories of the labels 1..C.
+        reported_score: `category_scores` lists the best category, and all others with at least this score.
+    """
+    instances = []
+    for row, scores in enumerate(proposals.class_scores[:, 1:]):
+        best = int(scores.argmax())
+        reported = {
+            category.id: float(score)
+            for label, (category, score) in enumerate(zip(categories, scores, strict=True))
+            if label == best or score >= reported_score
+        }
+        instance = InstanceSequence(
+            id=proposals.ids[row],
+            category_id=categories[best].id,
+            score=float(scores[best]),
+            category_scores=reported,
+            key_frame=proposals.key_frames[row],
+            segmentations=proposals.segmentations[row],
+        )
+        instances.append(instance)
+    return tuple(instances)
+
+
+def resize_sequences(proposals: SequenceProposals, size: Size, video: Size) -> SequenceProposals:
+    """Resize masks of the padded network input, whose frame is (h, w) = `size`, to the size of the video.
+
+    See docs/explanation/authors-implementation.md#fact-36.
+    """
+    segmentations = tuple(
+        tuple(None if rle is None else _resize(rle, size, video) for rle in masks) for masks in proposals.segmentations
+    )
+    return dataclasses.replace(proposals, segmentations=segmentations)
+
+
+def _resize(rle: Rle, size: Size, video: Size) -> Rle | None:
+    mask = torch.from_numpy(decode_rle(rle)[: size[0], : size[1]]).float()
+    return encode_probs(mask[None], video, HALF_COVERED)[0]
