@@ -65,7 +65,7 @@ def _iter_sequence_problems(bundle: Bundle, files: dict[str, str], sequence: Seq
         try:
             labels = decode_label_png(bundle.read(files[path]), path)
         except VisError as error:
-            yield Problem("unreadable PNG", path, str(error).removeprefix(f"{path}: "))
+            yield Problem("unreadable PNG", path, str(error))
             continue
         yield from _iter_label_problems(labels, sequence, path)
         highest = max(highest, int(labels[labels != VOID].max(initial=0)))

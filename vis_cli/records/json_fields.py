@@ -35,7 +35,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     data = parse_json(read_bytes(path, limit=MAX_JSON_BYTES), str(path))
     if not isinstance(data, dict):
-        raise VisError(f"{path}: must hold one JSON object, but holds {describe(data)}")
+        raise VisError(f"must hold one JSON object, but holds {describe(data)}", where=path)
     return data
 
 
@@ -49,13 +49,13 @@ def parse_json(data: bytes | str, where: str) -> object:
     try:
         return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
     except (UnicodeError, json.JSONDecodeError, _RefusedError) as error:
-        raise VisError(f"{where}: not a JSON file, or a damaged one ({printable(str(error))})") from error
+        raise VisError(f"not a JSON file, or a damaged one ({printable(str(error))})", where=where) from error
     except ValueError as error:  # Python limits the digits of a number
-        raise VisError(f"{where}: not a JSON file of ours: a number has thousands of digits") from error
+        raise VisError("not a JSON file of ours: a number has thousands of digits", where=where) from error
     except RecursionError as error:
-        raise VisError(f"{where}: not a JSON file of ours: lists and objects nest too deeply") from error
+        raise VisError("not a JSON file of ours: lists and objects nest too deeply", where=where) from error
     except MemoryError as error:
-        raise VisError(f"{where}: the file does not fit into memory") from error
+        raise VisError("the file does not fit into memory", where=where) from error
 
 
 def require_bounded(data: bytes | str, where: str, limit: int | None = None) -> None:
@@ -67,7 +67,7 @@ def require_bounded(data: bytes | str, where: str, limit: int | None = None) -> 
         num_values = 2 * sum(data.count(text.encode()) for text in opened) + data.count(commas.encode())
     limit = MAX_JSON_VALUES if limit is None else limit
     if num_values > limit:
-        raise VisError(f"{where}: holds too many values, the limit is {limit:,}")
+        raise VisError(f"holds too many values, the limit is {limit:,}", where=where)
 
 
 def is_finite_number(value: object) -> TypeGuard[float]:
@@ -96,13 +96,13 @@ def take_field(entry: Mapping[str, Any], key: str, kind: type[T], where: str) ->
         VisError: it is not.
     """
     if key not in entry:
-        raise VisError(f"{where}: '{key}' is missing")
+        raise VisError(f"'{key}' is missing", where=where)
     value = entry[key]
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise VisError(f"{where}: '{key}' must be {NAMES[kind]}, but is {describe(value)}")
+        raise VisError(f"'{key}' must be {NAMES[kind]}, but is {describe(value)}", where=where)
     require(not isinstance(value, float) or math.isfinite(value), where, f"'{key}' is not a finite number")  # 1e999
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise VisError(f"{where}: '{key}' is {shown(value)}, the limit is {MAX_INTEGER:,}")
+        raise VisError(f"'{key}' is {shown(value)}, the limit is {MAX_INTEGER:,}", where=where)
     return value  # type: ignore[return-value]
 
 
@@ -175,7 +175,7 @@ def require_unique(values: Iterable[int | str], where: str) -> None:
 def require(holds: bool, where: str, complaint: str) -> None:
     """Raise a VisError unless `holds`."""
     if not holds:
-        raise VisError(f"{where}: {complaint}")
+        raise VisError(complaint, where=where)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def iter_json_list(stream: TextIO, where: str) -> Iterator[tuple[object, str]]:
     """
     text = _Text(stream, where)
     if text.take("[]{") != "[":
-        raise VisError(f"{where}: must hold a list of entries, as results.json does")
+        raise VisError("must hold a list of entries, as results.json does", where=where)
     if text.peek() == "]":
         text.take("]")
     else:
@@ -115,7 +115,7 @@ class _Text:
 
     def damage(self, reason: str) -> VisError:
         """Return the error that says what is wrong."""
-        return VisError(f"{self._where}: not a JSON file, or a damaged one ({printable(reason)})")
+        return VisError(f"not a JSON file, or a damaged one ({printable(reason)})", where=self._where)
 
     def _is_cut_off(self, error: json.JSONDecodeError) -> bool:
         """Tell whether the end of the buffer may be the cause of an error."""

@@ -112,15 +112,15 @@ def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle
     if isinstance(data, list):
         return _parse_polygons(data, height, width, where)
     if not isinstance(data, Mapping) or not {"size", "counts"} <= data.keys():
-        raise VisError(f"{where}: a segmentation must be null, polygons, or an object with 'size' and 'counts'")
+        raise VisError("a segmentation must be null, polygons, or an object with 'size' and 'counts'", where=where)
     size, counts = data["size"], data["counts"]
     if size != [height, width]:
         raise VisError(
-            f"{where}: the mask's size is {shown(size)}, but the video's is [{height}, {width}] (height, width)"
+            f"the mask's size is {shown(size)}, but the video's is [{height}, {width}] (height, width)", where=where
         )
     runs = _decode_counts(counts, num_pixels=height * width)
     if runs is None:
-        raise VisError(f"{where}: damaged mask, its RLE counts do not fill {width}x{height} pixels")
+        raise VisError(f"damaged mask, its RLE counts do not fill {width}x{height} pixels", where=where)
     if (runs[1:] > 0).all():
         return _compress(counts, height, width)
     foreground = np.arange(len(runs)) % 2 == 1  # also mends runs of length 0, which pycocotools measures wrongly
@@ -160,9 +160,9 @@ def _parse_polygons(data: list[object], height: int, width: int, where: str) -> 
     polygons: list[list[float]] = []
     for polygon in data:
         if not isinstance(polygon, list) or len(polygon) < MIN_POLYGON_NUMBERS or len(polygon) % 2:
-            raise VisError(f"{where}: a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more")
+            raise VisError("a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more", where=where)
         if not all(map(is_finite_number, polygon)):
-            raise VisError(f"{where}: a polygon has a corner that is not a number")
+            raise VisError("a polygon has a corner that is not a number", where=where)
         clipped = clip_polygon(polygon, height, width)
         polygons += [clipped] if clipped else []
     length = sum(map(outline_length, polygons))

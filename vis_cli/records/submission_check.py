@@ -82,7 +82,7 @@ def _iter_list_problems(stream: BinaryIO, name: str, split: YouTubeVis) -> Itera
             yield from checker.iter_problems(entry, index, f"{name}[{index}]")
             num_entries += 1
     except VisError as error:
-        yield Problem("no JSON list", name, str(error).removeprefix(f"{name}: "))
+        yield Problem("no JSON list", name, error.problem)
         return
     if num_entries == 0:
         yield Problem("empty list", name, "holds no entry, and the benchmark's evaluator fails on an empty list")
@@ -180,5 +180,5 @@ def _find_mask_problem(mask: object, video: YouTubeVisVideo, where: str) -> Prob
     try:
         parse_segmentation(mask, video.height, video.width, where)
     except VisError as error:
-        return Problem("damaged mask", where, str(error).removeprefix(f"{where}: "))
+        return Problem("damaged mask", where, error.problem)
     return None

@@ -1,4 +1,4 @@
-"""Clips from loader processes; the death of a process, and a lack of memory, become one line.
+"""Clips from loader processes. A damaged image, the death of a process, and a lack of memory become one line.
 
 Used by `run`.
 """
@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import util
 from typing import Any
 
 import cv2
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from vis_cli.errors import VisError
+from vis_cli.training.pairs import ClipKey
 from vis_cli.training.shortage import is_shortage
-from vis_cli.training.structures import TrainClip
+from vis_cli.training.structures import TrainClip, collate
 
 SIGNAL_CAUSES = {
     signal.SIGKILL: "often because memory ran out. Use a smaller num_workers, canvases or num_frames",
@@ -25,8 +26,31 @@ SIGNAL_CAUSES = {
 OTHER_CAUSE = "before it had finished. Use num_workers = 0 to see its error"
 
 
-def iter_clips(loader: DataLoader[TrainClip]) -> Iterator[list[TrainClip]]:
-    """Yield what a loader yields.
+class ErrorsAsItems(Dataset["TrainClip | VisError"]):
+    """A dataset that returns an error as an item.
+
+    An error that is raised in a loader process reaches the main process as a traceback, not as the error itself.
+    """
+
+    def __init__(self, clips: Dataset[TrainClip]) -> None:
+        self._clips = clips
+
+    def __getitem__(self, key: ClipKey) -> TrainClip | VisError:
+        """Return a clip, or the error of the image that cannot be read."""
+        try:
+            return self._clips[key]
+        except VisError as error:
+            return error
+
+
+def collate_clips(items: Sequence[TrainClip | VisError]) -> list[TrainClip] | VisError:
+    """Return the clips of a batch, or the first of their errors."""
+    errors = [item for item in items if isinstance(item, VisError)]
+    return errors[0] if errors else collate([item for item in items if not isinstance(item, VisError)])
+
+
+def iter_clips(loader: DataLoader[TrainClip | VisError]) -> Iterator[list[TrainClip]]:
+    """Yield the batches of a loader of `ErrorsAsItems`.
 
     Raises:
         VisError: An image cannot be read, a loader process died, or memory ran out.
@@ -39,7 +63,10 @@ def iter_clips(loader: DataLoader[TrainClip]) -> Iterator[list[TrainClip]]:
     try:
         parts = iter(loader)
         _notice_deaths_in_next()
-        yield from parts
+        for part in parts:
+            if isinstance(part, VisError):
+                raise part
+            yield part
     except (MemoryError, RuntimeError, OSError, cv2.error) as error:
         cause = _cause(error, loader.num_workers, parts)
         if cause is None:

@@ -17,13 +17,13 @@ from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint
 from vis_cli.training.config import TrainConfig, ValidationConfig
 from vis_cli.training.config_file import read_train_config
-from vis_cli.training.loading import iter_clips
+from vis_cli.training.loading import ErrorsAsItems, collate_clips, iter_clips
 from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.pairs import ClipKey, init_worker
 from vis_cli.training.processes import Processes
 from vis_cli.training.sources import OpenedData, build_plan, open_data
 from vis_cli.training.start import Note, build_model, start_prop_head
-from vis_cli.training.structures import TrainClip, collate
+from vis_cli.training.structures import TrainClip
 
 Progress = Callable[[int, int, dict[str, float]], None]
 CheckValidation = Callable[[ValidationConfig], None]
@@ -100,11 +100,11 @@ def iter_parts(run: Run, start: int) -> Iterator[Parts]:
     """
     config = run.config
     share = run.processes.share(config.batch_size, config.micro_batch_size)
-    loader: DataLoader[TrainClip] = DataLoader(
-        run.data.dataset,
+    loader: DataLoader[TrainClip | VisError] = DataLoader(
+        ErrorsAsItems(run.data.dataset),
         batch_sampler=build_plan(config, start, epoch_length=run.data.epoch_length, share=share),
         num_workers=config.num_workers,
-        collate_fn=collate,
+        collate_fn=collate_clips,
         worker_init_fn=init_worker,
         generator=torch.Generator(),  # its own, so that making the loader leaves the run's random state alone
     )

@@ -134,7 +134,7 @@ def _next_parts(run: Run, state: RunState, batches: Iterator[Parts], stopping: C
     try:
         parts = next(batches)
     except VisError as error:
-        failure = VisError(_last_line(error))
+        failure = error
     flags = run.processes.gather((failure is not None, stopping()))
     if not any(failed or stops for failed, stops in flags):
         return parts
@@ -228,8 +228,3 @@ def _require_kinds(out: Path) -> None:
     for name in files:
         if (out / name).is_dir():
             raise VisError(f"cannot write {out / name}: it is a folder. Move it away.")
-
-
-def _last_line(error: VisError) -> str:
-    """Return the message itself, which torch puts under a traceback where the error is of a loading process."""
-    return str(error).strip().splitlines()[-1].removeprefix(f"{VisError.__module__}.{VisError.__name__}: ")
