@@ -15,12 +15,11 @@ import pseudo_clips
 import stills_ap
 from pycocotools.coco import COCO
 
-from vis_cli.commands.train_validation import make_validator
-from vis_cli.console import Reporter
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.torchvision_weights import coco_categories
 from vis_cli.network.weights import load_model
 from vis_cli.training.config import ValidationConfig
+from vis_cli.training.validation import validate
 
 PRESET = "davis-uvos"
 LABELLED_SOURCE = "coco_small"  # the source of stills/ whose images have all their objects labelled
@@ -117,7 +116,7 @@ def measure_unsupervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[s
 def measure_davis(model: SeqMaskRCNN, folder: Path, *, semi_supervised: bool) -> float:
     """Return J&F of a DAVIS folder, from 0 to 1."""
     config = ValidationConfig(kind="davis", images=str(folder), preset=PRESET, semi_supervised=semi_supervised)
-    return make_validator("cpu", Reporter(quiet=True))(config, model)["j_and_f"]
+    return validate(config, model, device="cpu")["j_and_f"]
 
 
 def shown(truth: COCO, names: Sequence[str]) -> list[str]:

@@ -103,11 +103,6 @@ class VideoReport:
         return json.dumps({**asdict(self), "outputs": [str(path) for path in self.outputs]})
 
 
-def counted(number: int, noun: str) -> str:
-    """Return for instance '1 frame' or '2 frames'."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def print_line(text: str) -> None:
     """Print text of the product on stdout, each line made safe for a terminal."""
     for line in text.split("\n"):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.records.davis_factory import write_davis
+from tests.training.test_trainer import make_run
 from vis_cli.engine.device import choose_device
 from vis_cli.errors import VisError
 from vis_cli.training.run import Hooks
@@ -122,3 +124,15 @@ def test_a_config_that_is_wrong_is_one_line_with_its_file(
 
 def test_a_folder_is_no_config(tmp_path: Path, run_vis: RunVis) -> None:
     assert run_vis("train", tmp_path).code == 2
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_vis_train_starts_nothing_that_it_cannot_validate(
+    check: tuple[str, ...], tmp_path: Path, run_vis: RunVis
+) -> None:
+    write_davis(tmp_path / "DAVIS")
+    table = '[validation]\nkind = "davis"\nimages = "DAVIS"\nsequences = ["eel"]\n'
+    outcome = run_vis("train", make_run(tmp_path, tables=table), "-o", tmp_path / "out", *check)
+    assert outcome.code == 1
+    assert "error: [validation] eel: is no sequence of val in" in outcome.err
+    assert not (tmp_path / "out").exists()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.records.split_factory import MASK, SQUARE, write_split
-from vis_cli.commands.evaluate_model import youtube_vis_sources
 from vis_cli.errors import VisError
+from vis_cli.evaluation.benchmark_videos import youtube_vis_videos
 from vis_cli.records.matching import read_split
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category
@@ -131,6 +131,6 @@ def test_videos_in_folders_of_one_name_are_rejected_where_names_find_results(tmp
         rf"{path}: videos 7 and 9 lie in folders of one name, 'a/frames' and 'b/frames', by which a result is found\. "
         r"Rename one of the folders\."
     )
-    for use in (read_split, lambda path: match_results([], split), lambda path: youtube_vis_sources(split, tmp_path)):
+    for use in (read_split, lambda path: match_results([], split), lambda path: youtube_vis_videos(split, tmp_path)):
         with pytest.raises(VisError, match=message):
             use(path)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.commands.given_masks import read_given_masks
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, sole_writer
 from vis_cli.commands.own_results import Production, find_difference, hash_masks
 from vis_cli.commands.render import write_overlay
 from vis_cli.config import RunConfig, SegmentConfig
-from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport, counted
+from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
+from vis_cli.messages import counted
+from vis_cli.records.given_masks import read_given_masks
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
@@ -118,7 +119,7 @@ class Batch:
         if job.masks is None:
             return None
         with _memory_named(f" while {job.masks} was read"):
-            return read_given_masks(job.masks, job.source, first=self._options.masks_from, reporter=self._reporter)
+            return read_given_masks(job.masks, job.source, first=self._options.masks_from, messages=self._reporter)
 
     def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
         """Return the result of an earlier run if the same source and settings would make it again now.

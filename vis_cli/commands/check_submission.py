@@ -11,7 +11,8 @@ from pathlib import Path
 import typer
 
 from vis_cli.commands.export_options import Format
-from vis_cli.console import EXIT_FAILED, Reporter, UsageError, counted, print_line
+from vis_cli.console import EXIT_FAILED, Reporter, UsageError, print_line
+from vis_cli.messages import counted
 from vis_cli.records.davis_check import iter_davis_problems
 from vis_cli.records.matching import read_split
 from vis_cli.records.problems import Problem, summarise_problems

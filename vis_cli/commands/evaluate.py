@@ -15,11 +15,13 @@ import typer
 from vis_cli import options
 from vis_cli.commands import evaluate_options as own
 from vis_cli.commands.batch import BatchOptions
-from vis_cli.commands.evaluate_model import Source, davis_sources, segmented, youtube_vis_sources
+from vis_cli.commands.evaluate_model import segmented
 from vis_cli.commands.export_json import warn_not_results
 from vis_cli.commands.outputs import protect_files
-from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport, counted
+from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport
 from vis_cli.errors import VisError
+from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, youtube_vis_videos
+from vis_cli.messages import counted
 from vis_cli.options import RUN
 from vis_cli.records.davis import list_unpaired
 from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
@@ -109,7 +111,7 @@ def evaluate_split(annotations: Path, given: Mapping[str, Any], reporter: Report
 
     split = read_youtube_vis(annotations)
     require_ground_truth(split, given["results"])
-    sources = [] if given["frames"] is None else youtube_vis_sources(split, given["frames"])
+    sources = [] if given["frames"] is None else youtube_vis_videos(split, given["frames"])
     with found_results(sources, "default", given, reporter) as (results, reports):
         if results.is_dir():
             warn_not_results(list_json(results)[1], reporter)
@@ -125,7 +127,7 @@ def evaluate_davis(root: Path, given: Mapping[str, Any], reporter: Reporter) -> 
     task: Task = given["task"] or "unsupervised"
     names = tuple(name.strip() for name in given["sequences"].split(",") if name.strip())
     benchmark = find_davis_benchmark(root, task, split=given["davis_split"] or "val", sequences=names)
-    sources = davis_sources(benchmark, task) if given["results"] is None else []
+    sources = davis_videos(benchmark, task) if given["results"] is None else []
     with found_results(sources, DAVIS_PRESET, given, reporter) as (results, reports):
         score = score_davis(benchmark, task, results, given["workers"], reporter)
         write_davis(score, task, results, root, given["json_file"], given["plots"], reports)
@@ -203,7 +205,7 @@ def warn_unpaired(names: Sequence[str], reporter: Reporter) -> None:
 
 @contextmanager
 def found_results(
-    sources: list[Source], preset: str, given: Mapping[str, Any], reporter: Reporter
+    sources: list[BenchmarkVideo], preset: str, given: Mapping[str, Any], reporter: Reporter
 ) -> Iterator[tuple[Path, list[VideoReport]]]:
     """Yield the results that were given, or let the model make them first."""
     if given["results"] is not None:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vis_cli.console import VideoReport, counted, print_line, print_table
+from vis_cli.console import VideoReport, print_line, print_table
 from vis_cli.files.atomic import atomic_path
+from vis_cli.messages import counted
 from vis_cli.metrics.davis import DavisScore, SequenceScore, Summary
 from vis_cli.metrics.youtube_vis import CategoryScore, PrecisionRecall, YouTubeVisScore
 from vis_cli.metrics.youtube_vis_curves import NOTHING, RECALLS

@@ -27,7 +27,8 @@ from vis_cli.commands.export_options import (
 )
 from vis_cli.commands.outputs import protect_files
 from vis_cli.commands.source_lookup import with_frame_names
-from vis_cli.console import Reporter, UsageError, counted
+from vis_cli.console import Reporter, UsageError
+from vis_cli.messages import counted
 from vis_cli.options import Debug, Quiet
 from vis_cli.records.bundle import ZIP_SUFFIX
 from vis_cli.records.coco_video import write_coco_video

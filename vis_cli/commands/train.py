@@ -87,7 +87,6 @@ def train(
 
 
 def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume: bool, reporter: Reporter) -> None:
-    from vis_cli.commands.train_validation import check_validation, make_validator
     from vis_cli.engine.device import choose_device
     from vis_cli.training import run_log, trainer
     from vis_cli.training.run import Hooks
@@ -95,12 +94,7 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
     if not run_log.has_tensorboard():
         reporter.note("no curves and pictures for TensorBoard: it is not installed (pip install tensorboard)")
     with StepProgress(reporter, line_every=LINE_EVERY) as progress:
-        hooks = Hooks(
-            lambda step, steps, figures: progress.update(step, steps, _shown(figures)),
-            make_validator(device, reporter),
-            check_validation,
-            reporter.note,
-        )
+        hooks = Hooks(lambda step, steps, figures: progress.update(step, steps, _shown(figures)), reporter.note)
         outcome = trainer.train(
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
         )
@@ -111,12 +105,11 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
 
 
 def _check(config: Path, folder: Path, data: Path | None, device: str, reporter: Reporter) -> None:
-    from vis_cli.commands.train_validation import check_validation
     from vis_cli.engine.device import choose_device
     from vis_cli.training.check import check_run
     from vis_cli.training.run import Hooks
 
-    hooks = Hooks(check_validation=check_validation, note=reporter.note)
+    hooks = Hooks(note=reporter.note)
     _print_check(check_run(config, folder, device=choose_device(device), data_root=data, hooks=hooks))
 
 

@@ -13,7 +13,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint
 from vis_cli.training.config import TrainConfig, ValidationConfig
 from vis_cli.training.config_file import read_train_config
@@ -24,10 +23,9 @@ from vis_cli.training.processes import Processes
 from vis_cli.training.sources import OpenedData, build_plan, open_data
 from vis_cli.training.start import Note, build_model, start_prop_head
 from vis_cli.training.structures import TrainClip
+from vis_cli.training.validation import check_validation
 
 Progress = Callable[[int, int, dict[str, float]], None]
-CheckValidation = Callable[[ValidationConfig], None]
-Validate = Callable[[ValidationConfig, SeqMaskRCNN], dict[str, float]]  # the first figure decides which is best
 Parts = list[list[TrainClip]]
 
 
@@ -36,8 +34,6 @@ class Hooks:
     """Hold what a run calls: after every step (steps done, in all, figures), and to measure a model."""
 
     progress: Progress | None = None
-    validate: Validate | None = None
-    check_validation: CheckValidation | None = None  # see at the start that `validate` will find its data
     note: Note | None = None  # say something that is good to know
 
 
@@ -70,7 +66,7 @@ def open_run(
     hooks = hooks or Hooks()
     config = read_train_config(config_path, data_root=data_root)
     processes.share(config.batch_size, config.micro_batch_size)
-    _require_validation_data(config.validation, hooks)
+    _check_validation(config.validation)
     data = open_data(config, hooks.note if processes.is_first else None)
     return Run(config_path.name, config.settled(data.epoch_length or 0), data, out, processes, hooks)
 
@@ -134,15 +130,11 @@ def _print_notes(run: Run, clips: Iterable[TrainClip]) -> None:
             run.hooks.note(note)
 
 
-def _require_validation_data(validation: ValidationConfig | None, hooks: Hooks) -> None:
-    """See that what is validated on is there, before hours of training."""
+def _check_validation(validation: ValidationConfig | None) -> None:
+    """Check the data of the validation before hours of training."""
     if validation is None:
         return
-    for path in (validation.images, validation.annotations):
-        if path and not Path(path).exists():
-            raise VisError(f"[validation] {path} is missing")
-    if hooks.check_validation is not None:
-        try:
-            hooks.check_validation(validation)
-        except VisError as error:
-            raise VisError(f"[validation] {error}") from error
+    try:
+        check_validation(validation)
+    except VisError as error:
+        raise VisError(f"[validation] {error}") from error

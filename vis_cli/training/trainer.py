@@ -26,6 +26,7 @@ from vis_cli.training.run_log import BOARD_NAME, RunLog, open_log
 from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.step import train_step, wrap
 from vis_cli.training.stopping import catch_sigterm
+from vis_cli.training.validation import validate
 
 BEST_NAME = "best"  # the model folder of the best validation
 PREVIEWED = 4  # clips in the pictures of a report
@@ -166,7 +167,7 @@ def _is_report(run: Run, state: RunState) -> bool:
 
 
 def _validates(run: Run) -> bool:
-    return run.config.validation is not None and run.hooks.validate is not None
+    return run.config.validation is not None
 
 
 def _validate(run: Run, state: RunState, log: RunLog) -> None:
@@ -175,15 +176,17 @@ def _validate(run: Run, state: RunState, log: RunLog) -> None:
     Raises:
         VisError: they cannot be measured; the run was saved before.
     """
-    if run.config.validation is None or run.hooks.validate is None or not run.processes.is_first:
+    if run.config.validation is None or not run.processes.is_first:
         return
     model = _averaged_model(state)
     try:
-        figures = run.hooks.validate(run.config.validation, model)
+        figures = validate(run.config.validation, model, device=str(run.processes.device))
     except VisError as error:
         raise VisError(
             f"[validation] {error}; the run is saved at step {state.step}, --resume goes on with this validation"
         ) from error
+    if run.hooks.note is not None:
+        run.hooks.note("validation: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items()))
     log.write(state.step - 1, {f"val_{name}": value for name, value in figures.items()})
     score = next(iter(figures.values()))
     if not math.isnan(score) and (state.best_score is None or score > state.best_score):

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.commands.conftest import make_found
 from tests.network.factories import make_model
 from tests.records.davis_factory import write_davis
 from tests.records.video_factory import make_images
-from tests.training.test_trainer import make_run
-from vis_cli.commands.train_validation import check_validation, make_validator
 from vis_cli.config import RunConfig, SegmentConfig
-from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.network.weights import LoadedModel
 from vis_cli.records.davis import write_label_png
@@ -23,8 +21,7 @@ from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video
 from vis_cli.training.config import ValidationConfig
-
-from .conftest import RunVis, make_found
+from vis_cli.training.validation import check_validation, validate
 
 IMAGES, SIZE = ("00000.jpg", "00001.jpg", "00002.jpg"), (64, 48)  # width, height
 QUARTER = np.zeros((48, 64), bool)
@@ -45,7 +42,7 @@ def segmented(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SegmentConfig,
             asked.append((video.name, self._config, guidance is not None))
             return make_found(video, len(IMAGES), 1, self._config)
 
-    monkeypatch.setattr("vis_cli.engine.segmenter.Segmenter", FakeSegmenter)
+    monkeypatch.setattr("vis_cli.training.validation.Segmenter", FakeSegmenter)
     return asked
 
 
@@ -66,12 +63,12 @@ def make_split(folder: Path, masks: dict[str, np.ndarray]) -> ValidationConfig:
     return ValidationConfig("video", str(folder / "val.json"), str(folder / "frames"))
 
 
-def validate(config: ValidationConfig) -> dict[str, float]:
-    return make_validator("cpu", Reporter(quiet=True))(config, make_model())
+def measure(config: ValidationConfig) -> dict[str, float]:
+    return validate(config, make_model(), device="cpu")
 
 
 def test_videos_are_measured_by_ap(tmp_path: Path, segmented: list[tuple[str, SegmentConfig, bool]]) -> None:
-    figures = validate(make_split(tmp_path, {"right": QUARTER, "wrong": ~QUARTER}))
+    figures = measure(make_split(tmp_path, {"right": QUARTER, "wrong": ~QUARTER}))
     assert next(iter(figures)) == "ap"
     assert figures["ap"] == figures["ap50"] == pytest.approx(0.5, abs=0.01)
     assert [name for name, _, _ in segmented] == ["right", "wrong"]
@@ -80,10 +77,10 @@ def test_videos_are_measured_by_ap(tmp_path: Path, segmented: list[tuple[str, Se
 def test_some_sequences_may_be_enough(tmp_path: Path, segmented: list[tuple[str, SegmentConfig, bool]]) -> None:
     config = make_split(tmp_path, {"right": QUARTER, "wrong": ~QUARTER})
     only = ValidationConfig("video", config.annotations, config.images, sequences=("right",), preset="ovis")
-    assert validate(only)["ap"] == pytest.approx(1.0)
+    assert measure(only)["ap"] == pytest.approx(1.0)
     assert [(name, settings.max_instances) for name, settings, _ in segmented] == [("right", 20)]
     with pytest.raises(VisError, match="sequences names left, which is no video of"):
-        validate(ValidationConfig("video", config.annotations, config.images, sequences=("left",)))
+        measure(ValidationConfig("video", config.annotations, config.images, sequences=("left",)))
 
 
 def test_a_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> None:
@@ -110,18 +107,6 @@ def test_a_davis_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> Non
         check_validation(dataclasses.replace(config, semi_supervised=True))
 
 
-@pytest.mark.parametrize("check", [(), ("--check",)])
-def test_vis_train_starts_nothing_that_it_cannot_validate(
-    check: tuple[str, ...], tmp_path: Path, run_vis: RunVis
-) -> None:
-    write_davis(tmp_path / "DAVIS")
-    table = '[validation]\nkind = "davis"\nimages = "DAVIS"\nsequences = ["eel"]\n'
-    outcome = run_vis("train", make_run(tmp_path, tables=table), "-o", tmp_path / "out", *check)
-    assert outcome.code == 1
-    assert "error: [validation] eel: is no sequence of val in" in outcome.err
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("semi_supervised", [False, True])
 def test_davis_is_measured_by_j_and_f(
     semi_supervised: bool, tmp_path: Path, segmented: list[tuple[str, SegmentConfig, bool]]
@@ -132,6 +117,6 @@ def test_davis_is_measured_by_j_and_f(
     make_images(root / "JPEGImages" / "480p" / "dog", IMAGES, SIZE)
     for stem in stems:
         write_label_png(QUARTER.astype(np.uint8), root / masks / "480p" / "dog" / f"{stem}.png")
-    figures = validate(ValidationConfig("davis", images=str(root), semi_supervised=semi_supervised))
+    figures = measure(ValidationConfig("davis", images=str(root), semi_supervised=semi_supervised))
     assert figures == {"j_and_f": pytest.approx(1.0), "j": pytest.approx(1.0), "f": pytest.approx(1.0)}
     assert [(name, guided) for name, _, guided in segmented] == [("dog", semi_supervised)]

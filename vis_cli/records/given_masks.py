@@ -1,6 +1,6 @@
 """`--masks`: label maps that a person gives instead of detections, each with the frame that it belongs to.
 
-Used by `segment` and by `eval --model`, through `batch`.
+Used by `commands.batch` and `evaluation`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES, MAX_IMAGE_BYTES
 from vis_cli.files.reading import read_bytes
+from vis_cli.messages import Messages, NoMessages
 from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.davis import VOID, list_label_pngs
 from vis_cli.records.inputs import image_files
@@ -34,7 +34,7 @@ class _Image:
 
 
 def read_given_masks(
-    masks: Path, video: Path, *, first: int | None = None, reporter: Reporter | None = None
+    masks: Path, video: Path, *, first: int | None = None, messages: Messages | None = None
 ) -> dict[int, Labels]:
     """Read label maps (H, W) by frame index: 0 background, 1 to 254 the id of an object.
 
@@ -45,38 +45,38 @@ def read_given_masks(
             of the video, or by number.
         video: A file or a folder of images.
         first: Number of the first frame in the names of the masks; None: the numbers of the images, or 0.
-        reporter: Prints what is assumed.
+        messages: Takes the assumptions.
 
     Raises:
         VisError: A PNG cannot be read, is antialiased, or its frame is not clear.
     """
-    reporter = reporter or Reporter(quiet=True)
-    paths = _find_frames(masks, video, first, reporter)
+    messages = messages or NoMessages()
+    paths = _find_frames(masks, video, first, messages)
     images = {frame: _read_image(path) for frame, path in paths.items()}
     for image in images.values():
         if not image.is_palette:
             require_sharp(image.labels, str(image.path))
-    return _without_void(masks, images, reporter)
+    return _without_void(masks, images, messages)
 
 
-def _find_frames(masks: Path, video: Path, first: int | None, reporter: Reporter) -> dict[int, Path]:
+def _find_frames(masks: Path, video: Path, first: int | None, messages: Messages) -> dict[int, Path]:
     """Return the masks by frame index."""
     names = [image.stem for image in image_files(video)] if video.is_dir() else []
     if not masks.is_dir():
         if first is None:
-            return {_frame_of_one(masks, names, reporter): masks}
+            return {_frame_of_one(masks, names, messages): masks}
         return {_frame_number(masks) - first: _require_after(masks, first)}
     pngs = list_label_pngs(masks)
     if first is None and any(png.stem in names for png in pngs):
         return _by_image(pngs, {name: index for index, name in enumerate(names)}, video)
-    return _by_number(pngs, names, video, first, reporter)
+    return _by_number(pngs, names, video, first, messages)
 
 
-def _frame_of_one(mask: Path, names: list[str], reporter: Reporter) -> int:
+def _frame_of_one(mask: Path, names: list[str], messages: Messages) -> int:
     """Return the frame of a single mask: the image of its name, or else the first."""
     frame = names.index(mask.stem) if mask.stem in names else 0
     if frame:
-        reporter.note(f"{mask}: has the name of an image, so it is the mask of frame {frame}")
+        messages.note(f"{mask}: has the name of an image, so it is the mask of frame {frame}")
     return frame
 
 
@@ -88,7 +88,7 @@ def _by_image(pngs: list[Path], indices: dict[str, int], video: Path) -> dict[in
 
 
 def _by_number(
-    pngs: list[Path], names: list[str], video: Path, first: int | None, reporter: Reporter
+    pngs: list[Path], names: list[str], video: Path, first: int | None, messages: Messages
 ) -> dict[int, Path]:
     """Pair masks by the numbers of the images, where these have numbers, or else by frame index."""
     by_number: dict[int, Path] = {}
@@ -100,7 +100,7 @@ def _by_number(
         return _by_image_number(by_number, {int(name): index for index, name in enumerate(names)}, video)
     if first is None and min(by_number) == 1:
         named = by_number[1].name
-        reporter.warn(f"{named}: assumed to be the mask of the second frame. Use --masks-from 1 if it is of the first")
+        messages.warn(f"{named}: assumed to be the mask of the second frame. Use --masks-from 1 if it is of the first")
     return {number - (first or 0): _require_after(png, first or 0) for number, png in by_number.items()}
 
 
@@ -134,14 +134,14 @@ def _read_image(path: Path) -> _Image:
     return _Image(path, labels, header.is_palette)
 
 
-def _without_void(masks: Path, images: dict[int, _Image], reporter: Reporter) -> dict[int, Labels]:
+def _without_void(masks: Path, images: dict[int, _Image], messages: Messages) -> dict[int, Labels]:
     values = {int(value) for image in images.values() for value in np.unique(image.labels)}
     if VOID not in values:
         return {frame: image.labels for frame, image in images.items()}
     if values <= {0, VOID}:
-        reporter.note(f"{masks}: the only value is {VOID}, which is read as object 1")
+        messages.note(f"{masks}: the only value is {VOID}, which is read as object 1")
         return {frame: (image.labels == VOID).astype(np.uint8) for frame, image in images.items()}
     are_palettes = all(image.is_palette for image in images.values())
-    say = reporter.note if are_palettes else reporter.warn
+    say = messages.note if are_palettes else messages.warn
     say(f"{masks}: the value {VOID} means void, so its pixels belong to no object. Use the ids 1 to {VOID - 1}")
     return {frame: np.where(image.labels == VOID, 0, image.labels).astype(np.uint8) for frame, image in images.items()}

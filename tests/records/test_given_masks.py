@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vis_cli.commands.given_masks import read_given_masks
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.records.davis import write_label_png
+from vis_cli.records.given_masks import read_given_masks
 
 
 def make_masks(folder: Path, *names: str) -> Path:
@@ -57,7 +57,7 @@ def test_frame_numbers_serve_a_folder_of_other_names_too(tmp_path: Path) -> None
 
 def test_void_is_background_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_label_png(np.array([[0, 3, 255]], np.uint8), tmp_path / "0.png")
-    assert read_given_masks(tmp_path / "0.png", tmp_path, reporter=Reporter())[0].tolist() == [[0, 3, 0]]
+    assert read_given_masks(tmp_path / "0.png", tmp_path, messages=Reporter())[0].tolist() == [[0, 3, 0]]
     assert "255 means void" in capsys.readouterr().err
 
 
@@ -70,7 +70,7 @@ def test_black_and_white_masks_are_one_object(
         write_label_png(labels, tmp_path / "0.png")
     else:
         cv2.imwrite(str(tmp_path / "0.png"), labels)
-    assert read_given_masks(tmp_path / "0.png", tmp_path, reporter=Reporter())[0].tolist() == [[0, 1, 1]]
+    assert read_given_masks(tmp_path / "0.png", tmp_path, messages=Reporter())[0].tolist() == [[0, 1, 1]]
     assert "255, which is read as object 1" in capsys.readouterr().err
 
 
@@ -172,15 +172,15 @@ def test_one_png_with_the_name_of_an_image_is_for_that_image(
     folder = make_masks(tmp_path / "masks", "10.png", "2.png", "first.png")
     assert frames_and_values(folder / "2.png", video) == {0: 2}
     assert frames_and_values(folder / "first.png", video) == {0: 3}
-    assert list(read_given_masks(folder / "10.png", video, reporter=Reporter())) == [2]
+    assert list(read_given_masks(folder / "10.png", video, messages=Reporter())) == [2]
     assert "mask of frame 2" in capsys.readouterr().err
 
 
 def test_numbers_that_begin_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, clip = make_masks(tmp_path / "masks", "00001.png", "00003.png"), tmp_path / "clip.mp4"
-    assert list(read_given_masks(folder, clip, reporter=Reporter())) == [1, 3]
+    assert list(read_given_masks(folder, clip, messages=Reporter())) == [1, 3]
     assert "--masks-from 1" in capsys.readouterr().err
-    assert list(read_given_masks(folder, clip, first=1, reporter=Reporter())) == [0, 2]
+    assert list(read_given_masks(folder, clip, first=1, messages=Reporter())) == [0, 2]
     assert list(read_given_masks(folder / "00003.png", clip, first=1)) == [2]
     assert capsys.readouterr().err == ""
     with pytest.raises(VisError, match=r"00001\.png: its number is below 2"):

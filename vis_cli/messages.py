@@ -1,0 +1,30 @@
+"""Messages of a module that must not print: the caller decides where they go."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Messages(Protocol):
+    """Where a module sends messages to the user. `console.Reporter` prints them on stderr."""
+
+    def note(self, message: str) -> None:
+        """Take information, such as an assumption."""
+
+    def warn(self, message: str) -> None:
+        """Take a warning about a possible mistake."""
+
+
+class NoMessages:
+    """Messages that nobody reads."""
+
+    def note(self, message: str) -> None:
+        """Drop the message."""
+
+    def warn(self, message: str) -> None:
+        """Drop the message."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as '1 frame' or '2 frames'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
