@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Messages(Protocol):
-    """Where a module sends messages to the user. `console.Reporter` prints them on stderr."""
+    """Messages to the user. `console.Reporter` prints them on stderr."""
 
     def note(self, message: str) -> None:
         """Take information, such as an assumption."""

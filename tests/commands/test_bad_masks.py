@@ -23,7 +23,7 @@ Mark = Callable[[Path], Path]
     ("frame", "size", "said"),
     [
         (0, (12, 10), "the label map of frame 0 is 12x10, but the video is 64x48"),
-        (5, (64, 48), "guidance is for frame 5, but the video's frames are 0 to 2"),
+        (5, (64, 48), "guidance is for frame 5, but the frames of the video are 0 to 2"),
     ],
 )
 def test_masks_of_another_size_or_frame(

@@ -366,16 +366,16 @@ def test_frames_that_are_not_those_of_the_split(network: Network, truth: Path, t
     arguments = ("eval", "--model", "lite", "--annotations", truth, "--frames")
     outcome = run_vis(*arguments, frames)
     assert outcome.code == 1
-    assert f"{frames / 'bad'}: has 3 pictures, but {truth} lists 2, 00000.jpg to 00001.jpg" in outcome.err
+    assert f"{frames / 'bad'}: has 3 images, but {truth} lists 2, 00000.jpg to 00001.jpg" in outcome.err
     outcome = run_vis(*arguments, tmp_path)
-    assert f"{tmp_path / 'good'}: is missing, though {truth} lists this video" in outcome.err
+    assert f"{tmp_path / 'good'}: is missing, but {truth} lists this video" in outcome.err
     assert network.segmented == []
 
 
 def test_davis_without_frames(network: Network, davis: Path, run_vis: RunVis) -> None:
     (davis / "JPEGImages").rename(davis / "elsewhere")
     outcome = run_vis("eval", "--model", "lite", "--davis", davis)
-    assert (outcome.code, "no JPEGImages folder" in outcome.err) == (1, True)
+    assert (outcome.code, "Put the JPEGImages folder" in outcome.err) == (1, True)
 
 
 @pytest.mark.parametrize(

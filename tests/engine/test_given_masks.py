@@ -112,8 +112,8 @@ def test_small_masks_are_not_lost_at_the_networks_size() -> None:
 @pytest.mark.parametrize(
     ("guidance", "message"),
     [
-        ({}, "guidance holds no label map"),
-        ({9: np.zeros((24, 32), dtype=np.int64)}, "guidance is for frame 9, but the video's frames are 0 to 2"),
+        ({}, "guidance has no label map"),
+        ({9: np.zeros((24, 32), dtype=np.int64)}, "guidance is for frame 9, but the frames of the video are 0 to 2"),
         ({-1: np.zeros((24, 32), dtype=np.int64)}, "guidance is for frame -1"),
         ({0: np.zeros((32, 24), dtype=np.int64)}, "label map of frame 0 is 24x32, but the video is 32x24"),
         ({1: np.full((24, 32), -1)}, "label map of frame 1 has the value -1"),

@@ -120,7 +120,7 @@ def test_a_device_out_of_memory_is_told_in_one_line() -> None:
         def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
             raise torch.cuda.OutOfMemoryError("much text")
 
-    with pytest.raises(VisError, match=r"^clip\.mp4: the memory of cpu does not suffice; lower short_side"):
+    with pytest.raises(VisError, match=r"^cannot segment clip\.mp4: the memory of cpu is too small\. Use a smaller"):
         segment(make_video(moving_boxes(3)), Greedy())
 
 

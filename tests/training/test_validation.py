@@ -89,7 +89,7 @@ def test_a_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> None:
     with pytest.raises(VisError, match="sequences names left, which is no video of"):
         check_validation(dataclasses.replace(config, sequences=("left",)))
     (tmp_path / "frames" / "right" / IMAGES[0]).unlink()
-    with pytest.raises(VisError, match="right: has 2 pictures, but"):
+    with pytest.raises(VisError, match="right: has 2 images, but"):
         check_validation(config)
     (tmp_path / "val.json").write_text(json.dumps({"videos": [], "categories": []}))
     with pytest.raises(VisError, match=r"val\.json: has no annotations to validate by"):

@@ -1,4 +1,4 @@
-"""Where the network runs and in which number format; used by `segmenter`."""
+"""Device and number format of the network; used by `segmenter`."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # instructions that make bfloat16 
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda`, `cuda:n` or `mps` into a device that is there.
+    """Return the device of a name.
+
+    Args:
+        name: `auto`, `cpu`, `cuda`, `cuda:<number>` or `mps`. `auto` selects the fastest device of the machine.
 
     Raises:
-        VisError: the name is none of these, or the machine has no such device.
+        VisError: The name is unknown, or the machine does not have this device.
     """
     if name == "auto":
         return torch.device(_best_device())
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise VisError(f"device is {name!r}, but must be auto, cpu, cuda, cuda:<number> or mps") from None
+        hint = "Use auto, cpu, cuda, cuda:<number> or mps."
+        raise VisError(f"is {name!r}", field="device", hint=hint) from None
     if not _is_there(device):
-        raise VisError(f"device {name} was asked for, but torch finds none here; use --device auto or cpu")
+        raise VisError(f"cannot use device {name}: torch does not find it", hint="Use --device auto or cpu.")
     return device
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """Turn `auto` into bfloat16 where the device computes it natively, into float32 elsewhere."""
+    """Return the number format of a name. `auto` is bfloat16 on a device that computes it natively, else float32."""
     if name != "auto":
         named: dict[Precision, torch.dtype] = {
             "float32": torch.float32,
@@ -47,7 +51,7 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Return the context in which layers run in `precision`; with float32 it changes nothing."""
+    """Return the context in which layers run in `precision`. It changes nothing for float32."""
     return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
 
 

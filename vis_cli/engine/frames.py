@@ -1,4 +1,4 @@
-"""The video's frames at the network's input size, in bounded memory; filled by `segmenter`, read by `features`."""
+"""The frames of a video at the size of the network input, in bounded memory; used by `segmenter` and `features`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from vis_cli.records.video import Video
 
 Size: TypeAlias = tuple[int, int]  # (height, width)
-Progress: TypeAlias = Callable[[str, int, int], None]  # stage, frames done, frames in all (0: not known)
+Progress: TypeAlias = Callable[[str, int, int], None]  # stage, number of finished frames, total (0: unknown)
 
-CHUNK_SHARE = 4  # one part in so many of the budget holds frames that are decoded again
+CHUNKS_PER_BUDGET = 4  # a chunk of frames that are decoded again takes at most this part of the budget
 
 
 def network_size(video: Size, *, short_side: int, long_side: int) -> Size:
-    """Return the network's input (h, w) for a video (H, W), keeping its aspect ratio.
+    """Return the size of the network input, with the aspect ratio of the video.
 
-    The long side is at most `long_side`, the short one at most `short_side`, and one of them is reached.
-    See docs/explanation/authors-implementation.md#fact-2.
+    Args:
+        video: (H, W) of the video, in pixels.
+        short_side: Maximum length of the short side.
+        long_side: Maximum length of the long side. The result reaches one of the two limits.
+
+    Returns:
+        (h, w) in pixels.
+
+    Reference: docs/explanation/authors-implementation.md#fact-2.
     """
     height, width = video
     scale = min(long_side / max(video), short_side / min(video))
@@ -32,29 +39,38 @@ def network_size(video: Size, *, short_side: int, long_side: int) -> Size:
 
 
 def resize_frame(frame: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Resize (H, W, 3) uint8 to (h, w, 3): bilinear without antialiasing, to enlarge and to shrink.
+    """Resize a frame (H, W, 3) uint8 to (h, w, 3), bilinear without antialiasing in both directions.
 
-    See docs/explanation/authors-implementation.md#fact-2.
+    Reference: docs/explanation/authors-implementation.md#fact-2.
     """
     if frame.shape[:2] == size:
-        return np.array(frame, order="C")  # a copy: the buffer may be a flipped view, or be used again
+        return np.array(frame, order="C")  # a copy: the frame can be a flipped view, or its buffer is used again
     resized: NDArray[np.uint8] = np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR))
     return resized
 
 
 class FrameStore:
-    """Give any frame of a video at network size: kept while it fits a byte budget, else decoded again in chunks."""
+    """Frames of a video by index, at the size of the network input.
+
+    The first frames stay in memory, up to a limit in bytes. All others are decoded again in chunks.
+    """
 
     def __init__(self, video: Video, size: Size, *, budget_bytes: int, progress: Progress) -> None:
-        """Decode the video once, which settles how many frames it has.
+        """Decode the video once, to count its frames and to keep the first ones.
+
+        Args:
+            video: An opened video.
+            size: (h, w) of the network input.
+            budget_bytes: Maximum size of all frames in memory.
+            progress: Called for each frame.
 
         Raises:
-            VisError: no frame decodes.
+            VisError: No frame decodes.
         """
         self.size = size
         self._video = video
         capacity = max(1, budget_bytes // (size[0] * size[1] * 3))
-        self._chunk_length = max(1, capacity // CHUNK_SHARE)
+        self._chunk_length = max(1, capacity // CHUNKS_PER_BUDGET)
         self._chunk_start = 0
         self._chunk: list[NDArray[np.uint8]] = []
         self._kept: list[NDArray[np.uint8]] = []
@@ -77,12 +93,13 @@ class FrameStore:
                 self._kept.append(resize_frame(frame, self.size))
             progress("read", count, self._video.num_frames or 0)
         if count == 0:
-            raise VisError(f"{self._video.path}: no frame of it decodes; check that it is a complete video")
+            hint = "Check that the video is complete."
+            raise VisError("no frame decodes", where=f"cannot read {self._video.path}", hint=hint)
         return count
 
     def _decode_chunk(self, index: int) -> None:
-        """Decode the chunk around `index`; chunks lie on a fixed grid, so both sweeps decode each of them once."""
-        self._chunk = []  # freed before the next one is filled
+        """Decode the chunk that contains a frame. Propagation decodes each chunk once per direction."""
+        self._chunk = []  # free the memory before the next chunk is decoded
         first = len(self._kept)
         self._chunk_start = index - (index - first) % self._chunk_length
         stop = min(self._chunk_start + self._chunk_length, self.num_frames)

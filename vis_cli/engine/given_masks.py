@@ -37,7 +37,7 @@ class GivenMasks:
                 negative value.
         """
         if not guidance:
-            raise VisError("guidance holds no label map; give one for at least one frame")
+            raise VisError("guidance has no label map. Give at least one")
         for frame, labels in guidance.items():
             _require_fitting(frame, labels, num_frames=num_frames, video=video)
         self.key_frames = tuple(sorted(guidance))
@@ -82,7 +82,7 @@ class GivenMasks:
 
 
 def _replace(probs: Tensor, ids: Sequence[int], given: KeyMasks) -> Tensor:
-    """Return the masks (N, h, w) of the objects `ids`, with the given masks instead where there are some."""
+    """Return the masks (N, h, w) of the objects `ids`. A given mask replaces the propagated mask of its object."""
     replaced = probs.clone()
     for row, id_ in enumerate(given.ids):
         if id_ in ids:
@@ -96,9 +96,9 @@ def _ids_in(labels: NDArray[np.integer]) -> tuple[int, ...]:
 
 def _require_fitting(frame: int, labels: NDArray[np.integer], *, num_frames: int, video: Size) -> None:
     if not 0 <= frame < num_frames:
-        raise VisError(f"guidance is for frame {frame}, but the video's frames are 0 to {num_frames - 1}")
+        raise VisError(f"guidance is for frame {frame}, but the frames of the video are 0 to {num_frames - 1}")
     if labels.shape != video:
         given = "x".join(str(side) for side in labels.shape[::-1])
         raise VisError(f"the label map of frame {frame} is {given}, but the video is {video[1]}x{video[0]}")
     if labels.min() < 0:
-        raise VisError(f"the label map of frame {frame} has the value {labels.min()}; instances count from 1")
+        raise VisError(f"the label map of frame {frame} has the value {labels.min()}. Use ids of at least 1")

@@ -1,4 +1,4 @@
-"""How a result would be made, known before a network is built; used by the commands to recognise finished results."""
+"""Model and settings of a result, without building the network; the commands use them to recognize finished results."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vis_cli.records.types import ModelInfo
 def expected_production(
     model: str, config: SegmentConfig, *, detector: str | None = None, propagator: str | None = None
 ) -> tuple[ModelInfo, SegmentConfig]:
-    """Return the model and the settings that a result of this model would store.
+    """Return the model and the settings that a result of this model stores.
 
     Raises:
-        VisError: There is no such model, or its weights file is not readable.
+        VisError: The model does not exist, or its weights file cannot be read.
     """
     info, trained = identify_network(model, detector=detector, propagator=propagator)
     return info, settle_sizes(config, trained)

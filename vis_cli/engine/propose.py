@@ -1,8 +1,8 @@
 """Sequence proposals (Propose-Reduce, Sec. 3.1, Alg. 1); used by `segmenter`.
 
-The algorithm of the paper propagates one key frame after the other. This module computes the same in two passes over
-the video, one forward and one backward in time. Each pass propagates all key frames that it has reached, so a frame is
-decoded and encoded once for all of them.
+In the paper, the propagation of a key frame is finished before the next key frame starts. This module computes the same
+in two passes over the video, one forward and one backward in time. Each pass propagates all key frames that it has
+reached, so a frame is decoded and encoded once for all of them.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Proposer:
             reach(step.frame.index)
 
     def _frames_forward(self, proposals: Sequence[KeyFrameProposals], progress: Progress) -> Iterator[EncodedFrame]:
-        """Encode the frames in order, except those in which no sequence has started."""
+        """Encode the frames in order. Frames before the first sequence are skipped, unless they are key frames."""
         for index in range(self._num_frames):
             if proposals or index in self._source.key_frames:
                 yield self._cache.encode(index)

@@ -1,7 +1,7 @@
-"""Reduction of sequence proposals: the best proposal of an object remains (Propose-Reduce, Sec. 3.2).
+"""Reduction of sequence proposals: one proposal per object remains (Propose-Reduce, Sec. 3.2); used by `segmenter`.
 
-Used by `segmenter`. The paper leaves some rules open. There the authors' implementation is the model: see
-docs/explanation/authors-implementation.md#fact-32 and the facts after it. Pure numpy.
+The paper does not define every rule. The rules that it leaves open follow the authors' implementation:
+docs/explanation/authors-implementation.md#fact-32 and the facts after it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from vis_cli.records.rle import rle_areas, sequence_intersections
 # categories of a sequence may score less. See docs/explanation/authors-implementation.md#fact-35.
 DUPLICATE_IOU = 0.9
 DUPLICATE_SCORE = 0.05
-NOT_SELECTED = -1.0  # class score of a sequence that lost that class
+NOT_SELECTED = -1.0  # class score of a sequence that was not selected for the class
 
 
 def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> SequenceProposals:
-    """Reduce S to the final set, best first, with ids from 1."""
+    """Remove duplicate proposals.
+
+    Args:
+        proposals: The redundant set S.
+        config: `reduction` selects the rule; the other settings of the step are its parameters.
+
+    Returns:
+        At most `max_sequences` sequences in descending order of score, with ids from 1.
+    """
     iou = sequence_iou(proposals.segmentations)
     if config.reduction == "nms":
         reduced = _reduce_by_nms(proposals, iou, config)
@@ -39,7 +47,16 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> Seq
 
 
 def sequence_iou(sequences: Sequence[Segmentations]) -> NDArray[np.float64]:
-    """Return the (N, N) IoU over all frames of every two sequences; 0 where both are empty (Propose-Reduce, Eq. 3)."""
+    """Return the IoU of each pair of sequences over all frames.
+
+    Args:
+        sequences: N sequences with one mask per frame.
+
+    Returns:
+        (N, N) from 0 to 1; 0 for two sequences without any mask.
+
+    Reference: Propose-Reduce, Sec. 3.2, Eq. 3.
+    """
     intersections = sequence_intersections(sequences, sequences)
     areas = np.array([rle_areas(masks).sum() for masks in sequences], dtype=np.int64)
     unions = areas[:, None] + areas[None, :] - intersections
@@ -50,10 +67,18 @@ def sequence_iou(sequences: Sequence[Segmentations]) -> NDArray[np.float64]:
 def sequence_nms(
     iou: NDArray[np.float64], scores: NDArray[np.float64], *, iou_threshold: float, score_threshold: float
 ) -> list[int]:
-    """Select greedily by score (ties: lower index); suppress at `iou_threshold` and above.
+    """Apply NMS to sequence proposals.
 
-    Sequences below `score_threshold` are not selected, except for the best sequence.
-    See docs/explanation/authors-implementation.md#fact-32.
+    Args:
+        iou: Pairwise sequence IoU, (N, N), from 0 to 1.
+        scores: Sequence scores, (N,). The lower index wins a tie.
+        iou_threshold: A sequence is removed if its IoU with a selected sequence is at least this value.
+        score_threshold: Minimum score. The best sequence is selected in any case.
+
+    Returns:
+        Indices of the selected sequences, in descending order of score.
+
+    Reference: Propose-Reduce, Sec. 3.2; docs/explanation/authors-implementation.md#fact-32.
     """
     selected: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
@@ -72,13 +97,21 @@ def sequence_soft_nms(
     score_threshold: float,
     max_sequences: int,
 ) -> tuple[list[int], NDArray[np.float64]]:
-    """Select greedily by score, each time decaying the others' by exp(-iou^2 / sigma).
+    """Apply soft-NMS to sequence proposals: each selection multiplies the other scores by exp(-iou^2 / sigma).
 
-    See docs/explanation/authors-implementation.md#fact-34.
+    Args:
+        iou: Pairwise sequence IoU, (N, N), from 0 to 1.
+        scores: Sequence scores, (N,). The lower index wins a tie.
+        sigma: Width of the Gaussian decay, above 0. A smaller value suppresses more.
+        score_threshold: Minimum decayed score.
+        max_sequences: Maximum number of selected sequences.
 
     Returns:
-        The selected indices in order of selection, and the scores (N,) they were selected with; those of others
-        are as far decayed as they came.
+        Indices of the selected sequences in order of selection, and the decayed scores (N,) at the end. A selected
+        sequence keeps the score that it was selected with.
+
+    Reference: Propose-Reduce, Sec. 3.2; Soft-NMS (Bodla et al., ICCV 2017);
+        docs/explanation/authors-implementation.md#fact-34.
     """
     decayed = scores.astype(np.float64)  # a copy
     waiting = np.ones(len(scores), dtype=np.bool_)
@@ -99,12 +132,20 @@ def reduce_each_category(
     score_threshold: float,
     max_sequences: int,
 ) -> NDArray[np.float64]:
-    """Apply soft-NMS to each foreground class separately (Propose-Reduce, Sec. 4.4, Category-Aware Reduction).
+    """Apply soft-NMS to each foreground class separately (category-aware reduction).
 
-    See docs/explanation/authors-implementation.md#fact-35.
+    Args:
+        iou: Pairwise sequence IoU, (N, N), from 0 to 1.
+        class_scores: (N, C+1), background first.
+        sigma: Width of the Gaussian decay, above 0.
+        score_threshold: Minimum decayed score of a class.
+        max_sequences: Maximum number of sequences per class.
 
     Returns:
-        The (N, C+1) decayed scores, NOT_SELECTED where a sequence lost a class; column 0 as it was.
+        Decayed scores (N, C+1). The score is NOT_SELECTED if the sequence was not selected for the class. The scores of
+        the background do not change.
+
+    Reference: Propose-Reduce, Sec. 4.4; docs/explanation/authors-implementation.md#fact-35.
     """
     reduced = np.full_like(class_scores, NOT_SELECTED)
     reduced[:, 0] = class_scores[:, 0]
@@ -126,7 +167,7 @@ def _reduce_by_nms(proposals: SequenceProposals, iou: NDArray[np.float64], confi
 def _reduce_by_soft_nms(
     proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig
 ) -> SequenceProposals:
-    """Reduce by the best class's score; what a sequence loses of it, it loses of its other classes too."""
+    """Apply soft-NMS to the sequence scores. All classes of a sequence decay by the factor of its best class."""
     selected, decayed = sequence_soft_nms(
         iou,
         proposals.scores,

@@ -1,4 +1,4 @@
-"""The method for one video after the other (Propose-Reduce, Sec. 3); used by the commands and by programs."""
+"""Propose-Reduce for one video (Propose-Reduce, Sec. 3); used by the commands and by programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from vis_cli.records.video import Video, open_video
 
 Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
 
-OBJECT = Category(1, "object")  # the one category of a class-agnostic result
+OBJECT = Category(1, "object")  # the only category of a class-agnostic result
 MEGABYTE = 2**20
 
 
@@ -45,30 +45,34 @@ def segment_video(
     progress: Progress | None = None,
     guidance: Guidance | None = None,
 ) -> VideoResult:
-    """Find, segment and follow the objects of one video.
+    """Detect, segment and track the objects of one video.
 
     Args:
-        video: a file, a folder of frames, or what `open_video` made of it.
-        model: a name or a folder, or what `load_model` or `load_network` returned.
-        config: the method's choices; None: the defaults.
-        run: device, precision and memory; None: the defaults.
-        progress: called with a stage ("read", "forward", "backward"), the frames done and those in all (0: unknown).
-        guidance: label maps (H, W) by frame, 0 background, else an instance's id. Given, nothing is detected: these
-            objects are followed and keep their ids.
+        video: A video file, a folder of images, or a video from `open_video`.
+        model: Name or folder of a model, or a model from `load_model` or `load_network`.
+        config: Settings of the method. None selects the defaults.
+        run: Device, precision and memory. None selects the defaults.
+        progress: Called with a stage ("read", "forward" or "backward"), the number of finished frames, and the number
+            of all frames (0 if it is unknown).
+        guidance: Label maps (H, W) by frame index; 0 is background, other values are instance ids. If they are given,
+            `vis` detects nothing. It propagates these objects and keeps their ids.
+
+    Returns:
+        The instances of the video, with one mask per frame at the size of the video.
 
     Raises:
-        VisError: the video, the model, the device or the guidance cannot be used.
+        VisError: The video, the model, the device or the guidance cannot be used.
     """
     return Segmenter(model, config=config, run=run).segment(video, progress=progress, guidance=guidance)
 
 
 class Segmenter:
-    """Keep a model on its device for many videos; nothing of one video reaches the next."""
+    """A model on its device that segments one video after another. The videos do not influence each other."""
 
     def __init__(
         self, model: str | LoadedModel = "lite", *, config: SegmentConfig | None = None, run: RunConfig | None = None
     ) -> None:
-        """Load the model onto the device; arguments and errors as in `segment_video`."""
+        """Load the model. Arguments and errors are the same as in `segment_video`."""
         self._run = run or RunConfig()
         self._device = choose_device(self._run.device)
         if self._device.type == "cpu":
@@ -83,7 +87,7 @@ class Segmenter:
     def segment(
         self, video: str | Path | Video, *, progress: Progress | None = None, guidance: Guidance | None = None
     ) -> VideoResult:
-        """Find, segment and follow the objects of one video; arguments and errors as in `segment_video`."""
+        """Detect, segment and track the objects of one video. Arguments and errors are those of `segment_video`."""
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
         frames = self._read_frames(opened, report)
@@ -97,12 +101,12 @@ class Segmenter:
     def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
         short_side, long_side = self._config.short_side, self._config.long_side
         if short_side is None or long_side is None:
-            raise ValueError("the network's input size is not settled")
+            raise ValueError("the size of the network input is not known")
         size = network_size(_size(video), short_side=short_side, long_side=long_side)
         return FrameStore(video, size, budget_bytes=self._run.frame_budget_mb * MEGABYTE, progress=progress)
 
     def _choose_masks(self, video: Video, frames: FrameStore, guidance: Guidance | None) -> MaskSource:
-        """Return the masks that start sequences: given label maps, or detections in K key frames (Eq. 1)."""
+        """Return the start of the sequences: given masks, or detections in K key frames (Propose-Reduce, Eq. 1)."""
         if guidance is not None:
             return GivenMasks(guidance, num_frames=frames.num_frames, video=_size(video), size=frames.size)
         config = self._config
@@ -126,8 +130,9 @@ class Segmenter:
                 return proposer.propose(progress)
         except torch.cuda.OutOfMemoryError:
             raise VisError(
-                f"{video.path}: the memory of {self._device} does not suffice; lower short_side and long_side,"
-                " max_instances or feature_budget_mb, or choose device cpu"
+                f"the memory of {self._device} is too small",
+                where=f"cannot segment {video.path}",
+                hint="Use a smaller short_side, long_side, max_instances or feature_budget_mb, or the device cpu.",
             ) from None
 
     def _make_result(self, video: Video, num_frames: int, sequences: SequenceProposals) -> VideoResult:
@@ -142,7 +147,7 @@ class Segmenter:
 
 
 def settle_sizes(config: SegmentConfig, trained: ModelConfig) -> SegmentConfig:
-    """Settle the network's input size where the config leaves it to the model, so that results name it."""
+    """Return the settings with the input size of the model, if they have no input size. Results contain the size."""
     return dataclasses.replace(
         config,
         short_side=config.short_side or trained.short_side,
@@ -155,4 +160,4 @@ def _size(video: Video) -> Size:
 
 
 def _ignore(stage: str, done: int, total: int) -> None:
-    """Take progress that nobody asked for."""
+    """Drop the progress."""

@@ -49,13 +49,14 @@ def davis_videos(benchmark: DavisBenchmark, task: Task) -> list[BenchmarkVideo]:
     """
     frames = benchmark.frames
     if frames is None:
-        raise VisError(f"{benchmark.masks}: there is no JPEGImages folder beside it, so the model has nothing to see")
+        hint = "Put the JPEGImages folder of DAVIS next to it."
+        raise VisError(f"cannot find the frames of {benchmark.masks}", hint=hint)
     given = {name: list_label_pngs(benchmark.masks / name)[0] for name in benchmark.sequences}
     return [BenchmarkVideo(name, frames / name, given[name] if task == "semi-supervised" else None) for name in given]
 
 
 def segment_videos(segmenter: Segmenter, videos: Iterable[BenchmarkVideo]) -> Iterator[VideoResult]:
-    """Segment the videos of a benchmark, one after the other.
+    """Segment the videos of a benchmark in order.
 
     Raises:
         VisError: A video or its masks cannot be used.
@@ -68,10 +69,8 @@ def segment_videos(segmenter: Segmenter, videos: Iterable[BenchmarkVideo]) -> It
 def _check_frames(video: YouTubeVisVideo, folder: Path, split: Path) -> None:
     listed = [PurePosixPath(name).name for name in video.file_names]
     if not folder.is_dir():
-        raise VisError(f"{folder}: is missing, though {split} lists this video; is --frames the right folder?")
+        raise VisError(f"is missing, but {split} lists this video", where=folder, hint="Check the folder of --frames.")
     found = [image.name for image in image_files(folder)]
     if found != listed:
-        raise VisError(
-            f"{folder}: has {len(found)} pictures, but {split} lists {len(listed)}, {listed[0]} to {listed[-1]}; "
-            "the model must see these alone"
-        )
+        problem = f"has {len(found)} images, but {split} lists {len(listed)}, {listed[0]} to {listed[-1]}"
+        raise VisError(problem, where=folder, hint="Remove all other images from the folder.")

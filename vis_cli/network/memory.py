@@ -103,7 +103,7 @@ def _is_exact_on_cpu(query: Tensor) -> bool:
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Do what F.scaled_dot_product_attention does, without its search for masked rows: a fifth to a third quicker.
+    """Do what F.scaled_dot_product_attention does, without its search for masked rows: 20 to 33 % faster on CPUs.
 
     Float32 alone: a narrower affinity would be rounded before its softmax.
     """
