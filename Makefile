@@ -1,4 +1,4 @@
-# `make demo` and `make test` each set up all they need: a .venv with the package and its tools.
+# `make demo` and `make test` create a virtual environment in .venv and install the package with its tools into it.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -9,7 +9,7 @@ LOWEST := .venv-lowest/bin/python
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
-	@echo "The overlay videos, to look at:" && ls -1 "$(CURDIR)"/demo/*.mp4
+	@echo "Overlay videos:" && ls -1 "$(CURDIR)"/demo/*.mp4
 
 test: $(STAMP)
 	$(BIN)/ruff check .
@@ -21,17 +21,17 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
-# The tests with the lowest supported version of each package, as `make test-lowest PYTHON=python3.10`.
+# Run the tests with the lowest supported version of each package: make test-lowest PYTHON=python3.10
 test-lowest: .venv-lowest/.installed
 	OMP_NUM_THREADS=1 $(LOWEST) -m pytest -n 2 --dist worksteal
 
-# N damaged inputs; SEED chooses which. CONTRIBUTING.md tells how a fault is run again.
+# Run commands on N damaged inputs that SEED selects. CONTRIBUTING.md explains how to run a case again.
 SEED ?= 0
 fuzz: N ?= 1000
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.robustness.fuzz $(N) --seed $(SEED)
 
-# Every command interrupted at N random points; a part of it runs in `make test`.
+# Interrupt each command at N random points that SEED selects. `make test` runs a part of these cases.
 kill: N ?= 200
 kill: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.robustness.kill -n $(N) --seed $(SEED)
@@ -40,12 +40,12 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Done again only when the dependencies may have changed.
+# Install again if pyproject.toml has changed.
 $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-# Where Python comes without ensurepip (Debian's python3), its own pip puts one into the .venv.
+# If Python lacks ensurepip (as on Debian), install pip into .venv with the pip of this Python.
 $(BIN)/python:
 	$(PYTHON) -m venv .venv || \
 	  { rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $@ install --quiet pip; }

@@ -1,4 +1,4 @@
-"""Writes the mean of the weights of models of one config: how stages of `lite` were joined (CARD.md).
+"""Write the average of the weights of models with the same config. CARD.md lists the averages of `lite`.
 
 python models/lite/average.py runs/lite-detector runs/lite-head -o runs/lite-mean
 python models/lite/average.py runs/lite-mean runs/lite-settle/checkpoint-000120.pt -o runs/lite-settled
@@ -17,13 +17,13 @@ from vis_cli.network.weights import load_model, save_model
 
 
 def main() -> None:
-    """Average, and write the result."""
+    """Compute the average and write a model folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("first", help="a name or a model folder")
-    parser.add_argument("others", nargs="+", help="likewise, or checkpoints of runs, whose averaged weights count")
-    parser.add_argument("--detector", help="take RPN, box and mask head of this one instead")
-    parser.add_argument("--origin", default="", help="what the model was trained on, for `vis models info`")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the folder to write")
+    parser.add_argument("first", help="name of a model, or a model folder")
+    parser.add_argument("others", nargs="+", help="more models, or checkpoints of runs (*.pt); a checkpoint counts with its averaged weights")
+    parser.add_argument("--detector", help="model whose RPN, box and mask head replace the average")
+    parser.add_argument("--origin", default="", help="training data, printed by `vis models info`")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
     args = parser.parse_args()
     model = load_model(args.first).model
     averaged = [model.state_dict(), *(read_weights(name, model) for name in args.others)]
@@ -39,13 +39,13 @@ def main() -> None:
 
 
 def read_weights(name: str, like: SeqMaskRCNN) -> dict[str, Tensor]:
-    """Return the weights of a model, or the averaged ones of a checkpoint."""
+    """Return the weights of a model, or the averaged weights of a checkpoint."""
     if name.endswith(".pt"):
         checkpoint = torch.load(name, weights_only=True)
         return checkpoint["model"] | checkpoint["average"]
     model = load_model(name).model
     if model.config != like.config:
-        raise SystemExit(f"{name} is of another config")
+        raise SystemExit(f"{name}: the config differs from the first model. Use models with the same config.")
     return model.state_dict()
 
 
