@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.records.types import Rle
+from vis_cli.records.rle import Rle
 
 LINK_IOU = 0.3  # least overlap of a detection with a track's last mask
 PATIENCE = 5  # frames that a track may miss before it ends

@@ -25,8 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # for the slow reading of the rules, which is a part of the tests
 
 from tests.metrics.literal_youtube_vis import LiteralObject, literal_scores  # noqa: E402
-from vis_cli.records.rle import decode_rle, encode_mask, rle_areas  # noqa: E402
-from vis_cli.records.types import Rle  # noqa: E402
+from vis_cli.records.rle import Rle, decode_rle, encode_mask, rle_areas  # noqa: E402
 
 MOST_SECONDS = 60.0  # on two cores, for the whole split
 MOST_MEMORY = 2.0  # GB, all processes together

@@ -19,8 +19,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from vis_cli.records.rle import encode_mask, rle_area, rle_box
-from vis_cli.records.types import Rle
+from vis_cli.records.rle import Rle, encode_mask, rle_area, rle_box
 
 WIDTH, HEIGHT, FPS, NUM_FRAMES = 640, 360, 24, 60
 QUALITY = 21  # x264's crf

@@ -24,7 +24,7 @@ from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
 from vis_cli.home_paths import expand_home
 from vis_cli.options import examples
 from vis_cli.signals import SIGNAL_EXIT, install_handlers, received_signal, restore_handlers
-from vis_cli.streams import make_streams_safe
+from vis_cli.standard_streams import make_streams_safe
 
 
 class OneLineGroup(TyperGroup):

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vis_cli.config import SegmentConfig
 from vis_cli.engine.reduce import (
     reduce_each_category,
     reduce_proposals,
-    sequence_iou,
     sequence_nms,
     sequence_soft_nms,
 )
 from vis_cli.engine.sequences import Segmentations, SequenceProposals
-from vis_cli.records.rle import encode_mask
+from vis_cli.records.rle import encode_mask, sequence_iou
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "reduce_cases.json"
 SCORE_TOLERANCE = 1e-6  # the stored scores are float32
@@ -28,7 +28,8 @@ SCORE_TOLERANCE = 1e-6  # the stored scores are float32
 
 def test_sequence_iou_agrees_with_the_released_one() -> None:
     for case in _cases("seq_match_iou_rle"):
-        iou = sequence_iou(_sequences([case["a"], case["b"]]))
+        sequences = _sequences([case["a"], case["b"]])
+        iou = sequence_iou(sequences, sequences)
         assert iou[0, 1] == pytest.approx(case["iou"], abs=1e-12)
         assert iou[0, 1] == iou[1, 0]
 
@@ -36,7 +37,7 @@ def test_sequence_iou_agrees_with_the_released_one() -> None:
 def test_sequence_nms_agrees_with_the_released_one() -> None:
     for case in _cases("seq_nms"):
         kept = sequence_nms(
-            sequence_iou(_sequences(case["masks"])),
+            _pairwise_iou(case["masks"]),
             np.array(case["scores"]),
             iou_threshold=case["iou_thr"],
             score_threshold=case["score_thr"],
@@ -47,7 +48,7 @@ def test_sequence_nms_agrees_with_the_released_one() -> None:
 def test_sequence_soft_nms_agrees_with_the_released_one() -> None:
     for case in _cases("seq_soft_nms"):
         kept, scores = sequence_soft_nms(
-            sequence_iou(_sequences(case["masks"])),
+            _pairwise_iou(case["masks"]),
             np.array(case["scores"]),
             sigma=case["iou_thr"],
             score_threshold=case["score_thr"],
@@ -60,7 +61,7 @@ def test_sequence_soft_nms_agrees_with_the_released_one() -> None:
 def test_category_aware_reduction_agrees_with_the_released_one() -> None:
     for case in _cases("cate_aware_reduce"):
         reduced = reduce_each_category(
-            sequence_iou(_sequences(case["masks"])),
+            _pairwise_iou(case["masks"]),
             np.array(case["scores"]),
             sigma=case["iou_thr"],
             score_threshold=case["score_thr"],
@@ -169,6 +170,11 @@ def _cases(kind: str) -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = _golden()[kind]
     assert len(cases) == 200
     return cases
+
+
+def _pairwise_iou(masks: list[list[str | None]]) -> NDArray[np.float64]:
+    sequences = _sequences(masks)
+    return sequence_iou(sequences, sequences)
 
 
 def _sequences(sequences: list[list[str | None]]) -> list[Segmentations]:

@@ -10,11 +10,11 @@ from tests.metrics.youtube_vis_factory import Box, evaluate, make_object
 from vis_cli.metrics.youtube_vis_errors import (
     ERROR_KINDS,
     ErrorKind,
-    Finding,
-    TrueObject,
+    GroundTruthObject,
+    ScoredPrediction,
     average_precision_50,
+    classify_error,
     count_errors,
-    find_error,
 )
 
 BOX: Box = (0, 0, 10, 10)
@@ -83,8 +83,12 @@ def test_a_mended_class_counts_for_the_category_that_it_is_of() -> None:
 
 
 def test_only_the_best_of_several_mended_is_right() -> None:
-    target = TrueObject(1, 1, is_found=False)
-    findings = [Finding(2, 0.5, "class", target), Finding(3, 0.9, "class", target), Finding(1, 0.7, "background", None)]
+    target = GroundTruthObject(1, 1, is_found=False)
+    findings = [
+        ScoredPrediction(2, 0.5, "class", target),
+        ScoredPrediction(3, 0.9, "class", target),
+        ScoredPrediction(1, 0.7, "background", None),
+    ]
     errors = {error.kind: error for error in count_errors(findings, [target])}
     assert errors["class"].count == 2
     assert errors["class"].ap50_gain == 1.0  # right at 0.9, the background behind it
@@ -92,25 +96,25 @@ def test_only_the_best_of_several_mended_is_right() -> None:
 
 
 def test_an_object_that_was_found_is_not_found_again_by_mending() -> None:
-    target = TrueObject(1, 1, is_found=True)
-    findings = [Finding(1, 0.4, None, None), Finding(1, 0.9, "localisation", target)]
+    target = GroundTruthObject(1, 1, is_found=True)
+    findings = [ScoredPrediction(1, 0.4, None, None), ScoredPrediction(1, 0.9, "localisation", target)]
     gains = {error.kind: error.ap50_gain for error in count_errors(findings, [target])}
     assert gains["localisation"] == 0.5  # it is left out, and what is right leads
 
 
 def test_mending_gives_no_second_finding_of_an_object_in_place_of_another() -> None:
-    found, other = TrueObject(1, 1, is_found=True), TrueObject(2, 1, is_found=False)
-    findings = [Finding(1, 0.4, None, None), Finding(1, 0.9, "localisation", found)]
+    found, other = GroundTruthObject(1, 1, is_found=True), GroundTruthObject(2, 1, is_found=False)
+    findings = [ScoredPrediction(1, 0.4, None, None), ScoredPrediction(1, 0.9, "localisation", found)]
     gains = {error.kind: error.ap50_gain for error in count_errors(findings, [found, other])}
     # Half of the objects at precision 1/2, then at precision 1: the other object stays missed.
     assert gains["localisation"] == pytest.approx(51 / 101 * (1 - 1 / 2))
 
 
 def test_edges_of_the_overlap() -> None:
-    objects = [TrueObject(1, 1, is_found=True), TrueObject(2, 2, is_found=False)]
+    objects = [GroundTruthObject(1, 1, is_found=True), GroundTruthObject(2, 2, is_found=False)]
 
-    def found(*ious: float) -> tuple[ErrorKind | None, TrueObject | None]:
-        return find_error(1, np.array(ious), objects)
+    def found(*ious: float) -> tuple[ErrorKind | None, GroundTruthObject | None]:
+        return classify_error(1, np.array(ious), objects)
 
     assert found(0.5, 0.9) == ("duplicate", None)
     assert found(0.1, 0.9) == ("localisation", objects[0])
@@ -118,7 +122,7 @@ def test_edges_of_the_overlap() -> None:
     assert found(0.09, 0.49) == ("both", None)
     assert found(0.0, 0.1) == ("both", None)
     assert found(0.09, 0.09) == ("background", None)
-    assert find_error(1, np.zeros(0), []) == ("background", None)
+    assert classify_error(1, np.zeros(0), []) == ("background", None)
 
 
 def test_nothing_at_all() -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from tests.metrics.literal_youtube_vis import LiteralObject, Mask
 from vis_cli.metrics.youtube_vis import YouTubeVisScore, evaluate_youtube_vis
-from vis_cli.records.rle import encode_mask
-from vis_cli.records.types import Category, Rle
+from vis_cli.records.rle import Rle, encode_mask
+from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisAnnotation, YouTubeVisVideo
 from vis_cli.records.youtube_vis_results import Prediction, PredictionReader
 

@@ -26,14 +26,14 @@ def test_the_stream_that_the_user_chooses(tmp_path: Path, stream: int) -> None:
     assert numbers_in(video.iter_frames()) == expected
     assert numbers_in(video.iter_frames(1, 3)) == expected[1:3]  # sought
     assert (video.width, video.height) == ((64, 48), (128, 96))[stream]
-    assert video.losses == []
+    assert video.warnings == []
 
 
 def test_several_streams_are_reported_without_a_choice(tmp_path: Path) -> None:
     video = open_video(two_streams(tmp_path / "dash.mp4"))
     number = 1 if video.width == 128 else 0
-    assert f"2 video streams, of which stream {number} " in video.losses[0]
-    assert "--stream" in video.losses[0]
+    assert f"2 video streams, of which stream {number} " in video.warnings[0]
+    assert "--stream" in video.warnings[0]
 
 
 def test_a_stream_that_is_not_there(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_video_keeps_its_frames_next_to_a_larger_cover(tmp_path: Path) -> None
     with av.open(str(path)) as container:
         assert [bool(stream.disposition & Disposition.attached_pic) for stream in container.streams.video].count(True)
     video = VideoFile(path)
-    assert (video.width, video.height, video.losses) == (64, 48, [])
+    assert (video.width, video.height, video.warnings) == (64, 48, [])
     assert numbers_in(video.iter_frames()) == [0, 1, 2, 3, 4]
     with pytest.raises(VisError, match="the file has 1 video stream"):
         VideoFile(path, stream=1)

@@ -1,4 +1,4 @@
-"""Label maps: the palette, PNG files there and back, and how results are painted and numbered."""
+"""Label maps: PNG files there and back, and how results are painted and numbered."""
 
 from __future__ import annotations
 
@@ -15,21 +15,11 @@ from vis_cli.records.davis import (
     list_label_pngs,
     list_sequences,
     read_label_png,
-    voc_palette,
     write_label_png,
 )
 
 LEFT = make_mask(["####..", "####..", "......", "......"])
 RIGHT = make_mask(["..####", "......", "......", "......"])
-
-
-def test_palette_is_pascal_vocs() -> None:
-    palette = voc_palette()
-    assert palette.shape == (256, 3)
-    expected = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 8: (64, 0, 0)}
-    expected |= {16: (0, 64, 0), 21: (128, 64, 128), 64: (32, 0, 0), 255: (224, 224, 192)}
-    assert {i: tuple(palette[i].tolist()) for i in expected} == expected
-    assert len(np.unique(palette, axis=0)) == 256
 
 
 def test_label_png_is_a_palette_picture_that_keeps_every_value(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_name_of_the_current_folder_is_its_own(tmp_path: Path, monkeypatch: pyte
 def test_one_image_is_a_video_of_one_frame(tmp_path: Path) -> None:
     make_images(tmp_path, ["a.png", "b.png"])
     folder = FrameFolder(tmp_path / "b.png")
-    assert (folder.name, folder.num_frames, folder.losses) == ("b", 1, [])
+    assert (folder.name, folder.num_frames, folder.warnings) == ("b", 1, [])
     assert numbers_in(folder.iter_frames()) == [1]
 
 
@@ -75,7 +75,7 @@ def test_further_pictures_in_one_file_are_said(tmp_path: Path) -> None:
     cv2.imwritemulti(str(tmp_path / "stack.tiff"), [picture(number) for number in range(3)])
     folder = FrameFolder(tmp_path / "stack.tiff")
     assert (folder.num_frames, numbers_in(folder.iter_frames())) == (1, [0])
-    assert folder.losses == ["3 pictures are in this file, of which the first is used"]
+    assert folder.warnings == ["3 pictures are in this file, of which the first is used"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_frames_of_rarer_suffixes_are_used(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").rename(tmp_path / "1.jfif")
     folder = FrameFolder(tmp_path)
     assert numbers_in(folder.iter_frames()) == list(range(len(suffixes)))
-    assert folder.losses == []
+    assert folder.warnings == []
 
 
 def test_media_next_to_the_frames_is_named(tmp_path: Path) -> None:
@@ -211,8 +211,8 @@ def test_media_next_to_the_frames_is_named(tmp_path: Path) -> None:
     for name in ("preview.mp4", "thumb.gif", "Thumbs.db", "desktop.ini", ".DS_Store", "notes.txt"):
         (tmp_path / name).touch()
     (tmp_path / "frame_without_suffix").write_bytes((tmp_path / "0.png").read_bytes())
-    (loss,) = FrameFolder(tmp_path).losses
-    assert loss.endswith("not used: preview.mp4, thumb.gif, masks, frame_without_suffix")
+    (warning,) = FrameFolder(tmp_path).warnings
+    assert warning.endswith("not used: preview.mp4, thumb.gif, masks, frame_without_suffix")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_numbers_in_names_are_read_as_a_person_means_it(tmp_path: Path, names: s
     folder = FrameFolder(tmp_path)
     assert numbers_in(folder.iter_frames()) == list(range(len(expected.split())))
     assert [path.stem for path in image_files(tmp_path)] == expected.split()
-    assert ["the names are read as" in loss for loss in folder.losses] == [True]
+    assert ["the names are read as" in warning for warning in folder.warnings] == [True]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_natural_order_without_a_choice_is_not_reported(tmp_path: Path, names: s
     make_images(tmp_path, [f"{name}.png" for name in names.split()])
     folder = FrameFolder(tmp_path)
     assert numbers_in(folder.iter_frames()) == list(range(len(names.split())))
-    assert folder.losses == []
+    assert folder.warnings == []
 
 
 @pytest.mark.parametrize("bits", [9, 10, 12, 14])
@@ -256,7 +256,7 @@ def test_bits_in_use_become_the_full_range_with_one_scale(tmp_path: Path, bits: 
     brightest = [round(value * 255 / full) for value in (full // 2, full, full // 4)]
     assert [int(frame.max()) for frame in folder.iter_frames()] == brightest
     np.testing.assert_array_equal(next(folder.iter_frames(1))[0, :, 1], (ramp[0] / full * 255).round())
-    assert folder.losses == [f"the 16-bit images use {bits} bits: 0 to {full} become 0 to 255"]
+    assert folder.warnings == [f"the 16-bit images use {bits} bits: 0 to {full} become 0 to 255"]
 
 
 def test_all_16_bits_need_no_report_and_8_bit_images_stay(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_all_16_bits_need_no_report_and_8_bit_images_stay(tmp_path: Path) -> Non
     folder = FrameFolder(tmp_path)
     for frame in folder.iter_frames():
         np.testing.assert_array_equal(frame, picture(3))
-    assert folder.losses == []
+    assert folder.warnings == []
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16])
@@ -279,8 +279,8 @@ def test_files_of_several_pages_are_named(tmp_path: Path) -> None:
     for name in ("0.tiff", "1.tiff"):
         cv2.imwritemulti(str(tmp_path / name), [picture(number) for number in range(4)])
     write_image(tmp_path / "2.tiff", picture(0))
-    (loss,) = FrameFolder(tmp_path).losses
-    assert loss.startswith("2 of 3 images have more than one page, of which the first is used: 0.tiff, 1.tiff;")
+    (warning,) = FrameFolder(tmp_path).warnings
+    assert warning.startswith("2 of 3 images have more than one page, of which the first is used: 0.tiff, 1.tiff;")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.errors import VisError
 from vis_cli.records.matching import read_split
 from vis_cli.records.mots import write_mots
-from vis_cli.records.rle import decode_rle, encode_mask
+from vis_cli.records.rle import Rle, decode_rle, encode_mask
 from vis_cli.records.selection import Selection
-from vis_cli.records.types import Category, Rle
+from vis_cli.records.types import Category
 
 CATEGORIES = (Category(1, "person"), Category(2, "car"), Category(3, "dog"))
 LEFT = make_mask(["####..", "####..", "......", "......"])

@@ -12,9 +12,10 @@ from pycocotools import mask as coco_mask
 
 from tests.records.split_factory import split_data
 from vis_cli.errors import VisError
-from vis_cli.records import rle
+from vis_cli.records import segmentation_json
 from vis_cli.records.polygons import clip_polygon, outline_length
-from vis_cli.records.rle import decode_rle, parse_segmentation
+from vis_cli.records.rle import decode_rle
+from vis_cli.records.segmentation_json import parse_segmentation
 from vis_cli.records.youtube_vis import read_youtube_vis
 
 SIZE = HEIGHT, WIDTH = 40, 60
@@ -79,7 +80,7 @@ def test_the_polygons_of_a_file(tmp_path: Path) -> None:
 
 
 def test_outlines_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rle, "MAX_OUTLINE", 100_000)
+    monkeypatch.setattr(segmentation_json, "MAX_OUTLINE", 100_000)
     zigzag = [x for _ in range(2000) for x in (0.0, 0.0, 50.0, 30.0)]
     assert outline_length(zigzag) == 4000 * 50
     with pytest.raises(VisError, match=r"200,000 pixels long, the limit is 100,000"):

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from tests.records.video_factory import frame_times, make_video, numbers_in, picture, rewrite, tone_frames
-from vis_cli.records.timestamps import FrameTimes, SoundClock, Stretch
+from vis_cli.records.timestamps import AudioClock, ClockSegment, FrameTimes
 from vis_cli.records.video import open_video
 from vis_cli.records.video_file import VideoFile
 
@@ -61,12 +61,15 @@ def test_faulty_times_become_those_of_the_packets() -> None:
 
 
 def test_audio_is_shifted_like_the_frames_of_its_recording() -> None:
-    stretches = [Stretch(Fraction(100), Fraction(101), Fraction(0)), Stretch(Fraction(5), Fraction(6), Fraction(96))]
-    clock = SoundClock(stretches, origin=Fraction(100), may_jump=True)
+    clock_segments = [
+        ClockSegment(Fraction(100), Fraction(101), Fraction(0)),
+        ClockSegment(Fraction(5), Fraction(6), Fraction(96)),
+    ]
+    clock = AudioClock(clock_segments, origin=Fraction(100), may_jump=True)
     step = Fraction(1, 50)
     shown = [time + clock.shift_at(time, step) for time in map(Fraction, (100, "100.5", 101, "4.9", "5.5", "15.4"))]
     assert shown == [0, Fraction(1, 2), 1, Fraction(9, 10), Fraction(3, 2), Fraction(57, 5)]
-    alone = SoundClock([], origin=Fraction(0), may_jump=True)
+    alone = AudioClock([], origin=Fraction(0), may_jump=True)
     assert [time + alone.shift_at(time, step) for time in map(Fraction, (0, 1, 500))] == [0, 1, 1 + step]
 
 
@@ -80,8 +83,8 @@ def test_joined_transport_streams_play_in_one_go(tmp_path: Path, starts: tuple[i
     both.write_bytes(b"".join(part.read_bytes() for part in parts))
     source = rewrite(both, tmp_path / "out.mp4")
     assert source.count_frames() == 40
-    assert any("the clock of the file jumps once" in loss for loss in source.losses)
-    assert not any("packets are missing" in loss for loss in source.losses)
+    assert any("the clock of the file jumps once" in warning for warning in source.warnings)
+    assert not any("packets are missing" in warning for warning in source.warnings)
     times = frame_times(tmp_path / "out.mp4")
     assert [later - earlier for earlier, later in pairwise(times)] == [Fraction(1, 25)] * 40
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -103,7 +106,7 @@ def test_avi_with_b_frames_has_even_steps(tmp_path: Path, codec: str) -> None:
 
 def test_a_recording_that_starts_between_key_frames_is_reported(tmp_path: Path) -> None:
     path = make_video(tmp_path, "a.ts", num_frames=20, options={"g": "10", "bf": "0", "sc_threshold": "0"})
-    assert VideoFile(path).losses == []
+    assert VideoFile(path).warnings == []
     with av.open(str(path)) as container:
         positions = [packet.pos for packet in container.demux(video=0) if packet.size]
     data = path.read_bytes()
@@ -111,9 +114,11 @@ def test_a_recording_that_starts_between_key_frames_is_reported(tmp_path: Path) 
     path.write_bytes(data[: 3 * TS_PACKET] + data[positions[4] :])
     video = VideoFile(path)
     assert video.count_frames() == 10
-    assert video.losses == ["the file starts between codec key frames: 6 packets before the first frame did not decode"]
+    assert video.warnings == [
+        "the file starts between codec key frames: 6 packets before the first frame did not decode"
+    ]
     complete = VideoFile(make_video(tmp_path, "b.ts", num_frames=20, options={"g": "10", "bf": "2"}))
-    assert (complete.count_frames(), complete.losses) == (20, [])
+    assert (complete.count_frames(), complete.warnings) == (20, [])
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
@@ -130,12 +135,12 @@ def test_audio_that_is_longer_is_no_early_end(tmp_path: Path, name: str) -> None
             output.mux(tone.encode(samples))
         output.mux(tone.encode(None))
     video = VideoFile(path)
-    assert (video.count_frames(), video.losses) == (5, [])
+    assert (video.count_frames(), video.warnings) == (5, [])
 
 
 def test_a_matroska_file_that_starts_late_is_no_early_end(tmp_path: Path) -> None:
     video = VideoFile(make_video(tmp_path, "a.mkv", start=Fraction(5), options={"bf": "0"}))
-    assert (video.count_frames(), video.losses) == (8, [])
+    assert (video.count_frames(), video.warnings) == (8, [])
     assert video.frame_pts(0) == 0
 
 
@@ -154,7 +159,7 @@ def test_a_clip_that_was_cut_without_encoding_has_the_frames_that_players_show(t
                     output.mux(packet)
     video = VideoFile(path)
     assert numbers_in(video.iter_frames()) == list(range(4, 20))
-    assert (video.num_frames, video.losses) == (16, [])
+    assert (video.num_frames, video.warnings) == (16, [])
     assert numbers_in(video.iter_frames(8, 11)) == [12, 13, 14]
     rewrite(path, tmp_path / "out.mp4")
     assert frame_times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(17)]
@@ -172,7 +177,7 @@ def test_packets_that_a_transport_stream_lost_are_reported(tmp_path: Path, lost:
     video = VideoFile(path)
     assert video.count_frames() == 20 - len(lost)
     places, frames = "2 places" if lost == [3, 12] else "1 place", "1 frame" if len(lost) == 1 else "2 frames"
-    assert video.losses == [f"packets are missing at {places} of the stream, with about {frames}"]
+    assert video.warnings == [f"packets are missing at {places} of the stream, with about {frames}"]
 
 
 def test_joined_segments_whose_clock_goes_on_have_no_gap(tmp_path: Path) -> None:
@@ -182,4 +187,4 @@ def test_joined_segments_whose_clock_goes_on_have_no_gap(tmp_path: Path) -> None
     with av.open(str(tmp_path / "both.ts")) as container:
         assert any(packet.is_corrupt for packet in container.demux(video=0))
     video = VideoFile(tmp_path / "both.ts")
-    assert (video.count_frames(), video.losses) == (20, [])
+    assert (video.count_frames(), video.warnings) == (20, [])

@@ -54,7 +54,7 @@ class TestPictures:
         assert [number_in(image) for image in images] == list(range(8))
         assert all(image.shape == (48, 64, 3) and image.dtype == np.uint8 for image in images)
         np.testing.assert_allclose(quarters_of(images[3]), [RED, GREEN, BLUE], atol=50)
-        assert video.losses == []
+        assert video.warnings == []
 
     @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "gray16le"])
     def test_grey_of_any_depth_comes_out_as_rgb(self, tmp_path: Path, pix_fmt: str) -> None:
@@ -86,9 +86,9 @@ class TestPictures:
         images = list(video.iter_frames())
         assert [number_in(image) for image in images] == [0, 1, 2, 3, 0, 1, 2]
         assert {image.shape for image in images} == {(48, 64, 3)}
-        assert video.losses == ["3 frames of another size scaled to 64x48"]
+        assert video.warnings == ["3 frames of another size scaled to 64x48"]
         assert sum(1 for _ in video.iter_frames()) == 7
-        assert video.losses == ["3 frames of another size scaled to 64x48"]
+        assert video.warnings == ["3 frames of another size scaled to 64x48"]
 
 
 class TestOrientation:

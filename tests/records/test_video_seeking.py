@@ -121,12 +121,12 @@ class TestDamage:
         damage(path, 0.4, 0.5)
         video = VideoFile(path)
         whole = checksums(video)
-        losses = list(video.losses)
-        assert losses
+        warnings = list(video.warnings)
+        assert warnings
         assert checksums(video) == whole == checksums(VideoFile(path))
         for start in range(len(whole)):
             assert checksums(video, start, start + 2) == whole[start : start + 2]
-        assert video.losses == losses
+        assert video.warnings == warnings
 
     def test_loss_is_said_in_plain_words(self, tmp_path: Path) -> None:
         path = make_video(tmp_path, container_options={"movflags": "+faststart"}, num_frames=20, options={"bf": "0"})
@@ -134,7 +134,7 @@ class TestDamage:
         video = VideoFile(path)
         num_frames = video.count_frames()
         assert 8 <= num_frames < 20
-        assert video.losses[0] == f"1 packet did not decode; {num_frames} frames used"
+        assert video.warnings[0] == f"1 packet did not decode; {num_frames} frames used"
 
     def test_file_cut_between_two_packets_is_said_to_end_early(self, tmp_path: Path) -> None:
         path = make_video(tmp_path, "a.mkv", num_frames=20, rate=5, codec="ffv1", pix_fmt="bgra")
@@ -143,14 +143,14 @@ class TestDamage:
         assert numbers_in(video.iter_frames()) == list(range(video.num_frames or 0))
         assert video.num_frames in range(8, 13)
         end = (video.num_frames or 0) / 5
-        assert video.losses[-1] == f"the file ends early: its header promises 4.0 s, its frames end at {end:.1f} s"
+        assert video.warnings[-1] == f"the file ends early: its header promises 4.0 s, its frames end at {end:.1f} s"
 
     def test_frames_that_ffmpeg_patches_up_are_counted(self, tmp_path: Path) -> None:
         path = make_video(tmp_path, num_frames=20, options={"g": "1", "crf": "5"})
         damage(path, 0.52, 0.53)
         video = VideoFile(path)
         assert video.count_frames() == 20
-        assert video.losses == ["1 frame decoded with damage"]
+        assert video.warnings == ["1 frame decoded with damage"]
 
     def test_nothing_that_decodes_is_one_line(self, tmp_path: Path) -> None:
         path = make_video(tmp_path)

@@ -28,7 +28,7 @@ from tests.records.video_factory import (
     rewrite,
 )
 from vis_cli.errors import VisError
-from vis_cli.records.timestamps import Stretch
+from vis_cli.records.timestamps import ClockSegment
 from vis_cli.records.video import open_video
 from vis_cli.records.video_writer import write_video
 
@@ -121,10 +121,10 @@ class TestTiming:
         class Nanoseconds:
             path, width, height, fps, has_audio = source.path, source.width, source.height, source.fps, False
             time_base, pixel_aspect = Fraction(1, 10**9), Fraction(1)
-            stretches: tuple[Stretch, ...] = ()
+            clock_segments: tuple[ClockSegment, ...] = ()
 
             def __init__(self) -> None:
-                self.losses: list[str] = []
+                self.warnings: list[str] = []
 
             def settle_times(self) -> None:
                 pass

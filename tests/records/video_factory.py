@@ -19,7 +19,7 @@ from vis_cli.records.video_writer import write_video
 
 RED, GREEN, BLUE = (200, 40, 40), (40, 180, 40), (40, 40, 200)
 GREY_STEP = 10  # between the grey of a frame and the next, so at most 22 frames
-SOUND_RATE = 48_000
+AUDIO_RATE = 48_000
 QUARTER_TURNS = {  # degrees counterclockwise -> the 2x2 part of a display matrix
     0: (1, 0, 0, 1),
     90: (0, -1, 1, 0),
@@ -85,7 +85,7 @@ def make_video(
         stream = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, rate)
-        tone = output.add_stream(sound, rate=SOUND_RATE, layout=sound_layout) if sound else None
+        tone = output.add_stream(sound, rate=AUDIO_RATE, layout=sound_layout) if sound else None
         for number, ticks in zip(range(num_frames), pts_ms or count(round(start * rate)), strict=False):
             frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24")
             frame.pts, frame.time_base = ticks, stream.codec_context.time_base
@@ -118,7 +118,7 @@ def make_sound(folder: Path, name: str = "song.wav", codec: str = "pcm_s16le") -
     """Encode half a second of a 440 Hz tone and nothing to see."""
     path = folder / name
     with av.open(str(path), "w") as output:
-        stream = output.add_stream(codec, rate=SOUND_RATE, layout="stereo")
+        stream = output.add_stream(codec, rate=AUDIO_RATE, layout="stereo")
         for samples in tone_frames(Fraction(1, 2), "stereo", Fraction(0)):
             output.mux(stream.encode(samples))
         output.mux(stream.encode(None))
@@ -127,13 +127,13 @@ def make_sound(folder: Path, name: str = "song.wav", codec: str = "pcm_s16le") -
 
 def tone_frames(seconds: Fraction, layout: str, start: Fraction) -> Iterator[av.AudioFrame]:
     """Yield 440 Hz at a third of full loudness in blocks of 20 ms."""
-    block = SOUND_RATE // 50
-    for first in range(0, round(seconds * SOUND_RATE), block):
-        wave = np.sin(2 * np.pi * 440 / SOUND_RATE * np.arange(first, first + block)) / 3
+    block = AUDIO_RATE // 50
+    for first in range(0, round(seconds * AUDIO_RATE), block):
+        wave = np.sin(2 * np.pi * 440 / AUDIO_RATE * np.arange(first, first + block)) / 3
         samples = np.tile(wave.astype(np.float32), (1 if layout == "mono" else 2, 1))
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-        frame.sample_rate, frame.time_base = SOUND_RATE, Fraction(1, SOUND_RATE)
-        frame.pts = first + round(start * SOUND_RATE)
+        frame.sample_rate, frame.time_base = AUDIO_RATE, Fraction(1, AUDIO_RATE)
+        frame.pts = first + round(start * AUDIO_RATE)
         yield frame
 
 

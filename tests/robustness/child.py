@@ -80,7 +80,7 @@ def redirect(folder: Path) -> None:
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - of the whole process
     sys.stderr = (folder / "stderr").open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
-    streams = sys.modules.get("vis_cli.streams")
+    streams = sys.modules.get("vis_cli.standard_streams")
     if streams is not None:  # the product opens its own stream of messages: on this file, not on the libraries'
         streams.STDERR = sys.stderr.fileno()  # type: ignore[attr-defined]
 

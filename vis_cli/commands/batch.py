@@ -148,8 +148,8 @@ class Batch:
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
         with _memory_named(" while the video was opened. Use smaller frames"):
             video = open_video(job.source, stream=self._options.stream)
-        self._warn(job, video.losses)
-        told = len(video.losses)
+        self._warn(job, video.warnings)
+        told = len(video.warnings)
         problem = None if job.overlay is None else overlay_problem(video)
         if problem is not None and result is None:
             self._reporter.warn(f"{problem} The result {job.result} is made without the overlay.")
@@ -158,15 +158,15 @@ class Batch:
         if job.overlay is not None:
             with _memory_named(" while the overlay was drawn. Use --no-render, or smaller frames"):
                 write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
-        self._warn(job, video.losses[told:])
+        self._warn(job, video.warnings[told:])
         return result
 
     def _identify(self, job: Job) -> SourceIdentity:
         return dataclasses.replace(identify_source(job.source), stream=self._options.stream)
 
-    def _warn(self, job: Job, losses: Sequence[str]) -> None:
-        for loss in losses:
-            self._reporter.warn(f"{job.source}: {loss}")
+    def _warn(self, job: Job, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            self._reporter.warn(f"{job.source}: {warning}")
 
     def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
         source = self._identify(job)  # before the frames are read: a later change must not go unnoticed

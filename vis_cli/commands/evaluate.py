@@ -24,7 +24,8 @@ from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, yo
 from vis_cli.messages import counted
 from vis_cli.options import RUN
 from vis_cli.records.davis import list_unpaired
-from vis_cli.records.davis_benchmark import DavisBenchmark, Task, find_davis_benchmark
+from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
+from vis_cli.records.davis_layout import Task
 from vis_cli.records.result_json import list_json, list_results, read_result
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 

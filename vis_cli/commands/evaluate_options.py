@@ -15,7 +15,7 @@ import typer
 from vis_cli.config import SegmentConfig
 from vis_cli.console import UsageError
 from vis_cli.options import OUTPUT_PANEL, RUN_PANEL, complete_preset
-from vis_cli.records.davis_benchmark import Task
+from vis_cli.records.davis_layout import Task
 
 TRUTH_PANEL = "What it is compared with"
 MODEL_PANEL = "A model to run first"

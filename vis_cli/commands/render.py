@@ -71,8 +71,8 @@ def render(
             stored = result.video.source
             video = open_video(source, stream=None if stored is None else stored.stream)
             write_overlay(result, video, out, instances=shown, progress=progress.update)
-        for loss in video.losses:
-            reporter.warn(f"{source}: {loss}")
+        for warning in video.warnings:
+            reporter.warn(f"{source}: {warning}")
         reporter.note(f"{out}: {len(shown)} of {len(result.instances)} instances drawn")
 
 

@@ -10,8 +10,8 @@ import torch
 from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
 from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.records.rle import decode_rle
-from vis_cli.records.types import Category, InstanceSequence, Rle
+from vis_cli.records.rle import Rle, decode_rle
+from vis_cli.records.types import Category, InstanceSequence
 
 HALF_COVERED = 0.5  # a pixel belongs to a resized binary mask if more than half of it is covered
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
 from vis_cli.engine.frames import Size
-from vis_cli.records.rle import encode_mask
-from vis_cli.records.types import Rle
+from vis_cli.records.rle import Rle, encode_mask
 
 
 def mask_nms(masks: Tensor, iou_threshold: float) -> list[int]:

@@ -7,14 +7,13 @@ docs/explanation/authors-implementation.md#fact-32 and the facts after it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.config import SegmentConfig
-from vis_cli.engine.sequences import Segmentations, SequenceProposals
-from vis_cli.records.rle import rle_areas, sequence_intersections
+from vis_cli.engine.sequences import SequenceProposals
+from vis_cli.records.rle import sequence_iou
 
 # Sequence NMS before the category-aware reduction: its IoU threshold, and the score threshold of a sequence. The
 # categories of a sequence may score less. See docs/explanation/authors-implementation.md#fact-35.
@@ -33,7 +32,7 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> Seq
     Returns:
         At most `max_sequences` sequences in descending order of score, with ids from 1.
     """
-    iou = sequence_iou(proposals.segmentations)
+    iou = sequence_iou(proposals.segmentations, proposals.segmentations)
     if config.reduction == "nms":
         reduced = _reduce_by_nms(proposals, iou, config)
     elif config.reduction == "soft-nms":
@@ -44,24 +43,6 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> Seq
         reduced = proposals.select(_best_first(proposals.scores, config.sequence_score))
     first = reduced.select(range(min(len(reduced.ids), config.max_sequences)))
     return dataclasses.replace(first, ids=tuple(range(1, len(first.ids) + 1)))
-
-
-def sequence_iou(sequences: Sequence[Segmentations]) -> NDArray[np.float64]:
-    """Return the IoU of each pair of sequences over all frames.
-
-    Args:
-        sequences: N sequences with one mask per frame.
-
-    Returns:
-        (N, N) from 0 to 1; 0 for two sequences without any mask.
-
-    Reference: Propose-Reduce, Sec. 3.2, Eq. 3.
-    """
-    intersections = sequence_intersections(sequences, sequences)
-    areas = np.array([rle_areas(masks).sum() for masks in sequences], dtype=np.int64)
-    unions = areas[:, None] + areas[None, :] - intersections
-    iou: NDArray[np.float64] = intersections / np.maximum(unions, 1)
-    return iou
 
 
 def sequence_nms(

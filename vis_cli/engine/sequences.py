@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vis_cli.network.propagation import Propagation
 from vis_cli.network.structures import EncodedFrame
-from vis_cli.records.types import Rle
+from vis_cli.records.rle import Rle
 
 Segmentations: TypeAlias = tuple[Rle | None, ...]  # one per frame
 

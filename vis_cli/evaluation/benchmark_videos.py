@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from vis_cli.errors import VisError
 from vis_cli.records.davis import list_label_pngs
-from vis_cli.records.davis_benchmark import DavisBenchmark, Task
+from vis_cli.records.davis_benchmark import DavisBenchmark
+from vis_cli.records.davis_layout import Task
 from vis_cli.records.given_masks import read_given_masks
 from vis_cli.records.inputs import image_files
 from vis_cli.records.types import VideoResult

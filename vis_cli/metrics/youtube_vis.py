@@ -20,7 +20,7 @@ from vis_cli.metrics.youtube_vis_curves import (
     category_curves,
     mean_where_known,
 )
-from vis_cli.metrics.youtube_vis_errors import ErrorCount, Finding, TrueObject, count_errors
+from vis_cli.metrics.youtube_vis_errors import ErrorCount, GroundTruthObject, ScoredPrediction, count_errors
 from vis_cli.metrics.youtube_vis_matching import IOU_THRESHOLDS, Floats, Matches
 from vis_cli.metrics.youtube_vis_video import VideoMatches, VideoScore, match_video
 from vis_cli.records.types import Category
@@ -102,7 +102,7 @@ def evaluate_youtube_vis(
 
 def _score(categories: Sequence[Category], videos: Sequence[VideoMatches]) -> YouTubeVisScore:
     matches = defaultdict[int, list[Matches]](list)
-    findings, objects = list[Finding](), list[TrueObject]()
+    findings, objects = list[ScoredPrediction](), list[GroundTruthObject]()
     for video in videos:
         for category_id, found in video.matches.items():
             matches[category_id].append(found)

@@ -31,7 +31,7 @@ ERROR_KINDS: dict[ErrorKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class TrueObject:
+class GroundTruthObject:
     """Say whether an object that is to be found was found."""
 
     id: int  # of the annotation
@@ -40,13 +40,13 @@ class TrueObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScoredPrediction:
     """Say what one prediction is: right where `error` is None."""
 
     category_id: int
     score: float
     error: ErrorKind | None
-    target: TrueObject | None  # the object it mistook, of a class or localisation error
+    target: GroundTruthObject | None  # the object it mistook, of a class or localisation error
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class ErrorCount:
     ap50_gain: float  # alone; the gains of all kinds do not add up to what is missing
 
 
-def find_error(
-    category_id: int, ious: Floats, objects: Sequence[TrueObject]
-) -> tuple[ErrorKind | None, TrueObject | None]:
+def classify_error(
+    category_id: int, ious: Floats, objects: Sequence[GroundTruthObject]
+) -> tuple[ErrorKind | None, GroundTruthObject | None]:
     """Say which error a prediction is that no object was matched with, and the object that it mistook.
 
     Args:
@@ -80,7 +80,7 @@ def find_error(
     return ("both" if best_other >= BACKGROUND_IOU else "background"), None
 
 
-def count_errors(findings: Sequence[Finding], objects: Sequence[TrueObject]) -> tuple[ErrorCount, ...]:
+def count_errors(findings: Sequence[ScoredPrediction], objects: Sequence[GroundTruthObject]) -> tuple[ErrorCount, ...]:
     """Count each kind of error over all videos, and mend it alone to see what AP50 would be."""
     missed = _missed(findings, objects)
     counts = {kind: sum(finding.error == kind for finding in findings) for kind in ERROR_KINDS} | {
@@ -97,9 +97,9 @@ def count_errors(findings: Sequence[Finding], objects: Sequence[TrueObject]) -> 
     return tuple(ErrorCount(kind, counts[kind], gains.get(kind, 0.0)) for kind in ERROR_KINDS)
 
 
-def average_precision_50(findings: Iterable[Finding], num_objects: Mapping[int, int]) -> float:
+def average_precision_50(findings: Iterable[ScoredPrediction], num_objects: Mapping[int, int]) -> float:
     """Return AP50 over the categories that have objects."""
-    by_category = defaultdict[int, list[Finding]](list)
+    by_category = defaultdict[int, list[ScoredPrediction]](list)
     for finding in findings:
         by_category[finding.category_id].append(finding)
     return mean_where_known(
@@ -107,21 +107,21 @@ def average_precision_50(findings: Iterable[Finding], num_objects: Mapping[int, 
     )
 
 
-def _category_ap50(findings: Sequence[Finding], num_objects: int) -> float:
+def _category_ap50(findings: Sequence[ScoredPrediction], num_objects: int) -> float:
     ranked = sorted(findings, key=lambda finding: -finding.score)
     is_true = np.array([[finding.error is None for finding in ranked]], dtype=np.bool_)
     precision, _ = trace(is_true, ~is_true, num_objects)
     return float(precision.mean())
 
 
-def _mend(findings: Sequence[Finding], kind: ErrorKind) -> list[Finding]:
+def _mend(findings: Sequence[ScoredPrediction], kind: ErrorKind) -> list[ScoredPrediction]:
     """Return the findings as they would be without one kind of error.
 
     A class or localisation error becomes right if it is the best prediction of an object that was not found; all else
     that is mended is left out.
     """
     mended = [finding for finding in findings if finding.error != kind]
-    best: dict[TrueObject, Finding] = {}
+    best: dict[GroundTruthObject, ScoredPrediction] = {}
     for finding in findings:
         target = finding.target if finding.error == kind else None
         if target is not None and not target.is_found and (target not in best or finding.score > best[target].score):
@@ -132,13 +132,13 @@ def _mend(findings: Sequence[Finding], kind: ErrorKind) -> list[Finding]:
     return [*mended, *right]
 
 
-def _missed(findings: Iterable[Finding], objects: Iterable[TrueObject]) -> set[TrueObject]:
+def _missed(findings: Iterable[ScoredPrediction], objects: Iterable[GroundTruthObject]) -> set[GroundTruthObject]:
     """Return the objects that were neither found nor mistaken."""
     mistaken = {finding.target for finding in findings}
     return {target for target in objects if not target.is_found and target not in mistaken}
 
 
-def _count_by_category(objects: Iterable[TrueObject]) -> dict[int, int]:
+def _count_by_category(objects: Iterable[GroundTruthObject]) -> dict[int, int]:
     counts = defaultdict[int, int](int)
     for target in objects:
         counts[target.category_id] += 1

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.records.rle import rle_areas, sequence_intersections
-from vis_cli.records.types import Rle
-
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_AREA = 1e10
 AREA_RANGES = (
@@ -46,20 +43,18 @@ class Matches:
     is_found: Bools  # (N,): by any prediction at the lowest threshold, whatever the object's area
 
 
-def sequence_ious(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> tuple[Floats, Floats]:
-    """Compare all masks of A with all of B, summed over the frames.
+def mean_visible_areas(sequences: Sequence[Sequence[float | None]]) -> Floats:
+    """Average areas over the frames in which the object is visible.
+
+    Args:
+        sequences: N sequences with one area per frame, in pixels; None or 0 where the object is absent.
 
     Returns:
-        The IoU of each two sequences, 0 where both are empty: (A, B). The mean visible area of each of A: (A,).
+        Mean areas (N,), in pixels; 0 for an object that is never visible.
     """
-    areas_a, areas_b = _frame_areas(a), _frame_areas(b)
-    intersections = sequence_intersections(a, b)
-    unions = areas_a.sum(axis=1)[:, None] + areas_b.sum(axis=1)[None, :] - intersections
-    return intersections / np.maximum(unions, 1), mean_visible_areas(areas_a)
-
-
-def mean_visible_areas(areas: Floats) -> Floats:
-    """Average the areas (N, T) over the frames in which there is one; 0 where there is none: (N,)."""
+    if not sequences:
+        return np.zeros(0)
+    areas = np.array([[area or 0.0 for area in sequence] for sequence in sequences], dtype=np.float64)
     visible = areas != 0
     means: Floats = areas.sum(axis=1, where=visible) / np.maximum(visible.sum(axis=1), 1)
     return means
@@ -101,12 +96,6 @@ def match_predictions(scores: Floats, areas: Floats, ious: Floats, objects: Obje
         num_objects=(~object_ignored).sum(axis=1),
         is_found=~is_free[0, 0],
     )
-
-
-def _frame_areas(sequences: Sequence[Sequence[Rle | None]]) -> Floats:
-    """Count the pixels of each mask: (N, T), also where N is 0."""
-    rows = [rle_areas(masks) for masks in sequences]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1) if rows else np.zeros((0, 0))
 
 
 def _last_argmax(values: Floats) -> NDArray[np.intp]:

@@ -13,15 +13,15 @@ from itertools import count
 import numpy as np
 
 from vis_cli.metrics.youtube_vis_curves import MAX_PREDICTIONS
-from vis_cli.metrics.youtube_vis_errors import Finding, TrueObject, find_error
+from vis_cli.metrics.youtube_vis_errors import GroundTruthObject, ScoredPrediction, classify_error
 from vis_cli.metrics.youtube_vis_matching import (
     Floats,
     Matches,
     Objects,
     match_predictions,
     mean_visible_areas,
-    sequence_ious,
 )
+from vis_cli.records.rle import rle_areas, sequence_iou
 from vis_cli.records.youtube_vis import YouTubeVisAnnotation, YouTubeVisVideo
 from vis_cli.records.youtube_vis_results import Prediction, PredictionReader
 
@@ -46,8 +46,8 @@ class VideoMatches:
 
     score: VideoScore
     matches: dict[int, Matches]  # by category
-    findings: tuple[Finding, ...]  # what each prediction is, but for those that are ignored
-    objects: tuple[TrueObject, ...]
+    findings: tuple[ScoredPrediction, ...]  # what each prediction is, but for those that are ignored
+    objects: tuple[GroundTruthObject, ...]
 
 
 def match_video(
@@ -59,7 +59,9 @@ def match_video(
         VisError: a prediction is damaged.
     """
     predictions = _rank(read_predictions())
-    ious, areas = sequence_ious([p.segmentations for p in predictions], [t.segmentations for t in truths])
+    masks = [prediction.segmentations for prediction in predictions]
+    ious = sequence_iou(masks, [truth.segmentations for truth in truths])
+    areas = mean_visible_areas([rle_areas(sequence).tolist() for sequence in masks])
     of_prediction = np.array([p.category_id for p in predictions], dtype=np.int64)
     of_truth = np.array([t.category_id for t in truths], dtype=np.int64)
     scores = np.array([p.score for p in predictions], dtype=np.float64)
@@ -84,9 +86,8 @@ def _rank(predictions: Sequence[Prediction]) -> list[Prediction]:
 
 
 def _describe(truths: Sequence[YouTubeVisAnnotation]) -> Objects:
-    areas = [[area or 0.0 for area in truth.areas] for truth in truths]
     return Objects(
-        areas=mean_visible_areas(np.array(areas, dtype=np.float64).reshape(len(truths), -1)) if truths else np.zeros(0),
+        areas=mean_visible_areas([truth.areas for truth in truths]),
         is_crowd=np.array([truth.is_crowd for truth in truths], dtype=np.bool_),
     )
 
@@ -100,7 +101,7 @@ def _explain(
 ) -> VideoMatches:
     """Say of each prediction and each object what became of it at IoU 0.5."""
     found = {category: iter(of_category.is_found.tolist()) for category, of_category in matches.items()}
-    everything = [TrueObject(truth.id, truth.category_id, next(found[truth.category_id])) for truth in truths]
+    everything = [GroundTruthObject(truth.id, truth.category_id, next(found[truth.category_id])) for truth in truths]
     counted = [index for index, truth in enumerate(truths) if not truth.is_crowd]
     objects, ious = [everything[index] for index in counted], ious[:, counted]
     findings = list(_find(predictions, objects, ious, matches))
@@ -116,20 +117,22 @@ def _explain(
 
 
 def _find(
-    predictions: Sequence[Prediction], objects: Sequence[TrueObject], ious: Floats, matches: dict[int, Matches]
-) -> Iterator[Finding]:
+    predictions: Sequence[Prediction], objects: Sequence[GroundTruthObject], ious: Floats, matches: dict[int, Matches]
+) -> Iterator[ScoredPrediction]:
     """Yield what each prediction is, if it is not ignored; within a category they come as in `matches`."""
     ranks = defaultdict[int, Iterator[int]](count)
     for prediction, overlaps in zip(predictions, ious, strict=True):
         category = prediction.category_id
         rank, of_category = next(ranks[category]), matches[category]
         if of_category.is_true[ALL, IOU_50, rank]:
-            yield Finding(category, prediction.score, None, None)
+            yield ScoredPrediction(category, prediction.score, None, None)
         elif not of_category.is_ignored[ALL, IOU_50, rank]:
-            yield Finding(category, prediction.score, *find_error(category, overlaps, objects))
+            yield ScoredPrediction(category, prediction.score, *classify_error(category, overlaps, objects))
 
 
-def _mean_best_iou(predictions: Sequence[Prediction], objects: Sequence[TrueObject], ious: Floats) -> float | None:
+def _mean_best_iou(
+    predictions: Sequence[Prediction], objects: Sequence[GroundTruthObject], ious: Floats
+) -> float | None:
     if not objects:
         return None
     of_prediction, of_object = ([item.category_id for item in items] for items in (predictions, objects))

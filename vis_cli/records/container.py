@@ -97,7 +97,7 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
     return [stream for stream in container.streams.video if not stream.disposition & NO_VIDEO]
 
 
-def sound_of(container: InputContainer) -> AudioStream | None:
+def best_audio_stream(container: InputContainer) -> AudioStream | None:
     """Return the audio stream that FFmpeg ranks best, or None where there is none that decodes."""
     stream = container.streams.best("audio")
     return stream if isinstance(stream, AudioStream) and stream.codec_context is not None else None

@@ -19,6 +19,7 @@ from vis_cli.files.limits import MAX_IMAGE_BYTES
 from vis_cli.files.names import natural_key, printable
 from vis_cli.files.reading import read_bytes
 from vis_cli.records.antialiasing import require_sharp
+from vis_cli.records.palette import voc_palette
 from vis_cli.records.png import decode_labels
 from vis_cli.records.selection import rank_instances
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
@@ -121,18 +122,6 @@ def _keep_labels(instances: Sequence[InstanceSequence], video: str) -> list[int]
     ids = {instance.id for instance in instances}
     free = (label for label in range(1, VOID) if label not in ids)
     return [instance.id if 1 <= instance.id <= MAX_LABEL else next(free) for instance in instances]
-
-
-def voc_palette() -> NDArray[np.uint8]:
-    """Return PASCAL VOC's colour map: uint8 (256, 3) RGB, black first.
-
-    Bit 3k+c of a label becomes bit 7-k of channel c, so that neighbouring labels differ most.
-    """
-    labels = np.arange(256)
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    for bit in range(8):
-        palette[:, bit % 3] |= (((labels >> bit) & 1) << (7 - bit // 3)).astype(np.uint8)
-    return palette
 
 
 def list_sequences(folder: Path) -> list[str]:

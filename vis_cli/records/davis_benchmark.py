@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from vis_cli.errors import VisError
 from vis_cli.records.davis import list_sequences
-from vis_cli.records.davis_layout import find_davis_folders, read_sequence_list
+from vis_cli.records.davis_layout import (
+    ANNOTATIONS,
+    RESOLUTIONS,
+    Task,
+    find_davis_folders,
+    find_davis_masks,
+    read_sequence_list,
+)
 from vis_cli.records.json_fields import require
 from vis_cli.records.youtube_vis import read_youtube_vis, require_distinct_names
 
-Task: TypeAlias = Literal["unsupervised", "semi-supervised"]
-
-RESOLUTIONS = ("480p", "Full-Resolution")  # the benchmark's own is the first
-UNSUPERVISED, PLAIN = "Annotations_unsupervised", "Annotations"
 YEARS = ("2017", "2019")  # of the lists of sequences; test-dev and challenge of unsupervised are of 2019
 
 
@@ -45,7 +47,10 @@ def find_davis_benchmark(root: Path, task: Task, *, split: str, sequences: Seque
         VisError: there are no such annotations, list or sequences.
     """
     frames = find_davis_folders(root).frames
-    masks = _find_masks(root, task)
+    masks = find_davis_masks(root, task)
+    if masks is None:
+        own, plain = ANNOTATIONS[task], ANNOTATIONS["semi-supervised"]
+        raise VisError(f"{root}: has neither {own}/{RESOLUTIONS[0]} nor a plain {plain} folder, which {task} needs")
     known = _list_split(root, split) or list_sequences(masks)
     for name in sequences:
         require(name in known, name, f"is no sequence of {split} in {root}; there are: {', '.join(sorted(known))}")
@@ -53,18 +58,6 @@ def find_davis_benchmark(root: Path, task: Task, *, split: str, sequences: Seque
     for name in chosen:
         require((masks / name).is_dir(), str(masks / name), f"is missing, though {split} names it")
     return DavisBenchmark(masks, None if frames == root else frames, chosen)
-
-
-def _find_masks(root: Path, task: Task) -> Path:
-    """Find the annotations of a task; those of the other one differ, so they do not stand in for them."""
-    own = UNSUPERVISED if task == "unsupervised" else PLAIN
-    candidates = [root / own / resolution for resolution in RESOLUTIONS]
-    is_plain = not any((root / PLAIN / resolution).is_dir() for resolution in RESOLUTIONS)
-    candidates += [root / own] + ([root / PLAIN] if is_plain else [])
-    found = next((folder for folder in candidates if folder.is_dir()), None)
-    if found is None:
-        raise VisError(f"{root}: has neither {own}/{RESOLUTIONS[0]} nor a plain {PLAIN} folder, which {task} needs")
-    return found
 
 
 def _list_split(root: Path, split: str) -> list[str] | None:

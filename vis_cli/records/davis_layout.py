@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable, safe_relative_path
@@ -18,14 +20,11 @@ from vis_cli.records.inputs import image_files
 from vis_cli.records.json_fields import require, require_unique
 from vis_cli.records.png import read_label_header
 
-# Where a DAVIS folder has its frames and masks, the first that is there being used: the unsupervised 2017 / 2019
-# packages, the semi-supervised ones, the full resolution, the plain layout.
-FRAME_FOLDERS = ("JPEGImages/480p", "JPEGImages/Full-Resolution", "JPEGImages")
-MASK_FOLDERS = tuple(
-    f"{folder}{size}"
-    for size in ("/480p", "/Full-Resolution", "")
-    for folder in ("Annotations_unsupervised", "Annotations")
-)
+Task: TypeAlias = Literal["unsupervised", "semi-supervised"]
+
+RESOLUTIONS = ("480p", "Full-Resolution")  # subfolders of the official packages; the benchmark uses the first
+FRAMES = "JPEGImages"
+ANNOTATIONS: dict[Task, str] = {"unsupervised": "Annotations_unsupervised", "semi-supervised": "Annotations"}
 LIST_SUFFIX = ".txt"
 TURNED = "The EXIF rotation of the frames is applied. Remove it from all frames, or rotate the masks like the frames."
 
@@ -100,9 +99,35 @@ def find_davis_folders(root: Path) -> DavisFolders:
         VisError: `root` is no folder.
     """
     require(root.is_dir(), str(root), "is no folder; give the one that holds the sequences")
-    frames = next((root / name for name in FRAME_FOLDERS if (root / name).is_dir()), None)
-    masks = next((root / name for name in MASK_FOLDERS if (root / name).is_dir()), None)
+    frames, masks = _find_frames(root), find_davis_masks(root)
     return DavisFolders(frames or (None if masks else root), masks)
+
+
+def find_davis_masks(root: Path, task: Task | None = None) -> Path | None:
+    """Return the folder with the masks of a task, or None.
+
+    The masks of the other task differ, so they are not used instead. A plain layout, without folders for resolutions,
+    has one Annotations folder for both tasks.
+
+    Args:
+        root: The DAVIS folder.
+        task: None accepts the masks of either task; those of the unsupervised task are preferred.
+    """
+    names = list(ANNOTATIONS.values()) if task is None else [ANNOTATIONS[task]]
+    found = _first_folder(root, names)
+    plain = root / ANNOTATIONS["semi-supervised"]
+    is_plain = plain.is_dir() and _first_folder(root, [plain.name]) == plain
+    return found or (plain if is_plain else None)
+
+
+def _find_frames(root: Path) -> Path | None:
+    return _first_folder(root, [FRAMES])
+
+
+def _first_folder(root: Path, names: Sequence[str]) -> Path | None:
+    """Return the first existing folder, by resolution, then by name; folders without a resolution come last."""
+    folders = (root / name / resolution for resolution, name in product((*RESOLUTIONS, ""), names))
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def find_davis_root(path: Path) -> Path:
@@ -114,7 +139,7 @@ def find_davis_root(path: Path) -> Path:
     if path.suffix.lower() != LIST_SUFFIX:
         return path
     for root in path.absolute().parents:
-        if any((root / name).is_dir() for name in FRAME_FOLDERS + MASK_FOLDERS):
+        if _find_frames(root) or find_davis_masks(root):
             return root
     raise VisError(f"{path}: lies in no folder with JPEGImages or Annotations, where its sequences would be")
 

@@ -19,7 +19,7 @@ from vis_cli.files.reading import real_path, require_regular
 from vis_cli.records.image_file import read_image
 from vis_cli.records.image_pages import num_pages
 from vis_cli.records.media_folder import MediaFolder, disguised_media, listed, read_folder, require_readable_suffix
-from vis_cli.records.timestamps import Stretch
+from vis_cli.records.timestamps import ClockSegment
 
 FOLDER_FPS = 24.0  # DAVIS's rate; YouTube-VIS's frames are 6 a second of 30
 NARROW_BITS, WIDE_BITS = 8, 16  # of a value in an image file
@@ -36,7 +36,7 @@ class FrameFolder:
 
     has_audio = False
     pixel_aspect = Fraction(1)
-    stretches: tuple[Stretch, ...] = ()
+    clock_segments: tuple[ClockSegment, ...] = ()
 
     def __init__(self, path: Path, *, fps: float = FOLDER_FPS) -> None:
         """List the images and read the first one, which settles the size.
@@ -46,7 +46,7 @@ class FrameFolder:
                 cannot be read, or the first image cannot be read.
         """
         self.path = path
-        self.losses: list[str] = []
+        self.warnings: list[str] = []
         self.fps = fps
         self.time_base = 1 / Fraction(fps).limit_denominator(1001)
         self.name = real_path(path).name if path.is_dir() else path.stem
@@ -115,19 +115,19 @@ class FrameFolder:
 
     def _report_content(self, content: MediaFolder) -> None:
         if content.order is not None:
-            self.losses.append(f"{content.order}; to change the order, pad the numbers with zeros")
+            self.warnings.append(f"{content.order}; to change the order, pad the numbers with zeros")
         others = [*content.videos, *content.folders, *disguised_media(content.unknown)]
         if others:
-            self.losses.append(f"the images are the frames of one video; not used: {listed(others)}")
+            self.warnings.append(f"the images are the frames of one video; not used: {listed(others)}")
 
     def _report_pages(self) -> None:
         """Report files with several pages. They may be meant as frames, but in a folder each file is one frame."""
         pages = {image: num_pages(image) for image in self._images if image.suffix.lower() in PAGED_SUFFIXES}
         several = [image for image, count in pages.items() if count > 1]
         if several and not self.path.is_dir():
-            self.losses.append(f"{pages[self.path]} pictures are in this file, of which the first is used")
+            self.warnings.append(f"{pages[self.path]} pictures are in this file, of which the first is used")
         elif several:
-            self.losses.append(
+            self.warnings.append(
                 f"{len(several)} of {len(self._images)} images have more than one page, of which the first is used: "
                 f"{listed(several)}; to use all pages as frames, save each page as an image"
             )
@@ -139,7 +139,9 @@ class FrameFolder:
         if self._bits is None:
             self._bits = self._bits_in_use()
             if self._bits < WIDE_BITS:
-                self.losses.append(f"the 16-bit images use {self._bits} bits: 0 to {2**self._bits - 1} become 0 to 255")
+                self.warnings.append(
+                    f"the 16-bit images use {self._bits} bits: 0 to {2**self._bits - 1} become 0 to 255"
+                )
         levels = (np.arange(2**WIDE_BITS) * 255 / (2**self._bits - 1)).round().clip(0, 255).astype(np.uint8)
         return np.take(levels, image)
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from vis_cli.errors import VisError
+from vis_cli.files.library_output import silenced_libraries
 from vis_cli.files.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 from vis_cli.files.names import printable
-from vis_cli.files.quiet import silenced_libraries
 from vis_cli.files.reading import open_regular, read_bytes
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.records.rle import decode_rle, rle_area, rle_box
-from vis_cli.records.types import Category, InstanceSequence, Rle
+from vis_cli.records.palette import Color, instance_color
+from vis_cli.records.rle import Rle, decode_rle, rle_area, rle_box
+from vis_cli.records.types import Category, InstanceSequence
 
-NUM_COLORS = 256  # then they repeat
-MIN_CHROMA, MIN_LIGHTNESS, MAX_LIGHTNESS = 35, 35, 92  # of a colour in Lab, lightness being 0..100
-FIRST_COLOR = (255, 51, 51)
 FILL_OPACITY = 0.4
 OUTLINE_SHARE = 1 / 360  # outline's width as a share of the frame's short side: 2 px at 720p
 TEXT_SHARE = 1 / 32  # capitals' height, likewise
@@ -30,7 +27,6 @@ FONT_STROKE = 0.11  # stroke width as a share of the capitals' height
 DARK_LIGHTNESS = 140  # of 255 in OpenCV's Lab; text is black on lighter tags, white on darker ones
 
 Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
-Color: TypeAlias = tuple[int, int, int]  # RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +62,6 @@ def draw_overlay(
     for drawing in drawings:
         _draw_tag(picture, drawing)
     return picture
-
-
-def instance_color(instance_id: int) -> Color:
-    """Return the colour of an instance: the same in every frame and run, far from those of the other ids."""
-    return _palette()[(instance_id - 1) % NUM_COLORS]
-
-
-@cache
-def _palette() -> tuple[Color, ...]:
-    """Choose NUM_COLORS colours one by one, each as far as can be from those before as the eye sees it.
-
-    Candidates are vivid and neither dark nor pale, so that they stand out from most pictures. Distances are in Lab.
-    """
-    steps = np.linspace(0, 255, 16)
-    candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 1, 3)
-    lab = cv2.cvtColor((candidates / 255).astype(np.float32), cv2.COLOR_RGB2Lab)[:, 0]  # L 0..100, a and b signed
-    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
-    vivid = (chroma > MIN_CHROMA) & (lightness > MIN_LIGHTNESS) & (lightness < MAX_LIGHTNESS)
-    candidates, lab = candidates[vivid, 0], lab[vivid]
-    chosen = [int(np.argmin(np.abs(candidates - FIRST_COLOR).sum(axis=1)))]
-    distances = np.full(len(lab), np.inf)
-    while len(chosen) < NUM_COLORS:
-        distances = np.minimum(distances, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
-        chosen.append(int(distances.argmax()))
-    return tuple((int(red), int(green), int(blue)) for red, green, blue in candidates[chosen].round())
 
 
 def _prepare(instance: InstanceSequence, index: int, names: Mapping[int, str]) -> _Drawing | None:

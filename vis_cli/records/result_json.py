@@ -23,7 +23,7 @@ from vis_cli.records.json_fields import (
     take_field,
     take_objects,
 )
-from vis_cli.records.rle import parse_segmentations
+from vis_cli.records.segmentation_json import parse_segmentations
 from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video_json import video_from_json, video_to_json
 

@@ -1,32 +1,31 @@
-"""Run-length encoded masks: encode, decode, measure and read the three ways COCO files spell them.
+"""Run-length encoded masks (COCO): encoding, decoding, areas, intersections and IoU.
 
-Used by the engine's finalize and reduce steps, by every reader and writer of `records`, and by `metrics`.
+Used by `engine`, by the readers and writers of `records`, and by `metrics`. Pure numpy and pycocotools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_OUTLINE
-from vis_cli.records.json_fields import is_finite_number, require, shown
-from vis_cli.records.polygons import clip_polygon, outline_length
-from vis_cli.records.types import Rle
+MAX_AREAS = 255  # masks per call of `area`: pycocotools stores their number in one byte
 
-MAX_RUN_CHARACTERS = 7  # of 5 bits each: more than any run of a picture that pycocotools can address (32 bits)
-MIN_POLYGON_NUMBERS = 6  # three corners
-MOST_AREAS = 255  # pycocotools keeps their number in a byte
+
+class Rle(TypedDict):
+    """A mask in COCO's compressed run-length encoding: `size` is [height, width], `counts` is a string."""
+
+    size: list[int]
+    counts: str
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> Rle:
     """Encode an (H, W) mask, a non-zero pixel being foreground."""
     encoded = coco_mask.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
-    return _as_rle(encoded)
+    return as_rle(encoded)
 
 
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
@@ -44,8 +43,8 @@ def rle_areas(rles: Sequence[Rle | None]) -> NDArray[np.int64]:
     """Count the foreground pixels of each mask, None being an empty one: int64 (len(rles),)."""
     areas = np.zeros(len(rles), dtype=np.int64)
     present = np.flatnonzero([rle is not None for rle in rles])
-    for start in range(0, len(present), MOST_AREAS):
-        some = present[start : start + MOST_AREAS]
+    for start in range(0, len(present), MAX_AREAS):
+        some = present[start : start + MAX_AREAS]
         areas[some] = coco_mask.area([rles[index] for index in some])
     return areas
 
@@ -95,151 +94,29 @@ def sequence_intersections(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequen
     return intersections
 
 
-def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle | None:
-    """Read one frame's entry of a JSON file: null, an RLE with counts as text or as a list, or polygons.
+def sequence_iou(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> NDArray[np.float64]:
+    """Return the IoU of each sequence of `a` with each of `b`, summed over all frames.
 
     Args:
-        data: what the JSON parser gave.
-        height: of the video, in pixels.
-        width: of the video, in pixels.
-        where: file and entry, for the error.
-
-    Raises:
-        VisError: the entry is none of these, has another size, or its counts do not fill the picture.
-    """
-    if data is None or data == []:
-        return None
-    if isinstance(data, list):
-        return _parse_polygons(data, height, width, where)
-    if not isinstance(data, Mapping) or not {"size", "counts"} <= data.keys():
-        raise VisError("a segmentation must be null, polygons, or an object with 'size' and 'counts'", where=where)
-    size, counts = data["size"], data["counts"]
-    if size != [height, width]:
-        raise VisError(
-            f"the mask's size is {shown(size)}, but the video's is [{height}, {width}] (height, width)", where=where
-        )
-    runs = _decode_counts(counts, num_pixels=height * width)
-    if runs is None:
-        raise VisError(f"damaged mask, its RLE counts do not fill {width}x{height} pixels", where=where)
-    if (runs[1:] > 0).all():
-        return _compress(counts, height, width)
-    foreground = np.arange(len(runs)) % 2 == 1  # also mends runs of length 0, which pycocotools measures wrongly
-    return encode_mask(np.repeat(foreground, runs).reshape(width, height).T)
-
-
-def parse_segmentations(data: Sequence[object], height: int, width: int, where: str) -> tuple[Rle | None, ...]:
-    """Read the entries of all frames of a JSON file; as `parse_segmentation`, but ten times as fast on compressed RLE.
-
-    Args:
-        data: one entry a frame.
-        height: of the video, in pixels.
-        width: of the video, in pixels.
-        where: file and entry, for the error; the frame is added.
-
-    Raises:
-        VisError: as `parse_segmentation`.
-    """
-    present = [item for item in data if item is not None]
-    rles = [item for item in present if isinstance(item, dict) and item.get("size") == [height, width]]
-    counts = [text for rle in rles if isinstance(text := rle.get("counts"), str)]
-    if len(counts) == len(present) and (not counts or _are_plain_counts(counts, num_pixels=height * width)):
-        plain = iter(counts)
-        return tuple(None if item is None else Rle(size=[height, width], counts=next(plain)) for item in data)
-    return tuple(
-        parse_segmentation(item, height, width, f"{where}.segmentations[{frame}]") for frame, item in enumerate(data)
-    )
-
-
-def _compress(counts: str | list[int], height: int, width: int) -> Rle:
-    if isinstance(counts, str):
-        return Rle(size=[height, width], counts=counts)
-    return _as_rle(coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width))
-
-
-def _parse_polygons(data: list[object], height: int, width: int, where: str) -> Rle:
-    polygons: list[list[float]] = []
-    for polygon in data:
-        if not isinstance(polygon, list) or len(polygon) < MIN_POLYGON_NUMBERS or len(polygon) % 2:
-            raise VisError("a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more", where=where)
-        if not all(map(is_finite_number, polygon)):
-            raise VisError("a polygon has a corner that is not a number", where=where)
-        clipped = clip_polygon(polygon, height, width)
-        polygons += [clipped] if clipped else []
-    length = sum(map(outline_length, polygons))
-    require(length <= MAX_OUTLINE, where, f"the polygons are {length:,.0f} pixels long, the limit is {MAX_OUTLINE:,}")
-    if not polygons:
-        return encode_mask(np.zeros((height, width), np.bool_))
-    return _as_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
-
-
-def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
-    """Return the run lengths, background first; None where they do not fill `num_pixels`."""
-    if isinstance(counts, str):
-        decoded = _run_lengths([counts])
-        runs = None if decoded is None else decoded[0]
-    elif isinstance(counts, list) and all(isinstance(run, int) and 0 <= run <= num_pixels for run in counts):
-        runs = np.array(counts, dtype=np.int64)
-    else:
-        return None
-    fills = runs is not None and bool((runs >= 0).all()) and int(runs.sum()) == num_pixels
-    return runs if fills else None
-
-
-def _are_plain_counts(texts: Sequence[str], num_pixels: int) -> bool:
-    """Say whether all are compressed counts that fill `num_pixels` with no run of length 0 but the first."""
-    decoded = _run_lengths(texts)
-    if decoded is None:
-        return False
-    runs, firsts = decoded
-    num_short = np.count_nonzero(runs < 1) - np.count_nonzero(runs[firsts] == 0)
-    return num_short == 0 and bool((np.add.reduceat(runs, firsts) == num_pixels).all())
-
-
-def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.intp]] | None:
-    """Decode COCO's compressed counts to run lengths, background first; None where one is not such a text.
-
-    Each character holds five bits, low ones first, and whether more follow; from the fourth run on a number is the
-    difference to the run two before. Needed because pycocotools decodes short counts to uninitialised memory.
+        a: Sequences of masks, one mask or None per frame.
+        b: Sequences with the same number of frames.
 
     Returns:
-        The runs of all texts, one text after the other, and the index of each text's first run.
+        float64 (len(a), len(b)), from 0 to 1. The IoU of two sequences without pixels is 0.
+
+    Raises:
+        ValueError: The masks of a frame differ in size, or the sequences differ in length.
+    Reference: Propose-Reduce, Sec. 3.2, Eq. 3.
     """
-    sizes = np.array([len(text) for text in texts], dtype=np.intp)
-    if len(sizes) == 0 or sizes.min() == 0:
-        return None
-    characters = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    codes = characters - np.uint8(ord("0"))  # what is below "0" wraps, and is too great then
-    text_ends = np.cumsum(sizes)
-    if codes.max() > 0x3F or (codes[text_ends - 1] & 0x20).any():
-        return None
-    ends = np.flatnonzero(codes < 0x20)  # the last character of each run
-    starts = np.append(0, ends[:-1] + 1)
-    lengths = ends - starts + 1  # characters a run
-    if lengths.max() > MAX_RUN_CHARACTERS:
-        return None
-    runs = (codes[starts] & 0x1F).astype(np.int64)
-    for k in range(1, int(lengths.max())):
-        longer = np.flatnonzero(lengths > k)
-        runs[longer] += (codes[starts[longer] + k] & 0x1F).astype(np.int64) << 5 * k
-    runs -= np.where(codes[ends] & 0x10, np.int64(1) << (5 * lengths), 0)  # two's complement
-    firsts = np.searchsorted(ends, text_ends - sizes)
-    _add_up_differences(runs, firsts)
-    return runs, firsts
+    intersections = sequence_intersections(a, b)
+    areas_a, areas_b = (np.array([rle_areas(masks).sum() for masks in each], dtype=np.int64) for each in (a, b))
+    unions = areas_a[:, None] + areas_b[None, :] - intersections
+    iou: NDArray[np.float64] = intersections / np.maximum(unions, 1)
+    return iou
 
 
-def _add_up_differences(runs: NDArray[np.int64], firsts: NDArray[np.intp]) -> None:
-    """Turn differences to the run two before into runs, in place; a text's first run belongs to no such chain."""
-    positions = np.arange(len(runs)) - np.repeat(firsts, np.diff(np.append(firsts, len(runs))))
-    for chain in (positions % 2 == 1, (positions % 2 == 0) & (positions > 0)):
-        members = np.flatnonzero(chain)
-        sums = np.append(0, np.cumsum(runs[members]))
-        begins = np.searchsorted(members, firsts)  # of each text's part of the chain
-        before = np.repeat(sums[begins], np.diff(np.append(begins, len(members))))
-        runs[members] = sums[1:] - before
-
-
-def _as_rle(encoded: Mapping[str, Any]) -> Rle:
-    """Turn pycocotools' answer, whose counts are bytes, into one that JSON can hold."""
+def as_rle(encoded: Mapping[str, Any]) -> Rle:
+    """Convert an RLE of pycocotools, whose counts are bytes, to one that JSON can store."""
     height, width = encoded["size"]
     return Rle(size=[int(height), int(width)], counts=encoded["counts"].decode("ascii"))
 

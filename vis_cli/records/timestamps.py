@@ -16,7 +16,7 @@ MAX_BACKWARD = Fraction(1, 2)  # seconds; a smaller step back is a frame without
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ClockSegment:
     """A part of a file between two jumps of its clock, in seconds."""
 
     first: Fraction  # time of the first frame by the file's clock
@@ -61,9 +61,9 @@ class FrameTimes:
         return max(0, len(self._parts) - 1)
 
     @property
-    def stretches(self) -> list[Stretch]:
+    def clock_segments(self) -> list[ClockSegment]:
         """Return the parts of the file between the jumps."""
-        return [Stretch(*(ticks * self._time_base for ticks in part)) for part in self._parts]
+        return [ClockSegment(*(ticks * self._time_base for ticks in part)) for part in self._parts]
 
     def append(self, pts: int | None, duration: int) -> None:
         """Add the next frame; a duration of 0 is unknown."""
@@ -105,18 +105,18 @@ class FrameTimes:
         return self._may_jump and is_jump((shown - self.pts[-1]) * self._time_base)
 
 
-class SoundClock:
+class AudioClock:
     """Shift the times of audio packets like those of the frames of the same recording."""
 
-    def __init__(self, stretches: Sequence[Stretch], *, origin: Fraction, may_jump: bool) -> None:
-        """Take the stretches of the frames.
+    def __init__(self, clock_segments: Sequence[ClockSegment], *, origin: Fraction, may_jump: bool) -> None:
+        """Take the clock_segments of the frames.
 
         Args:
-            stretches: From `FrameTimes`, in order.
+            clock_segments: From `FrameTimes`, in order.
             origin: Time of the file's clock that becomes 0, in seconds.
             may_jump: Whether the format's clock may start again.
         """
-        self._following = list(stretches[1:])
+        self._following = list(clock_segments[1:])
         self._may_jump = may_jump
         self._origin = origin
         self._shift = Fraction(0)
@@ -133,9 +133,9 @@ class SoundClock:
         return self._shift - self._origin
 
     def _shift_after_jump(self, seconds: Fraction) -> Fraction:
-        for number, stretch in enumerate(self._following):
-            if stretch.first - MAX_PAUSE < seconds < stretch.last + MAX_PAUSE:
+        for number, segment in enumerate(self._following):
+            if segment.first - MAX_PAUSE < seconds < segment.last + MAX_PAUSE:
                 del self._following[: number + 1]
-                return stretch.shift
+                return segment.shift
         assert self._last is not None
         return self._last + self._step - seconds

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Rle(TypedDict):
-    """COCO's compressed run-length encoding: `size` is [height, width], `counts` a str."""
-
-    size: list[int]
-    counts: str
+from vis_cli.records.rle import Rle, decode_rle
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +68,6 @@ class InstanceSequence:
 
     def mask(self, frame: int) -> NDArray[np.bool_] | None:
         """Decode the (H, W) mask of `frame`, or None where the object is absent."""
-        from vis_cli.records.rle import decode_rle
-
         segmentation = self.segmentations[frame]
         return None if segmentation is None else decode_rle(segmentation)
 

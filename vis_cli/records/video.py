@@ -38,7 +38,7 @@ class Video(TimedSource, Protocol):
         """Return the number of frames: exact after one full iteration, until then a guess or None."""
 
     @property
-    def losses(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Return what a user should know: what did not decode, was not used or was assumed.
 
         The list is complete after one full iteration.

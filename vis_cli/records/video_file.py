@@ -22,10 +22,10 @@ from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES
 from vis_cli.records.container import (
     as_fraction,
+    best_audio_stream,
     clock_may_jump,
     opened_video,
     promised_seconds,
-    sound_of,
     start_seconds,
     video_streams,
 )
@@ -37,7 +37,7 @@ from vis_cli.records.decoder import (
     orientation_of,
     rgb_picture,
 )
-from vis_cli.records.timestamps import FrameTimes, Stretch
+from vis_cli.records.timestamps import ClockSegment, FrameTimes
 
 FALLBACK_FPS = Fraction(25)  # where a file tells no frame rate
 FALLBACK_TIME_BASE = Fraction(1, 90_000)  # MPEG's clock
@@ -103,7 +103,7 @@ class VideoFile:
         self.path = path
         self.name = path.stem
         self.stream = stream
-        self.losses: list[str] = []
+        self.warnings: list[str] = []
         with opened_video(path, threads=1, number=stream) as (container, chosen):
             self._report_streams(video_streams(container), chosen)
             first = next(decoded_frames(container, chosen, Damage()), None)
@@ -112,7 +112,7 @@ class VideoFile:
             rate = _frame_rate(chosen)
             self.time_base = as_fraction(chosen.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
-            self.has_audio = sound_of(container) is not None
+            self.has_audio = best_audio_stream(container) is not None
             self._header_frames = chosen.frames or None
             self._promised = promised_seconds(container, chosen)
             self._origin = round(start_seconds(container) / self.time_base)
@@ -128,9 +128,9 @@ class VideoFile:
         self._index = FrameIndex(times)
 
     @property
-    def stretches(self) -> list[Stretch]:
+    def clock_segments(self) -> list[ClockSegment]:
         """Return the parts of the file between jumps of its clock; complete after one full iteration."""
-        return self._index.times.stretches
+        return self._index.times.clock_segments
 
     @property
     def num_frames(self) -> int | None:
@@ -177,7 +177,7 @@ class VideoFile:
     def _report_streams(self, streams: list[VideoStream], chosen: VideoStream) -> None:
         if self.stream is None and len(streams) > 1:
             number = [stream.index for stream in streams].index(chosen.index)
-            self.losses.append(
+            self.warnings.append(
                 f"{len(streams)} video streams, of which stream {number} ({chosen.width}x{chosen.height}) is used; "
                 "--stream N selects another one, counted from 0"
             )
@@ -203,9 +203,9 @@ class VideoFile:
         if not self._index.complete:
             self._index.complete = True
             self._index.times.settle(damage.packet_dts, guessed=self._times_are_guessed)
-            self.losses += damage.words(len(self._index), (self.width, self.height))
-            self.losses += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
-            self.losses += [*self._jumps(), *self._shortfall(damage)]
+            self.warnings += damage.words(len(self._index), (self.width, self.height))
+            self.warnings += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
+            self.warnings += [*self._jumps(), *self._shortfall(damage)]
 
     def _known_pictures(self, entry_pts: int | None, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Decode frames of the index with all cores, sought; end early where a picture is not as known."""

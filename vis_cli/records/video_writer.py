@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path, describe_failure
-from vis_cli.records.container import opened_container, sound_of
-from vis_cli.records.sound import Sound
-from vis_cli.records.timestamps import Stretch
+from vis_cli.records.audio import AudioWriter
+from vis_cli.records.container import best_audio_stream, opened_container
+from vis_cli.records.timestamps import ClockSegment
 
 # crf and preset: looks like the source, and a short lookahead keeps memory low. bf: no B-frames, since MP4 keeps
 # durations in the order of decoding, so that only without them the last frame's is the last one's.
@@ -67,15 +67,15 @@ class TimedSource(Protocol):
         """Return the width of a pixel as shown, divided by its height."""
 
     @property
-    def stretches(self) -> Sequence[Stretch]:
+    def clock_segments(self) -> Sequence[ClockSegment]:
         """Return the parts of the source between jumps of its clock; complete after one full iteration."""
 
     @property
-    def losses(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Return the list of what a user should know; what the audio loses is appended."""
 
     def settle_times(self) -> None:
-        """Make the times and `stretches` final before frames are written; this may decode the source once."""
+        """Make the times and `clock_segments` final before frames are written; this may decode the source once."""
 
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks; of the number of frames, when the video ends."""
@@ -118,34 +118,34 @@ def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSou
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
         stream = _video_stream(output, source)
-        sound = stack.enter_context(_sound(source, output))
+        audio = stack.enter_context(_opened_audio(source, output))
         num_frames = 0
         for picture in frames:
             ticks = _ticks(source, num_frames)
             output.mux(stream.encode(_frame(picture, ticks, source)))
-            if sound is not None:
-                sound.write_until(ticks * _time_base(source))
+            if audio is not None:
+                audio.write_until(ticks * _time_base(source))
             num_frames += 1
         if num_frames == 0:
             raise ValueError("there are no frames to write")
         *packets, last = stream.encode(None)
         last.duration = _ticks(source, num_frames) - (last.pts or 0)  # else MP4 ends a mean frame after it
         output.mux([*packets, last])
-        if sound is not None:
-            sound.write_until()
-            if sound.num_dropped:
-                count = "1 damaged packet" if sound.num_dropped == 1 else f"{sound.num_dropped} damaged packets"
-                source.losses.append(f"the overlay's audio lacks {count} of the source")
+        if audio is not None:
+            audio.write_until()
+            if audio.num_dropped:
+                count = "1 damaged packet" if audio.num_dropped == 1 else f"{audio.num_dropped} damaged packets"
+                source.warnings.append(f"the overlay's audio lacks {count} of the source")
 
 
 @contextmanager
-def _sound(source: TimedSource, output: OutputContainer) -> Iterator[Sound | None]:
+def _opened_audio(source: TimedSource, output: OutputContainer) -> Iterator[AudioWriter | None]:
     if not source.has_audio:
         yield None
         return
     with opened_container(source.path) as container:
-        stream = sound_of(container)
-        yield None if stream is None else Sound(container, stream, output, source.stretches)
+        stream = best_audio_stream(container)
+        yield None if stream is None else AudioWriter(container, stream, output, source.clock_segments)
 
 
 def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:

@@ -24,8 +24,9 @@ from vis_cli.records.json_fields import (
     take_objects,
     take_size,
 )
-from vis_cli.records.rle import parse_segmentations, rle_area
-from vis_cli.records.types import Category, Rle
+from vis_cli.records.rle import Rle, rle_area
+from vis_cli.records.segmentation_json import parse_segmentations
+from vis_cli.records.types import Category
 
 
 @dataclass(frozen=True, slots=True)

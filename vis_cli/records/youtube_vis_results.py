@@ -25,9 +25,10 @@ from vis_cli.records.json_fields import parse_json, require, take_field
 from vis_cli.records.json_stream import iter_json_list, open_json_text
 from vis_cli.records.matching import ResultMatcher, youtube_vis_sequences
 from vis_cli.records.result_json import list_results, read_result
-from vis_cli.records.rle import parse_segmentations
+from vis_cli.records.rle import Rle
+from vis_cli.records.segmentation_json import parse_segmentations
 from vis_cli.records.selection import Selection
-from vis_cli.records.types import Rle, VideoResult
+from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
 from vis_cli.records.youtube_vis_submission import SUBMISSION_NAME, iter_entries
 

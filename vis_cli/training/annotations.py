@@ -30,8 +30,8 @@ from vis_cli.records.json_fields import (
     take_objects,
     take_size,
 )
-from vis_cli.records.rle import encode_mask, parse_segmentation, rle_area, rle_box
-from vis_cli.records.types import Rle
+from vis_cli.records.rle import Rle, encode_mask, rle_area, rle_box
+from vis_cli.records.segmentation_json import parse_segmentation
 from vis_cli.records.youtube_vis import read_youtube_vis
 from vis_cli.training.crowds import AUTO, OBJECTS, settle_crowds
 

@@ -10,7 +10,7 @@ import cv2
 import torch
 
 from vis_cli.files.atomic import atomic_path
-from vis_cli.files.quiet import silenced_libraries
+from vis_cli.files.library_output import silenced_libraries
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.training.contact_sheet import draw_contact_sheet
 from vis_cli.training.processes import Processes

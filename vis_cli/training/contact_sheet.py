@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.records.palette import instance_color
 from vis_cli.training.structures import TrainClip
 
-_GOLDEN_ANGLE = 137.508  # degrees of hue from one id to the next: neighbours differ, no two are the same
 _GAP = 4  # pixels between clips
 _FILL = 0.4  # share of the instance's colour inside its mask
 
@@ -36,7 +36,7 @@ def _draw_frame(clip: TrainClip, frame: int) -> NDArray[np.uint8]:
     guided = set(clip.guided_ids.tolist())
     for mask, instance_id, label in zip(targets.masks, targets.instance_ids, targets.labels, strict=True):
         binary, value = mask.numpy(), int(instance_id)
-        colour = _colour(value)
+        colour = instance_color(value)
         inside = binary > 0
         image[inside] = ((1 - _FILL) * image[inside] + _FILL * np.array(colour)).astype(np.uint8)
         outline, _ = cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -46,9 +46,3 @@ def _draw_frame(clip: TrainClip, frame: int) -> NDArray[np.uint8]:
     for box in clip.ignore[frame].int().tolist():
         cv2.rectangle(image, box[:2], box[2:], (255, 255, 255), 1)
     return image
-
-
-def _colour(value: int) -> tuple[int, int, int]:
-    hue = int(value * _GOLDEN_ANGLE % 360 / 2)
-    red, green, blue = cv2.cvtColor(np.array([[[hue, 220, 255]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0]
-    return int(red), int(green), int(blue)

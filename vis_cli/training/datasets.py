@@ -13,8 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from vis_cli.errors import VisError
-from vis_cli.records.rle import decode_rle
-from vis_cli.records.types import Rle
+from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.training.annotations import (
     Note,
     Still,

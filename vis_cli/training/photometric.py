@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.files.quiet import silenced_libraries
+from vis_cli.files.library_output import silenced_libraries
 
 _TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # RGB to YIQ
 _FROM_LUMA = np.linalg.inv(_TO_LUMA)

@@ -1,4 +1,4 @@
-"""Tests of `vis_cli.files.quiet`: what libraries write to the file descriptor of stderr."""
+"""Tests of `vis_cli.files.library_output`: what libraries write to the file descriptor of stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import vis_cli
-from vis_cli.files.quiet import silenced_libraries
+from vis_cli.files.library_output import silenced_libraries
 
 
 def damaged_png() -> bytes:

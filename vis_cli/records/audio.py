@@ -18,14 +18,14 @@ from av.packet import Packet
 
 from vis_cli.records.container import as_fraction, clock_may_jump, start_seconds
 from vis_cli.records.decoder import Damage, stream_packets
-from vis_cli.records.timestamps import SoundClock, Stretch
+from vis_cli.records.timestamps import AudioClock, ClockSegment
 
 COPIED_CODECS = frozenset({"aac", "mp3", "opus"})  # what MP4 holds and every browser plays
 UNUSABLE_PACKET = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)  # a full disk is none of these
-SOUND_RATE = 48_000  # samples a second of sound that is encoded anew
+AUDIO_RATE = 48_000  # samples a second of sound that is encoded anew
 
 
-class Sound:
+class AudioWriter:
     """Write one audio stream into an output: copied where browsers play the codec, else encoded as AAC stereo."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Sound:
         container: InputContainer,
         source: AudioStream,
         output: OutputContainer,
-        stretches: Sequence[Stretch] = (),
+        clock_segments: Sequence[ClockSegment] = (),
     ) -> None:
         """Add a stream to `output`, which must not have begun.
 
@@ -41,15 +41,15 @@ class Sound:
             container: The opened source, whose clock starts at 0 in the output.
             source: The audio stream.
             output: The opened output.
-            stretches: The parts of the source between jumps of its clock, as the frames show them.
+            clock_segments: The parts of the source between jumps of its clock, as the frames show them.
         """
         self.num_dropped = 0
         self._output = output
-        clock = SoundClock(stretches, origin=start_seconds(container), may_jump=clock_may_jump(container))
+        clock = AudioClock(clock_segments, origin=start_seconds(container), may_jump=clock_may_jump(container))
         if source.codec_context.codec.canonical_name in COPIED_CODECS:
             packets = _copied(container, source, output.add_stream_from_template(source), clock)
         else:
-            packets = _encoded(container, source, output.add_stream("aac", rate=SOUND_RATE, layout="stereo"), clock)
+            packets = _encoded(container, source, output.add_stream("aac", rate=AUDIO_RATE, layout="stereo"), clock)
         self._packets = _in_order(packets)
 
     def write_until(self, seconds: Fraction | None = None) -> None:
@@ -83,7 +83,7 @@ def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioSt
 
 
 def _copied(
-    container: InputContainer, source: AudioStream, target: AudioStream, clock: SoundClock
+    container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock
 ) -> Iterator[Packet[AudioStream]]:
     """Yield the source's packets as they are, with the origin of time moved."""
     for packet in stream_packets(container, source, Damage()):
@@ -99,7 +99,7 @@ def _copied(
 
 
 def _encoded(
-    container: InputContainer, source: AudioStream, target: AudioStream, clock: SoundClock
+    container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock
 ) -> Iterator[Packet[AudioStream]]:
     """Decode the source's packets and encode them anew; those that do not decode are left out."""
     for frame in _resampled(_decoded(container, source, clock)):
@@ -107,7 +107,7 @@ def _encoded(
     yield from target.encode(None)
 
 
-def _decoded(container: InputContainer, source: AudioStream, clock: SoundClock) -> Iterator[AudioFrame]:
+def _decoded(container: InputContainer, source: AudioStream, clock: AudioClock) -> Iterator[AudioFrame]:
     for packet in chain(stream_packets(container, source, Damage()), (None,)):
         try:
             frames = source.decode(packet)
@@ -124,6 +124,6 @@ def _decoded(container: InputContainer, source: AudioStream, clock: SoundClock) 
 def _resampled(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
     """Bring frames to the encoder's rate and layout; a source may change its own on the way (television does)."""
     for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
-        resampler = AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
+        resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
         for frame in alike:
             yield from resampler.resample(frame)

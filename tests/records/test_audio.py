@@ -1,4 +1,4 @@
-"""Tests of `vis_cli.records.sound` through `write_video`: the source's sound, in step, in what browsers play."""
+"""Tests of `vis_cli.records.audio` through `write_video`: the source's sound, in step, in what browsers play."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from tests.records.video_factory import frame_times, make_video, numbers_in, picture, rewrite, tone_frames
-from vis_cli.records.sound import _in_order
+from vis_cli.records.audio import _in_order
 from vis_cli.records.video import open_video
 
 
@@ -155,4 +155,4 @@ def test_audio_packet_with_a_lost_header_is_dropped_and_reported(tmp_path: Path)
     video = rewrite(source, tmp_path / "out.mp4")
     assert numbers_in(open_video(tmp_path / "out.mp4").iter_frames())[:5] == [0, 1, 2, 3, 4]
     assert samples_of(tmp_path / "out.mp4").size > 24_000
-    assert any("audio" in loss and "damaged packet" in loss for loss in video.losses)
+    assert any("audio" in warning and "damaged packet" in warning for warning in video.warnings)

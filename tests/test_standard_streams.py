@@ -10,7 +10,7 @@ import pytest
 
 from tests.forks import run_forked, vis
 from vis_cli.console import BatchProgress, Reporter, VideoReport, print_json, print_line, print_reports, print_table
-from vis_cli.streams import make_streams_safe
+from vis_cli.standard_streams import make_streams_safe
 
 FULL = Path("/dev/full")
 

@@ -1,0 +1,164 @@
+"""Masks in JSON files of COCO's family: RLE with counts as a string or a list, or polygons.
+
+Used by every reader of masks in `records` and `training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_OUTLINE
+from vis_cli.records.json_fields import is_finite_number, require, shown
+from vis_cli.records.polygons import clip_polygon, outline_length
+from vis_cli.records.rle import Rle, as_rle, encode_mask
+
+MAX_RUN_CHARACTERS = 7  # of 5 bits each: enough for every run length that pycocotools can store (32 bits)
+MIN_POLYGON_NUMBERS = 6  # three corners
+
+
+def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle | None:
+    """Read one frame's entry of a JSON file: null, an RLE with counts as text or as a list, or polygons.
+
+    Args:
+        data: what the JSON parser gave.
+        height: of the video, in pixels.
+        width: of the video, in pixels.
+        where: file and entry, for the error.
+
+    Raises:
+        VisError: the entry is none of these, has another size, or its counts do not fill the picture.
+    """
+    if data is None or data == []:
+        return None
+    if isinstance(data, list):
+        return _parse_polygons(data, height, width, where)
+    if not isinstance(data, Mapping) or not {"size", "counts"} <= data.keys():
+        raise VisError("a segmentation must be null, polygons, or an object with 'size' and 'counts'", where=where)
+    size, counts = data["size"], data["counts"]
+    if size != [height, width]:
+        raise VisError(
+            f"the mask's size is {shown(size)}, but the video's is [{height}, {width}] (height, width)", where=where
+        )
+    runs = _decode_counts(counts, num_pixels=height * width)
+    if runs is None:
+        raise VisError(f"damaged mask, its RLE counts do not fill {width}x{height} pixels", where=where)
+    if (runs[1:] > 0).all():
+        return _compress(counts, height, width)
+    foreground = np.arange(len(runs)) % 2 == 1  # also mends runs of length 0, which pycocotools measures wrongly
+    return encode_mask(np.repeat(foreground, runs).reshape(width, height).T)
+
+
+def parse_segmentations(data: Sequence[object], height: int, width: int, where: str) -> tuple[Rle | None, ...]:
+    """Read the entries of all frames of a JSON file; as `parse_segmentation`, but ten times as fast on compressed RLE.
+
+    Args:
+        data: one entry a frame.
+        height: of the video, in pixels.
+        width: of the video, in pixels.
+        where: file and entry, for the error; the frame is added.
+
+    Raises:
+        VisError: as `parse_segmentation`.
+    """
+    present = [item for item in data if item is not None]
+    rles = [item for item in present if isinstance(item, dict) and item.get("size") == [height, width]]
+    counts = [text for rle in rles if isinstance(text := rle.get("counts"), str)]
+    if len(counts) == len(present) and (not counts or _are_plain_counts(counts, num_pixels=height * width)):
+        plain = iter(counts)
+        return tuple(None if item is None else Rle(size=[height, width], counts=next(plain)) for item in data)
+    return tuple(
+        parse_segmentation(item, height, width, f"{where}.segmentations[{frame}]") for frame, item in enumerate(data)
+    )
+
+
+def _compress(counts: str | list[int], height: int, width: int) -> Rle:
+    if isinstance(counts, str):
+        return Rle(size=[height, width], counts=counts)
+    return as_rle(coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width))
+
+
+def _parse_polygons(data: list[object], height: int, width: int, where: str) -> Rle:
+    polygons: list[list[float]] = []
+    for polygon in data:
+        if not isinstance(polygon, list) or len(polygon) < MIN_POLYGON_NUMBERS or len(polygon) % 2:
+            raise VisError("a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more", where=where)
+        if not all(map(is_finite_number, polygon)):
+            raise VisError("a polygon has a corner that is not a number", where=where)
+        clipped = clip_polygon(polygon, height, width)
+        polygons += [clipped] if clipped else []
+    length = sum(map(outline_length, polygons))
+    require(length <= MAX_OUTLINE, where, f"the polygons are {length:,.0f} pixels long, the limit is {MAX_OUTLINE:,}")
+    if not polygons:
+        return encode_mask(np.zeros((height, width), np.bool_))
+    return as_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+
+
+def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
+    """Return the run lengths, background first; None where they do not fill `num_pixels`."""
+    if isinstance(counts, str):
+        decoded = _run_lengths([counts])
+        runs = None if decoded is None else decoded[0]
+    elif isinstance(counts, list) and all(isinstance(run, int) and 0 <= run <= num_pixels for run in counts):
+        runs = np.array(counts, dtype=np.int64)
+    else:
+        return None
+    fills = runs is not None and bool((runs >= 0).all()) and int(runs.sum()) == num_pixels
+    return runs if fills else None
+
+
+def _are_plain_counts(texts: Sequence[str], num_pixels: int) -> bool:
+    """Say whether all are compressed counts that fill `num_pixels` with no run of length 0 but the first."""
+    decoded = _run_lengths(texts)
+    if decoded is None:
+        return False
+    runs, firsts = decoded
+    num_short = np.count_nonzero(runs < 1) - np.count_nonzero(runs[firsts] == 0)
+    return num_short == 0 and bool((np.add.reduceat(runs, firsts) == num_pixels).all())
+
+
+def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.intp]] | None:
+    """Decode COCO's compressed counts to run lengths, background first; None where one is not such a text.
+
+    Each character holds five bits, low ones first, and whether more follow; from the fourth run on a number is the
+    difference to the run two before. Needed because pycocotools decodes short counts to uninitialised memory.
+
+    Returns:
+        The runs of all texts, one text after the other, and the index of each text's first run.
+    """
+    sizes = np.array([len(text) for text in texts], dtype=np.intp)
+    if len(sizes) == 0 or sizes.min() == 0:
+        return None
+    characters = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    codes = characters - np.uint8(ord("0"))  # what is below "0" wraps, and is too great then
+    text_ends = np.cumsum(sizes)
+    if codes.max() > 0x3F or (codes[text_ends - 1] & 0x20).any():
+        return None
+    ends = np.flatnonzero(codes < 0x20)  # the last character of each run
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts + 1  # characters a run
+    if lengths.max() > MAX_RUN_CHARACTERS:
+        return None
+    runs = (codes[starts] & 0x1F).astype(np.int64)
+    for k in range(1, int(lengths.max())):
+        longer = np.flatnonzero(lengths > k)
+        runs[longer] += (codes[starts[longer] + k] & 0x1F).astype(np.int64) << 5 * k
+    runs -= np.where(codes[ends] & 0x10, np.int64(1) << (5 * lengths), 0)  # two's complement
+    firsts = np.searchsorted(ends, text_ends - sizes)
+    _add_up_differences(runs, firsts)
+    return runs, firsts
+
+
+def _add_up_differences(runs: NDArray[np.int64], firsts: NDArray[np.intp]) -> None:
+    """Turn differences to the run two before into runs, in place; a text's first run belongs to no such chain."""
+    positions = np.arange(len(runs)) - np.repeat(firsts, np.diff(np.append(firsts, len(runs))))
+    for chain in (positions % 2 == 1, (positions % 2 == 0) & (positions > 0)):
+        members = np.flatnonzero(chain)
+        sums = np.append(0, np.cumsum(runs[members]))
+        begins = np.searchsorted(members, firsts)  # of each text's part of the chain
+        before = np.repeat(sums[begins], np.diff(np.append(begins, len(members))))
+        runs[members] = sums[1:] - before
