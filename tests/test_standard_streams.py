@@ -41,7 +41,8 @@ def test_each_way_to_print_on_a_full_disk(kind: str, tmp_path: Path) -> None:
 
 def test_stdout_that_is_closed(tmp_path: Path) -> None:
     ended = run_forked(vis("--version"), tmp_path, closed=[1])
-    assert (ended.code, ended.err) == (1, "error: cannot write standard output: the stream is closed.\n")
+    line = "error: cannot write standard output: the stream is closed. Redirect the stream to a file or a pipe.\n"
+    assert (ended.code, ended.err) == (1, line)
 
 
 def test_a_reader_that_ends_early_is_no_reason_for_a_message(tmp_path: Path) -> None:

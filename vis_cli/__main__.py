@@ -1,6 +1,6 @@
-"""`vis` and `python -m vis_cli`.
+"""Entry point of `vis` and of `python -m vis_cli`.
 
-The handlers of signals come first, because the imports of a command take about a second.
+It installs the signal handlers first, because the imports of a command take about a second.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from vis_cli.signals import install_handlers
 
 
 def main() -> None:
-    """Run `vis` with the arguments of the process."""
+    """Run `vis` with the command-line arguments of this process."""
     install_handlers()
     from vis_cli import app
 

@@ -1,4 +1,4 @@
-"""`~` in arguments: shells expand it at the start of a word, but not in `--out=~/results` or in quotes.
+"""Expansion of `~` in arguments. Shells expand it at the start of a word, but not in `--out=~/results` or in quotes.
 
 Used by `app` for all commands.
 """
@@ -32,13 +32,14 @@ def _expand(argument: str) -> str:
     option, path = match.group(1) or "", match.group(2)
     user = path[1:].partition("/")[0]
     if not user and os.environ.get("HOME") == "":
-        raise UsageError(f"cannot expand {printable(path)}: HOME is empty. Use an absolute path.")
+        raise UsageError(f"cannot expand {printable(path)}: HOME is empty", hint="Use an absolute path.")
     expanded = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser drops a final slash)
     if not expanded.startswith("~"):
         return option + expanded
     if not user:
-        raise UsageError(f"cannot expand {printable(path)}: the home folder is unknown. Use an absolute path.")
+        raise UsageError(f"cannot expand {printable(path)}: the home folder is unknown", hint="Use an absolute path.")
     if os.path.lexists(Path(path)):
         return argument
     name = printable(path)
-    raise UsageError(f"cannot expand {name}: no user is called {printable(user)!r}. For a name with ~, use ./{name}.")
+    problem = f"cannot expand {name}: no user is called {printable(user)!r}"
+    raise UsageError(problem, hint=f"For a name with ~, use ./{name}.")

@@ -1,6 +1,6 @@
-"""Signals that end the process (Ctrl-C, SIGTERM, SIGHUP): as exceptions, so that every command cleans up.
+"""Signals that end the process (Ctrl-C, SIGTERM, SIGHUP), raised as exceptions so that every command cleans up.
 
-Used by `__main__`, `app`, `console` and `files.locks`. Imports little, because it is imported before all else.
+Used by `__main__`, `app`, `console` and `files.locks`. It has few imports, because it is the first module imported.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 
-TYPE_CHECKING = False  # without `typing`, which takes longer than all the rest
+TYPE_CHECKING = False  # without an import of `typing`, which takes longer than the rest of this module
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SIGNAL_EXIT = 128  # what a shell adds to the signal's number: 130, 143, 129
+SIGNAL_EXIT = 128  # plus the number of the signal, as in shells: exit code 130, 143 or 129
 RETRY_AFTER = 0.05  # seconds
 
 _cleanups: list[Callable[[], None]] = []
@@ -23,11 +23,11 @@ _received: signal.Signals | None = None
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: all that handles Ctrl-C handles it in the same way."""
+    """SIGTERM or SIGHUP. Code that handles Ctrl-C handles both in the same way."""
 
 
 def install_handlers() -> None:
-    """Turn the ending signals into exceptions in the main thread; signals that are ignored (`nohup`) stay ignored."""
+    """Raise the ending signals as exceptions in the main thread. Ignored signals (`nohup`) stay ignored."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -35,31 +35,31 @@ def install_handlers() -> None:
 
 
 def restore_handlers() -> None:
-    """Let the ending signals end the process at once, for the time when nothing is left to clean up."""
+    """Let the ending signals end the process immediately. Call it when nothing is left to clean up."""
     for number in ENDING:
         if signal.getsignal(number) is _interrupt:
             signal.signal(number, signal.SIG_DFL)
 
 
 def received_signal() -> signal.Signals | None:
-    """Return the first ending signal that has arrived."""
+    """Return the first ending signal that this process received, or None."""
     return _received
 
 
 def add_cleanup(cleanup: Callable[[], None]) -> None:
-    """Call `cleanup` if the process ends at once, without exceptions."""
+    """Register a function to call if a signal ends the process without an exception."""
     _cleanups.append(cleanup)
 
 
 def remove_cleanup(cleanup: Callable[[], None]) -> None:
-    """Take back `add_cleanup`."""
+    """Remove a function that `add_cleanup` registered."""
     _cleanups.remove(cleanup)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _received
     if _received is not None and number != signal.SIGINT:
-        return  # the process cleans up already; a second Ctrl-C is from a person who does not want to wait
+        return  # the process already cleans up; a second Ctrl-C is from a user who does not want to wait
     _received = _received or signal.Signals(number)
     if _is_importing(frame):
         _end_at_once(number)
@@ -67,7 +67,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Return whether a module is being imported: extension modules turn exceptions into others, or crash."""
+    """Return whether a module is being imported. Extension modules replace exceptions by others, or crash."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -83,7 +83,7 @@ def _end_at_once(number: int) -> None:
 
 
 def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Send the signal again where its exception was lost, as in a destructor."""
+    """Send the signal again if Python discarded its exception, for example in a destructor."""
     global _received
     if isinstance(unraisable.exc_value, KeyboardInterrupt) and _received is not None:
         import threading

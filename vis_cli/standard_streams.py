@@ -1,4 +1,4 @@
-"""The standard streams of the process, made safe: a full disk, a closed pipe or a narrow encoding ends in no traceback.
+"""Standard streams of the process that print no traceback for a full disk, a closed pipe or a limited encoding.
 
 Used by `app`.
 """
@@ -12,8 +12,7 @@ import select
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from vis_cli.errors import VisError
-from vis_cli.files.atomic import describe_failure
+from vis_cli.files.atomic import write_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -23,10 +22,10 @@ EXIT_CLOSED_PIPE = 1
 
 
 class MessageFile(io.FileIO):
-    """Write messages; those that cannot be written are lost, because nothing is left to report it to."""
+    """File for messages. It discards messages that it cannot write, because no other stream could report them."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write what can be written."""
+        """Write the data, or discard it if the file cannot be written."""
         try:
             return _write(self, data)
         except OSError:
@@ -34,19 +33,24 @@ class MessageFile(io.FileIO):
 
 
 class ProductFile(io.FileIO):
-    """Write the product of a command; the first failure is raised, and what follows is lost."""
+    """File for the results of a command. It raises the first failure and discards all later data."""
 
     def __init__(self, descriptor: int, *, is_closed: bool) -> None:
-        """Take an open file descriptor; `is_closed`: it stands for one that was closed when the process began."""
+        """Open the file.
+
+        Args:
+            descriptor: An open file descriptor.
+            is_closed: Whether the descriptor replaces one that was closed when the process started.
+        """
         super().__init__(descriptor, "w", closefd=False)
         self._is_closed, self._has_failed = is_closed, False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write what can be written.
+        """Write the data.
 
         Raises:
             VisError: The file cannot be written (disk full, closed).
-            SystemExit: The reader of the pipe has ended, as `head` does, which is no reason for a message.
+            SystemExit: The reader of the pipe has ended, for example `head`. This needs no message.
         """
         if self._has_failed:
             return len(memoryview(data))
@@ -58,14 +62,13 @@ class ProductFile(io.FileIO):
             self._has_failed = True
             if error.errno == errno.EPIPE:
                 raise SystemExit(EXIT_CLOSED_PIPE) from error
-            raise VisError(describe_failure("standard output", error)) from error
+            raise write_error("standard output", error) from error
 
 
 def make_streams_safe() -> None:
-    """Replace sys.stdout and sys.stderr; open the null device in place of standard streams that are closed.
+    """Replace sys.stdout and sys.stderr, and open the null device for each standard stream that is closed.
 
-    Otherwise the next file that is opened would get the number of a closed stream, and libraries that print would
-    write into it.
+    Otherwise the next opened file would get the number of a closed stream, and libraries would print into this file.
     """
     closed = [descriptor for descriptor in (0, STDOUT, STDERR) if not _is_open(descriptor)]
     for descriptor in closed:
@@ -79,14 +82,14 @@ def make_streams_safe() -> None:
 
 
 def _write(file: io.FileIO, data: ReadableBuffer) -> int:
-    """Write, and wait where the stream does not wait by itself, as a pipe that another program made so."""
+    """Write the data, and wait for a stream that does not block, such as a pipe that another program set up."""
     while (written := io.FileIO.write(file, data)) is None:
         select.select([], [file], [])
     return written
 
 
 def _text(file: io.FileIO, before: TextIO | None) -> TextIO:
-    """Return a text stream that writes what its encoding lacks as escapes."""
+    """Return a text stream that writes characters missing in its encoding as escape sequences."""
     encoding = "utf-8" if before is None else before.encoding
     if before is not None:
         before.flush()

@@ -306,7 +306,7 @@ def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"score": float("nan")}, "a.json: not a JSON file, or a damaged one (NaN is not JSON)"),
+        ({"score": float("nan")}, "a.json: not a JSON file, or damaged (NaN is not JSON)"),
         ({"segmentations": []}, "a.json: instances[0]: has 0 segmentations, but the video has 1 frames"),
         ({"segmentations": [None, None]}, "a.json: instances[0]: has 2 segmentations, but the video has 1 frames"),
         (

@@ -53,7 +53,7 @@ def linked_to_nothing(link: Path) -> Path:
         (lambda folder: write(folder / "empty.mp4", b""), "the file is empty"),
         (lambda folder: write(folder / "text.mp4", b"not a video " * 99), "not a video that can be read"),
         (lambda folder: make_sound(folder), "no video stream (audio only)"),
-        (lambda folder: linked_to_nothing(folder / "link.mp4"), "the symbolic link leads to no file"),
+        (lambda folder: linked_to_nothing(folder / "link.mp4"), "the target of the symbolic link does not exist"),
         (lambda folder: empty_folder(folder / "documents"), "no videos and no images in this folder"),
         (lambda folder: mixed_sizes(folder / "mixed"), "frames of one video must be of one size"),
     ],

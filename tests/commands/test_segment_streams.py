@@ -72,7 +72,7 @@ def test_a_frame_folder_with_a_broken_link_fails_alone(tmp_path: Path, run_vis: 
     (tmp_path / "day" / "bear" / "0_5.png").symlink_to("gone.png")
     outcome = run_vis("segment", tmp_path / "day", "-o", tmp_path / "out", "--no-render")
     assert (outcome.code, network.segmented) == (1, ["cat"])
-    assert "0_5.png: the symbolic link leads to no file" in outcome.err
+    assert "0_5.png: the target of the symbolic link does not exist" in outcome.err
 
 
 def test_a_preview_next_to_the_frames_is_named(tmp_path: Path, run_vis: RunVis, network: Network) -> None:

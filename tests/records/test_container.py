@@ -86,7 +86,7 @@ def test_what_is_no_regular_file_is_named_for_what_it_is(tmp_path: Path, kind: s
     cause = {
         "pipe": "the path is a pipe",
         "device": "the path is a device",
-        "link": "the symbolic link leads to no file",
+        "link": "the target of the symbolic link does not exist",
     }
     with pytest.raises(VisError, match=rf"cannot read .*clip\.mp4: {cause[kind]}"):
         open_video(path)

@@ -35,7 +35,7 @@ def test_items_and_their_text(text: str, chunk: int, monkeypatch: pytest.MonkeyP
 )
 def test_what_is_no_whole_list_is_refused(text: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "CHUNK", chunk)
-    with pytest.raises(VisError, match=r"^x: (not a JSON file, or a damaged one \(.|must hold a list)"):
+    with pytest.raises(VisError, match=r"^x: (not a JSON file, or damaged \(.|must hold a list)"):
         list(iter_json_list(io.StringIO(text), "x"))
 
 

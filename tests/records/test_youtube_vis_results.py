@@ -113,7 +113,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_predictions(tmp_path / "none.json", SPLIT)
     cut = tmp_path / "cut.json"
     cut.write_text(json.dumps([make_entry()])[:-5])
-    with pytest.raises(VisError, match=r"cut.json: not a JSON file, or a damaged one \("):
+    with pytest.raises(VisError, match=r"cut.json: not a JSON file, or damaged \("):
         read_predictions(cut, SPLIT)
 
 

@@ -1,1 +1,1 @@
-"""Files as such: atomic writing, bounded reading, safe names, size limits. Used by every layer above."""
+"""Atomic writing, bounded reading, safe names and size limits of files. Used by every layer above."""

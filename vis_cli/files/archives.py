@@ -1,4 +1,4 @@
-"""Bounded reading of zip archives: no damaged or hostile archive can end a command or fill its memory.
+"""Bounded reading of zip archives. A damaged or hostile archive raises a VisError and cannot exhaust the memory.
 
 Used by `records.bundle`, `records.youtube_vis_results` and `records.submission_check`.
 """
@@ -20,8 +20,8 @@ from vis_cli.files.limits import MAX_MEMBERS
 from vis_cli.files.names import printable
 from vis_cli.files.reading import open_regular
 
-# Everything that zipfile raises for a damaged, encrypted or unknown kind of archive. Names and compressed data can
-# raise a subclass of ValueError, extra fields a struct.error, an empty name an IndexError in older versions of Python.
+# All exceptions that zipfile raises for a damaged, encrypted or unknown archive. Names and compressed data can raise a
+# subclass of ValueError, extra fields a struct.error. An empty name raises an IndexError in older versions of Python.
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError),
     *(EOFError, OSError, ValueError, IndexError, OverflowError, MemoryError),
@@ -39,21 +39,27 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         try:
             archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(open_regular(path))))
         except ZIP_ERRORS as error:
-            raise VisError(f"cannot read {path}: {_cause(error)}. Zip the files again.") from error
-        archive.filename = str(path)  # of an open file, zipfile knows only its number
+            raise VisError(f"cannot read {path}: {_cause(error)}", hint="Zip the files again.") from error
+        archive.filename = str(path)  # zipfile does not know the path of an open file
         num_members = len(archive.filelist)
         if num_members > MAX_MEMBERS:
-            raise VisError(f"cannot read {path}: the zip has {num_members:,} members, the limit is {MAX_MEMBERS:,}.")
+            problem = f"cannot read {path}: the zip has {num_members:,} members, the limit is {MAX_MEMBERS:,}"
+            raise VisError(problem, hint="Remove files that are not needed.")
         yield archive
 
 
 def member_names(archive: zipfile.ZipFile) -> tuple[str, ...]:
-    """Return the names of all files in an archive, in its order; a name can be empty or appear twice."""
+    """Return the names of all files in an archive, in stored order. A name can be empty or occur twice."""
     return tuple(info.filename for info in archive.filelist if not info.filename.endswith("/"))
 
 
 def open_member(archive: zipfile.ZipFile, name: str, *, limit: int) -> BinaryIO:
-    """Open a member that has at most `limit` bytes uncompressed; reading raises a VisError where it is damaged.
+    """Open a member of an archive. Reading raises a VisError at the first damaged byte.
+
+    Args:
+        archive: The archive.
+        name: Name of the member.
+        limit: Maximum uncompressed size in bytes.
 
     Raises:
         VisError: The member is missing, larger than `limit`, damaged or encrypted.
@@ -63,20 +69,20 @@ def open_member(archive: zipfile.ZipFile, name: str, *, limit: int) -> BinaryIO:
         info = archive.getinfo(name)
         if info.file_size > limit:
             size = f"{info.file_size:,} bytes uncompressed, the limit is {limit:,}"
-            raise VisError(f"cannot read {where}: the member has {size}.")
+            raise VisError(f"cannot read {where}: the member has {size}", hint="Use a smaller file.")
         return io.BufferedReader(_Member(archive.open(info), where))
     except (*ZIP_ERRORS, KeyError) as error:
-        raise VisError(f"cannot read {where}: {_cause(error)}. Zip the files again.") from error
+        raise VisError(f"cannot read {where}: {_cause(error)}", hint="Zip the files again.") from error
 
 
 def read_member(archive: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
-    """Read a member that has at most `limit` bytes uncompressed; errors as in `open_member`."""
+    """Read a member of at most `limit` uncompressed bytes. Arguments and errors are the same as for `open_member`."""
     with open_member(archive, name, limit=limit) as stream:
-        return stream.read()  # zipfile stops at the size that the header states
+        return stream.read()  # zipfile stops at the size in the header
 
 
 class _Member(io.RawIOBase):
-    """The bytes of a member; whatever zipfile raises becomes a VisError."""
+    """Bytes of a member. It raises the exceptions of zipfile as VisError."""
 
     def __init__(self, stream: IO[bytes], where: str) -> None:
         self._stream = stream
@@ -89,7 +95,7 @@ class _Member(io.RawIOBase):
         try:
             data = self._stream.read(len(buffer))
         except ZIP_ERRORS as error:
-            raise VisError(f"cannot read {self._where}: {_cause(error)}. Zip the files again.") from error
+            raise VisError(f"cannot read {self._where}: {_cause(error)}", hint="Zip the files again.") from error
         buffer[: len(data)] = data
         return len(data)
 
@@ -101,4 +107,4 @@ class _Member(io.RawIOBase):
 def _cause(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"not a zip, or a damaged one ({printable(str(error)) or type(error).__name__})"
+    return f"not a zip file, or damaged ({printable(str(error)) or type(error).__name__})"

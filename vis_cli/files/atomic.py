@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written under a temporary name, then renamed.
+"""Atomic writing. A file is written under a temporary name, then renamed, so that it is complete or absent.
 
 Used by every writer of `records`, `network`, `training` and `commands`.
 """
@@ -26,16 +26,18 @@ REMEDIES = {
     errno.EISDIR: "Use another name, or remove the folder.",
     errno.ENOTDIR: "Use a path whose parents are folders.",
     errno.EEXIST: "Use a path whose parents are folders.",
+    errno.EBADF: "Redirect the stream to a file or a pipe.",
 }
 
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
-    """Yield a temporary file next to `final` that becomes `final` when the body ends without an exception.
+    """Yield a temporary file in the folder of `final`, and rename it to `final` if the body raises no exception.
 
-    The file exists, is empty and is locked. The body opens its path for writing, and does not replace it by another
-    file. The name is hidden and keeps the suffix, for writers that choose a format by suffix. Missing folders are
-    created, and leftovers of ended processes in the folder are removed. After an exception, `final` is as it was.
+    The temporary file exists, is empty and is locked. The body opens its path for writing and must not replace the
+    file. The name is hidden and keeps the file extension, because some writers choose the format by extension. Missing
+    folders are created. Temporary files of processes that have ended are removed from the folder. After an exception,
+    `final` is unchanged.
 
     Raises:
         VisError: Another process writes `final`, or the file cannot be written (no permission, disk full).
@@ -49,13 +51,13 @@ class LockedFolder:
     """A folder into which only this process writes many files; made by `atomic_folder`."""
 
     def __init__(self, folder: Path) -> None:
-        """Take an existing folder that is locked."""
+        """Store an existing folder that is locked."""
         self._folder = folder
-        self._prepared: set[Path] = set()  # folders without leftovers
+        self._prepared: set[Path] = set()  # folders without temporary files of ended processes
 
     @contextmanager
     def atomic_path(self, name: str) -> Iterator[Path]:
-        """Do the same as `atomic_path` for a file of the folder, without listing the folder for each file.
+        """Write a file of the folder atomically. In contrast to `atomic_path`, do not list the folder for each file.
 
         Raises:
             VisError: The file cannot be written.
@@ -71,7 +73,7 @@ class LockedFolder:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[LockedFolder]:
-    """Create a folder for many files, each complete or absent, and lock it for the body.
+    """Create a folder for many files, which are written atomically, and lock the folder during the body.
 
     Raises:
         VisError: Another process writes into the folder, or the folder cannot be created.
@@ -83,21 +85,21 @@ def atomic_folder(folder: Path) -> Iterator[LockedFolder]:
 
 
 class SystemFailure(Protocol):
-    """What an OSError and an error of FFmpeg have in common."""
+    """Attributes that OSError and the errors of FFmpeg share."""
 
     @property
     def errno(self) -> int | None:
-        """Return the number of the cause."""
+        """Return the error number of the operating system."""
 
     @property
     def strerror(self) -> str | None:
-        """Return the cause in words."""
+        """Return the description of the error."""
 
 
-def describe_failure(path: Path | str, error: SystemFailure) -> str:
-    """Return the line for a file that cannot be written, with the remedy for common causes."""
+def write_error(path: Path | str, error: SystemFailure) -> VisError:
+    """Return the error for a file that cannot be written, with a remedy for common causes."""
     cause = error.strerror or str(error) or type(error).__name__
-    return f"cannot write {path}: {cause}. {REMEDIES.get(error.errno or 0, '')}".rstrip()
+    return VisError(f"cannot write {path}: {cause}", hint=REMEDIES.get(error.errno or 0, ""))
 
 
 def _write(reservation: Reservation, final: Path) -> Generator[Path, None, None]:
@@ -106,7 +108,8 @@ def _write(reservation: Reservation, final: Path) -> Generator[Path, None, None]
         # Without fsync, a power failure soon after the rename can leave an empty file under the final name.
         os.fsync(reservation.descriptor)
         if not reservation.is_in_place():
-            raise VisError(f"cannot write {final}: the temporary file {reservation.path.name} was removed or replaced.")
+            problem = f"cannot write {final}: the temporary file {reservation.path.name} was removed or replaced"
+            raise VisError(problem, hint="Run the same command again.")
         reservation.path.replace(final)
     finally:
         release(reservation)
@@ -114,7 +117,7 @@ def _write(reservation: Reservation, final: Path) -> Generator[Path, None, None]
 
 @contextmanager
 def named_failures(path: Path) -> Iterator[None]:
-    """Report a failure of the file system in the body as a file that cannot be written.
+    """Report each OSError of the body as a file that cannot be written.
 
     Raises:
         VisError: The body raised an OSError.
@@ -122,4 +125,4 @@ def named_failures(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise VisError(describe_failure(path, error)) from error
+        raise write_error(path, error) from error

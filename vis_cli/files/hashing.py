@@ -1,4 +1,4 @@
-"""SHA-256 of files of any size; used where weights are loaded and imported."""
+"""SHA-256 of files of any size. Used when weights are loaded or imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vis_cli.files.reading import open_regular
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a regular file as hexadecimal digits; the file is read part by part.
+    """Return the SHA-256 of a regular file as hexadecimal digits. The file is read in parts of 1 MiB.
 
     Raises:
         VisError: The file cannot be read.
@@ -22,5 +22,5 @@ def sha256_of(path: Path) -> str:
             while part := file.read(MIB):
                 digest.update(part)
     except (OSError, ValueError) as error:
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     return digest.hexdigest()

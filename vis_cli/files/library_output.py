@@ -1,4 +1,4 @@
-"""Silence for libraries that print on their own: libpng and OpenCV write to stderr next to the error that `vis` prints.
+"""Suppression of messages that libpng and OpenCV print to stderr in addition to the error of `vis`.
 
 Used by the readers of images.
 """
@@ -13,15 +13,15 @@ from contextlib import contextmanager
 STDERR = 2
 
 _lock = threading.Lock()
-_num_silent = 0  # threads in the body; the stream belongs to the whole process
+_num_silent = 0  # threads in the body of `silenced_libraries`; they share the stderr of the process
 _stderr_copy = -1
 
 
 @contextmanager
 def silenced_libraries() -> Iterator[None]:
-    """Send what is written to the file descriptor of stderr to the null device.
+    """Redirect the file descriptor of stderr to the null device during the body.
 
-    Several threads may be in the body at once. The body prints nothing itself, and decodes one image.
+    Several threads may run the body at the same time. The body decodes one image and prints nothing itself.
     """
     _silence()
     try:

@@ -1,4 +1,4 @@
-"""Names that come from files: the one check that makes them safe, and the one order in which people read them.
+"""Names that come from files: conversion to safe paths and printable text, and natural sort order.
 
 Used by every reader and writer that takes a name from a file, and by `records.inputs`.
 """
@@ -23,40 +23,41 @@ _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u
 
 
 def safe_relative_path(name: str, where: str) -> PurePosixPath:
-    """Return a name from a file as a relative path that stays inside of its folder.
+    """Convert a name from a file to a relative path that stays inside its folder.
 
-    A name with backslashes only, as Windows writes it, is read as a path with slashes.
+    A name from Windows, with backslashes and no slashes, is read as a path with slashes.
 
     Args:
-        name: As it stands in the file.
-        where: File and entry, for the message.
+        name: The name as stored in the file.
+        where: File and entry, for the error message.
 
     Raises:
-        VisError: The name is empty, absolute, too long, contains `..`, or contains characters that no file name should.
+        VisError: The name is empty, absolute or too long, or it contains `..`, control or direction characters.
     """
     path = name.replace("\\", "/") if "/" not in name else name
     parts = path.split("/")
     cause = _unsafe(path, [part for part in parts if part not in ("", ".")])
     if cause is not None:
-        raise VisError(f"{where}: unsafe name {printable(name)!r}: {cause}. Use a relative path without '..'.")
+        problem = f"unsafe name {printable(name)!r}: {cause}"
+        raise VisError(problem, where=where, hint="Use a relative path without '..'.")
     return PurePosixPath(*(part for part in parts if part not in ("", ".")))
 
 
 def folded_name(name: str) -> str:
-    """Return what some file systems compare of a name: neither its case nor its Unicode form."""
+    """Return a name without differences of case and Unicode form, which some file systems ignore."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def safe_file_name(name: str, *, max_bytes: int, fallback: str, tail: str = "") -> str:
-    """Return a name as one visible file name that every file system and archive takes.
+    """Convert a name to one visible file name that every file system and archive accepts.
 
-    Each control, surrogate or direction character and each slash becomes `_`. Leading dots are dropped.
+    Each control, surrogate or direction character and each slash becomes `_`. Leading dots are removed.
 
     Args:
-        name: Any text, such as the name of a video.
-        max_bytes: A longer name loses its last characters.
-        fallback: The name where nothing is left.
-        tail: Is appended and never shortened.
+        name: Any string, such as the name of a video.
+        max_bytes: Maximum length in bytes. A longer name is cut at its end.
+        fallback: Result if no character of the name remains.
+        tail: Text to append. It is never shortened.
     """
     plain = "".join("_" if character in "/\\" or _is_unprintable(character) else character for character in name)
     plain = plain.lstrip(".")
@@ -67,15 +68,15 @@ def safe_file_name(name: str, *, max_bytes: int, fallback: str, tail: str = "") 
 
 
 def natural_key(name: str) -> NaturalKey:
-    """Return the key that sorts "frame10" after "frame2"; the name itself decides between equal keys."""
+    """Return a sort key that puts "frame10" after "frame2". The name itself breaks ties."""
     parts = _DIGITS.split(name.lower())
-    # Digits are compared by length, then as text: integers of thousands of digits would be slow, or rejected.
+    # Compare digits by length, then as strings: conversion of thousands of digits to integers is slow, or rejected.
     keys = tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(parts))
     return keys, name
 
 
 def printable(text: str, *, limit: int = SHOWN_CHARACTERS) -> str:
-    """Return text from a file as it can be printed: one line, no escape sequences, at most `limit` characters.
+    """Convert text from a file to one printable line without escape sequences, of at most `limit` characters.
 
     Each control, surrogate or direction character becomes its escape, such as ``\\x1b``.
     """

@@ -1,6 +1,6 @@
-"""Bounded reading of regular files: no FIFO, device or sparse file can block a command or fill its memory.
+"""Bounded reading of regular files. A FIFO, a device or a sparse file cannot block a command or exhaust its memory.
 
-Used by every reader of `records`, `network` and `training` that holds a file in memory.
+Used by every reader of `records`, `network` and `training` that reads a file completely into memory.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         try:
             return file.read(os.fstat(file.fileno()).st_size)
         except OSError as error:
-            raise VisError(f"cannot read {path}: {error.strerror or error}.") from error
+            raise VisError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
-    """Read a regular UTF-8 text file of at most `limit` bytes; a byte order mark is skipped.
+    """Read a regular UTF-8 text file of at most `limit` bytes. A byte order mark is removed.
 
     Raises:
-        VisError: As for `read_bytes`, or the file is not UTF-8.
+        VisError: The file cannot be read (see `read_bytes`), or is not UTF-8.
     """
     data = read_bytes(path, limit=limit)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise VisError(f"cannot read {path}: byte {error.start:,} is not UTF-8. Save the file as UTF-8.") from error
+        problem = f"cannot read {path}: byte {error.start:,} is not UTF-8"
+        raise VisError(problem, hint="Save the file as UTF-8.") from error
 
 
 def open_limited(path: Path, *, limit: int) -> BinaryIO:
@@ -57,16 +58,17 @@ def open_limited(path: Path, *, limit: int) -> BinaryIO:
     try:
         file = open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise VisError(f"cannot read {path}: {_cause(path, error)}.") from error
+        raise VisError(f"cannot read {path}: {_cause(path, error)}") from error
     size = os.fstat(file.fileno()).st_size
     if size > limit:
         file.close()
-        raise VisError(f"cannot read {path}: the file has {size:,} bytes, the limit is {_size(limit)}.")
+        problem = f"cannot read {path}: the file has {size:,} bytes, the limit is {_size(limit)}"
+        raise VisError(problem, hint="Use a smaller file.")
     return file
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; opening a pipe does not wait for its other end.
+    """Open a regular file for reading, and reject a pipe without waiting for its writer.
 
     Raises:
         VisError: The path is not a regular file.
@@ -76,38 +78,44 @@ def open_regular(path: Path) -> BinaryIO:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise VisError(f"cannot read {path}: {_not_regular(mode)}")
+        raise _not_regular(path, mode)
     return os.fdopen(descriptor, "rb")
 
 
 def real_path(path: str | Path) -> Path:
-    """Return an absolute path without links; the links of a loop stay (Path.resolve raises before Python 3.13)."""
+    """Return an absolute path without symbolic links.
+
+    Links that form a loop stay in the path. `Path.resolve` raises an error for them before Python 3.13.
+    """
     return Path(os.path.realpath(path))
 
 
 def require_regular(path: Path) -> None:
-    """Raise a VisError unless `path` is a regular file; a symlink is followed.
+    """Reject a path that is not a regular file. Symbolic links are followed.
 
-    For files that a library opens itself (FFmpeg, safetensors).
+    Use it for files that a library opens itself (FFmpeg, safetensors).
+
+    Raises:
+        VisError: The path is missing or is not a regular file.
     """
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise VisError(f"cannot read {path}: {_cause(path, error)}.") from error
+        raise VisError(f"cannot read {path}: {_cause(path, error)}") from error
     if not stat.S_ISREG(mode):
-        raise VisError(f"cannot read {path}: {_not_regular(mode)}")
+        raise _not_regular(path, mode)
 
 
 def _cause(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return "the symbolic link leads to no file"
+        return "the target of the symbolic link does not exist"
     return str(getattr(error, "strerror", None) or error)
 
 
-def _not_regular(mode: int) -> str:
+def _not_regular(path: Path, mode: int) -> VisError:
     kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
-    remedy = "Save its content to a file, then pass the file" if stat.S_ISFIFO(mode) else "Pass a regular file"
-    return f"the path is {kind}. {remedy}."
+    remedy = "Save its content to a file, then pass the file." if stat.S_ISFIFO(mode) else "Pass a regular file."
+    return VisError(f"cannot read {path}: the path is {kind}", hint=remedy)
 
 
 def _size(num_bytes: int) -> str:

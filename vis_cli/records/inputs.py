@@ -87,7 +87,7 @@ def _why_missing(path: str | Path) -> str:
     if str(path) == "-":
         return "cannot read -: standard input is not a video. Save the video to a file, then pass the file."
     if os.path.islink(path):  # noqa: PTH114 (Path.is_symlink raises for a name that is too long)
-        return f"cannot read {path}: the symbolic link leads to no file. Restore the file."
+        return f"cannot read {path}: the target of the symbolic link does not exist. Restore the file."
     return f"{path}: no such file, folder or pattern"
 
 

@@ -49,7 +49,7 @@ def parse_json(data: bytes | str, where: str) -> object:
     try:
         return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
     except (UnicodeError, json.JSONDecodeError, _RefusedError) as error:
-        raise VisError(f"not a JSON file, or a damaged one ({printable(str(error))})", where=where) from error
+        raise VisError(f"not a JSON file, or damaged ({printable(str(error))})", where=where) from error
     except ValueError as error:  # Python limits the digits of a number
         raise VisError("not a JSON file of ours: a number has thousands of digits", where=where) from error
     except RecursionError as error:

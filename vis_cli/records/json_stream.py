@@ -115,7 +115,7 @@ class _Text:
 
     def damage(self, reason: str) -> VisError:
         """Return the error that says what is wrong."""
-        return VisError(f"not a JSON file, or a damaged one ({printable(reason)})", where=self._where)
+        return VisError(f"not a JSON file, or damaged ({printable(reason)})", where=self._where)
 
     def _is_cut_off(self, error: json.JSONDecodeError) -> bool:
         """Tell whether the end of the buffer may be the cause of an error."""

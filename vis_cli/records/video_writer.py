@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import atomic_path, describe_failure
+from vis_cli.files.atomic import atomic_path, write_error
 from vis_cli.records.audio import AudioWriter
 from vis_cli.records.container import best_audio_stream, opened_container
 from vis_cli.records.timestamps import ClockSegment
@@ -100,7 +100,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
                 raise VisError(f"{path}: this is the input, which is never overwritten; choose another output folder")
             _write_mp4(temporary, frames, source)
     except av.FFmpegError as error:
-        raise VisError(describe_failure(path, error)) from error
+        raise write_error(path, error) from error
 
 
 def overlay_problem(source: TimedSource) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from vis_cli.errors import VisError
-from vis_cli.files.atomic import describe_failure
+from vis_cli.files.atomic import write_error
 from vis_cli.files.locks import exclusive_lock
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -218,7 +218,7 @@ def _open_output(run: Run, *, resume: bool) -> Iterator[None]:
             if run.processes.is_first:
                 stack.enter_context(exclusive_lock(run.out))
         except OSError as error:
-            raise VisError(describe_failure(run.out, error)) from error
+            raise write_error(run.out, error) from error
         yield
 
 
