@@ -35,13 +35,13 @@ from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.metrics.davis import evaluate_results
 from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
 from vis_cli.network.malloc import tune_malloc
-from vis_cli.network.weights import LoadedModel, load_model
 from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.types import VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 from vis_cli.records.youtube_vis_results import read_predictions
+from vis_cli.zoo.weights import LoadedModel, load_model
 
 KEY_FRAMES = (1, 2, 4, 6, 8)  # K of Fig. 7
 DAVIS_K, YOUTUBE_VIS_K = 4, 6  # as the paper has it

@@ -28,12 +28,12 @@ from vis_cli.config import PRESETS, RunConfig
 from vis_cli.engine import segmenter as segmenter_module
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network import memory, winograd
-from vis_cli.network.released import released_config
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.types import ModelInfo
 from vis_cli.records.video import open_video
+from vis_cli.zoo.released import released_config
+from vis_cli.zoo.weights import LoadedModel
 
 WIDTH, HEIGHT = 640, 360
 NUM_OBJECTS = 5

@@ -23,9 +23,9 @@ from vis_cli.engine.device import autocast, choose_precision
 from vis_cli.engine.frames import network_size, resize_frame
 from vis_cli.engine.masks import encode_probs
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import load_model
 from vis_cli.records.video import open_video
 from vis_cli.training.config_file import read_train_config
+from vis_cli.zoo.weights import load_model
 
 REST = "object"  # the model's name for everything that has no category of its own; it is not scored
 MAX_INSTANCES = 100  # COCO's limit a picture

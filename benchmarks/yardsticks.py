@@ -16,10 +16,10 @@ import stills_ap
 from pycocotools.coco import COCO
 
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.torchvision_weights import coco_categories
-from vis_cli.network.weights import load_model
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import validate
+from vis_cli.zoo.torchvision_weights import coco_categories
+from vis_cli.zoo.weights import load_model
 
 PRESET = "davis-uvos"
 LABELLED_SOURCE = "coco_small"  # the source of stills/ whose images have all their objects labelled

@@ -18,14 +18,14 @@ import pytest
 
 from tests.commands.conftest import Network, RunVis, network, run_vis  # noqa: F401 (fixtures)
 from tests.engine.fakes import FakeNetwork, draw_frame, moving_boxes
-from tests.network.released_factory import hollow_state, write_checkpoint
 from tests.records.davis_factory import SIZE, VAL, write_davis, write_mask
 from tests.records.video_factory import make_images, make_video, rewrite, write_image
 from tests.training.test_trainer import make_run
+from tests.zoo.released_factory import hollow_state, write_checkpoint
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.weights import LoadedModel
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

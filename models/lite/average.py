@@ -13,14 +13,18 @@ import torch
 from torch import Tensor
 
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import load_model, save_model
+from vis_cli.zoo.weights import load_model, save_model
 
 
 def main() -> None:
     """Compute the average and write a model folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", help="name of a model, or a model folder")
-    parser.add_argument("others", nargs="+", help="more models, or checkpoints of runs (*.pt); a checkpoint counts with its averaged weights")
+    parser.add_argument(
+        "others",
+        nargs="+",
+        help="more models, or checkpoints of runs (*.pt); a checkpoint counts with its averaged weights",
+    )
     parser.add_argument("--detector", help="model whose RPN, box and mask head replace the average")
     parser.add_argument("--origin", default="", help="training data, printed by `vis models info`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")

@@ -10,9 +10,9 @@ import pytest
 
 from tests.network.factories import make_model
 from tests.records.video_factory import make_video, picture, write_image
-from vis_cli.network.weights import save_model
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.overlay import Frame
+from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 

@@ -325,7 +325,7 @@ def test_two_models_are_one(
     def load_network(model: str, *, detector: str | None, propagator: str | None) -> tuple[str, str]:
         return detector or model, propagator or model
 
-    monkeypatch.setattr("vis_cli.network.composition.load_network", load_network)
+    monkeypatch.setattr("vis_cli.zoo.composition.load_network", load_network)
     outcome = run_vis("eval", *named, "--davis", davis, "--max-instances", 3, "--quiet")
     assert (outcome.code, outcome.err) == (0, "")
     assert [model for model, *_ in network.loaded] == [loaded]

@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.network.factories import make_model
 from tests.records.video_factory import make_video
-from vis_cli.network.weights import save_model
 from vis_cli.records.davis import read_label_png, write_label_png
+from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.network.factories import make_model
-from tests.network.released_factory import hollow_state, write_checkpoint
-from vis_cli.network.weights import read_summary, save_model
+from tests.zoo.released_factory import hollow_state, write_checkpoint
+from vis_cli.zoo.weights import read_summary, save_model
 
 from .conftest import RunVis
 

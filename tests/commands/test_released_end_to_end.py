@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.engine import literal_released
-from tests.network.released_factory import GOLDEN, seeded_state, write_checkpoint
-from vis_cli.network.weights import load_model
+from tests.zoo.released_factory import GOLDEN, seeded_state, write_checkpoint
 from vis_cli.records.result_json import read_result
+from vis_cli.zoo.weights import load_model
 
 from .conftest import RunVis
 

@@ -17,11 +17,11 @@ from tests.records.video_factory import make_images, make_video
 from vis_cli.config import SegmentConfig
 from vis_cli.engine.production import expected_production
 from vis_cli.engine.segmenter import Segmenter
-from vis_cli.network.weights import save_model
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.source import identify_source
 from vis_cli.records.types import ModelInfo, VideoResult
+from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, Outcome, RunVis
 
@@ -421,7 +421,7 @@ def test_the_expected_production_is_what_the_network_stores(tmp_path: Path) -> N
         next(model.parameters()).data.fill_(seed)
         save_model(tmp_path / name, model, {})
     clip = make_clip(tmp_path / "clip.mp4")
-    from vis_cli.network.composition import load_network
+    from vis_cli.zoo.composition import load_network
 
     for detector in (None, str(tmp_path / "b")):
         loaded = load_network(str(tmp_path / "a"), detector=detector)

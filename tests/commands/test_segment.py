@@ -12,10 +12,10 @@ import pytest
 from tests.network.factories import make_model
 from tests.records.video_factory import make_video, picture
 from vis_cli.config import PRESETS, RunConfig, SegmentConfig
-from vis_cli.network.weights import save_model
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import read_result
 from vis_cli.records.video import open_video
+from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 

@@ -8,11 +8,11 @@ from urllib.error import URLError
 import pytest
 
 from tests.network.factories import make_model
-from tests.network.torchvision_factory import COCO_FILE, use_empty_cache
 from tests.records.video_factory import make_images
-from vis_cli.network.weights import save_model
+from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import Category
+from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis
 

@@ -21,8 +21,8 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.types import Category, ModelInfo, VideoResult
+from vis_cli.zoo.weights import LoadedModel
 
 HEIGHT, WIDTH = 24, 32
 GREY = 128

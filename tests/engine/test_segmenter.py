@@ -20,8 +20,8 @@ from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import QueryFeatures
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.types import Category, ModelInfo
+from vis_cli.zoo.weights import LoadedModel
 
 from .fakes import CATEGORIES, FakeNetwork, drawn_masks, make_segmenter, make_video, moving_boxes, segment
 

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 from tests.network.factories import make_model
-from tests.network.released_factory import hollow_state, write_checkpoint
 from tests.records.video_factory import make_video
 from tests.training.test_trainer import make_run
-from vis_cli.network.weights import save_model
+from tests.zoo.released_factory import hollow_state, write_checkpoint
 from vis_cli.records.davis import write_label_png
+from vis_cli.zoo.weights import save_model
 
 SIZE = (64, 48)  # width, height
 NUM_FRAMES = 4

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.network.factories import make_model
-from tests.network.released_factory import hollow_state, write_checkpoint
 from tests.records.video_factory import QUARTER_TURNS, make_video, picture
 from tests.robustness.tensors import in_order
 from tests.training.test_trainer import make_run
-from vis_cli.network.weights import save_model
+from tests.zoo.released_factory import hollow_state, write_checkpoint
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
+from vis_cli.zoo.weights import save_model
 
 SIZE = (48, 32)  # width, height
 FRAMES = ("00000", "00005", "00010", "00015")

@@ -165,7 +165,7 @@ def _write_network(seeds: Path) -> None:
 
 def _load_network_once(folder: Path) -> None:
     """Keep the valid model loaded: most cases damage something else, and building it takes longer than all else."""
-    from vis_cli.network import composition, weights
+    from vis_cli.zoo import composition, weights
 
     load, loaded = weights.load_model, weights.load_model(str(folder))
 

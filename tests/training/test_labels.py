@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.network.weights import zoo_dir
 from vis_cli.training.category_maps import MAPS, make_label_map
 from vis_cli.training.config import SourceConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.labels import LabelMap
+from vis_cli.zoo.weights import zoo_dir
 
 RECIPES = {
     "coco-to-ytvis2019": "r50-ytvis2019-main.toml",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.network.factories import make_model
-from tests.network.torchvision_factory import COCO_FILE, use_empty_cache, write_coco, write_imagenet
+from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache, write_coco, write_imagenet
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN

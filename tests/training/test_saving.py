@@ -15,7 +15,6 @@ import torch
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import read_summary
 from vis_cli.training import step as step_module
 from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint, write_checkpoint
 from vis_cli.training.config import OptimConfig
@@ -23,6 +22,7 @@ from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.run import Hooks
 from vis_cli.training.run_log import LOG_NAME
 from vis_cli.training.trainer import train
+from vis_cli.zoo.weights import read_summary
 
 from .test_trainer import make_run
 

@@ -10,10 +10,10 @@ import torch
 
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
-from vis_cli.network.weights import save_model
 from vis_cli.records.types import Category
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.start import build_model
+from vis_cli.zoo.weights import save_model
 
 from .test_trainer import make_run
 

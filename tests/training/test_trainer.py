@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from vis_cli.errors import VisError
 from vis_cli.network.detector import SampleSizes
 from vis_cli.network.structures import FrameFeatures
-from vis_cli.network.weights import load_model
 from vis_cli.records.rle import encode_mask
 from vis_cli.training import objective, step
 from vis_cli.training.config import OptimConfig
@@ -26,6 +25,7 @@ from vis_cli.training.sources import open_data
 from vis_cli.training.start import build_model
 from vis_cli.training.step import train_step, wrap
 from vis_cli.training.trainer import train
+from vis_cli.zoo.weights import load_model
 
 CONFIG = """
 steps = {steps}

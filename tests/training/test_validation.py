@@ -15,13 +15,13 @@ from tests.records.davis_factory import write_davis
 from tests.records.video_factory import make_images
 from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.errors import VisError
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import check_validation, validate
+from vis_cli.zoo.weights import LoadedModel
 
 IMAGES, SIZE = ("00000.jpg", "00001.jpg", "00002.jpg"), (64, 48)  # width, height
 QUARTER = np.zeros((48, 64), bool)

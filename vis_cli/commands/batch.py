@@ -30,7 +30,7 @@ from vis_cli.records.video import Video, frame_times, open_video, overlay_proble
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
-    from vis_cli.network.weights import LoadedModel
+    from vis_cli.zoo.weights import LoadedModel
 
 GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
 
@@ -216,7 +216,7 @@ class Batch:
         options = self._options
         if options.detector is None and options.propagator is None:
             return options.model
-        from vis_cli.network.composition import load_network
+        from vis_cli.zoo.composition import load_network
 
         return load_network(options.model, detector=options.detector, propagator=options.propagator)
 

@@ -32,9 +32,9 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from vis_cli.network.composition import COCO_NAME
-    from vis_cli.network.torchvision_weights import COCO_R50, coco_categories
-    from vis_cli.network.weights import CARD_NAME, list_models
+    from vis_cli.zoo.composition import COCO_NAME
+    from vis_cli.zoo.torchvision_weights import COCO_R50, coco_categories
+    from vis_cli.zoo.weights import CARD_NAME, list_models
 
     with Reporter(debug=debug).guard():
         rows = [

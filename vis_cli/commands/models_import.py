@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from vis_cli.console import Reporter, UsageError
-from vis_cli.network.released_categories import ReleasedBackbone, ReleasedDataset
 from vis_cli.options import Debug, Overwrite, Quiet
+from vis_cli.zoo.released_categories import ReleasedBackbone, ReleasedDataset
 
 
 def import_model(
@@ -51,9 +51,9 @@ def import_model(
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
-        from vis_cli.network.released import import_released
-        from vis_cli.network.released_folder import write_released
-        from vis_cli.network.weights import WEIGHTS_NAME
+        from vis_cli.zoo.released import import_released
+        from vis_cli.zoo.released_folder import write_released
+        from vis_cli.zoo.weights import WEIGHTS_NAME
 
         if (out / WEIGHTS_NAME).exists() and not overwrite:
             raise UsageError(f"{out} holds a model already: give another folder with -o, or --overwrite")

@@ -16,7 +16,7 @@ from vis_cli.options import Debug
 
 if TYPE_CHECKING:
     from vis_cli.network.config import ModelConfig
-    from vis_cli.network.weights import ModelSummary
+    from vis_cli.zoo.weights import ModelSummary
 
 FIGURES_HEADING = "## What it reaches"
 COCO_NOTE = "torchvision's COCO Mask R-CNN, whose finds lite follows; torchvision fetches it at its first use."
@@ -28,8 +28,8 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Describe a model: its size, its categories, where it comes from and what it reaches."""
-    from vis_cli.network.composition import COCO_NAME
-    from vis_cli.network.weights import CARD_NAME, find_model, read_summary
+    from vis_cli.zoo.composition import COCO_NAME
+    from vis_cli.zoo.weights import CARD_NAME, find_model, read_summary
 
     with Reporter(debug=debug).guard():
         if model == COCO_NAME:
@@ -54,8 +54,8 @@ def facts(summary: ModelSummary) -> list[tuple[str, str]]:
 
 def coco_facts() -> list[tuple[str, str]]:
     """Lay out what is known of torchvision's model, whether or not its weights are here."""
-    from vis_cli.network.composition import FOLLOWER, coco_config
-    from vis_cli.network.torchvision_weights import COCO_R50, cached_file
+    from vis_cli.zoo.composition import FOLLOWER, coco_config
+    from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file
 
     config, file = coco_config(), cached_file(COCO_R50)
     place = f"{file}, which is there" if file.exists() else f"torchvision fetches {COCO_R50.url} to {file}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vis_cli.config import SegmentConfig
 from vis_cli.engine.segmenter import settle_sizes
-from vis_cli.network.composition import identify_network
 from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.composition import identify_network
 
 
 def expected_production(

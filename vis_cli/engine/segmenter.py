@@ -23,12 +23,12 @@ from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
 from vis_cli.errors import VisError
-from vis_cli.network.composition import load_network
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.malloc import tune_malloc
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.types import Category, VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
+from vis_cli.zoo.composition import load_network
+from vis_cli.zoo.weights import LoadedModel
 
 Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
 

@@ -18,9 +18,9 @@ from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
 from vis_cli.files.limits import MAX_STEPS
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.torch_file import load_torch_file, take_tensors
-from vis_cli.network.weights_file import listed, require_finite
 from vis_cli.training.optimizer import load_optimizer
+from vis_cli.zoo.torch_file import load_torch_file, take_tensors
+from vis_cli.zoo.weights_file import listed, require_finite
 
 _NUMBERED = re.compile(r"checkpoint-(\d+)\.pt")
 

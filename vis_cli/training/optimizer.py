@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vis_cli.errors import VisError
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.torch_file import DAMAGE, take_tensors
-from vis_cli.network.weights_file import require_finite
 from vis_cli.training.config import OptimConfig
+from vis_cli.zoo.torch_file import DAMAGE, take_tensors
+from vis_cli.zoo.weights_file import require_finite
 
 DECODER = "decoder"  # of the Seq-Prop head: what comes after the memory's readout
 STEP = "step"

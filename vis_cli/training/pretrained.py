@@ -18,11 +18,11 @@ from vis_cli.errors import VisError
 from vis_cli.network.backbones import LiteBackbone, ResNetBackbone
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.torchvision_weights import CLASS_LAYERS, by_row, coco_categories, fetch_coco_r50, fetch_state
-from vis_cli.network.weights import list_models, load_model
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.types import Category
 from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD, require_choice
+from vis_cli.zoo.torchvision_weights import CLASS_LAYERS, by_row, coco_categories, fetch_coco_r50, fetch_state
+from vis_cli.zoo.weights import list_models, load_model
 
 IMAGENET = {
     "r50": ResNet50_Weights.IMAGENET1K_V1,

@@ -10,11 +10,11 @@ from torch import nn
 from vis_cli.errors import VisError
 from vis_cli.network.backbones import freeze_first_stage
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import require_size
 from vis_cli.training.config import ScheduleConfig, TrainConfig
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
 from vis_cli.training.pretrained import load_coco, load_imagenet, load_trained
+from vis_cli.zoo.weights import require_size
 
 Note = Callable[[str], None]
 

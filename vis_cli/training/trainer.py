@@ -17,7 +17,6 @@ from vis_cli.files.atomic import write_error
 from vis_cli.files.locks import exclusive_lock
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import WEIGHTS_NAME, save_model
 from vis_cli.training.checkpoint import RunState, last_checkpoint, write_checkpoint
 from vis_cli.training.preview import draw_preview
 from vis_cli.training.processes import join_processes
@@ -27,6 +26,7 @@ from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.step import train_step, wrap
 from vis_cli.training.stopping import catch_sigterm
 from vis_cli.training.validation import validate
+from vis_cli.zoo.weights import WEIGHTS_NAME, save_model
 
 BEST_NAME = "best"  # the model folder of the best validation
 PREVIEWED = 4  # clips in the pictures of a report

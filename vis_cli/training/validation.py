@@ -12,13 +12,13 @@ from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, se
 from vis_cli.metrics import davis
 from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights import LoadedModel
 from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.davis_layout import Task
 from vis_cli.records.types import ModelInfo
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 from vis_cli.records.youtube_vis_results import match_results
 from vis_cli.training.config import ValidationConfig
+from vis_cli.zoo.weights import LoadedModel
 
 
 def check_validation(config: ValidationConfig) -> None:

@@ -19,8 +19,8 @@ from vis_cli.files.reading import real_path
 from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.weights_file import read_header, read_tensors, require_finite, write_tensors
 from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.weights_file import read_header, read_tensors, require_finite, write_tensors
 
 WEIGHTS_NAME = "weights.safetensors"
 CARD_NAME = "CARD.md"

@@ -14,8 +14,8 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
 from vis_cli.errors import VisError
-from vis_cli.network.torch_file import DAMAGE
 from vis_cli.records.types import Category
+from vis_cli.zoo.torch_file import DAMAGE
 
 COCO_R50 = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
 NO_CLASS = ("__background__", "N/A")  # names in torchvision's list that are no category of COCO

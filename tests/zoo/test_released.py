@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.network.released_factory import hollow_state, hollow_value, released_shapes, seeded_state, write_checkpoint
+from tests.zoo.released_factory import hollow_state, hollow_value, released_shapes, seeded_state, write_checkpoint
 from vis_cli.errors import VisError
-from vis_cli.network.released import COUNTER, ReleasedBackbone, import_released, released_config, released_key
+from vis_cli.zoo.released import COUNTER, ReleasedBackbone, import_released, released_config, released_key
 
 BACKBONES: tuple[ReleasedBackbone, ...] = ("r50", "r101", "x101")
 # docs/explanation/authors-implementation.md#fact-51

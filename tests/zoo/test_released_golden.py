@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.network.released_factory import GOLDEN, seeded_state, write_checkpoint
+from tests.zoo.released_factory import GOLDEN, seeded_state, write_checkpoint
 from vis_cli.network.box_conventions import LegacyRoIAlign, pooling_level
 from vis_cli.network.detector import LEVELS
-from vis_cli.network.released import import_released
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures
+from vis_cli.zoo.released import import_released
 
 TOLERANCE = 1e-4
 LAST_PIXEL = torch.tensor([0.0, 0.0, 1.0, 1.0])  # the released boxes name it, ours end where it does

@@ -17,9 +17,9 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
-from vis_cli.network.torchvision_weights import COCO_R50, cached_file, coco_categories, fetch_coco_r50, select_classes
-from vis_cli.network.weights import LoadedModel, identify_model, load_model
 from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, coco_categories, fetch_coco_r50, select_classes
+from vis_cli.zoo.weights import LoadedModel, identify_model, load_model
 
 COCO_NAME = "coco-r50"  # torchvision's COCO Mask R-CNN; what it finds is followed by FOLLOWER
 FOLLOWER = "lite"

@@ -9,10 +9,10 @@ import torch
 
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
-from vis_cli.network.composition import DetectorAndPropagator, load_network
 from vis_cli.network.memory import MemoryBank, MemoryRule
-from vis_cli.network.weights import LoadedModel, save_model
 from vis_cli.records.types import Category
+from vis_cli.zoo.composition import DetectorAndPropagator, load_network
+from vis_cli.zoo.weights import LoadedModel, save_model
 
 BIRDS = (Category(5, "owl"), Category(9, "duck"))
 
@@ -91,5 +91,5 @@ def test_coco_follows_nothing(folders: tuple[str, str]) -> None:
 def test_what_another_finds_coco_lets_its_own_follower_follow(
     folders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vis_cli.network.composition.FOLLOWER", folders[1])
+    monkeypatch.setattr("vis_cli.zoo.composition.FOLLOWER", folders[1])
     assert load_network("coco-r50", detector=folders[0]).info.name == "birds+follower"

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
-from vis_cli.network.released_categories import CATEGORIES, ReleasedBackbone, ReleasedDataset
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-from vis_cli.network.torch_file import load_torch_file, take_tensors
-from vis_cli.network.weights import COUNTER
-from vis_cli.network.weights_file import listed, require_finite
+from vis_cli.zoo.released_categories import CATEGORIES, ReleasedBackbone, ReleasedDataset
+from vis_cli.zoo.torch_file import load_torch_file, take_tensors
+from vis_cli.zoo.weights import COUNTER
+from vis_cli.zoo.weights_file import listed, require_finite
 
 # Short and long side: docs/explanation/authors-implementation.md#fact-2
 SIZES: dict[ReleasedDataset, tuple[int, int]] = {

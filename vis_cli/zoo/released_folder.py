@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from vis_cli.files.hashing import sha256_of
-from vis_cli.network.released import Imported
-from vis_cli.network.weights import save_card, save_model
+from vis_cli.zoo.released import Imported
+from vis_cli.zoo.weights import save_card, save_model
 
 # Results of the authors on the benchmark servers: docs/explanation/authors-implementation.md#fact-52
 FIGURES = {
