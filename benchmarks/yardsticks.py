@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import validate
-from vis_cli.zoo.torchvision_weights import coco_categories
+from vis_cli.zoo.coco import coco_categories
 from vis_cli.zoo.weights import load_model
 
 PRESET = "davis-uvos"

@@ -32,18 +32,26 @@ def parameters(command: str) -> list[typing.Any]:
     return [parameter for parameter in found.params if parameter.name != "help"]
 
 
-@pytest.mark.parametrize("command", ["", *PAGES])
-def test_help_imports_no_torch(command: str) -> None:
+def run_without_torch(words: list[str]) -> str:
+    """Run `vis` in a process of its own, check that it succeeds without torch, and return its output."""
     code = (
         "import sys; from vis_cli.app import app\n"
         "try: app(sys.argv[1:])\n"
         "finally: assert not {'torch', 'torchvision', 'timm', 'scipy', 'matplotlib'} & set(sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command.split(), "--help"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Usage: " in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", ["", *PAGES])
+def test_help_imports_no_torch(command: str) -> None:
+    assert "Usage: " in run_without_torch([*command.split(), "--help"])
+
+
+@pytest.mark.parametrize("command", ["models", "models info lite", "models info coco-r50"])
+def test_models_are_listed_without_torch(command: str) -> None:
+    assert "parameters" in run_without_torch(command.split())
 
 
 def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811

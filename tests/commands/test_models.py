@@ -8,7 +8,7 @@ import pytest
 
 from tests.network.factories import make_model
 from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache
-from vis_cli.zoo.torchvision_weights import coco_categories
+from vis_cli.zoo.coco import coco_categories
 from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis
@@ -16,7 +16,7 @@ from .conftest import RunVis
 
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("vis_cli.zoo.weights.zoo_dir", lambda: tmp_path)
+    monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path)
     return tmp_path
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.network.factories import make_model
 from tests.zoo.released_factory import hollow_state, write_checkpoint
-from vis_cli.zoo.weights import read_summary, save_model
+from vis_cli.zoo.folder import read_summary
+from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis
 

@@ -275,7 +275,7 @@ def test_links_in_a_loop_are_one_line(tmp_path: Path, run_vis: RunVis, network: 
 class TestModel:
     def test_unknown_name(self, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch) -> None:
         write(tmp_path / "zoo" / "lite" / "weights.safetensors", b"")
-        monkeypatch.setattr("vis_cli.zoo.weights.zoo_dir", lambda: tmp_path / "zoo")
+        monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path / "zoo")
         clips = [make_video(tmp_path, name, num_frames=2) for name in ("a.mp4", "b.mp4")]
         outcome = run_vis("segment", *clips, "-o", tmp_path / "out", "--model", "light")
         assert outcome.code == 2

@@ -13,7 +13,7 @@ from vis_cli.network.backbones import build_backbone
 from vis_cli.training.category_maps import make_label_map
 from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
 from vis_cli.training.config_file import read_train_config
-from vis_cli.zoo.weights import zoo_dir
+from vis_cli.zoo.folder import zoo_dir
 
 from .test_trainer import make_run
 

@@ -22,7 +22,7 @@ from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.run import Hooks
 from vis_cli.training.run_log import LOG_NAME
 from vis_cli.training.trainer import train
-from vis_cli.zoo.weights import read_summary
+from vis_cli.zoo.folder import read_summary
 
 from .test_trainer import make_run
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.network.factories import make_config, make_model
 from vis_cli.errors import VisError
-from vis_cli.zoo.weights import WEIGHTS_NAME, find_model, load_model, read_summary, require_size, save_model
+from vis_cli.zoo.folder import WEIGHTS_NAME, find_model, read_summary
+from vis_cli.zoo.weights import load_model, require_size, save_model
 
 METADATA = {"schema": "vis-model-1", "config": make_config().to_json()}
 
@@ -43,7 +44,7 @@ def test_a_model_is_as_readable_as_any_file(tmp_path: Path) -> None:
 
 
 def test_unknown_model_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("vis_cli.zoo.weights.zoo_dir", lambda: tmp_path)
+    monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path)
     save_model(tmp_path / "lite", make_model(), {})
     assert find_model("lite") == tmp_path / "lite"
     with pytest.raises(VisError, match="no model is named lit; did you mean lite"):

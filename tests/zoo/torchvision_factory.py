@@ -21,9 +21,11 @@ OLD_NAMES = (  # torchvision's own, as they are in its file of 2019
 
 def use_empty_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let torchvision look for its files in `folder` alone; return where they belong."""
-    monkeypatch.setattr(torch.hub, "_hub_dir", str(folder))
-    (folder / "checkpoints").mkdir()
-    return folder / "checkpoints"
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(folder))
+    cache = folder / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    return cache
 
 
 def write_coco(folder: Path) -> MaskRCNN:

@@ -14,6 +14,8 @@ from vis_cli.commands.models_info import COCO_NOTE, info
 from vis_cli.console import Reporter, print_table
 from vis_cli.files.reading import read_text
 from vis_cli.options import Debug, examples
+from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, coco_categories
+from vis_cli.zoo.folder import CARD_NAME, list_models
 
 models_app = typer.Typer(invoke_without_command=True)
 
@@ -32,10 +34,6 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from vis_cli.zoo.composition import COCO_NAME
-    from vis_cli.zoo.torchvision_weights import COCO_R50, coco_categories
-    from vis_cli.zoo.weights import CARD_NAME, list_models
-
     with Reporter(debug=debug).guard():
         rows = [
             (
@@ -46,8 +44,7 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
             )
             for model in list_models()
         ]
-        millions = f"{COCO_R50.meta['num_params'] / 1e6:.1f} M"
-        rows.append((COCO_NAME, millions, f"the {len(coco_categories())} of COCO", COCO_NOTE))
+        rows.append((COCO_NAME, f"{COCO_PARAMETERS / 1e6:.1f} M", f"the {len(coco_categories())} of COCO", COCO_NOTE))
         print_table(("name", "parameters #", "categories", "note"), rows)
 
 

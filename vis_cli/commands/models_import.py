@@ -51,9 +51,9 @@ def import_model(
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
+        from vis_cli.zoo.folder import WEIGHTS_NAME
         from vis_cli.zoo.released import import_released
         from vis_cli.zoo.released_folder import write_released
-        from vis_cli.zoo.weights import WEIGHTS_NAME
 
         if (out / WEIGHTS_NAME).exists() and not overwrite:
             raise UsageError(f"{out} holds a model already: give another folder with -o, or --overwrite")

@@ -6,17 +6,16 @@ Registered by `models`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vis_cli.console import Reporter, print_line, print_table
 from vis_cli.files.reading import read_text
+from vis_cli.network.config import ModelConfig
 from vis_cli.options import Debug
-
-if TYPE_CHECKING:
-    from vis_cli.network.config import ModelConfig
-    from vis_cli.zoo.weights import ModelSummary
+from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
+from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
 
 FIGURES_HEADING = "## What it reaches"
 COCO_NOTE = "torchvision's COCO Mask R-CNN, whose finds lite follows; torchvision fetches it at its first use."
@@ -28,9 +27,6 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Describe a model: its size, its categories, where it comes from and what it reaches."""
-    from vis_cli.zoo.composition import COCO_NAME
-    from vis_cli.zoo.weights import CARD_NAME, find_model, read_summary
-
     with Reporter(debug=debug).guard():
         if model == COCO_NAME:
             print_table(("what", "value"), coco_facts())
@@ -54,16 +50,13 @@ def facts(summary: ModelSummary) -> list[tuple[str, str]]:
 
 def coco_facts() -> list[tuple[str, str]]:
     """Lay out what is known of torchvision's model, whether or not its weights are here."""
-    from vis_cli.zoo.composition import FOLLOWER, coco_config
-    from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file
-
-    config, file = coco_config(), cached_file(COCO_R50)
-    place = f"{file}, which is there" if file.exists() else f"torchvision fetches {COCO_R50.url} to {file}"
+    config, file = coco_config(), coco_file()
+    place = f"{file}, which is there" if file.exists() else f"torchvision fetches {COCO_URL} to {file}"
     return [
         ("name", config.name),
         ("what it is", f"torchvision's COCO Mask R-CNN, which finds objects; {FOLLOWER} follows them"),
         ("weights", place),
-        ("parameters", f"{COCO_R50.meta['num_params']:,}, and those of {FOLLOWER}"),
+        ("parameters", f"{COCO_PARAMETERS:,}, and those of {FOLLOWER}"),
         *_network_facts(config),
     ]
 

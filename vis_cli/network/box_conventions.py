@@ -8,7 +8,7 @@ See docs/explanation/box-conventions.md and docs/explanation/authors-implementat
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,8 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image, roi_align
 
-BoxConventionName: TypeAlias = Literal["modern", "legacy"]
+from vis_cli.network.config import BoxConventionName
+
 Size: TypeAlias = tuple[int, int]  # (h, w) of the network input before padding
 
 POOLED_LEVELS = ("p2", "p3", "p4", "p5")

@@ -1,4 +1,4 @@
-"""What makes one model differ from another; stored in its weights' metadata, read by `weights` and `seq_mask_rcnn`."""
+"""What makes one model differ from another; stored in the metadata of its weights. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_CATEGORIES, MAX_CHANNELS, MAX_INPUT_SIDE, MAX_MASK_CONVS
 from vis_cli.files.names import printable
-from vis_cli.network.box_conventions import BoxConventionName
 from vis_cli.records.types import Category
+
+BackboneName: TypeAlias = Literal["efficientnet_lite2", "r50", "r101", "x101"]  # backbones.BACKBONES builds them
+BoxConventionName: TypeAlias = Literal["modern", "legacy"]  # box_conventions.py implements them
 
 RANGES: Mapping[str, tuple[int, int]] = {  # smallest and largest value of the fields that count something
     "short_side": (1, MAX_INPUT_SIDE),
@@ -39,7 +41,7 @@ class ModelConfig:
     """
 
     name: str
-    backbone: str  # a key of backbones.BACKBONES
+    backbone: str  # one of BackboneName
     categories: tuple[Category, ...]  # label i is categories[i - 1]
     short_side: int = 360  # working size in pixels
     long_side: int = 640

@@ -26,7 +26,8 @@ from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.step import train_step, wrap
 from vis_cli.training.stopping import catch_sigterm
 from vis_cli.training.validation import validate
-from vis_cli.zoo.weights import WEIGHTS_NAME, save_model
+from vis_cli.zoo.folder import WEIGHTS_NAME
+from vis_cli.zoo.weights import save_model
 
 BEST_NAME = "best"  # the model folder of the best validation
 PREVIEWED = 4  # clips in the pictures of a report

@@ -18,12 +18,10 @@ from vis_cli.network.memory import MemoryBank
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.types import ModelInfo
-from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, coco_categories, fetch_coco_r50, select_classes
-from vis_cli.zoo.weights import LoadedModel, identify_model, load_model
-
-COCO_NAME = "coco-r50"  # torchvision's COCO Mask R-CNN; what it finds is followed by FOLLOWER
-FOLLOWER = "lite"
-NARROW = 8  # channels of the Seq-Prop head that a detector alone never uses
+from vis_cli.zoo.coco import COCO_NAME, FOLLOWER, coco_config
+from vis_cli.zoo.folder import identify_model
+from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, fetch_coco_r50, select_classes
+from vis_cli.zoo.weights import LoadedModel, load_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +144,6 @@ def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[st
     if propagator == COCO_NAME:
         raise VisError(f"{COCO_NAME} finds objects but follows none: give another --propagator, such as {FOLLOWER}")
     return detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
-
-
-def coco_config() -> ModelConfig:
-    """Describe torchvision's COCO Mask R-CNN; its Seq-Prop head is as narrow as can be, since it is never used."""
-    return ModelConfig(
-        name=COCO_NAME,
-        backbone="r50",
-        categories=coco_categories(),
-        encoder_channels=NARROW,
-        key_channels=NARROW,
-        value_channels=NARROW,
-        decoder_channels=NARROW,
-    )
 
 
 def load_coco_detector() -> LoadedModel:

@@ -14,11 +14,9 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
 from vis_cli.errors import VisError
-from vis_cli.records.types import Category
 from vis_cli.zoo.torch_file import DAMAGE
 
 COCO_R50 = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
-NO_CLASS = ("__background__", "N/A")  # names in torchvision's list that are no category of COCO
 PREFIXES = {
     "backbone.body.": "backbone.body.",
     "backbone.fpn.": "fpn.",
@@ -56,12 +54,6 @@ def fetch_state(weights: Any) -> Mapping[str, Tensor]:
 def cached_file(weights: Any) -> Path:
     """Return where torchvision keeps the file of a weights entry."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-
-
-def coco_categories() -> tuple[Category, ...]:
-    """Return COCO's 80 categories under COCO's ids, which are also the rows of torchvision's class layers."""
-    names = COCO_R50.meta["categories"]
-    return tuple(Category(row, name) for row, name in enumerate(names) if name not in NO_CLASS)
 
 
 def fetch_coco_r50() -> dict[str, Tensor]:

@@ -7,45 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
-from vis_cli.files.limits import MAX_HEADER_BYTES, MAX_WEIGHTS_BYTES, MIB
 from vis_cli.files.names import printable
-from vis_cli.files.reading import open_regular
+from vis_cli.zoo.header import DAMAGED, LENGTH_BYTES, Header, first_line, read_header
 
 ALIGNMENT = 8  # bytes; the format pads its header with spaces
-LENGTH_BYTES = 8  # before the header, little-endian
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 NAMES_SHOWN = 3
-DAMAGED = (
-    SafetensorError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-    KeyError,
-)  # what safetensors raises of a damaged file
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Hold what a weights file contains, without its values."""
-
-    metadata: dict[str, str]
-    shapes: dict[str, tuple[int, ...]]
-    types: dict[str, str]  # "F16" and others, by the same names
-
-    @property
-    def num_values(self) -> int:
-        """Count the values of all tensors."""
-        return sum(torch.Size(shape).numel() for shape in self.shapes.values())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -63,25 +39,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         file.write(len(text).to_bytes(LENGTH_BYTES, "little"))
         file.write(text)
         file.write(content[end:])
-
-
-def read_header(path: Path) -> Header:
-    """Read what a weights file contains.
-
-    Raises:
-        VisError: The file is damaged, too large, or not a regular file.
-    """
-    try:
-        _require_bounded(path)
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            types = {name: str(part.get_dtype()) for name, part in slices.items()}
-            return Header(file.metadata() or {}, shapes, types)
-    except (OSError, *DAMAGED) as error:
-        raise VisError(
-            f"cannot read {path}: it is not a readable weights file ({_first_line(error)}). Fetch or train it again."
-        ) from error
 
 
 def read_tensors(path: Path, wanted: Mapping[str, torch.Size]) -> dict[str, Tensor]:
@@ -102,7 +59,7 @@ def read_tensors(path: Path, wanted: Mapping[str, torch.Size]) -> dict[str, Tens
     except MemoryError as error:
         raise VisError(f"cannot load {path}: {header.num_values:,} values do not fit into memory.") from error
     except (OSError, *DAMAGED) as error:
-        raise VisError(f"cannot load {path}: {_first_line(error)}. Fetch or train it again.") from error
+        raise VisError(f"cannot load {path}: {first_line(error)}. Fetch or train it again.") from error
     require_finite(state, path)
     return state
 
@@ -123,20 +80,6 @@ def listed(names: list[str]) -> str:
     return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
 
 
-def _require_bounded(path: Path) -> None:
-    """Check the sizes of the file and of its header before the library reads them."""
-    with open_regular(path) as file:
-        size = file.seek(0, 2)
-        if size > MAX_WEIGHTS_BYTES:
-            raise VisError(f"cannot read {path}: it has {size:,} bytes, the limit is {MAX_WEIGHTS_BYTES:,}.")
-        file.seek(0)
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        if MAX_HEADER_BYTES < length <= size:
-            raise VisError(
-                f"cannot read {path}: its header has {length:,} bytes, the limit is {MAX_HEADER_BYTES // MIB} MiB."
-            )
-
-
 def _require_same(path: Path, header: Header, wanted: Mapping[str, torch.Size]) -> None:
     problems = {
         "missing": [name for name in wanted if name not in header.shapes],
@@ -152,7 +95,3 @@ def _require_same(path: Path, header: Header, wanted: Mapping[str, torch.Size]) 
             f"cannot load {path}: it does not hold the weights of its own config: of its tensors {', '.join(told)}. "
             "Fetch or train it again."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return printable((str(error).splitlines() or [type(error).__name__])[0])

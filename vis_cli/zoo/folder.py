@@ -1,0 +1,107 @@
+"""Model folders: where they are and what the header of their weights says; used by `vis models`, without torch."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from vis_cli.errors import VisError
+from vis_cli.files.hashing import sha256_of
+from vis_cli.files.names import printable
+from vis_cli.files.reading import real_path
+from vis_cli.network.config import BackboneName, ModelConfig
+from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.header import read_header
+
+WEIGHTS_NAME = "weights.safetensors"
+CARD_NAME = "CARD.md"
+SCHEMA = "vis-model-1"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """Describe a model folder without building the network."""
+
+    name: str
+    folder: Path
+    config: ModelConfig
+    num_parameters: int
+    provenance: dict[str, str]
+
+    def info(self) -> ModelInfo:
+        """Return what names the model in results."""
+        return ModelInfo(self.name, sha256_of(self.folder / WEIGHTS_NAME))
+
+
+def zoo_dir() -> Path:
+    """Return the folder of the shipped models: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def list_models() -> list[ModelSummary]:
+    """Return the models of the zoo by name."""
+    return [read_summary(folder) for folder in sorted(zoo_dir().iterdir()) if (folder / WEIGHTS_NAME).is_file()]
+
+
+def find_model(name_or_dir: str) -> Path:
+    """Return the folder of a model named in the zoo, or given by its path.
+
+    Raises:
+        VisError: there is none; the nearest name is suggested.
+    """
+    for folder in (zoo_dir() / name_or_dir, Path(name_or_dir)):
+        if (folder / WEIGHTS_NAME).is_file():
+            return folder
+    if Path(name_or_dir).is_dir():
+        raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}")
+    known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
+    near = difflib.get_close_matches(name_or_dir, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known models: {', '.join(known) or 'none'}."
+    raise VisError(f"no model is named {name_or_dir}; {hint} A folder with {WEIGHTS_NAME} works too")
+
+
+def read_summary(folder: Path) -> ModelSummary:
+    """Read a model folder's metadata.
+
+    Raises:
+        VisError: the weights file is corrupt or of another schema.
+    """
+    path = folder / WEIGHTS_NAME
+    header = read_header(path)
+    schema = header.metadata.get("schema")
+    if schema != SCHEMA:
+        shown = "no schema" if schema is None else f"schema {printable(schema)!r}"
+        raise VisError(f"{path} has {shown}, but this version reads {SCHEMA!r}")
+    try:
+        config = ModelConfig.from_json(header.metadata["config"])
+        if config.backbone not in get_args(BackboneName):
+            raise ValueError(f"no backbone is named {printable(config.backbone)!r}")
+        provenance = _read_provenance(header.metadata.get("provenance", "{}"))
+    except (KeyError, ValueError) as error:
+        raise VisError(f"{path} has damaged metadata ({error}); fetch or train it again") from error
+    return ModelSummary(real_path(folder).name, folder, config, header.num_values, provenance)
+
+
+def identify_model(name_or_dir: str) -> tuple[ModelInfo, ModelConfig]:
+    """Return the info and the config of a model without building its network.
+
+    Raises:
+        VisError: There is no such model, or its weights file is not readable.
+    """
+    summary = read_summary(find_model(name_or_dir))
+    return summary.info(), summary.config
+
+
+def _read_provenance(text: str) -> dict[str, str]:
+    try:
+        fields = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the provenance is nested too deeply") from error
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise ValueError("the provenance must map strings to strings")
+    return fields
