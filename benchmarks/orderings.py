@@ -30,11 +30,13 @@ from vis_cli.engine.masks import encode_probs
 from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.scoring import frame_class_probs
-from vis_cli.engine.segmenter import OBJECT
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.metrics.davis import evaluate_results
 from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
+from vis_cli.network.accelerate import accelerate
+from vis_cli.network.class_agnostic import OBJECT, ClassAgnostic
 from vis_cli.network.malloc import tune_malloc
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.types import VideoInfo, VideoResult
@@ -145,17 +147,17 @@ def key_frames(video: Video, numbers: Iterable[int]) -> Sequence[int]:
     return sorted({frame for k in numbers for frame in select_key_frames(length, k, "even")})
 
 
-def cached(path: Path, loaded: LoadedModel, video: Video, wanted: Sequence[int]) -> VideoResult:
+def cached(path: Path, loaded: LoadedModel[SeqMaskRCNN], video: Video, wanted: Sequence[int]) -> VideoResult:
     """Propagate from these key frames, unless that was done before."""
     return remembered(path, loaded, lambda: propose(loaded, video, tuple(wanted)))
 
 
-def cached_tracks(path: Path, loaded: LoadedModel, video: Video) -> VideoResult:
+def cached_tracks(path: Path, loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
     """Detect in every frame and link, unless that was done before."""
     return remembered(path, loaded, lambda: track(loaded, video))
 
 
-def remembered(path: Path, loaded: LoadedModel, make: Callable[[], VideoResult]) -> VideoResult:
+def remembered(path: Path, loaded: LoadedModel[SeqMaskRCNN], make: Callable[[], VideoResult]) -> VideoResult:
     """Read a result of this model, or make and keep it."""
     if path.exists():
         result = read_result(path)
@@ -171,11 +173,11 @@ def remembered(path: Path, loaded: LoadedModel, make: Callable[[], VideoResult])
 
 
 @torch.inference_mode()
-def propose(loaded: LoadedModel, video: Video, key_frames: tuple[int, ...]) -> VideoResult:
+def propose(loaded: LoadedModel[SeqMaskRCNN], video: Video, key_frames: tuple[int, ...]) -> VideoResult:
     """Generate the sequences of all key frames (Alg. 1), none of them reduced."""
-    network, frames = loaded.model, open_frames(loaded, video)
+    network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
     cache = FeatureCache(network, frames, device=CPU, budget_bytes=FEATURE_BUDGET, reused_before=key_frames[-1])
-    source = DetectedMasks(network, key_frames, DETECTING)
+    source = DetectedMasks(ClassAgnostic(network), key_frames, DETECTING)
     size = (video.height, video.width)
     proposer = Proposer(network, cache, source, SCORING, num_frames=frames.num_frames, video=size)
     with autocast(CPU, choose_precision("auto", CPU)):
@@ -183,11 +185,11 @@ def propose(loaded: LoadedModel, video: Video, key_frames: tuple[int, ...]) -> V
 
 
 @torch.inference_mode()
-def track(loaded: LoadedModel, video: Video) -> VideoResult:
+def track(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
     """Detect in every frame as on a key frame, and link (`track_by_detect`)."""
-    network, frames = loaded.model, open_frames(loaded, video)
+    network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
     cache = FeatureCache(network, frames, device=CPU, budget_bytes=0, reused_before=0)
-    source = DetectedMasks(network, tuple(range(frames.num_frames)), DETECTING)
+    source = DetectedMasks(ClassAgnostic(network), tuple(range(frames.num_frames)), DETECTING)
     found = []
     with autocast(CPU, choose_precision("auto", CPU)):
         for index in range(frames.num_frames):
@@ -195,19 +197,21 @@ def track(loaded: LoadedModel, video: Video) -> VideoResult:
             probs = source.masks_at(frame).probs
             masks = probs > DETECTING.mask_threshold
             rles = tuple(encode_probs(probs, (video.height, video.width), DETECTING.mask_threshold))
-            class_probs = frame_class_probs(network, frame.features, masks, class_agnostic=False)
+            class_probs = frame_class_probs(network, frame.features, masks)
             found.append(FrameDetections(masks.numpy(), rles, class_probs))
     return to_result(loaded, video, link_detections(found), frames.num_frames)
 
 
-def open_frames(loaded: LoadedModel, video: Video) -> FrameStore:
+def open_frames(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> FrameStore:
     """Read the frames at the network's size."""
     config = loaded.model.config
     size = network_size((video.height, video.width), short_side=config.short_side, long_side=config.long_side)
     return FrameStore(video, size, budget_bytes=FRAME_BUDGET, progress=lambda *_: None)
 
 
-def to_result(loaded: LoadedModel, video: Video, proposals: SequenceProposals, num_frames: int) -> VideoResult:
+def to_result(
+    loaded: LoadedModel[SeqMaskRCNN], video: Video, proposals: SequenceProposals, num_frames: int
+) -> VideoResult:
     """Keep sequences with what every class scores."""
     categories = loaded.model.config.categories
     return VideoResult(

@@ -2,7 +2,7 @@
 
 Random weights; the detector runs, then its answer is replaced by five disjoint ellipses a key frame, so that every run
 does the same work. The released program's figures come from another machine, so each run is also done a second time
-without what `vis` adds to PyTorch to be quick: its wide convolutions, its reading of the memory, its reuse of buffers.
+without what `vis` adds to PyTorch: `accelerate` and the reuse of buffers.
 With --device, this measures seconds a frame there. Run by hand; see README.md beside it.
 """
 
@@ -22,12 +22,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from vis_cli.config import PRESETS, RunConfig
 from vis_cli.engine import segmenter as segmenter_module
 from vis_cli.engine.segmenter import Segmenter
-from vis_cli.network import memory, winograd
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures
 from vis_cli.records.types import ModelInfo
@@ -112,8 +110,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     """Segment a video of noise-free gradients and return what it cost."""
     torch.set_num_threads(args.threads)
     if args.plain:
-        winograd.FEWEST_CHANNELS = sys.maxsize
-        memory._attend = F.scaled_dot_product_attention
+        segmenter_module.accelerate = lambda network, device: network.to(device).to(memory_format=torch.channels_last)
         segmenter_module.tune_malloc = bool  # leaves everything as it is
     torch.manual_seed(0)
     network = FiveEllipses(released_config("r50", "ytvis2019")).eval().requires_grad_(False)
@@ -144,15 +141,13 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
 
 @torch.inference_mode()
 def time_encode(network: SeqMaskRCNN, runs: int = 5) -> float:
-    """Return the median seconds of backbone and FPN for one frame, by PyTorch alone."""
-    fewest, winograd.FEWEST_CHANNELS = winograd.FEWEST_CHANNELS, sys.maxsize
+    """Return the median seconds of backbone and FPN of the plain network for one frame."""
     seconds = []
     frame = torch.zeros(1, 3, HEIGHT, WIDTH, device=next(network.parameters()).device)
     for _ in range(runs + 1):  # the first one warms up
         start = time.perf_counter()
         network.encode_frames(frame).c2.sum().item()  # waits for a GPU
         seconds.append(time.perf_counter() - start)
-    winograd.FEWEST_CHANNELS = fewest
     return statistics.median(seconds[1:])
 
 

@@ -22,7 +22,8 @@ from pycocotools.cocoeval import COCOeval
 from vis_cli.engine.device import autocast, choose_precision
 from vis_cli.engine.frames import network_size, resize_frame
 from vis_cli.engine.masks import encode_probs
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.accelerate import accelerate
+from vis_cli.network.protocol import VideoNetwork
 from vis_cli.records.video import open_video
 from vis_cli.training.config_file import read_train_config
 from vis_cli.zoo.weights import load_model
@@ -50,7 +51,7 @@ class CategoryScore:
 def main() -> None:
     """Detect on every picture, score each category, print the table."""
     args = parse_args()
-    network = load_model(args.model).model
+    network = accelerate(load_model(args.model).model, CPU)
     truth = quietly(lambda: COCO(str(args.data / f"{args.split}.json")))
     truth.dataset["images"] = truth.dataset["images"][: args.limit]
     detections = [d for image in truth.dataset["images"] for d in detect(network, args.data / "images", image, truth)]
@@ -79,7 +80,7 @@ def read_labelled(train_config: Path) -> dict[str, set[str]]:
 
 
 @torch.inference_mode()
-def detect(network: SeqMaskRCNN, folder: Path, image: Mapping[str, Any], truth: COCO) -> Iterator[dict[str, Any]]:
+def detect(network: VideoNetwork, folder: Path, image: Mapping[str, Any], truth: COCO) -> Iterator[dict[str, Any]]:
     """Detect the instances of one picture, as COCO results; classes that `truth` lacks are left out."""
     picture = next(open_video(folder / image["file_name"]).iter_frames())
     (height, width), config = picture.shape[:2], network.config
@@ -92,7 +93,6 @@ def detect(network: SeqMaskRCNN, folder: Path, image: Mapping[str, Any], truth: 
             score_threshold=SCORE_THRESHOLD,
             nms_iou=BOX_NMS_IOU,
             max_instances=MAX_INSTANCES,
-            class_agnostic=False,
         )
     ids = {category["name"]: category["id"] for category in truth.dataset["categories"]}
     rles = encode_probs(found.mask_probs, (height, width), MASK_THRESHOLD)
@@ -103,7 +103,7 @@ def detect(network: SeqMaskRCNN, folder: Path, image: Mapping[str, Any], truth: 
 
 
 def score_categories(
-    truth: COCO, detections: Sequence[dict[str, Any]], network: SeqMaskRCNN, labelled: Mapping[str, set[str]]
+    truth: COCO, detections: Sequence[dict[str, Any]], network: VideoNetwork, labelled: Mapping[str, set[str]]
 ) -> list[CategoryScore]:
     """Score each category that the model knows and that the pictures hold, on the pictures that label it."""
     if not detections:

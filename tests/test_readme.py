@@ -11,7 +11,6 @@ import shlex
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -22,7 +21,6 @@ from tests.records.davis_factory import SIZE, VAL, write_davis, write_mask
 from tests.records.video_factory import make_images, make_video, rewrite, write_image
 from tests.training.test_trainer import make_run
 from tests.zoo.released_factory import hollow_state, write_checkpoint
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.weights import LoadedModel
@@ -197,7 +195,7 @@ def test_the_python_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatc
 
     def load_network(model: str) -> LoadedModel:
         asked.append(model)
-        return LoadedModel(cast(SeqMaskRCNN, FakeNetwork()), ModelInfo("fake", "0" * 64))
+        return LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
 
     monkeypatch.setattr("vis_cli.engine.segmenter.load_network", load_network)
     printed = io.StringIO()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.types import Category, ModelInfo, VideoResult
 from vis_cli.zoo.weights import LoadedModel
@@ -78,7 +76,7 @@ def make_video(boxes: Sequence[dict[int, Box]], *, size: tuple[int, int] = (HEIG
 
 
 class FakeNetwork(nn.Module):
-    """Implement the verbs of SeqMaskRCNN by colour, and remember each call by the frame's number."""
+    """Implement the verbs of VideoNetwork by colour, and remember each call by the frame's number."""
 
     def __init__(self, *, scores: Sequence[float] = (0.9, 0.8, 0.7, 0.6), short_side: int = HEIGHT) -> None:
         super().__init__()
@@ -113,7 +111,6 @@ class FakeNetwork(nn.Module):
         score_threshold: float,
         nms_iou: float,
         max_instances: int,
-        class_agnostic: bool,
     ) -> Detections:
         image, number = features.c2, _number(features.c2)
         self.detected.append(number)
@@ -125,6 +122,8 @@ class FakeNetwork(nn.Module):
         labels = torch.tensor([LABELS[index] for index in found], dtype=torch.int64)
         scores = torch.tensor([self.scores[index] for index in found])
         return Detections(torch.zeros(len(found), 4), scores, labels, probs)
+
+    detect_objects = detect
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         self.classified.append((_number(features.c2), boxes))
@@ -162,7 +161,7 @@ class FakeNetwork(nn.Module):
 
 def make_segmenter(network: FakeNetwork | None = None, *, run: RunConfig | None = None, **config: object) -> Segmenter:
     """Build a segmenter around a fake network, in float32 on the CPU; every detection starts a sequence."""
-    loaded = LoadedModel(cast(SeqMaskRCNN, network or FakeNetwork()), ModelInfo("fake", "0" * 64))
+    loaded = LoadedModel(network or FakeNetwork(), ModelInfo("fake", "0" * 64))
     settings = SegmentConfig(**({"followed_iou": 1.0} | config))  # type: ignore[arg-type]
     return Segmenter(loaded, config=settings, run=run or RunConfig(device="cpu", precision="float32"))
 

@@ -51,7 +51,7 @@ def detect(network: SeqMaskRCNN, features: FrameFeatures) -> Tensor:
 
     See docs/explanation/authors-implementation.md#fact-26.
     """
-    found = network.detect(features, score_threshold=0.2, nms_iou=0.5, max_instances=10, class_agnostic=False)
+    found = network.detect(features, score_threshold=0.2, nms_iou=0.5, max_instances=10)
     masks = found.mask_probs > 0.5
     return masks[mask_nms(masks, 0.2)].float()
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 
 from vis_cli.config import SegmentConfig
 from vis_cli.engine.detected_masks import DetectedMasks
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import EncodedFrame
 
 from .fakes import FakeNetwork, draw_frame
@@ -53,7 +50,7 @@ def test_a_key_frame_is_segmented_again_only_on_request() -> None:
 
 
 def _source(network: FakeNetwork, **config: object) -> DetectedMasks:
-    return DetectedMasks(cast(SeqMaskRCNN, network), (0, 3), SegmentConfig(**config))  # type: ignore[arg-type]
+    return DetectedMasks(network, (0, 3), SegmentConfig(**config))  # type: ignore[arg-type]
 
 
 def _frame(boxes: dict[int, tuple[int, int, int, int]]) -> EncodedFrame:

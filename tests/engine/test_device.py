@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from vis_cli.engine import device as device_module
 from vis_cli.engine.device import autocast, choose_device, choose_precision
 from vis_cli.errors import VisError
+from vis_cli.network import precision as precision_module
+from vis_cli.training.step import autocast_dtype
 
 CPU = torch.device("cpu")
 
@@ -39,23 +40,25 @@ def test_other_devices_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
+    ("flags", "is_fast"),
     [
-        ("flags\t: fpu avx512f avx512_bf16", torch.bfloat16),
-        ("flags\t: amx_bf16", torch.bfloat16),
-        ("flags\t: avx2 avx512f", torch.float32),
-        ("Features\t: asimd", torch.float32),
+        ("flags\t: fpu avx512f avx512_bf16", True),
+        ("flags\t: amx_bf16", True),
+        ("flags\t: avx2 avx512f", False),
+        ("Features\t: asimd", False),
     ],
 )
 def test_auto_is_bfloat16_where_the_cpu_has_it(
-    flags: str, expected: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flags: str, is_fast: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\n{flags}\n")
-    monkeypatch.setattr(device_module, "CPU_INFO", info)
-    assert choose_precision("auto", CPU) == expected
-    monkeypatch.setattr(device_module, "CPU_INFO", tmp_path / "missing")
+    monkeypatch.setattr(precision_module, "CPU_INFO", info)
+    assert choose_precision("auto", CPU) == (torch.bfloat16 if is_fast else torch.float32)
+    assert autocast_dtype("auto", CPU) == (torch.bfloat16 if is_fast else None)  # of training
+    monkeypatch.setattr(precision_module, "CPU_INFO", tmp_path / "missing")
     assert choose_precision("auto", CPU) == torch.float32
+    assert autocast_dtype("auto", CPU) is None
 
 
 def test_a_named_precision_is_taken_as_it_is() -> None:

@@ -9,7 +9,6 @@ import torch
 
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import FrameStore
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.video import Video
 
 from .fakes import HEIGHT, WIDTH, FakeNetwork, make_video, moving_boxes
@@ -57,7 +56,7 @@ def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -
     video = cast(Video, make_video(moving_boxes(NUM_FRAMES)))
     frames = FrameStore(video, (HEIGHT, WIDTH), budget_bytes=2**20, progress=lambda *_: None)
     return FeatureCache(
-        cast(SeqMaskRCNN, network),
+        network,
         frames,
         device=torch.device("cpu"),
         budget_bytes=frames_in_budget * ENCODED_BYTES,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from vis_cli.engine.scoring import frame_class_probs, mask_boxes, mean_class_scores
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.class_agnostic import ClassAgnostic
+from vis_cli.network.protocol import VideoNetwork
 
 from .fakes import FakeNetwork, draw_frame
 
@@ -54,13 +54,13 @@ def test_a_box_ends_where_its_last_pixel_does() -> None:
 
 
 def test_class_agnostic_scores_are_all_but_background() -> None:
-    probs = _classify(FakeNetwork(), [(2, 2, 9, 9), None], class_agnostic=True)
+    probs = _classify(ClassAgnostic(FakeNetwork()), [(2, 2, 9, 9), None])
     np.testing.assert_allclose(probs, [[0.05, 0.95], [0.0, 0.0]], atol=1e-6)
 
 
-@pytest.mark.parametrize(("class_agnostic", "num_scores"), [(False, 4), (True, 2)])
-def test_no_objects(class_agnostic: bool, num_scores: int) -> None:
-    assert _classify(FakeNetwork(), [], class_agnostic=class_agnostic).shape == (0, num_scores)
+@pytest.mark.parametrize(("network", "num_scores"), [(FakeNetwork(), 4), (ClassAgnostic(FakeNetwork()), 2)])
+def test_no_objects(network: VideoNetwork, num_scores: int) -> None:
+    assert _classify(network, []).shape == (0, num_scores)
 
 
 def test_average_over_all_or_over_visible_frames() -> None:
@@ -71,13 +71,11 @@ def test_average_over_all_or_over_visible_frames() -> None:
     np.testing.assert_allclose(over_visible, [[0.2, 0.8], [0.0, 0.0]])
 
 
-def _classify(
-    network: FakeNetwork, boxes: list[tuple[int, int, int, int] | None], *, class_agnostic: bool = False
-) -> np.ndarray:
+def _classify(network: VideoNetwork, boxes: list[tuple[int, int, int, int] | None]) -> np.ndarray:
     masks = torch.zeros(len(boxes), 24, 32, dtype=torch.bool)
     for mask, box in zip(masks, boxes, strict=True):
         if box is not None:
             mask[box[1] : box[3], box[0] : box[2]] = True
     frame = draw_frame(0, {0: (2, 2, 9, 9), 1: (12, 2, 20, 9)})
     features = network.encode_frames(torch.from_numpy(frame).permute(2, 0, 1)[None].float())
-    return frame_class_probs(cast(SeqMaskRCNN, network), features, masks, class_agnostic=class_agnostic)
+    return frame_class_probs(network, features, masks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,7 +18,6 @@ from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.engine.segmenter import Segmenter, segment_video
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import QueryFeatures
 from vis_cli.records.types import Category, ModelInfo
 from vis_cli.zoo.weights import LoadedModel
@@ -151,7 +150,7 @@ def test_the_real_network_speaks_the_verbs_of_the_fake_one(precision: Literal["f
 def test_segment_video_takes_a_folder_of_frames(tmp_path: Path) -> None:
     for index, frame in enumerate(make_video(moving_boxes(3)).frames):
         cv2.imwrite(str(tmp_path / f"{index}.png"), frame[:, :, ::-1])
-    model = LoadedModel(cast(SeqMaskRCNN, FakeNetwork()), ModelInfo("fake", "0" * 64))
+    model = LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
     result = segment_video(tmp_path, model=model, run=RunConfig(device="cpu", precision="float32"))
     assert result.video.num_frames == 3
     assert len(result.instances) == 2

@@ -87,7 +87,7 @@ def test_both_decode_alike_but_for_the_least_size() -> None:
 def test_a_legacy_network_speaks_every_verb(size: tuple[int, int]) -> None:
     model = make_model(box_convention="legacy", class_specific=True)
     features = model.encode_frames(torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(3)) * 255)
-    options = {"nms_iou": 0.5, "max_instances": 4, "class_agnostic": False}
+    options = {"nms_iou": 0.5, "max_instances": 4}
     found = model.detect(features, score_threshold=0.0, **options)
     assert 0 < len(found.boxes) <= 4
     assert found.mask_probs.shape == (len(found.boxes), *size)

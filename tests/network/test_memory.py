@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vis_cli.network import memory as memory_module
-from vis_cli.network.memory import MemoryBank, MemoryRule, read_memory
+from vis_cli.network.accelerate.readout import attend
+from vis_cli.network.memory import Attend, MemoryBank, MemoryRule, read_memory
 from vis_cli.network.structures import MemoryEntry
 
 
@@ -27,25 +29,27 @@ def test_bank_keeps_the_first_and_the_most_recent(max_frames: int | None, kept: 
     assert len(bank) == len(kept)
 
 
-def test_read_is_scaled_dot_product_attention_over_all_positions() -> None:
+@pytest.mark.parametrize("attention", [F.scaled_dot_product_attention, attend])
+def test_read_is_scaled_dot_product_attention_over_all_positions(attention: Attend) -> None:
     generator = torch.Generator().manual_seed(1)
     query = torch.randn(2, 4, 3, 5, generator=generator)
     key = torch.randn(2, 4, 2, 3, 5, generator=generator)
     value = torch.randn(2, 7, 2, 3, 5, generator=generator)
     affinity = torch.einsum("ncq,ncm->nqm", query.flatten(2), key.flatten(2)) / 4**0.5
     expected = torch.einsum("nqm,ncm->ncq", affinity.softmax(dim=2), value.flatten(2)).reshape(2, 7, 3, 5)
-    torch.testing.assert_close(read_memory(query, key, value), expected)
+    torch.testing.assert_close(read_memory(query, key, value, attention), expected)
 
 
+@pytest.mark.parametrize("attention", [F.scaled_dot_product_attention, attend])
 @pytest.mark.parametrize("by_autocast", [False, True])
-def test_the_affinity_of_bfloat16_is_not_rounded_before_its_softmax(by_autocast: bool) -> None:
+def test_the_affinity_of_bfloat16_is_not_rounded_before_its_softmax(by_autocast: bool, attention: Attend) -> None:
     """With keys as spread as trained ones, a rounded affinity is off by seven times as much."""
     generator = torch.Generator().manual_seed(3)
     query, key = (3 * torch.randn(1, 64, *size, generator=generator) for size in ((6, 5), (3, 6, 5)))
     value = torch.randn(1, 8, 3, 6, 5, generator=generator)
     parts = (query, key, value) if by_autocast else (query.bfloat16(), key.bfloat16(), value.bfloat16())
     with torch.autocast("cpu", torch.bfloat16, enabled=by_autocast):
-        rough = read_memory(*parts)
+        rough = read_memory(*parts, attention)
     expected = read_memory(query.bfloat16().float(), key.bfloat16().float(), value.bfloat16().float())
     assert rough.dtype == torch.bfloat16
     assert float((rough.float() - expected).abs().mean()) < 0.002
@@ -57,15 +61,13 @@ def test_a_small_affinity_budget_gives_the_same_readout(monkeypatch: pytest.Monk
     value = torch.randn(1, 2, 3, 6, 5, generator=generator)
     whole = read_memory(query, key, value)
     seen: list[int] = []
-    attention = memory_module._attend
 
     def spy(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         seen.append(q.shape[1] * k.shape[1] * 4)
-        return attention(q, k, v)
+        return F.scaled_dot_product_attention(q, k, v)
 
     monkeypatch.setattr(memory_module, "AFFINITY_BUDGET_BYTES", 4000)
-    monkeypatch.setattr(memory_module, "_attend", spy)
-    torch.testing.assert_close(read_memory(query, key, value), whole)
+    torch.testing.assert_close(read_memory(query, key, value, spy), whole)
     assert len(seen) > 1
     assert max(seen) <= 4000
 

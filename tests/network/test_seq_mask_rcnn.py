@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from tests.network.factories import SIZES, make_config, make_model
-from vis_cli.network import seq_prop_head, winograd
-from vis_cli.network.backbones import freeze_first_stage
-from vis_cli.network.config import ModelConfig
+from vis_cli.network.backbones import BACKBONES, freeze_first_stage
+from vis_cli.network.config import BackboneName, ModelConfig
 from vis_cli.network.detection_losses import FrameTargets, _sample_regions, detection_losses
 from vis_cli.network.detector import DOUBTFUL_IOU, SampleSizes, best_iou, covered_by
 from vis_cli.network.memory import MemoryBank, MemoryRule
@@ -33,7 +32,7 @@ def frame(height: int = 50, width: int = 75) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(50, 75), (2, 2), (64, 96)])
 def test_every_verb_keeps_the_frame_size(model: SeqMaskRCNN, size: tuple[int, int]) -> None:
     features = model.encode_frames(frame(*size))
-    found = model.detect(features, score_threshold=0.0, nms_iou=0.5, max_instances=4, class_agnostic=False)
+    found = model.detect(features, score_threshold=0.0, nms_iou=0.5, max_instances=4)
     assert len(found.boxes) <= 4
     assert found.mask_probs.shape == (len(found.boxes), *size)
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
@@ -44,22 +43,11 @@ def test_every_verb_keeps_the_frame_size(model: SeqMaskRCNN, size: tuple[int, in
 
 
 @torch.inference_mode()
-def test_a_wide_fpn_is_quickened_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    with torch.inference_mode(mode=False):
-        wide = make_model(fpn_channels=winograd.FEWEST_CHANNELS)
-    images = frame(96, 128)
-    quick = wide.encode_frames(images).pyramid
-    assert wide.fpn.layer_blocks[0][0]._transformed is not None
-    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", winograd.FEWEST_CHANNELS + 1)
-    for level, plain in zip(quick, wide.encode_frames(images).pyramid, strict=True):
-        torch.testing.assert_close(level, plain, rtol=0, atol=2e-5 * float(plain.abs().max()))
-
-
-@torch.inference_mode()
 def test_no_objects_is_a_normal_case(model: SeqMaskRCNN) -> None:
     features = model.encode_frames(frame())
-    found = model.detect(features, score_threshold=1.0, nms_iou=0.5, max_instances=4, class_agnostic=True)
-    assert found.mask_probs.shape == (0, 50, 75)
+    for detect in (model.detect, model.detect_objects):
+        found = detect(features, score_threshold=1.0, nms_iou=0.5, max_instances=4)
+        assert found.mask_probs.shape == (0, 50, 75)
     assert model.class_probs(features, found.boxes).shape == (0, 4)
     memory = MemoryBank(model.memorize(features, torch.zeros(0, 50, 75)), MemoryRule())
     assert model.propagate(model.encode_query(features), memory).shape == (0, 50, 75)
@@ -77,25 +65,20 @@ def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_objects_decoded_in_groups_are_those_decoded_together(
-    model: SeqMaskRCNN, at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    features = model.encode_frames(frame())
-    masks = torch.zeros(3, 50, 75)
-    masks[0, 5:20, 5:20], masks[1, 25:45, 40:70], masks[2, 30:40, 5:30] = 1.0, 1.0, 1.0
-    query, memory = model.encode_query(features), MemoryBank(model.memorize(features, masks), MemoryRule())
-    together = model.propagate(query, memory)
-    decoded = []
-    refine2 = model.prop_head.refine2
-    with monkeypatch.context() as patched:
-        bytes_an_object = query.skip2.numel() * query.skip2.element_size()
-        patched.setattr(seq_prop_head, "DECODED_BUDGET_BYTES", at_once * bytes_an_object + 1)
-        hook = refine2.register_forward_hook(lambda _module, _args, output: decoded.append(len(output)))
-        in_groups = model.propagate(query, memory)
-        hook.remove()
-    assert decoded == [at_once, *([1] * (3 - at_once))]
-    torch.testing.assert_close(in_groups, together, rtol=1e-4, atol=1e-5)
+def test_objects_of_any_class_suppress_each_other(model: SeqMaskRCNN, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two boxes at one place, of different classes: two instances, but one object."""
+    boxes = torch.tensor([[5.0, 5.0, 40.0, 40.0], [6.0, 5.0, 40.0, 40.0], [45.0, 5.0, 70.0, 40.0]])
+    probs = torch.tensor([[0.1, 0.6, 0.2, 0.1], [0.2, 0.1, 0.7, 0.0], [0.4, 0.3, 0.2, 0.1]])
+    monkeypatch.setattr(model.detector, "propose", lambda _: ([boxes], {}))
+    monkeypatch.setattr(model.detector, "classify", lambda *_: (probs.log(), torch.zeros(3, 4)))
+    features, options = model.encode_frames(frame()), {"nms_iou": 0.5, "max_instances": 9}
+    found = model.detect(features, score_threshold=0.25, **options)
+    assert found.labels.tolist() == [2, 1, 1]
+    assert found.scores.tolist() == pytest.approx([0.7, 0.6, 0.3])
+    objects = model.detect_objects(features, score_threshold=0.25, **options)
+    assert objects.labels.tolist() == [1, 1]  # the most likely class of each
+    assert objects.scores.tolist() == pytest.approx([0.9, 0.6])  # 1 - background
+    torch.testing.assert_close(objects.boxes, boxes[[0, 2]])
 
 
 @torch.inference_mode()
@@ -130,6 +113,10 @@ def test_the_papers_widths_are_the_same_code(backbone: str) -> None:
         features = model.encode_frames(frame(32, 64))
     assert [tuple(level.shape[-2:]) for level in features.pyramid] == [(8, 16), (4, 8), (2, 4), (1, 2), (1, 1)]
     assert (features.c2.shape[1], features.c3.shape[1]) == (256, 512)
+
+
+def test_each_backbone_that_a_config_may_name_is_there() -> None:
+    assert set(BACKBONES) == set(get_args(BackboneName))
 
 
 def test_unknown_backbone_is_refused() -> None:

@@ -39,7 +39,7 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
     features, seen, followed = both.encode_frames(image), detector.encode_frames(image), propagator.encode_frames(image)
     assert features.num_bytes == seen.num_bytes + followed.num_bytes
     found, expected = (
-        network.detect(frame, score_threshold=0.0, nms_iou=0.5, max_instances=3, class_agnostic=False)
+        network.detect(frame, score_threshold=0.0, nms_iou=0.5, max_instances=3)
         for network, frame in ((both, features), (detector, seen))
     )
     torch.testing.assert_close(found.boxes, expected.boxes)

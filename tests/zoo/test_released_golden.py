@@ -20,7 +20,7 @@ from vis_cli.zoo.released import import_released
 
 TOLERANCE = 1e-4
 LAST_PIXEL = torch.tensor([0.0, 0.0, 1.0, 1.0])  # the released boxes name it, ours end where it does
-DETECT = {"score_threshold": 0.2, "nms_iou": 0.5, "max_instances": 10, "class_agnostic": False}
+DETECT = {"score_threshold": 0.2, "nms_iou": 0.5, "max_instances": 10}
 
 
 @pytest.fixture(scope="module")

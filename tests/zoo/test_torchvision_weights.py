@@ -48,13 +48,6 @@ def test_the_detector_computes_what_torchvisions_own_does(cache: Path) -> None:
     torch.testing.assert_close(found_masks, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
 
 
-def test_categories_are_cocos() -> None:
-    categories = coco_categories()
-    assert len(categories) == 80
-    names = {category.id: category.name for category in categories}
-    assert (names[1], names[17], names[90]) == ("person", "cat", "toothbrush")
-
-
 def test_rows_of_class_layers_are_selected_by_class() -> None:
     state = {
         "detector.box_predictor.cls_score.bias": torch.tensor([0.0, 1.0, 2.0]),

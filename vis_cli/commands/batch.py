@@ -30,6 +30,7 @@ from vis_cli.records.video import Video, frame_times, open_video, overlay_proble
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
+    from vis_cli.network.protocol import VideoNetwork
     from vis_cli.zoo.weights import LoadedModel
 
 GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
@@ -211,7 +212,7 @@ class Batch:
             raise UsageError(str(error)) from error
         return Production(model, dataclasses.asdict(config))
 
-    def _choose_model(self) -> str | LoadedModel:
+    def _choose_model(self) -> str | LoadedModel[VideoNetwork]:
         """Return the model's name, or the composition of the two that are named instead."""
         options = self._options
         if options.detector is None and options.propagator is None:

@@ -16,13 +16,13 @@ from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.structures import EncodedFrame
 
 if TYPE_CHECKING:
-    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+    from vis_cli.network.protocol import VideoNetwork
 
 
 class DetectedMasks:
     """The instances that the network detects in the key frames."""
 
-    def __init__(self, network: SeqMaskRCNN, key_frames: tuple[int, ...], config: SegmentConfig) -> None:
+    def __init__(self, network: VideoNetwork, key_frames: tuple[int, ...], config: SegmentConfig) -> None:
         self.key_frames = key_frames
         self._network = network
         self._config = config
@@ -39,7 +39,6 @@ class DetectedMasks:
             score_threshold=config.detection_score,
             nms_iou=config.box_nms_iou,
             max_instances=config.max_instances,
-            class_agnostic=config.class_agnostic,
         )
         masks = detections.mask_probs > config.mask_threshold
         kept = mask_nms(masks, config.mask_nms_iou)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import torch
 
 from vis_cli.errors import VisError
+from vis_cli.network.precision import has_native_bfloat16
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-CPU_INFO = Path("/proc/cpuinfo")
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # instructions that make bfloat16 faster than float32, not slower
 
 
 def choose_device(name: str) -> torch.device:
@@ -45,9 +42,7 @@ def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
             "float16": torch.float16,
         }
         return named[name]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if device.type == "cpu" and _cpu_has_bfloat16() else torch.float32
+    return torch.bfloat16 if has_native_bfloat16(device) else torch.float32
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
@@ -65,10 +60,3 @@ def _is_there(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
     return device.type == "cpu" or (device.type == "mps" and torch.backends.mps.is_available())
-
-
-def _cpu_has_bfloat16() -> bool:
-    if not CPU_INFO.exists():
-        return False
-    flags = next((line for line in CPU_INFO.read_text().splitlines() if line.startswith("flags")), "")
-    return not BFLOAT16_FLAGS.isdisjoint(flags.split())

@@ -13,7 +13,7 @@ from vis_cli.engine.frames import FrameStore
 from vis_cli.network.structures import EncodedFrame
 
 if TYPE_CHECKING:
-    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+    from vis_cli.network.protocol import VideoNetwork
 
 
 class FeatureCache:
@@ -21,7 +21,7 @@ class FeatureCache:
 
     def __init__(
         self,
-        network: SeqMaskRCNN,
+        network: VideoNetwork,
         frames: FrameStore,
         *,
         device: torch.device,

@@ -27,7 +27,7 @@ from vis_cli.network.propagation import Propagation, propagate_masks
 from vis_cli.network.structures import EncodedFrame
 
 if TYPE_CHECKING:
-    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+    from vis_cli.network.protocol import VideoNetwork
 
 
 class Proposer:
@@ -35,7 +35,7 @@ class Proposer:
 
     def __init__(
         self,
-        network: SeqMaskRCNN,
+        network: VideoNetwork,
         cache: FeatureCache,
         source: MaskSource,
         config: SegmentConfig,
@@ -157,9 +157,7 @@ class Proposer:
             return
         probs = torch.cat(list(masks))  # (all N, h, w)
         binary = probs > self._config.mask_threshold
-        class_probs = frame_class_probs(
-            self._network, frame.features, binary, class_agnostic=self._config.class_agnostic
-        )
+        class_probs = frame_class_probs(self._network, frame.features, binary)
         size = frame.query.image_size if self._on_input else self._video
         rles = encode_probs(probs, size, self._config.mask_threshold)
         visible = binary.flatten(1).any(dim=1).tolist()
@@ -172,8 +170,7 @@ class Proposer:
 
     @property
     def _num_scores(self) -> int:
-        num_classes = 1 if self._config.class_agnostic else self._network.config.num_classes
-        return num_classes + 1
+        return self._network.config.num_classes + 1
 
     def _class_scores(self, proposals: Sequence[KeyFrameProposals]) -> NDArray[np.float64]:
         """Return the class scores (N, C+1) of all sequences (Propose-Reduce, Eq. 2)."""

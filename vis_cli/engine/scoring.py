@@ -14,7 +14,7 @@ from vis_cli.config import ScoreFrames
 from vis_cli.network.structures import FrameFeatures
 
 if TYPE_CHECKING:
-    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+    from vis_cli.network.protocol import VideoNetwork
 
 BOX_MARGIN = 1  # pixels around the mask: docs/explanation/authors-implementation.md#fact-31
 
@@ -35,24 +35,19 @@ def mask_boxes(masks: Tensor, *, margin: int = BOX_MARGIN) -> Tensor:
     return torch.cat([(first - margin).clamp(min=0), torch.minimum(last + 1 + margin, limit)], dim=1)
 
 
-def frame_class_probs(
-    network: SeqMaskRCNN, features: FrameFeatures, masks: Tensor, *, class_agnostic: bool
-) -> NDArray[np.float64]:
+def frame_class_probs(network: VideoNetwork, features: FrameFeatures, masks: Tensor) -> NDArray[np.float64]:
     """Classify the objects of one frame by the bounding boxes of their masks, all in one call.
 
     Args:
         network: Its box head classifies.
         features: Features of the frame.
         masks: (N, h, w) bool at the size of the network input.
-        class_agnostic: Sum the foreground classes to one.
 
     Returns:
         (N, C+1) class probabilities, background first. They are 0 for an empty mask.
     """
     visible = masks.flatten(1).any(dim=1)
     probs = network.class_probs(features, mask_boxes(masks[visible])).double().cpu().numpy()
-    if class_agnostic:
-        probs = np.stack([probs[:, 0], 1.0 - probs[:, 0]], axis=1)
     scores = np.zeros((len(masks), probs.shape[1]))
     scores[visible.cpu().numpy()] = probs
     return scores

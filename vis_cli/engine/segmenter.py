@@ -23,23 +23,25 @@ from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
 from vis_cli.errors import VisError
+from vis_cli.network.accelerate import accelerate
+from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.malloc import tune_malloc
-from vis_cli.records.types import Category, VideoInfo, VideoResult
+from vis_cli.network.protocol import VideoNetwork
+from vis_cli.records.types import VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.zoo.composition import load_network
 from vis_cli.zoo.weights import LoadedModel
 
 Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
 
-OBJECT = Category(1, "object")  # the only category of a class-agnostic result
 MEGABYTE = 2**20
 
 
 def segment_video(
     video: str | Path | Video,
     *,
-    model: str | LoadedModel = "lite",
+    model: str | LoadedModel[VideoNetwork] = "lite",
     config: SegmentConfig | None = None,
     run: RunConfig | None = None,
     progress: Progress | None = None,
@@ -70,7 +72,11 @@ class Segmenter:
     """A model on its device that segments one video after another. The videos do not influence each other."""
 
     def __init__(
-        self, model: str | LoadedModel = "lite", *, config: SegmentConfig | None = None, run: RunConfig | None = None
+        self,
+        model: str | LoadedModel[VideoNetwork] = "lite",
+        *,
+        config: SegmentConfig | None = None,
+        run: RunConfig | None = None,
     ) -> None:
         """Load the model. Arguments and errors are the same as in `segment_video`."""
         self._run = run or RunConfig()
@@ -80,8 +86,9 @@ class Segmenter:
         self._precision = choose_precision(self._run.precision, self._device)
         loaded = load_network(model) if isinstance(model, str) else model
         self._model_info = loaded.info
-        self._network = loaded.model.to(self._device).to(memory_format=torch.channels_last)
-        self._config = settle_sizes(config or SegmentConfig(), self._network.config)
+        self._config = settle_sizes(config or SegmentConfig(), loaded.model.config)
+        network = ClassAgnostic(loaded.model) if self._config.class_agnostic else loaded.model
+        self._network = accelerate(network, self._device)
 
     @torch.inference_mode()
     def segment(
@@ -136,7 +143,7 @@ class Segmenter:
             ) from None
 
     def _make_result(self, video: Video, num_frames: int, sequences: SequenceProposals) -> VideoResult:
-        categories = (OBJECT,) if self._config.class_agnostic else self._network.config.categories
+        categories = self._network.config.categories
         return VideoResult(
             video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
             model=self._model_info,

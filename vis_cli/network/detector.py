@@ -35,6 +35,16 @@ DOUBTFUL_IOU = 0.3  # nor is one that resembles a doubtful object so far; a part
 
 
 @dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Hold N decoded boxes of one frame before the score threshold and NMS."""
+
+    boxes: Tensor  # (N, 4)
+    scores: Tensor  # (N,)
+    labels: Tensor  # (N,) int64 in 1..C
+    groups: Tensor  # (N,) int64; boxes of different groups do not suppress each other
+
+
+@dataclass(frozen=True, slots=True)
 class SampleSizes:
     """Say from how many anchors, regions and proposals of a frame the detector learns."""
 
@@ -204,38 +214,48 @@ class Detector(nn.Module):
         return decoded
 
     def detect(
-        self,
-        features: FrameFeatures,
-        *,
-        score_threshold: float,
-        nms_iou: float,
-        max_instances: int,
-        class_agnostic: bool,
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
     ) -> Detections:
-        """Find at most `max_instances` objects of one frame (B = 1), best first in the modern convention.
+        """Detect at most `max_instances` of one frame (B = 1), best first in the modern convention.
 
-        Class-agnostic, a box's score is that of not being background and its label the likeliest class.
+        A box is a candidate for each class with a score above the threshold. NMS runs within each class.
         """
+        proposals, probs, deltas = self._classify_proposals(features)
+        index, labels = torch.nonzero(probs[:, 1:] > score_threshold, as_tuple=True)
+        labels = labels + 1
+        boxes = self.decode_boxes(deltas[index], proposals[index], labels)
+        found = _Candidates(boxes, probs[index, labels], labels, groups=labels)
+        return self._select(features, found, score_threshold, nms_iou, max_instances)
+
+    def detect_objects(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect at most `max_instances` of any class in one frame (B = 1), best first in the modern convention.
+
+        The score of a box is 1 - background, its label the most likely class. NMS ignores classes.
+        """
+        proposals, probs, deltas = self._classify_proposals(features)
+        labels = probs[:, 1:].argmax(dim=1) + 1
+        boxes = self.decode_boxes(deltas, proposals, labels)
+        found = _Candidates(boxes, 1.0 - probs[:, 0], labels, groups=torch.zeros_like(labels))
+        return self._select(features, found, score_threshold, nms_iou, max_instances)
+
+    def _classify_proposals(self, features: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the proposals (R, 4) of one frame, their class probabilities (R, C+1) and deltas (R, 4K)."""
         proposals, _ = self.propose(features)
         logits, deltas = self.classify(features, proposals)
-        probs = torch.softmax(logits, dim=1)
-        if class_agnostic:
-            best = probs[:, 1:].argmax(dim=1) + 1
-            index, labels = torch.arange(len(probs), device=probs.device), best
-            scores = 1.0 - probs[:, 0]
-        else:
-            index, labels = torch.nonzero(probs[:, 1:] > score_threshold, as_tuple=True)
-            labels = labels + 1
-            scores = probs[index, labels]
-        boxes = self.decode_boxes(deltas[index], proposals[0][index], labels)
-        boxes = self.convention.clip(boxes, features.image_size)
+        return proposals[0], torch.softmax(logits, dim=1), deltas
+
+    def _select(
+        self, features: FrameFeatures, found: _Candidates, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Apply the score threshold and box NMS, keep at most `max_instances`, and predict their masks."""
+        boxes = self.convention.clip(found.boxes, features.image_size)
         sides = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1)
-        wanted = torch.nonzero((scores > score_threshold) & (sides >= self.convention.min_box_side))[:, 0]
-        boxes, scores, labels = boxes[wanted], scores[wanted], labels[wanted]
-        groups = torch.zeros_like(labels) if class_agnostic else labels
-        keep = batched_nms(boxes, scores, groups, nms_iou)
-        keep = keep[self.convention.arrange(labels[keep], max_instances)]
-        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+        wanted = torch.nonzero((found.scores > score_threshold) & (sides >= self.convention.min_box_side))[:, 0]
+        keep = wanted[batched_nms(boxes[wanted], found.scores[wanted], found.groups[wanted], nms_iou)]
+        keep = keep[self.convention.arrange(found.labels[keep], max_instances)]
+        boxes, scores, labels = boxes[keep], found.scores[keep], found.labels[keep]
         return Detections(boxes, scores, labels, self.paste_masks(features, [boxes], labels))
 
     def paste_masks(self, features: FrameFeatures, boxes: list[Tensor], labels: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from vis_cli.network.memory import MemoryBank, MemoryRule
 from vis_cli.network.structures import EncodedFrame, FrameFeatures, MemoryEntry, select_objects
 
 if TYPE_CHECKING:
-    from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+    from vis_cli.network.protocol import PropagatingNetwork
 
 
 class Propagation:
@@ -48,7 +48,7 @@ class Propagation:
         """Return the same objects with a memory that contains the guidance frame only."""
         return Propagation(self._guidance_frame, self._guidance, self._rule, memorized_frames=self._memorized_frames)
 
-    def memorize(self, network: SeqMaskRCNN, frame: EncodedFrame, masks: Tensor) -> None:
+    def memorize(self, network: PropagatingNetwork, frame: EncodedFrame, masks: Tensor) -> None:
         """Write a frame with the masks (N, h, w) into the memory, if the rule keeps it."""
         if frame.index == self._guidance_frame or self._rule.max_frames == 1:
             return
@@ -67,7 +67,7 @@ class Step:
 
 
 def encode_clip(
-    network: SeqMaskRCNN, query_frames: Sequence[FrameFeatures], clip: Tensor | None = None
+    network: PropagatingNetwork, query_frames: Sequence[FrameFeatures], clip: Tensor | None = None
 ) -> Iterator[EncodedFrame]:
     """Encode the query frames 1 to T-1 of B clips for N objects.
 
@@ -85,7 +85,7 @@ def encode_clip(
 
 
 def propagate_masks(
-    network: SeqMaskRCNN, frames: Iterable[EncodedFrame], propagations: Sequence[Propagation]
+    network: PropagatingNetwork, frames: Iterable[EncodedFrame], propagations: Sequence[Propagation]
 ) -> Iterator[Step]:
     """Propagate objects from frame to frame: read the memory, decide the masks, memorize them.
 

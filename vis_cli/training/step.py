@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vis_cli.errors import VisError
 from vis_cli.network.detector import SampleSizes
+from vis_cli.network.precision import has_native_bfloat16
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.config import TrainConfig
 from vis_cli.training.objective import clip_losses
@@ -124,10 +125,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """Return bfloat16 where asked for or, for "auto", where the device computes with it; None for float32."""
     if precision != "auto":
         return {"bfloat16": torch.bfloat16, "float32": None}[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    fast = torch.cpu._is_avx512_bf16_supported() if hasattr(torch.cpu, "_is_avx512_bf16_supported") else False
-    return torch.bfloat16 if fast and device.type == "cpu" else None
+    return torch.bfloat16 if has_native_bfloat16(device) else None
 
 
 def seed_part(seed: int, step: int, part: int) -> torch.Generator:

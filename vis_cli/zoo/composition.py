@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.network.config import ModelConfig
+from vis_cli.network.mask_rcnn import MaskRCNN
 from vis_cli.network.memory import MemoryBank
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.protocol import DetectingNetwork, PropagatingNetwork, VideoNetwork
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.coco import COCO_NAME, FOLLOWER, coco_config
 from vis_cli.zoo.folder import identify_model
 from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, fetch_coco_r50, select_classes
-from vis_cli.zoo.weights import LoadedModel, load_model
+from vis_cli.zoo.weights import COUNTER, LoadedModel, load_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,61 +38,56 @@ class PairedFeatures(FrameFeatures):
         return followed.num_bytes + self.seen.num_bytes
 
 
-class DetectorAndPropagator(SeqMaskRCNN):
-    """Speak the verbs of one network with two: detection and classes by the first, propagation by the second."""
+class DetectorAndPropagator(nn.Module):
+    """Implement the verbs of one network with two: the first detects and classifies, the second propagates."""
 
-    def __init__(self, detector: SeqMaskRCNN, propagator: SeqMaskRCNN) -> None:
-        nn.Module.__init__(self)  # it has no layers of its own
-        self.config: ModelConfig = detector.config  # its categories and its working size
-        self.detecting = detector
-        self.propagating = propagator
-
-    def train(self, mode: bool = True) -> DetectorAndPropagator:
-        """Set the mode of both."""
-        nn.Module.train(self, mode)
-        return self
+    def __init__(self, detector: DetectingNetwork, propagator: PropagatingNetwork) -> None:
+        super().__init__()
+        self.config = detector.config  # its categories and its input size
+        self.detector = detector
+        self.propagator = propagator
 
     def encode_frames(self, images: Tensor) -> PairedFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255, with both backbones."""
-        own = self.propagating.encode_frames(images)
-        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.detecting.encode_frames(images))
+        own = self.propagator.encode_frames(images)
+        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.detector.encode_frames(images))
 
     def detect(
-        self,
-        features: FrameFeatures,
-        *,
-        score_threshold: float,
-        nms_iou: float,
-        max_instances: int,
-        class_agnostic: bool,
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
     ) -> Detections:
-        """Find the instances of one frame (B = 1) with the detector."""
-        return self.detecting.detect(
-            _seen(features),
-            score_threshold=score_threshold,
-            nms_iou=nms_iou,
-            max_instances=max_instances,
-            class_agnostic=class_agnostic,
+        """Detect the instances of one frame (B = 1) with the detector: NMS within each class."""
+        return self.detector.detect(
+            _seen(features), score_threshold=score_threshold, nms_iou=nms_iou, max_instances=max_instances
+        )
+
+    def detect_objects(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect instances of any class in one frame (B = 1) with the detector: NMS over all classes."""
+        return self.detector.detect_objects(
+            _seen(features), score_threshold=score_threshold, nms_iou=nms_iou, max_instances=max_instances
         )
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return (N, C+1) class probabilities of boxes by the detector."""
-        return self.detecting.class_probs(_seen(features), boxes)
+        return self.detector.class_probs(_seen(features), boxes)
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         """Compute what propagation needs of a frame and no object."""
-        return self.propagating.encode_query(features)
+        return self.propagator.encode_query(features)
 
     def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
-        return self.propagating.memorize(features, masks)
+        return self.propagator.memorize(features, masks)
 
     def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
-        return self.propagating.propagate(query, memory)
+        return self.propagator.propagate(query, memory)
 
 
-def compose(detector: LoadedModel, propagator: LoadedModel) -> LoadedModel:
+def compose(
+    detector: LoadedModel[DetectingNetwork], propagator: LoadedModel[PropagatingNetwork]
+) -> LoadedModel[VideoNetwork]:
     """Join two loaded models; the name says both, the hash depends on both."""
     info = compose_info(detector.info, propagator.info)
     return LoadedModel(DetectorAndPropagator(detector.model, propagator.model).eval(), info)
@@ -103,7 +99,9 @@ def compose_info(detector: ModelInfo, propagator: ModelInfo) -> ModelInfo:
     return ModelInfo(f"{detector.name}+{propagator.name}", digest, (detector, propagator))
 
 
-def load_network(model: str, *, detector: str | None = None, propagator: str | None = None) -> LoadedModel:
+def load_network(
+    model: str, *, detector: str | None = None, propagator: str | None = None
+) -> LoadedModel[VideoNetwork]:
     """Load a model, or compose one where it has a detector or a propagator of its own, or is `coco-r50`.
 
     Args:
@@ -117,8 +115,9 @@ def load_network(model: str, *, detector: str | None = None, propagator: str | N
     finding, following = _parts(model, detector, propagator)
     if finding == following:
         return load_model(finding)
-    found = load_coco_detector() if finding == COCO_NAME else load_model(finding)
-    return compose(found, load_model(following))
+    if finding == COCO_NAME:
+        return compose(load_coco_detector(), load_model(following))
+    return compose(load_model(finding), load_model(following))
 
 
 def identify_network(
@@ -146,7 +145,7 @@ def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[st
     return detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
 
 
-def load_coco_detector() -> LoadedModel:
+def load_coco_detector() -> LoadedModel[MaskRCNN]:
     """Load torchvision's COCO Mask R-CNN as a detector of 80 categories.
 
     Raises:
@@ -154,9 +153,9 @@ def load_coco_detector() -> LoadedModel:
     """
     config = coco_config()
     state = select_classes(fetch_coco_r50(), [0, *(category.id for category in config.categories)])
-    model = SeqMaskRCNN(config)
+    model = MaskRCNN(config)
     missing, unexpected = model.load_state_dict(state, strict=False)
-    if unexpected or any(not key.startswith("prop_head.") and "num_batches" not in key for key in missing):
+    if unexpected or any(not key.endswith(COUNTER) for key in missing):
         raise ValueError(f"torchvision's COCO Mask R-CNN does not fit: {missing}, {unexpected}")
     model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     return LoadedModel(model, _identify_coco())

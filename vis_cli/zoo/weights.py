@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,18 +19,20 @@ from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.folder import CARD_NAME, SCHEMA, WEIGHTS_NAME, find_model, read_summary
 from vis_cli.zoo.weights_file import read_tensors, require_finite, write_tensors
 
+Network_co = TypeVar("Network_co", covariant=True)
+
 COUNTER = "num_batches_tracked"  # of a batch norm; inference never reads it
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """Hold a model ready for inference and what names it in results."""
+class LoadedModel(Generic[Network_co]):
+    """Hold a network for inference and what names it in results."""
 
-    model: SeqMaskRCNN
+    model: Network_co
     info: ModelInfo
 
 
-def load_model(name_or_dir: str) -> LoadedModel:
+def load_model(name_or_dir: str) -> LoadedModel[SeqMaskRCNN]:
     """Load a model by name or folder, in float32, for inference, on the CPU.
 
     Raises:

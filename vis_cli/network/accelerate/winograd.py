@@ -1,4 +1,4 @@
-"""A 3x3 convolution that costs a CPU half the time where it is wide; used by `seq_prop_head` and `seq_mask_rcnn`.
+"""A 3x3 convolution for inference that takes half the time on a CPU if it is wide; used by `accelerate`.
 
 Winograd's minimal filtering F(6x6, 3x3), after Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
 (CVPR 2016): 64 products give 36 outputs that take 324 otherwise. PyTorch's CPU convolutions do not use it.
@@ -61,58 +61,50 @@ JOIN = _both_ways(OUTPUT_TRANSFORM)  # (36, 64)
 BIASED = PATCH + 1  # the product of the point 1 both ways, which every output takes once: the bias is added there
 
 
-class Conv3x3(nn.Conv2d):
-    """A padded 3x3 convolution; the same to 2e-5 of its largest output either way."""
+class WinogradConv3x3(nn.Module):
+    """A padded 3x3 convolution; both algorithms differ by at most 2e-5 of the largest output."""
 
+    weight: Tensor
     bias: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__(in_channels, out_channels, 3, stride, 1)
-        # The weight, kept so that no other takes its place in memory, its version then, and what became of it.
-        self._transformed: tuple[Tensor, int, Tensor] | None = None
+    def __init__(self, conv: nn.Conv2d) -> None:
+        """Take over the weights of a 3x3 convolution with a bias and padding 1."""
+        super().__init__()
+        if conv.kernel_size != (3, 3) or conv.padding != (1, 1) or conv.groups != 1 or conv.bias is None:
+            raise ValueError(f"no 3x3 convolution with a bias and padding 1: {conv}")
+        self.weight, self.bias, self.stride = conv.weight, conv.bias, conv.stride
+        self._transformed: Tensor | None = None  # computed at first use: float16 and bfloat16 never need it
 
     def forward(self, x: Tensor, *, rectified: bool = False) -> Tensor:
         """Return (B, out, h/stride, w/stride) from (B, in, h, w), or from its ReLU."""
         return self._convolve(x, slice(None), self.bias, rectified=rectified)
 
     def forward_shared(self, x: Tensor, shared: Tensor) -> Tensor:
-        """Return (B, out, h, w) from x (B, A, h, w) with shared (1 or B, in - A, h, w) behind each along the channels.
+        """Convolve the concatenation of x (B, A, h, w) and shared (1 or B, in - A, h, w) along the channels.
 
-        What all have in common is convolved once, and added: a convolution is linear.
+        A convolution is linear, so one shared part is convolved once and added.
         """
         num, own = x.shape[:2]
-        if len(shared) == num or torch.is_grad_enabled():
-            return self.forward(torch.cat([x, shared.expand(num, -1, -1, -1)], dim=1))
+        if len(shared) == num:
+            return self.forward(torch.cat([x, shared], dim=1))
         common = self._convolve(shared, slice(own, None), self.bias)
         return self._convolve(x, slice(own), None).add_(common)
 
     def _convolve(self, x: Tensor, part: slice, bias: Tensor | None, *, rectified: bool = False) -> Tensor:
         """Convolve with the part of the weight for some of the input channels."""
         if self._pays(x):
-            return winograd_conv(x, self._transformed_weight()[:, part], bias, rectified=rectified)
-        weight = self.weight[:, part]
-        return F.conv2d(F.relu(x) if rectified else x, weight, bias, self.stride, self.padding)
+            if self._transformed is None:
+                self._transformed = transform_weight(self.weight)
+            return winograd_conv(x, self._transformed[:, part], bias, rectified=rectified)
+        return F.conv2d(F.relu(x) if rectified else x, self.weight[:, part], bias, self.stride, 1)
 
     def _pays(self, x: Tensor) -> bool:
-        """Tell whether the detour is possible and worth it: inference in float32 on a CPU, many channels and tiles."""
+        """Return whether Winograd is possible and faster: float32 on a CPU, many channels and tiles."""
         batch, channels, height, width = x.shape
-        possible = self.stride == (1, 1) and not torch.is_grad_enabled() and not self.weight.is_inference()
         plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         num_tiles = batch * -(-height // TILE) * -(-width // TILE)
-        wide = min(channels, self.out_channels) >= FEWEST_CHANNELS and num_tiles >= FEWEST_TILES
-        return possible and plain and wide
-
-    def train(self, mode: bool = True) -> Conv3x3:
-        """Forget the transformed weight, which the optimiser may change unseen."""
-        self._transformed = None
-        return super().train(mode)
-
-    def _transformed_weight(self) -> Tensor:
-        """Return the weight as `transform_weight` makes it, made once for each state of the weight."""
-        known, weight = self._transformed, self.weight
-        if known is None or known[0].data_ptr() != weight.data_ptr() or known[1] != weight._version:
-            known = self._transformed = (weight.detach(), weight._version, transform_weight(weight))
-        return known[2]
+        wide = min(channels, len(self.weight)) >= FEWEST_CHANNELS and num_tiles >= FEWEST_TILES
+        return self.stride == (1, 1) and plain and wide
 
 
 def transform_weight(weight: Tensor) -> Tensor:

@@ -1,0 +1,56 @@
+"""A network with one foreground class, made from a network with many; used by the engine for class-agnostic results."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.protocol import VideoNetwork
+from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
+from vis_cli.records.types import Category
+
+OBJECT = Category(1, "object")
+
+
+class ClassAgnostic(nn.Module):
+    """Merge all foreground classes of a network into the category "object", as DAVIS requires."""
+
+    def __init__(self, network: VideoNetwork) -> None:
+        super().__init__()
+        self.config = dataclasses.replace(network.config, categories=(OBJECT,))
+        self.network = network
+
+    def encode_frames(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255."""
+        return self.network.encode_frames(images)
+
+    def detect(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect the objects of one frame (B = 1); each has label 1."""
+        found = self.network.detect_objects(
+            features, score_threshold=score_threshold, nms_iou=nms_iou, max_instances=max_instances
+        )
+        return dataclasses.replace(found, labels=torch.ones_like(found.labels))
+
+    detect_objects = detect
+
+    def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the probabilities (N, 2) of background and object: the sum over all foreground classes."""
+        background = self.network.class_probs(features, boxes)[:, 0]
+        return torch.stack([background, 1.0 - background], dim=1)
+
+    def encode_query(self, features: FrameFeatures) -> QueryFeatures:
+        """Compute the part of propagation that depends on the frame only, not on objects."""
+        return self.network.encode_query(features)
+
+    def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
+        """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
+        return self.network.memorize(features, masks)
+
+    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+        """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
+        return self.network.propagate(query, memory)

@@ -1,0 +1,59 @@
+"""The verbs of a network, as the engine calls them; implemented here, in `zoo`, and by the fakes of the tests.
+
+The engine knows these protocols only. Detection and propagation are separate, because one model can detect while
+another one propagates.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from vis_cli.network.config import ModelConfig
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
+
+
+class DetectingNetwork(Protocol):
+    """Detect and classify the instances of a frame."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Return the categories and the input size."""
+
+    def encode_frames(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255."""
+
+    def detect(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect the instances of one frame (B = 1): NMS within each class."""
+
+    def detect_objects(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect instances of any class in one frame (B = 1): the score is 1 - background, NMS ignores classes."""
+
+    def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the class probabilities (N, C+1) of boxes (N, 4) in one frame, background first."""
+
+
+class PropagatingNetwork(Protocol):
+    """Propagate masks from memorized frames to others."""
+
+    def encode_frames(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255."""
+
+    def encode_query(self, features: FrameFeatures) -> QueryFeatures:
+        """Compute the part of propagation that depends on the frame only, not on objects."""
+
+    def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
+        """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
+
+    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+        """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
+
+
+class VideoNetwork(DetectingNetwork, PropagatingNetwork, Protocol):
+    """Detect, classify and propagate: all that Propose-Reduce needs."""
