@@ -1,4 +1,4 @@
-"""The verbs of a network, as the engine calls them; implemented here, in `zoo`, and by the fakes of the tests.
+"""The methods of a network that the engine calls; implemented here, in `zoo`, and by the fakes of the tests.
 
 The engine knows these protocols only. Detection and propagation are separate, because one model can detect while
 another one propagates.

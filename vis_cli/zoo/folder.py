@@ -37,7 +37,7 @@ class ModelSummary:
 
 
 def zoo_dir() -> Path:
-    """Return the folder of the shipped models: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the shipped models: inside the installed package, or next to it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "models"
     return inside if inside.is_dir() else package.parent / "models"
@@ -52,7 +52,7 @@ def find_model(name_or_dir: str) -> Path:
     """Return the folder of a model named in the zoo, or given by its path.
 
     Raises:
-        VisError: there is none; the nearest name is suggested.
+        VisError: no model has this name; the message suggests a similar name.
     """
     for folder in (zoo_dir() / name_or_dir, Path(name_or_dir)):
         if (folder / WEIGHTS_NAME).is_file():

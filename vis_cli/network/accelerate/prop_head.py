@@ -1,6 +1,6 @@
 """The Seq-Prop head for inference: work that objects share is done once, and wide convolutions use Winograd.
 
-Used by `accelerate`. The outputs are those of `SeqPropHead` except for rounding.
+Used by `accelerate`. Its outputs equal the outputs of `SeqPropHead` except for rounding.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _weights(conv: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def _decoded_at_once(skip2: Tensor, num: int) -> int:
-    """Return the number of objects to decode together; on a CPU, more objects need more memory and are no faster."""
+    """Return the number of objects to decode together; on a CPU, more objects only need more memory."""
     if skip2.device.type != "cpu" or len(skip2) > 1:
         return max(1, num)
     return max(1, DECODED_BUDGET_BYTES // (skip2.numel() * skip2.element_size()))
