@@ -204,7 +204,7 @@ def test_semi_supervised_needs_neither_the_first_nor_the_last_frame(pngs: Path, 
     assert row(outcome.out, "good")[2] == "100.0"
     outcome = run_vis("eval", pngs, "--davis", davis)
     assert outcome.code == 1
-    assert f"{pngs / 'bad' / '00000.png'}: missing" in outcome.err
+    assert f"{pngs / 'bad' / '00000.png'}: the file does not exist. Add a PNG" in outcome.err
 
 
 def test_a_sequence_without_objects_has_no_numbers(pngs: Path, davis: Path, tmp_path: Path, run_vis: RunVis) -> None:
@@ -219,8 +219,8 @@ def test_damaged_pngs(pngs: Path, davis: Path, run_vis: RunVis) -> None:
     picture = pngs / "good" / "00001.png"
     for image, message in [
         (Image.new("RGB", SIZE[::-1]), "the PNG has colours (RGB) instead of labels"),
-        (Image.new("L", SIZE), "is 4x6 pixels, but the ground truth is 6x4"),
-        (Image.new("L", SIZE[::-1], 21), "has label 21, but at most 20 proposals are allowed"),
+        (Image.new("L", SIZE), "the prediction is 4x6 pixels, the ground truth is 6x4. Write"),
+        (Image.new("L", SIZE[::-1], 21), "the highest label is 21, but at most 20 proposals are allowed"),
     ]:
         image.save(picture)
         outcome = run_vis("eval", pngs, "--davis", davis)

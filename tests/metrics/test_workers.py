@@ -34,7 +34,7 @@ def test_a_mistake_goes_through(num_workers: int) -> None:
 
 
 def test_a_process_that_is_ended_is_said() -> None:
-    with pytest.raises(VisError, match="ended, maybe for want of memory"):
+    with pytest.raises(VisError, match=r"stopped, for example because the memory was full\. Use fewer workers"):
         run_jobs([partial(os._exit, 9)], num_workers=2)
 
 

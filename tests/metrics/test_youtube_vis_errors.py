@@ -1,4 +1,4 @@
-"""Each kind of error on its own, and what mending it gives back."""
+"""Each kind of error on its own, and what AP50 gains without it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_gains_by_hand() -> None:
     }
 
 
-def test_a_mended_class_counts_for_the_category_that_it_is_of() -> None:
+def test_a_corrected_class_counts_for_the_category_that_it_is_of() -> None:
     truths = [make_object(BOX, category=1), make_object(BOX, category=2, video=2)]
     predictions = [make_object(BOX, category=2, score=0.9), make_object(BOX, category=2, video=2, score=0.5)]
     score = evaluate(predictions, truths, categories=(1, 2))
@@ -82,30 +82,30 @@ def test_a_mended_class_counts_for_the_category_that_it_is_of() -> None:
     assert {error.kind: error.ap50_gain for error in score.errors}["class"] == pytest.approx(1 - 0.25)
 
 
-def test_only_the_best_of_several_mended_is_right() -> None:
+def test_only_the_best_of_several_corrected_is_right() -> None:
     target = GroundTruthObject(1, 1, is_found=False)
-    findings = [
+    predictions = [
         ScoredPrediction(2, 0.5, "class", target),
         ScoredPrediction(3, 0.9, "class", target),
         ScoredPrediction(1, 0.7, "background", None),
     ]
-    errors = {error.kind: error for error in count_errors(findings, [target])}
+    errors = {error.kind: error for error in count_errors(predictions, [target])}
     assert errors["class"].count == 2
     assert errors["class"].ap50_gain == 1.0  # right at 0.9, the background behind it
     assert errors["missed"].count == 0
 
 
-def test_an_object_that_was_found_is_not_found_again_by_mending() -> None:
+def test_an_object_that_was_found_is_not_found_again_by_correction() -> None:
     target = GroundTruthObject(1, 1, is_found=True)
-    findings = [ScoredPrediction(1, 0.4, None, None), ScoredPrediction(1, 0.9, "localisation", target)]
-    gains = {error.kind: error.ap50_gain for error in count_errors(findings, [target])}
+    predictions = [ScoredPrediction(1, 0.4, None, None), ScoredPrediction(1, 0.9, "localisation", target)]
+    gains = {error.kind: error.ap50_gain for error in count_errors(predictions, [target])}
     assert gains["localisation"] == 0.5  # it is left out, and what is right leads
 
 
-def test_mending_gives_no_second_finding_of_an_object_in_place_of_another() -> None:
+def test_correction_gives_no_second_match_of_an_object_in_place_of_another() -> None:
     found, other = GroundTruthObject(1, 1, is_found=True), GroundTruthObject(2, 1, is_found=False)
-    findings = [ScoredPrediction(1, 0.4, None, None), ScoredPrediction(1, 0.9, "localisation", found)]
-    gains = {error.kind: error.ap50_gain for error in count_errors(findings, [found, other])}
+    predictions = [ScoredPrediction(1, 0.4, None, None), ScoredPrediction(1, 0.9, "localisation", found)]
+    gains = {error.kind: error.ap50_gain for error in count_errors(predictions, [found, other])}
     # Half of the objects at precision 1/2, then at precision 1: the other object stays missed.
     assert gains["localisation"] == pytest.approx(51 / 101 * (1 - 1 / 2))
 

@@ -35,9 +35,10 @@ def atomic_path(final: Path) -> Iterator[Path]:
     """Yield a temporary file in the folder of `final`, and rename it to `final` if the body raises no exception.
 
     The temporary file exists, is empty and is locked. The body opens its path for writing and must not replace the
-    file. The name is hidden and keeps the file extension, because some writers choose the format by extension. Missing
-    folders are created. Temporary files of processes that have ended are removed from the folder. After an exception,
-    `final` is unchanged.
+    file. The name is hidden and keeps the file extension, because some writers choose the format by extension. After an
+    exception, `final` is unchanged.
+
+    Missing folders are created. Temporary files of processes that have ended are removed from the folder.
 
     Raises:
         VisError: Another process writes `final`, or the file cannot be written (no permission, disk full).

@@ -91,9 +91,9 @@ def real_path(path: str | Path) -> Path:
 
 
 def require_regular(path: Path) -> None:
-    """Reject a path that is not a regular file. Symbolic links are followed.
+    """Reject a path that is not a regular file, or a symbolic link to a regular file.
 
-    Use it for files that a library opens itself (FFmpeg, safetensors).
+    Use this check for files that a library opens itself (FFmpeg, safetensors).
 
     Raises:
         VisError: The path is missing or is not a regular file.

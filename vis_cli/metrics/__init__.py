@@ -1,4 +1,4 @@
-"""The benchmarks' evaluators: how good a result is, in the benchmarks' own numbers.
+"""Metrics of YouTube-VIS, OVIS and DAVIS, computed as in the official evaluators.
 
-Used by `eval` and by the training, which watches its progress with them.
+Used by `vis eval` and by the validation of a training run.
 """

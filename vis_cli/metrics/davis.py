@@ -1,6 +1,6 @@
-"""DAVIS-2017 evaluation of label maps, by the unsupervised and by the semi-supervised protocol.
+"""Evaluation of label maps by the unsupervised and the semi-supervised protocol of DAVIS 2017.
 
-Used by `eval` and by the training. Frames come one at a time; only the scores of proposals and objects are kept.
+Used by `vis eval` and by training. It reads one frame at a time and keeps only the scores of proposals and objects.
 """
 
 from __future__ import annotations
@@ -33,58 +33,58 @@ from vis_cli.records.types import VideoResult
 
 
 class LabelPair(NamedTuple):
-    """One frame's (H, W) uint8 label maps; `source` names the prediction in errors."""
+    """The (H, W) uint8 label maps of one frame."""
 
     ground_truth: Labels
-    prediction: Labels | None  # None where its file is missing
-    source: str
+    prediction: Labels | None  # None if its file is missing
+    source: str  # name of the prediction in errors
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectScore:
-    """Score one object of the ground truth against the proposal that it was matched with."""
+    """Score of one object of the ground truth with the proposal that it is matched with."""
 
     label: int  # in the ground truth
-    proposal: int | None  # its label in the prediction; None: there were fewer proposals than objects
+    proposal: int | None  # label of the proposal in the prediction; None if there are fewer proposals than objects
     region: Statistics  # J
     boundary: Statistics  # F
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Average over objects, not over sequences; every number is nan where there is no object."""
+    """Averages over objects (not over sequences); nan if there are no objects."""
 
     region: Statistics
     boundary: Statistics
 
     @property
     def jf_mean(self) -> float:
-        """Return J&F, the number that the benchmark ranks by."""
+        """Return J&F, the metric by which the benchmark ranks methods."""
         return (self.region.mean + self.boundary.mean) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceScore:
-    """Hold the scores of one sequence's objects, in the order of their labels."""
+    """Scores of the objects of one sequence, in the order of their labels."""
 
     name: str
     objects: tuple[ObjectScore, ...]
 
     @property
     def summary(self) -> Summary:
-        """Average over the objects of this sequence."""
+        """Return the averages over the objects of this sequence."""
         return _summarize(self.objects)
 
 
 @dataclass(frozen=True, slots=True)
 class DavisScore:
-    """Hold the scores of all sequences."""
+    """Scores of all sequences."""
 
     sequences: tuple[SequenceScore, ...]
 
     @property
     def summary(self) -> Summary:
-        """Average over the objects of all sequences, as the benchmark does."""
+        """Return the averages over the objects of all sequences, like the benchmark."""
         return _summarize([score for sequence in self.sequences for score in sequence.objects])
 
 
@@ -92,16 +92,16 @@ SequenceEvaluator: TypeAlias = Callable[[str, Iterable[LabelPair]], SequenceScor
 
 
 def evaluate_unsupervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScore:
-    """Score a sequence whose proposals are numbered at will, under their best assignment to the objects.
+    """Score a sequence by the unsupervised protocol: assign proposals to objects so that the mean J&F is maximal.
 
-    Every frame counts; void pixels count nowhere; proposals left over cost nothing.
+    All frames count. Void pixels are ignored. Proposals without an object do not lower the score.
 
     Args:
-        name: of the sequence.
-        pairs: every frame of it, in order. The objects are 1 to the highest label of the first ground truth.
+        name: Name of the sequence.
+        pairs: All frames of the sequence, in order. The objects are 1 to the highest label of the first ground truth.
 
     Raises:
-        VisError: a prediction is missing, has another size, or has a label above 20.
+        VisError: A prediction is missing, has another size, or has a label above 20.
     """
     num_objects, num_proposals, frames = None, 0, list[Scores]()
     for pair in pairs:
@@ -112,8 +112,8 @@ def evaluate_unsupervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScor
         prediction = np.where(pair.ground_truth == VOID, np.uint8(0), prediction)
         frames.append(score_frame(prediction, pair.ground_truth, max(MAX_PROPOSALS, num_objects), num_objects))
     if num_objects is None:
-        raise VisError(f"{name}: no frames to evaluate")
-    # Empty proposals are added only up to the number of objects: more of them would be free matches for absent objects.
+        raise VisError("no frames to evaluate", where=name, hint="Add the ground truth of the sequence.")
+    # Add empty proposals only up to the number of objects. More of them would match absent objects for free.
     scores = np.stack(frames, axis=-1)[:, : max(num_proposals, num_objects)]  # (2, P, O, T)
     region, boundary = scores.mean(axis=-1)
     rows, columns = linear_sum_assignment(-(region + boundary) / 2)
@@ -125,16 +125,17 @@ def evaluate_unsupervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScor
 
 
 def evaluate_semi_supervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScore:
-    """Score a sequence whose label i is the ground truth's object i, its masks in the first frame being given.
+    """Score a sequence by the semi-supervised protocol: label i of the prediction is object i of the ground truth.
 
-    The first and the last frame do not count and need no prediction; void is background.
+    The masks of the first frame are given. The first and the last frame are not scored and need no prediction. Void is
+    background.
 
     Args:
-        name: of the sequence.
-        pairs: every frame of it, in order. The objects are 1 to the highest label of the first ground truth.
+        name: Name of the sequence.
+        pairs: All frames of the sequence, in order. The objects are 1 to the highest label of the first ground truth.
 
     Raises:
-        VisError: a prediction is missing, has another size or a label that is no object, or there is no frame
+        VisError: A prediction is missing, has another size or has a label that is not an object, or there is no frame
             between the first and the last.
     """
     stream = iter(pairs)
@@ -145,7 +146,8 @@ def evaluate_semi_supervised(name: str, pairs: Iterable[LabelPair]) -> SequenceS
         prediction = _check_prediction(pair, num_objects, f"the sequence has {num_objects} objects")
         frames.append(score_frame(prediction, pair.ground_truth, num_objects, num_objects))
     if not frames:
-        raise VisError(f"{name}: the first and the last frame are not scored, so at least 3 are needed")
+        problem = "the first and the last frame are not scored, and there is no frame between them"
+        raise VisError(problem, where=name, hint="Use a sequence of at least 3 frames.")
     scores = np.stack(frames, axis=-1)  # (2, O, O, T)
     return SequenceScore(
         name, tuple(_score_object(i, i, scores[:, i, i], has_proposal=True) for i in range(num_objects))
@@ -161,18 +163,18 @@ def evaluate_folders(
     num_workers: int | None = 1,
     progress: Progress | None = None,
 ) -> DavisScore:
-    """Score `predictions`/<sequence>/<frame>.png against the PNGs of the same names under `ground_truth`.
+    """Score `predictions`/<sequence>/<frame>.png against the PNGs with the same names in `ground_truth`.
 
     Args:
-        ground_truth: the folder of annotations, one folder a sequence.
-        predictions: the folder of results; PNGs without a ground truth are not read, `list_unpaired` names them.
-        sequences: names of those to score; None: every folder of `ground_truth`.
+        ground_truth: Folder of annotations with one subfolder per sequence.
+        predictions: Folder of results. PNGs without ground truth are not read; `list_unpaired` lists them.
+        sequences: Names of the sequences to score; None scores all subfolders of `ground_truth`.
         evaluate: `evaluate_unsupervised` or `evaluate_semi_supervised`.
-        num_workers: processes that the sequences are spread over; None: as many as the machine has cores.
-        progress: called after each sequence.
+        num_workers: Number of processes; None chooses it by the number of CPU cores and of sequences.
+        progress: Function to call after each sequence.
 
     Raises:
-        VisError: a folder or file is missing, damaged, or no legal prediction.
+        VisError: A folder or file is missing or damaged, or a prediction is invalid.
     """
     names = list_sequences(ground_truth) if sequences is None else sequences
     jobs = [partial(_score_folder, evaluate, ground_truth / name, predictions / name) for name in names]
@@ -188,22 +190,25 @@ def evaluate_results(
     num_workers: int | None = 1,
     progress: Progress | None = None,
 ) -> DavisScore:
-    """Score results, painted into label maps, against `ground_truth`/<video name>/*.png; see `evaluate_folders`.
+    """Convert results to label maps and score them against `ground_truth`/<video name>/*.png.
+
+    The other arguments are the same as for `evaluate_folders`.
 
     Raises:
-        VisError: a sequence has no result, another number of frames, or another size.
+        VisError: A sequence has no result, or its result has another number of frames or another size.
     """
     by_name = {result.video.name: result for result in results}
     names = list_sequences(ground_truth) if sequences is None else sequences
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise VisError(f"no result for {', '.join(missing)}; segment them first or leave them out of the evaluation")
+        hint = "Segment these sequences first, or exclude them from the evaluation."
+        raise VisError(f"no result for {', '.join(missing)}", hint=hint)
     jobs = [partial(_score_result, evaluate, ground_truth / name, by_name[name]) for name in names]
     return DavisScore(tuple(run_jobs(jobs, num_workers=num_workers, progress=progress)))
 
 
 def iter_folder_pairs(ground_truth: Path, predictions: Path) -> Iterator[LabelPair]:
-    """Read the PNGs of one sequence and the predictions of the same names, frame by frame in natural order."""
+    """Yield the ground truth and the prediction of each frame of a sequence, in natural order of the names."""
     by_name = {path.stem: path for path in list_pngs(predictions)}
     for path in list_label_pngs(ground_truth):
         predicted = by_name.get(path.stem)
@@ -212,10 +217,10 @@ def iter_folder_pairs(ground_truth: Path, predictions: Path) -> Iterator[LabelPa
 
 
 def iter_result_pairs(ground_truth: Path, result: VideoResult) -> Iterator[LabelPair]:
-    """Read the PNGs of one sequence next to the painted frames of `result`, paired by name where both have names.
+    """Yield the ground truth of each frame and the label map of `result`, paired by name if the frames have names.
 
     Raises:
-        VisError: a frame or a PNG has no partner.
+        VisError: A frame has no PNG, or a PNG has no frame.
     """
     paths = pair_with_frames(list_label_pngs(ground_truth), result.video)
     for path, labels in zip(paths, iter_label_maps(result), strict=True):
@@ -233,15 +238,18 @@ def _score_result(evaluate: SequenceEvaluator, ground_truth: Path, result: Video
 def _check_prediction(pair: LabelPair, highest: int, rule: str) -> Labels:
     prediction, source = pair.prediction, pair.source
     if prediction is None:
-        raise VisError(f"{source}: missing; every frame of the ground truth needs a PNG of the same name")
+        raise VisError("the file does not exist", where=source, hint="Add a PNG for each frame of the ground truth.")
     if prediction.shape != pair.ground_truth.shape:
         has, needs = ("x".join(map(str, labels.shape[::-1])) for labels in (prediction, pair.ground_truth))
-        raise VisError(f"{source}: is {has} pixels, but the ground truth is {needs}")
+        problem = f"the prediction is {has} pixels, the ground truth is {needs}"
+        raise VisError(problem, where=source, hint="Write predictions in the size of the ground truth.")
     label = int(prediction.max())
     if label == VOID:
-        raise VisError(f"{source}: has label {VOID}, which means void in a ground truth; use 0 for the background")
+        raise VisError(f"label {VOID} means void in ground truth", where=source, hint="Use 0 for the background.")
     if label > highest:
-        raise VisError(f"{source}: has label {label}, but {rule}")
+        raise VisError(
+            f"the highest label is {label}, but {rule}", where=source, hint=f"Use labels from 0 to {highest}."
+        )
     return prediction
 
 

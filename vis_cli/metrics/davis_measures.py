@@ -1,4 +1,4 @@
-"""DAVIS's two measures of a frame, region similarity J and boundary accuracy F, and their statistics over frames.
+"""The DAVIS measures of a frame, region similarity J and boundary accuracy F, and their statistics over frames.
 
 Used by `metrics.davis`.
 """
@@ -14,37 +14,43 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-BOUNDARY_TOLERANCE = 0.008  # of the picture's diagonal
+BOUNDARY_TOLERANCE = 0.008  # fraction of the frame's diagonal
 RECALL_THRESHOLD = 0.5
 NUM_DECAY_BINS = 4
 
-Labels: TypeAlias = NDArray[np.uint8]  # (H, W): 0 background, 1..254 instances
+Labels: TypeAlias = NDArray[np.uint8]  # (H, W): 0 is background, 1..254 are instances
 Scores: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Sum up one measure over the frames of one object, or average such sums over objects."""
+    """Statistics of one measure over the frames of one object, or their averages over objects."""
 
     mean: float
-    recall: float  # share of the frames above RECALL_THRESHOLD
-    decay: float  # mean of the first quarter of the frames minus mean of the last
+    recall: float  # fraction of the frames above RECALL_THRESHOLD
+    decay: float  # mean of the first quarter of the frames minus mean of the last quarter
 
 
 @dataclass(frozen=True, slots=True)
 class _Boundary:
-    """Hold the boundary of one mask: the line, the line widened by the tolerance, and its number of pixels."""
+    """Boundary of one mask."""
 
     line: NDArray[np.uint8]
-    band: NDArray[np.uint8]
-    length: int
+    band: NDArray[np.uint8]  # the line, dilated by the tolerance
+    length: int  # pixels of the line
 
 
 def score_frame(prediction: Labels, ground_truth: Labels, num_proposals: int, num_objects: int) -> Scores:
-    """Compare the proposals 1..P of a frame with the objects 1..O, other labels being background.
+    """Compare the proposals of a frame with its objects.
+
+    Args:
+        prediction: Label map (H, W). Labels above `num_proposals` count as background.
+        ground_truth: Label map (H, W). Labels above `num_objects` count as background.
+        num_proposals: P; the proposals are the labels 1..P.
+        num_objects: O; the objects are the labels 1..O.
 
     Returns:
-        float64 (2, P, O) in 0..1: J, then F.
+        float64 (2, P, O) from 0 to 1: J, then F.
     """
     region = region_similarity(prediction, ground_truth, num_proposals, num_objects)
     boundary = boundary_accuracy(prediction, ground_truth, num_proposals, num_objects)
@@ -52,7 +58,7 @@ def score_frame(prediction: Labels, ground_truth: Labels, num_proposals: int, nu
 
 
 def region_similarity(prediction: Labels, ground_truth: Labels, num_proposals: int, num_objects: int) -> Scores:
-    """Return the intersection over union of each proposal and each object, 1 where both are empty: (P, O)."""
+    """Return the IoU of each proposal with each object, (P, O); 1 if both are empty."""
     pairs = prediction.ravel().astype(np.intp) * 256 + ground_truth.ravel()
     counts = np.bincount(pairs, minlength=256 * 256).reshape(256, 256)  # pixels of each pair of labels
     proposals, objects = slice(1, num_proposals + 1), slice(1, num_objects + 1)
@@ -62,7 +68,7 @@ def region_similarity(prediction: Labels, ground_truth: Labels, num_proposals: i
 
 
 def boundary_accuracy(prediction: Labels, ground_truth: Labels, num_proposals: int, num_objects: int) -> Scores:
-    """Return the F-measure of each proposal's and each object's boundary: (P, O)."""
+    """Return the F-measure of the boundaries of each proposal and each object, (P, O)."""
     disk = _disk(math.ceil(BOUNDARY_TOLERANCE * math.hypot(*ground_truth.shape)))
     objects = _boundaries(ground_truth, num_objects, disk)
     proposals = _boundaries(prediction, num_proposals, disk)
@@ -71,9 +77,10 @@ def boundary_accuracy(prediction: Labels, ground_truth: Labels, num_proposals: i
 
 
 def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the pixels of an (H, W) mask that differ from the one to the right, below, or diagonally between.
+    """Mark the pixels of an (H, W) mask that differ from the pixel to the right, below, or below to the right.
 
-    The last row is compared to the right only, the last column downwards only, so the picture's border is no boundary.
+    The last row is compared only to the right and the last column only downwards, so the frame's border is not a
+    boundary.
     """
     edges = np.zeros_like(mask, dtype=np.bool_)
     edges[:, :-1] |= mask[:, :-1] != mask[:, 1:]
@@ -83,10 +90,14 @@ def boundary_map(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def frame_statistics(values: Scores) -> Statistics:
-    """Sum up one object's measure over its (T,) frames.
+    """Return the statistics of a measure of one object over T frames.
 
-    The decay's bins are the benchmark's: they share their edge frames, and five edges are rounded from 1 to T. The
-    benchmark keeps the edges in eight bits, which goes wrong above 255 frames; here they are kept whole.
+    The bins of the decay are the same as in the benchmark: five rounded edges from 1 to T, where neighbouring bins
+    share their edge frame. The benchmark stores the edges in 8 bits, which overflow above 255 frames. Here they are
+    integers without this limit.
+
+    Args:
+        values: The measure in each frame, (T,), from 0 to 1.
     """
     edges = np.round(np.linspace(1, len(values), NUM_DECAY_BINS + 1) + 1e-10).astype(np.intp) - 1
     first, last = values[: edges[1] + 1], values[edges[-2] :]
@@ -98,7 +109,7 @@ def frame_statistics(values: Scores) -> Statistics:
 
 
 def average_statistics(statistics: Iterable[Statistics]) -> Statistics:
-    """Average over objects; every number is nan where there is none."""
+    """Return the averages over objects; nan if there are no objects."""
     rows = np.array([(s.mean, s.recall, s.decay) for s in statistics], dtype=np.float64).reshape(-1, 3)
     if len(rows) == 0:
         return Statistics(math.nan, math.nan, math.nan)
@@ -106,7 +117,7 @@ def average_statistics(statistics: Iterable[Statistics]) -> Statistics:
 
 
 def _boundaries(labels: Labels, num_labels: int, disk: NDArray[np.uint8]) -> list[_Boundary | None]:
-    """Find the boundary of each label 1..num_labels; None where it has none."""
+    """Return the boundary of each label 1..num_labels; None for a label without a boundary."""
     present = set(np.unique(labels).tolist())
     return [_boundary(labels == i, disk) if i in present else None for i in range(1, num_labels + 1)]
 
@@ -118,7 +129,7 @@ def _boundary(mask: NDArray[np.bool_], disk: NDArray[np.uint8]) -> _Boundary | N
 
 
 def _f_measure(proposal: _Boundary | None, target: _Boundary | None) -> float:
-    """Return the harmonic mean of precision and recall within the tolerance; two missing boundaries agree."""
+    """Return the harmonic mean of precision and recall within the tolerance; 1 if both boundaries are missing."""
     if proposal is None or target is None:
         return float(proposal is target)
     precision = cv2.countNonZero(proposal.line & target.band) / proposal.length
@@ -127,7 +138,7 @@ def _f_measure(proposal: _Boundary | None, target: _Boundary | None) -> float:
 
 
 def _disk(radius: int) -> NDArray[np.uint8]:
-    """Return the (2r+1, 2r+1) pixels whose centres lie within `radius`."""
+    """Return a (2r+1, 2r+1) array that is 1 for the pixels whose centres lie within `radius`."""
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     disk: NDArray[np.uint8] = (x * x + y * y <= radius * radius).astype(np.uint8)
     return disk

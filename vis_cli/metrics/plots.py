@@ -1,6 +1,6 @@
-"""Scores as pictures: precision over recall, and bars by name.
+"""Plots of scores as PNG files: precision over recall, and bar charts.
 
-Used by `eval`. matplotlib is imported only when something is drawn, and draws without a window.
+Used by `vis eval`. matplotlib is imported only when a plot is drawn. It opens no window.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ DPI = 120
 
 
 def plot_precision_recall(precisions: Sequence[Floats], path: Path) -> None:
-    """Draw the mean over categories of their curves (T, R), a line for each IoU threshold.
+    """Plot precision over recall, averaged over categories, with one line per IoU threshold.
+
+    Args:
+        precisions: One array (T, R) per category, from 0 to 1, by `IOU_THRESHOLDS` and `RECALLS`.
+        path: PNG file to write.
 
     Raises:
-        VisError: the file cannot be written.
+        VisError: The file cannot be written.
     """
     figure = _make_figure(height=5.0)
     axes = figure.add_subplot()
@@ -40,10 +44,16 @@ def plot_precision_recall(precisions: Sequence[Floats], path: Path) -> None:
 
 
 def plot_bars(names: Sequence[str], values: Sequence[float], path: Path, *, label: str) -> None:
-    """Draw a bar for each name, the first one on top; values are percent.
+    """Plot one horizontal bar per name, with the first name at the top.
+
+    Args:
+        names: Labels of the bars.
+        values: Lengths of the bars in percent.
+        path: PNG file to write.
+        label: Label of the horizontal axis.
 
     Raises:
-        VisError: the file cannot be written.
+        VisError: The file cannot be written.
     """
     figure = _make_figure(height=1.2 + BAR_HEIGHT * len(names))
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""Jobs of an evaluation, spread over processes: one for each video or sequence.
+"""Parallel execution of an evaluation in several processes, with one job per video or sequence.
 
 Used by `metrics.davis` and `metrics.youtube_vis`.
 """
@@ -20,24 +20,24 @@ T = TypeVar("T")
 Progress: TypeAlias = Callable[[str, int, int], None]  # stage, done, total
 
 STAGE = "evaluate"
-MIN_JOBS_PER_WORKER = 4  # fewer are done before another process has started
+MIN_JOBS_PER_WORKER = 4  # one process completes fewer jobs faster than another process starts
 
 
 def run_jobs(jobs: Sequence[Callable[[], T]], *, num_workers: int | None, progress: Progress | None = None) -> list[T]:
-    """Call the jobs and return what they return, in their order.
+    """Call the jobs and return their results in the order of the jobs.
 
     Args:
-        jobs: they and what they return must pickle, if there is more than one worker.
-        num_workers: processes that the jobs are spread over; 1 stays in this one. None: `default_workers`.
-        progress: called after each job.
+        jobs: Functions without arguments. With more than one worker, they and their results must be picklable.
+        num_workers: Number of processes; 1 runs the jobs in this process. None is `default_workers`.
+        progress: Function to call after each job.
 
     Raises:
-        VisError: a job raised it, the jobs behind it then being dropped; or a process was ended from outside.
+        VisError: A job raised it, and the later jobs were cancelled; or the operating system stopped a process.
     """
     workers = default_workers(len(jobs)) if num_workers is None else num_workers
     if workers == 1:
         return _collect(map(_call, jobs), len(jobs), progress)
-    # Spawned, not forked: a fork would copy the locks of a training's threads.
+    # Spawned instead of forked, because a fork copies the locks of the threads of a training run.
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
@@ -49,24 +49,26 @@ def run_jobs(jobs: Sequence[Callable[[], T]], *, num_workers: int | None, progre
             process.terminate()
         raise
     except BrokenProcessPool as error:
-        raise VisError("a process of the evaluation was ended, maybe for want of memory; use fewer workers") from error
+        problem = "a process of the evaluation was stopped, for example because the memory was full"
+        raise VisError(problem, hint="Use fewer workers.") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def default_workers(num_jobs: int) -> int:
-    """Return one worker for each core that this process may use, but no more than the jobs are worth."""
+    """Return the number of CPU cores that this process may use, or fewer for a small number of jobs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, num_jobs // MIN_JOBS_PER_WORKER))
 
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C, which a terminal sends to all of them: this process ends the others.
+    """Block Ctrl-C while the body starts processes, so that they ignore it and this process stops them instead.
 
-    They inherit the blocked signal; in this process it arrives at the end of the body.
+    A terminal sends Ctrl-C to all processes. The new processes inherit the blocked signal. This process receives the
+    signal at the end of the body.
     """
-    resource_tracker.ensure_running()  # it would unblock the signal when it starts
+    resource_tracker.ensure_running()  # if it started later, it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,6 +1,6 @@
-"""Average precision and recall of a YouTube-VIS or OVIS split, in the benchmark's own numbers.
+"""Average precision (AP) and average recall (AR) of a YouTube-VIS or OVIS split, as the benchmark computes them.
 
-Used by `eval` and by the training. Videos are spread over processes; of each, only what is scored comes back.
+Used by `vis eval` and by training. Each process evaluates some of the videos and returns only their matches.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ ALL, SMALL, MEDIUM, LARGE = range(4)  # area ranges
 
 @dataclass(frozen=True, slots=True)
 class PrecisionRecall:
-    """Hold the benchmark's twelve numbers in 0..1, or those of one category; -1 where there is no such object."""
+    """The twelve metrics of the benchmark, over all categories or for one; from 0 to 1, or -1 without objects."""
 
     ap: float  # over IoU 0.50:0.05:0.95
     ap50: float
     ap75: float
     ap_small: float  # mean visible area up to 128² pixels
     ap_medium: float
-    ap_large: float  # from 256² pixels on
-    ar1: float  # with the best prediction of each video and category only
+    ap_large: float  # mean visible area of at least 256² pixels
+    ar1: float  # with at most 1 prediction per video and category
     ar10: float
     ar100: float
     ar_small: float
@@ -52,21 +52,21 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoryScore:
-    """Hold the numbers of one category and its curves."""
+    """Metrics and precision curves of one category."""
 
     category: Category
-    num_objects: int  # to be found, in all videos
+    num_objects: int  # objects of the ground truth in all videos, without crowds
     scores: PrecisionRecall
-    precision: Floats  # (T, R) by IOU_THRESHOLDS and RECALLS; -1 where there is no object
+    precision: Floats  # (T, R) by IOU_THRESHOLDS and RECALLS; -1 without objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class YouTubeVisScore:
-    """Hold the numbers of a split, of each category in the order of their ids, and of each video in that of theirs."""
+    """Metrics of a split."""
 
     summary: PrecisionRecall
-    categories: tuple[CategoryScore, ...]
-    videos: tuple[VideoScore, ...]
+    categories: tuple[CategoryScore, ...]  # in the order of their ids
+    videos: tuple[VideoScore, ...]  # in the order of their ids
     errors: tuple[ErrorCount, ...]
 
 
@@ -77,36 +77,37 @@ def evaluate_youtube_vis(
     num_workers: int | None = 1,
     progress: Progress | None = None,
 ) -> YouTubeVisScore:
-    """Score predictions against a split that has annotations.
+    """Score predictions against the annotations of a split.
 
     Args:
-        split: the ground truth.
-        predictions: what reads those of a video, by its id; a video without any is one where nothing was found.
-        num_workers: processes that the videos are spread over; None: as many as the machine has cores.
-        progress: called after each video.
+        split: The ground truth.
+        predictions: Functions that read the predictions of a video, by the video's id. A missing video has no
+            predictions.
+        num_workers: Number of processes; None chooses it by the number of CPU cores and of videos.
+        progress: Function to call after each video.
 
     Raises:
-        VisError: a prediction is damaged.
-        ValueError: the split has no annotations.
+        VisError: A prediction is damaged.
+        ValueError: The split has no annotations.
     """
     if split.annotations is None:
         raise ValueError(f"{split.path} has no annotations")
-    truths = defaultdict[int, list[YouTubeVisAnnotation]](list)
+    annotations = defaultdict[int, list[YouTubeVisAnnotation]](list)
     for annotation in split.annotations:
-        truths[annotation.video_id].append(annotation)
+        annotations[annotation.video_id].append(annotation)
     ordered = sorted(split.videos, key=lambda video: video.id)
-    jobs = [partial(match_video, video, truths[video.id], predictions.get(video.id, list)) for video in ordered]
+    jobs = [partial(match_video, video, annotations[video.id], predictions.get(video.id, list)) for video in ordered]
     videos = run_jobs(jobs, num_workers=num_workers, progress=progress)
     return _score(sorted(split.categories, key=lambda category: category.id), videos)
 
 
 def _score(categories: Sequence[Category], videos: Sequence[VideoMatches]) -> YouTubeVisScore:
     matches = defaultdict[int, list[Matches]](list)
-    findings, objects = list[ScoredPrediction](), list[GroundTruthObject]()
+    predictions, objects = list[ScoredPrediction](), list[GroundTruthObject]()
     for video in videos:
-        for category_id, found in video.matches.items():
-            matches[category_id].append(found)
-        findings += video.findings
+        for category_id, of_category in video.matches.items():
+            matches[category_id].append(of_category)
+        predictions += video.predictions
         objects += video.objects
     curves = [category_curves(matches[category.id]) for category in categories]
     return YouTubeVisScore(
@@ -121,12 +122,12 @@ def _score(categories: Sequence[Category], videos: Sequence[VideoMatches]) -> Yo
             for category, curve in zip(categories, curves, strict=True)
         ),
         videos=tuple(video.score for video in videos),
-        errors=count_errors(findings, objects),
+        errors=count_errors(predictions, objects),
     )
 
 
 def _summarize(curves: Sequence[Curves]) -> PrecisionRecall:
-    """Average over categories, thresholds and recalls at once, as the benchmark does."""
+    """Average over categories, IoU thresholds and recalls in one step, like the benchmark."""
     if not curves:
         return PrecisionRecall(*[NOTHING] * 12)
     precision = np.stack([curve.precision for curve in curves])  # (K, A, M, T, R)

@@ -1,4 +1,4 @@
-"""From matches to precision and recall: the ranking over all videos of a category, and its 101-point curves.
+"""Precision and recall of one category: the ranking of its predictions over all videos, and 101-point curves.
 
 Used by `metrics.youtube_vis` and `metrics.youtube_vis_errors`.
 """
@@ -12,21 +12,25 @@ import numpy as np
 
 from vis_cli.metrics.youtube_vis_matching import AREA_RANGES, IOU_THRESHOLDS, Bools, Floats, Matches
 
-RECALLS = np.linspace(0.0, 1.0, 101)  # where precision is read
-MAX_PREDICTIONS = (1, 10, 100)  # counted for each video and category
-NOTHING = -1.0  # the benchmark's value of a number that no object was there for
+RECALLS = np.linspace(0.0, 1.0, 101)  # recalls at which precision is sampled
+MAX_PREDICTIONS = (1, 10, 100)  # limits of predictions per video and category
+NOTHING = -1.0  # value of a metric without objects, as in the benchmark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curves:
-    """Hold the curves of one category: A area ranges, M limits of predictions, T thresholds, R recalls."""
+    """Curves of one category: A area ranges, M limits of predictions, T IoU thresholds, R recalls."""
 
-    precision: Floats  # (A, M, T, R), NOTHING where the range has no object
-    recall: Floats  # (A, M, T): the highest one
+    precision: Floats  # (A, M, T, R), from 0 to 1; NOTHING for an area range without objects
+    recall: Floats  # (A, M, T), from 0 to 1: the maximum recall; NOTHING for an area range without objects
 
 
 def category_curves(videos: Sequence[Matches]) -> Curves:
-    """Rank the predictions of all videos, which come in the order of their ids, and trace the curves."""
+    """Rank the predictions of all videos by score, and compute the curves.
+
+    Args:
+        videos: Matches of one category in each video, in the order of the video ids, which breaks ties.
+    """
     shape = (len(AREA_RANGES), len(MAX_PREDICTIONS), len(IOU_THRESHOLDS))
     curves = Curves(np.full((*shape, len(RECALLS)), NOTHING), np.full(shape, NOTHING))
     num_objects = np.sum([video.num_objects for video in videos], axis=0, initial=0) * np.ones(len(AREA_RANGES), int)
@@ -44,15 +48,15 @@ def category_curves(videos: Sequence[Matches]) -> Curves:
 
 
 def trace(is_true: Bools, is_false: Bools, num_objects: int) -> tuple[Floats, Floats]:
-    """Trace precision over recall for T thresholds at once.
+    """Compute precision over recall for T IoU thresholds.
 
     Args:
-        is_true: (T, D), the best prediction first.
-        is_false: (T, D); a prediction that is neither is ignored.
-        num_objects: that are to be found, at least one.
+        is_true: Whether each of D predictions is a true positive, (T, D), in descending order of score.
+        is_false: Whether it is a false positive, (T, D). A prediction that is neither is ignored.
+        num_objects: Objects of the ground truth, at least 1.
 
     Returns:
-        Precision at RECALLS, made to fall: (T, R). The highest recall: (T,).
+        The precision at RECALLS, (T, R), made non-increasing, and the maximum recall, (T,); all values from 0 to 1.
     """
     num_thresholds, num_predictions = is_true.shape
     precision, recall = np.zeros((num_thresholds, len(RECALLS))), np.zeros(num_thresholds)
@@ -70,6 +74,6 @@ def trace(is_true: Bools, is_false: Bools, num_objects: int) -> tuple[Floats, Fl
 
 
 def mean_where_known(values: Floats) -> float:
-    """Average what is not NOTHING; NOTHING where nothing is known."""
+    """Return the mean of all values except NOTHING. Without such values, return NOTHING."""
     known = values[values > NOTHING]
     return float(known.mean()) if known.size else NOTHING

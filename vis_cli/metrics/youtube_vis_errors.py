@@ -1,6 +1,6 @@
-"""Why predictions are wrong and what each kind of error costs, at IoU 0.5, after TIDE (Bolya et al., ECCV 2020).
+"""Errors of predictions by kind, as in TIDE (Bolya et al., ECCV 2020), and their cost in AP50.
 
-Used by `metrics.youtube_vis`: TIDE's kinds, with sequences of masks for its boxes.
+Used by `metrics.youtube_vis`. TIDE compares boxes; this module compares sequences of masks, at IoU 0.5.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ BACKGROUND_IOU = 0.1
 
 ErrorKind: TypeAlias = Literal["class", "localisation", "both", "duplicate", "background", "missed"]
 ERROR_KINDS: dict[ErrorKind, str] = {
-    "class": "an object, called by a wrong category",
-    "localisation": "an object of the category, but overlapped too little",
-    "both": "overlaps an object of another category, too little",
-    "duplicate": "an object that a better prediction has found already",
-    "background": "no object at all",
-    "missed": "an object that no prediction comes near to",
+    "class": "IoU of at least 0.5 with an object of another category",
+    "localisation": "IoU of 0.1 to 0.5 with an object of the category",
+    "both": "IoU of 0.1 to 0.5 with an object of another category",
+    "duplicate": "an object that is matched with a prediction of higher score",
+    "background": "IoU below 0.1 with every object",
+    "missed": "an object that no prediction matches or mistakes",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthObject:
-    """Say whether an object that is to be found was found."""
+    """An object of the ground truth, without crowds."""
 
     id: int  # of the annotation
     category_id: int
-    is_found: bool
+    is_found: bool  # whether a prediction of its category is matched with it at IoU 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPrediction:
-    """Say what one prediction is: right where `error` is None."""
+    """A prediction and its kind of error."""
 
     category_id: int
     score: float
-    error: ErrorKind | None
-    target: GroundTruthObject | None  # the object it mistook, of a class or localisation error
+    error: ErrorKind | None  # None for a correct prediction
+    target: GroundTruthObject | None  # for a class or localisation error: the object that the prediction overlaps
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """Count the errors of one kind, and say by how much AP50 would rise without them."""
+    """Number of errors of one kind, and their cost."""
 
     kind: ErrorKind
     count: int
-    ap50_gain: float  # alone; the gains of all kinds do not add up to what is missing
+    ap50_gain: float  # increase of AP50 without errors of this kind; the gains of all kinds do not add up to 1 - AP50
 
 
 def classify_error(
     category_id: int, ious: Floats, objects: Sequence[GroundTruthObject]
 ) -> tuple[ErrorKind | None, GroundTruthObject | None]:
-    """Say which error a prediction is that no object was matched with, and the object that it mistook.
+    """Return the kind of error of a prediction that is not matched with an object, and the object that it overlaps.
 
     Args:
-        category_id: of the prediction.
-        ious: with all objects of its video: (N,).
-        objects: of its video, whatever their category.
+        category_id: Category of the prediction.
+        ious: IoU of the prediction with all objects of its video, (N,), from 0 to 1.
+        objects: The objects of its video, of any category.
     """
     is_same = np.array([target.category_id == category_id for target in objects], dtype=np.bool_)
     same, other = np.where(is_same, ious, 0.0), np.where(is_same, 0.0, ious)
@@ -80,61 +80,72 @@ def classify_error(
     return ("both" if best_other >= BACKGROUND_IOU else "background"), None
 
 
-def count_errors(findings: Sequence[ScoredPrediction], objects: Sequence[GroundTruthObject]) -> tuple[ErrorCount, ...]:
-    """Count each kind of error over all videos, and mend it alone to see what AP50 would be."""
-    missed = _missed(findings, objects)
-    counts = {kind: sum(finding.error == kind for finding in findings) for kind in ERROR_KINDS} | {
-        "missed": len(missed)
-    }
+def count_errors(
+    predictions: Sequence[ScoredPrediction], objects: Sequence[GroundTruthObject]
+) -> tuple[ErrorCount, ...]:
+    """Count each kind of error over all videos, and compute AP50 without errors of this kind."""
+    missed = _missed(predictions, objects)
+    counts = {kind: sum(prediction.error == kind for prediction in predictions) for kind in ERROR_KINDS}
+    counts["missed"] = len(missed)
     num_objects = _count_by_category(objects)
-    ap50 = average_precision_50(findings, num_objects)
+    ap50 = average_precision_50(predictions, num_objects)
     gains = {
-        kind: average_precision_50(_mend(findings, kind), num_objects) - ap50 for kind in ERROR_KINDS if counts[kind]
+        kind: average_precision_50(_corrected(predictions, kind), num_objects) - ap50
+        for kind in ERROR_KINDS
+        if counts[kind]
     }
     if missed:
-        found_or_mistaken = _count_by_category(target for target in objects if target not in missed)
-        gains["missed"] = average_precision_50(findings, found_or_mistaken) - ap50
+        not_missed = _count_by_category(target for target in objects if target not in missed)
+        gains["missed"] = average_precision_50(predictions, not_missed) - ap50
     return tuple(ErrorCount(kind, counts[kind], gains.get(kind, 0.0)) for kind in ERROR_KINDS)
 
 
-def average_precision_50(findings: Iterable[ScoredPrediction], num_objects: Mapping[int, int]) -> float:
-    """Return AP50 over the categories that have objects."""
+def average_precision_50(predictions: Iterable[ScoredPrediction], num_objects: Mapping[int, int]) -> float:
+    """Return AP50, averaged over the categories that have objects.
+
+    Args:
+        predictions: The predictions of all videos.
+        num_objects: Number of objects by category id.
+    """
     by_category = defaultdict[int, list[ScoredPrediction]](list)
-    for finding in findings:
-        by_category[finding.category_id].append(finding)
+    for prediction in predictions:
+        by_category[prediction.category_id].append(prediction)
     return mean_where_known(
         np.array([_category_ap50(by_category[category], count) for category, count in num_objects.items()])
     )
 
 
-def _category_ap50(findings: Sequence[ScoredPrediction], num_objects: int) -> float:
-    ranked = sorted(findings, key=lambda finding: -finding.score)
-    is_true = np.array([[finding.error is None for finding in ranked]], dtype=np.bool_)
+def _category_ap50(predictions: Sequence[ScoredPrediction], num_objects: int) -> float:
+    ranked = sorted(predictions, key=lambda prediction: -prediction.score)
+    is_true = np.array([[prediction.error is None for prediction in ranked]], dtype=np.bool_)
     precision, _ = trace(is_true, ~is_true, num_objects)
     return float(precision.mean())
 
 
-def _mend(findings: Sequence[ScoredPrediction], kind: ErrorKind) -> list[ScoredPrediction]:
-    """Return the findings as they would be without one kind of error.
+def _corrected(predictions: Sequence[ScoredPrediction], kind: ErrorKind) -> list[ScoredPrediction]:
+    """Return the predictions without one kind of error.
 
-    A class or localisation error becomes right if it is the best prediction of an object that was not found; all else
-    that is mended is left out.
+    A class or localisation error becomes correct if it is the prediction of highest score for an object that is not
+    found. All other errors of this kind are removed.
     """
-    mended = [finding for finding in findings if finding.error != kind]
+    others = [prediction for prediction in predictions if prediction.error != kind]
     best: dict[GroundTruthObject, ScoredPrediction] = {}
-    for finding in findings:
-        target = finding.target if finding.error == kind else None
-        if target is not None and not target.is_found and (target not in best or finding.score > best[target].score):
-            best[target] = finding
-    right = (
-        dataclasses.replace(finding, category_id=target.category_id, error=None) for target, finding in best.items()
+    for prediction in predictions:
+        target = prediction.target if prediction.error == kind else None
+        if target is None or target.is_found:
+            continue
+        if target not in best or prediction.score > best[target].score:
+            best[target] = prediction
+    corrected = (
+        dataclasses.replace(prediction, category_id=target.category_id, error=None)
+        for target, prediction in best.items()
     )
-    return [*mended, *right]
+    return [*others, *corrected]
 
 
-def _missed(findings: Iterable[ScoredPrediction], objects: Iterable[GroundTruthObject]) -> set[GroundTruthObject]:
-    """Return the objects that were neither found nor mistaken."""
-    mistaken = {finding.target for finding in findings}
+def _missed(predictions: Iterable[ScoredPrediction], objects: Iterable[GroundTruthObject]) -> set[GroundTruthObject]:
+    """Return the objects that are not found and are not the target of an error."""
+    mistaken = {prediction.target for prediction in predictions}
     return {target for target in objects if not target.is_found and target not in mistaken}
 
 

@@ -1,4 +1,4 @@
-"""Which predictions of one video and category are right: matched by sequence IoU as YouTube-VIS's evaluator does.
+"""Matching of predictions with the objects of one video and category by sequence IoU, as in the YouTube-VIS evaluator.
 
 Used by `metrics.youtube_vis`.
 """
@@ -26,21 +26,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """Hold N true objects of one video and category; `areas` are their mean visible areas in pixels: (N,)."""
+    """N objects of the ground truth of one video and category."""
 
-    areas: Floats
-    is_crowd: Bools  # (N,): neither found nor missed counts
+    areas: Floats  # (N,): mean visible areas in pixels
+    is_crowd: Bools  # (N,): a crowd counts neither as found nor as missed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """Say what became of D predictions of one video and category, the best first: A area ranges, T IoU thresholds."""
+    """Matches of D predictions of one video and category, for A area ranges and T IoU thresholds."""
 
-    scores: Floats  # (D,)
-    is_true: Bools  # (A, T, D): matched with an object
-    is_ignored: Bools  # (A, T, D): neither right nor wrong
-    num_objects: NDArray[np.int64]  # (A,): that are to be found
-    is_found: Bools  # (N,): by any prediction at the lowest threshold, whatever the object's area
+    scores: Floats  # (D,): in descending order
+    is_true: Bools  # (A, T, D): whether a prediction is matched with an object
+    is_ignored: Bools  # (A, T, D): whether a prediction counts neither as true nor as false
+    num_objects: NDArray[np.int64]  # (A,): number of objects that count
+    is_found: Bools  # (N,): whether an object of any area is matched at the lowest IoU threshold
 
 
 def mean_visible_areas(sequences: Sequence[Sequence[float | None]]) -> Floats:
@@ -61,17 +61,18 @@ def mean_visible_areas(sequences: Sequence[Sequence[float | None]]) -> Floats:
 
 
 def match_predictions(scores: Floats, areas: Floats, ious: Floats, objects: Objects) -> Matches:
-    """Give each prediction, the best first, the free object that it overlaps most, for every area range and threshold.
+    """Match each prediction with the unmatched object of highest IoU, for each area range and IoU threshold.
 
-    An object outside the area range, or a crowd, is ignored: it is taken only where no other will do, and so is the
-    prediction that takes it. A crowd can be taken again and again. A prediction without an object is ignored where its
-    own area is outside the range.
+    Predictions are matched in descending order of score. Crowds and objects outside the area range are ignored: a
+    prediction is matched with them only if no other object reaches the threshold, and is then ignored too. Several
+    predictions can be matched with the same crowd. A prediction without a match is ignored if its area is outside the
+    range.
 
     Args:
-        scores: of D predictions, falling: (D,).
-        areas: their mean visible areas: (D,).
-        ious: with the objects: (D, N).
-        objects: in the order of the file; of equal IoUs the last one counts.
+        scores: Scores of D predictions, (D,), in descending order.
+        areas: Mean visible areas of the predictions in pixels, (D,).
+        ious: IoU of each prediction with each object, (D, N), from 0 to 1.
+        objects: The objects in the order of the file. If several objects have the same IoU, the last one is matched.
     """
     low, high = np.array(AREA_RANGES).T[:, :, None]  # (A, 1) each
     object_ignored = objects.is_crowd | (objects.areas < low) | (objects.areas > high)  # (A, N)

@@ -1,6 +1,6 @@
-"""One video of a YouTube-VIS split: its predictions read, compared with its objects, matched and explained.
+"""Evaluation of one video of a YouTube-VIS split: reading of its predictions, matching, and errors by kind.
 
-Used by `metrics.youtube_vis`, in processes of their own.
+Used by `metrics.youtube_vis`, which runs it in several processes.
 """
 
 from __future__ import annotations
@@ -25,57 +25,65 @@ from vis_cli.records.rle import rle_areas, sequence_iou
 from vis_cli.records.youtube_vis import YouTubeVisAnnotation, YouTubeVisVideo
 from vis_cli.records.youtube_vis_results import Prediction, PredictionReader
 
-ALL, IOU_50 = 0, 0  # the area range and the threshold by which an object is called found
+ALL, IOU_50 = 0, 0  # indices of the area range and the IoU threshold at which errors are classified
 
 
 @dataclass(frozen=True, slots=True)
 class VideoScore:
-    """Say how well the objects of one video were found; crowds are not counted."""
+    """Summary of one video, without crowds."""
 
     id: int
     name: str
     num_objects: int
-    num_found: int  # at IoU 0.5
-    num_predictions: int  # that count
-    mean_iou: float | None  # of each object with the nearest prediction of its category; None without objects
+    num_found: int  # objects that are matched with a prediction at IoU 0.5
+    num_predictions: int  # without ignored predictions
+    mean_iou: float | None  # mean over objects of the maximum IoU with a prediction of its category; None: no objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoMatches:
-    """Hold what of one video is scored."""
+    """Matches of one video."""
 
     score: VideoScore
-    matches: dict[int, Matches]  # by category
-    findings: tuple[ScoredPrediction, ...]  # what each prediction is, but for those that are ignored
+    matches: dict[int, Matches]  # by category id
+    predictions: tuple[ScoredPrediction, ...]  # without ignored predictions
     objects: tuple[GroundTruthObject, ...]
 
 
 def match_video(
-    video: YouTubeVisVideo, truths: Sequence[YouTubeVisAnnotation], read_predictions: PredictionReader
+    video: YouTubeVisVideo, annotations: Sequence[YouTubeVisAnnotation], read_predictions: PredictionReader
 ) -> VideoMatches:
     """Match the predictions of one video with its objects.
 
+    Args:
+        video: The video.
+        annotations: The ground truth of the video.
+        read_predictions: Function that reads the predictions of the video.
+
     Raises:
-        VisError: a prediction is damaged.
+        VisError: A prediction is damaged.
     """
     predictions = _rank(read_predictions())
     masks = [prediction.segmentations for prediction in predictions]
-    ious = sequence_iou(masks, [truth.segmentations for truth in truths])
+    ious = sequence_iou(masks, [annotation.segmentations for annotation in annotations])
     areas = mean_visible_areas([rle_areas(sequence).tolist() for sequence in masks])
     of_prediction = np.array([p.category_id for p in predictions], dtype=np.int64)
-    of_truth = np.array([t.category_id for t in truths], dtype=np.int64)
+    of_object = np.array([annotation.category_id for annotation in annotations], dtype=np.int64)
     scores = np.array([p.score for p in predictions], dtype=np.float64)
-    objects = _describe(truths)
+    objects = _objects(annotations)
     matches = {}
-    for category in sorted({*of_prediction.tolist(), *of_truth.tolist()}):
-        mine, theirs = of_prediction == category, of_truth == category
+    for category in sorted({*of_prediction.tolist(), *of_object.tolist()}):
+        mine, theirs = of_prediction == category, of_object == category
         of_category = Objects(objects.areas[theirs], objects.is_crowd[theirs])
         matches[category] = match_predictions(scores[mine], areas[mine], ious[np.ix_(mine, theirs)], of_category)
-    return _explain(video, predictions, truths, ious, matches)
+    return _classify(video, predictions, annotations, ious, matches)
 
 
 def _rank(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Sort by category, then by score (ties: the file's order), and keep as many of each category as count."""
+    """Sort by category, then by descending score, and keep at most 100 predictions of each category.
+
+    Predictions of equal score keep their order in the file.
+    """
     ranked = sorted(predictions, key=lambda prediction: (prediction.category_id, -prediction.score))
     kept: list[Prediction] = []
     for prediction in ranked:
@@ -85,41 +93,41 @@ def _rank(predictions: Sequence[Prediction]) -> list[Prediction]:
     return kept
 
 
-def _describe(truths: Sequence[YouTubeVisAnnotation]) -> Objects:
+def _objects(annotations: Sequence[YouTubeVisAnnotation]) -> Objects:
     return Objects(
-        areas=mean_visible_areas([truth.areas for truth in truths]),
-        is_crowd=np.array([truth.is_crowd for truth in truths], dtype=np.bool_),
+        areas=mean_visible_areas([annotation.areas for annotation in annotations]),
+        is_crowd=np.array([annotation.is_crowd for annotation in annotations], dtype=np.bool_),
     )
 
 
-def _explain(
+def _classify(
     video: YouTubeVisVideo,
     predictions: Sequence[Prediction],
-    truths: Sequence[YouTubeVisAnnotation],
+    annotations: Sequence[YouTubeVisAnnotation],
     ious: Floats,
     matches: dict[int, Matches],
 ) -> VideoMatches:
-    """Say of each prediction and each object what became of it at IoU 0.5."""
+    """Classify each prediction by its kind of error, and each object as found or not, at IoU 0.5."""
     found = {category: iter(of_category.is_found.tolist()) for category, of_category in matches.items()}
-    everything = [GroundTruthObject(truth.id, truth.category_id, next(found[truth.category_id])) for truth in truths]
-    counted = [index for index, truth in enumerate(truths) if not truth.is_crowd]
-    objects, ious = [everything[index] for index in counted], ious[:, counted]
-    findings = list(_find(predictions, objects, ious, matches))
+    with_crowds = [GroundTruthObject(item.id, item.category_id, next(found[item.category_id])) for item in annotations]
+    counted = [index for index, annotation in enumerate(annotations) if not annotation.is_crowd]
+    objects, ious = [with_crowds[index] for index in counted], ious[:, counted]
+    scored = list(_iter_scored(predictions, objects, ious, matches))
     score = VideoScore(
         id=video.id,
         name=video.name,
         num_objects=len(objects),
         num_found=sum(target.is_found for target in objects),
-        num_predictions=len(findings),
+        num_predictions=len(scored),
         mean_iou=_mean_best_iou(predictions, objects, ious),
     )
-    return VideoMatches(score, matches, tuple(findings), tuple(objects))
+    return VideoMatches(score, matches, tuple(scored), tuple(objects))
 
 
-def _find(
+def _iter_scored(
     predictions: Sequence[Prediction], objects: Sequence[GroundTruthObject], ious: Floats, matches: dict[int, Matches]
 ) -> Iterator[ScoredPrediction]:
-    """Yield what each prediction is, if it is not ignored; within a category they come as in `matches`."""
+    """Yield the predictions that are not ignored. Within a category, they have the same order as `matches`."""
     ranks = defaultdict[int, Iterator[int]](count)
     for prediction, overlaps in zip(predictions, ious, strict=True):
         category = prediction.category_id
