@@ -65,10 +65,10 @@ class FakeVideo:
     def width(self) -> int:
         return self.frames[0].shape[1] if self.frames else WIDTH
 
-    def iter_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
-        for index in range(len(self.frames))[start:stop]:
+    def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
+        for index, frame in enumerate(self.frames):
             self.decoded.append(index)
-            yield self.frames[index]
+            yield frame
 
 
 def make_video(boxes: Sequence[dict[int, Box]], *, size: tuple[int, int] = (HEIGHT, WIDTH)) -> FakeVideo:

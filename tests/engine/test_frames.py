@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+import tempfile
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -59,24 +63,13 @@ def test_every_budget_gives_the_same_frames(frames_in_budget: int) -> None:
         np.testing.assert_array_equal(store[index], video.frames[index])
 
 
-def test_a_clip_within_the_budget_is_decoded_once() -> None:
+@pytest.mark.parametrize("frames_in_budget", [0, 4, 10])
+def test_a_clip_is_decoded_once(frames_in_budget: int) -> None:
     video = make_video(moving_boxes(10))
-    store = _store(video, 10)
+    store = _store(video, frames_in_budget)
     for index in (*range(10), *reversed(range(10))):
         store[index]
     assert video.decoded == list(range(10))
-
-
-def test_a_longer_clip_is_decoded_again_in_chunks_once_a_sweep() -> None:
-    video = make_video(moving_boxes(14))
-    store = _store(video, 8)  # keeps 6, the rest in chunks of 2
-    video.decoded.clear()
-    for index in range(14):
-        store[index]
-    assert video.decoded == list(range(6, 14))
-    for index in reversed(range(14)):
-        store[index]
-    assert video.decoded[8:] == [10, 11, 8, 9, 6, 7]  # 12 and 13 were still there
 
 
 def test_memory_does_not_grow_with_the_clip() -> None:
@@ -84,7 +77,35 @@ def test_memory_does_not_grow_with_the_clip() -> None:
         store = _store(make_video([{}] * num_frames), 8)
         for index in range(num_frames):
             store[index]
-            assert len(store._kept) + len(store._chunk) <= 8
+        assert len(store._kept) == 8
+
+
+def test_the_temporary_file_has_no_name_and_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _store(make_video(moving_boxes(10)), 2) as store:
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="closed"):
+        store[5]
+    store[1]  # in memory
+
+
+def test_frames_of_the_file_can_be_written_to() -> None:
+    store = _store(make_video(moving_boxes(3)), 1)
+    store[2][:] = 0
+    assert store[2].any()
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FRAME_BYTES * 3 + 10, hard))
+    try:
+        with pytest.raises(VisError, match=rf"^cannot store frames in {tmp_path}: .*\. Set TMPDIR to a folder"):
+            _store(make_video(moving_boxes(10)), 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_frames_are_kept_at_the_networks_size() -> None:

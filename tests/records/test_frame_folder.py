@@ -48,9 +48,7 @@ def test_common_formats_in_natural_order(tmp_path: Path, suffix: str) -> None:
 
 def test_parts_and_times(tmp_path: Path) -> None:
     folder = FrameFolder(make_images(tmp_path, [f"{i}.png" for i in range(6)]), fps=30_000 / 1001)
-    assert numbers_in(folder.iter_frames(2, 4)) == [2, 3]
-    assert numbers_in(folder.iter_frames(4)) == [4, 5]
-    assert list(folder.iter_frames(6, 9)) == []
+    assert numbers_in(folder.iter_frames()) == list(range(6))
     assert folder.frame_pts(2) * folder.time_base == Fraction(2 * 1001, 30_000)
 
 
@@ -255,7 +253,7 @@ def test_bits_in_use_become_the_full_range_with_one_scale(tmp_path: Path, bits: 
     folder = FrameFolder(tmp_path)
     brightest = [round(value * 255 / full) for value in (full // 2, full, full // 4)]
     assert [int(frame.max()) for frame in folder.iter_frames()] == brightest
-    np.testing.assert_array_equal(next(folder.iter_frames(1))[0, :, 1], (ramp[0] / full * 255).round())
+    np.testing.assert_array_equal(list(folder.iter_frames())[1][0, :, 1], (ramp[0] / full * 255).round())
     assert folder.warnings == [f"the 16-bit images use {bits} bits: 0 to {full} become 0 to 255"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ class TestFacts:
 
     def test_a_part_of_a_video_does_not_settle_its_length(self, tmp_path: Path) -> None:
         video = VideoFile(make_video(tmp_path, "a.mkv"))
-        assert numbers_in(video.iter_frames(0, 3)) == [0, 1, 2]
+        assert numbers_in(islice(video.iter_frames(), 3)) == [0, 1, 2]
         assert video.num_frames is None
 
     def test_variable_frame_rate_keeps_each_frames_time_and_the_end(self, tmp_path: Path) -> None:

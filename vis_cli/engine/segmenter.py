@@ -97,9 +97,9 @@ class Segmenter:
         """Detect, segment and track the objects of one video. Arguments and errors are those of `segment_video`."""
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
-        frames = self._read_frames(opened, report)
-        source = self._choose_masks(opened, frames, guidance)
-        proposals = self._propose(opened, frames, source, report)
+        with self._read_frames(opened, report) as frames:
+            source = self._choose_masks(opened, frames, guidance)
+            proposals = self._propose(opened, frames, source, report)
         sequences = reduce_proposals(proposals, self._config) if guidance is None else proposals
         if self._config.mask_canvas == "network":
             sequences = resize_sequences(sequences, frames.size, _size(opened))

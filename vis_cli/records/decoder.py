@@ -29,7 +29,7 @@ from vis_cli.records.timestamps import is_jump
 
 StreamT = TypeVar("StreamT", bound=Stream)
 
-ALL_CORES = 0  # FFmpeg's own word for a thread count of its choice
+ALL_CORES = 0  # thread count with which FFmpeg uses all cores
 SHORTFALL_SECONDS = 0.5  # the streams of a complete file may end so far before the duration in its header
 HELD_PACKETS = 2  # from a packet that FFmpeg marks to the one after a gap, at most
 GAP_STEPS = 1.5  # a longer step in time has room for a frame
@@ -53,6 +53,11 @@ class Damage:
     num_missing: int = 0  # frames in these gaps, by time
     _since_break: int | None = None  # packets after one that is marked
     _usual_step: int = 0  # the smallest one between packets, in ticks
+
+    @property
+    def is_none(self) -> bool:
+        """Return whether the file decoded without damage."""
+        return self.bad_packets == self.bad_frames == self.num_gaps == 0
 
     def note_packet(self, packet: Packet[Any]) -> None:
         """Take the times of a packet of the video stream."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +68,13 @@ class FrameFolder:
         """Return the number of images."""
         return len(self._images)
 
-    def iter_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames [start, stop) as (H, W, 3) uint8 RGB; fewer where the folder ends before.
+    def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames as (H, W, 3) uint8 RGB.
 
         Raises:
             VisError: an image cannot be read, or is of another size than the first one.
         """
-        for image in islice(self._images, start, stop):
+        for image in self._images:
             frame = self._read(image)
             height, width = frame.shape[:2]
             if (width, height) != (self.width, self.height):

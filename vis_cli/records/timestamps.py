@@ -44,10 +44,9 @@ class FrameTimes:
             time_base: Seconds of a tick.
             may_jump: Whether the format's clock may start again.
         """
-        self.pts = array("q")  # strictly increasing, in the file's clock where `regular`
+        self.pts = array("q")  # strictly increasing
         self.shown = self.pts  # as shown; other ticks only where `settle` corrects guessed times
         self.end_pts = 0  # where the last frame ends
-        self.regular = True  # the times are the file's own
         self._frame_ticks = max(1, frame_ticks)
         self._time_base = time_base
         self._may_jump = may_jump
@@ -71,11 +70,9 @@ class FrameTimes:
         if pts is not None and shown is not None and self.pts and self._is_jump(shown):
             self._shift += self.end_pts - shown
             self._parts.append((pts, pts, self._shift))
-            self.regular = False
             shown = self.end_pts
         elif pts is None or shown is None or (self.pts and shown <= self.pts[-1]):
             self._num_faulty += 1
-            self.regular = False
             shown = self.end_pts
         else:
             first = self._parts.pop()[0] if self._parts else pts

@@ -47,8 +47,8 @@ class Video(TimedSource, Protocol):
     def count_frames(self) -> int:
         """Return the exact number of frames, decoding the video for it unless that has been done."""
 
-    def iter_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames [start, stop) as (H, W, 3) uint8 RGB; a number means the same picture each time."""
+    def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames as (H, W, 3) uint8 RGB. Each iteration yields the same images."""
 
 
 def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:

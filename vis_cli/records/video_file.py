@@ -1,18 +1,11 @@
-"""A video file as numbered RGB frames: decoded lazily, sought where that gives the same pictures.
-
-Used by `video.open_video`.
-"""
+"""A video file as RGB frames with their times; used by `video.open_video`."""
 
 from __future__ import annotations
 
-import zlib
-from array import array
-from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -43,49 +36,14 @@ FALLBACK_FPS = Fraction(25)  # where a file tells no frame rate
 FALLBACK_TIME_BASE = Fraction(1, 90_000)  # MPEG's clock
 
 
-class FrameIndex:
-    """Hold when each frame is shown and a checksum of its picture, as the first full iteration finds them."""
-
-    def __init__(self, times: FrameTimes) -> None:
-        """Start empty."""
-        self.times = times
-        self.checksums = array("L")
-        self.key_frames = array("q")  # numbers of the frames that decode by themselves
-        self.complete = False
-
-    def __len__(self) -> int:
-        """Count the frames known so far."""
-        return len(self.times.pts)
-
-    def append(self, frame: VideoFrame, picture: NDArray[np.uint8]) -> None:
-        """Enter the next frame."""
-        self.times.append(frame.pts, frame.duration)
-        self.checksums.append(zlib.crc32(picture.data))
-        if frame.key_frame:
-            self.key_frames.append(len(self) - 1)
-
-    def entry_points(self, number: int) -> tuple[int | None, ...]:
-        """Return the times to seek to for frame `number`, None being the start of the file, in the order to be tried.
-
-        Many formats seek by decoding time and so land behind what was asked for; some key frames need the ones
-        before them. The last but one key frame mends both.
-        """
-        if not self.times.regular:
-            return ()
-        before = bisect_right(self.key_frames, number) - 2
-        pts = self.times.pts
-        earlier = pts[self.key_frames[before]] if before >= 0 else None
-        return (pts[number] if number else None, earlier)
-
-
 class VideoFile:
     """A file that PyAV decodes, as the frames a person sees: rotation applied, RGB, all of the first frame's size.
 
     Pixels are taken as square, so that masks fit the stored frames. `pixel_aspect` says how wide they are shown.
 
-    A frame's picture is what one thread finds decoding from the start: several threads conceal damage differently in
-    each run. Once a frame is known, it is decoded by all cores and by seeking, and its picture compared with what is
-    known; at the first difference the slow way takes over, so that an index always means the same picture.
+    Each iteration decodes the file from its start, so a frame index always means the same image. The first one uses one
+    decoder thread, because several threads conceal damage in another way in each run. Later iterations use all cores if
+    the file is not damaged.
     """
 
     frame_names: tuple[str, ...] | None = None  # frames of a file have no names
@@ -125,42 +83,35 @@ class VideoFile:
         self._coded_size = (first.width, first.height)
         self.width, self.height = self._coded_size[::-1] if self._orientation.transposed else self._coded_size
         self.pixel_aspect = 1 / pixel_aspect if self._orientation.transposed else pixel_aspect
-        self._index = FrameIndex(times)
+        self._times = times
+        self._is_complete = False  # one full iteration has ended
+        self._is_intact = False  # and it has found no damage
 
     @property
     def clock_segments(self) -> list[ClockSegment]:
         """Return the parts of the file between jumps of its clock; complete after one full iteration."""
-        return self._index.times.clock_segments
+        return self._times.clock_segments
 
     @property
     def num_frames(self) -> int | None:
         """Return the number of frames: exact after one full iteration, until then the header's word or None."""
-        return len(self._index) if self._index.complete else self._header_frames
+        return len(self._times.pts) if self._is_complete else self._header_frames
 
     def count_frames(self) -> int:
-        """Return the exact number of frames, decoding the file for it unless that has been done."""
-        if not self._index.complete:
-            for _ in self._defining_pictures(0):
+        """Return the exact number of frames. The file is decoded for it, unless that has been done."""
+        if not self._is_complete:
+            for _ in self._iter_decoded():
                 pass
-        return len(self._index)
+        return len(self._times.pts)
 
-    def iter_frames(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames [start, stop) as (H, W, 3) uint8 RGB; fewer where the video ends before.
+    def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames as (H, W, 3) uint8 RGB.
 
-        Frames that no iteration has reached before are decoded from the start of the file, so iterate from first to
-        last (or `count_frames`) before asking for parts.
+        Raises:
+            VisError: The file has too many frames.
         """
-        if start < 0:
-            raise ValueError(f"start is {start}")
-        number = start
-        known = len(self._index) if stop is None else min(stop, len(self._index))
-        for entry_pts in self._index.entry_points(start) if start < known else ():
-            for picture in self._known_pictures(entry_pts, number, known):
-                yield picture
-                number += 1
-        end = known if self._index.complete else stop
-        if end is None or number < end:
-            yield from self._defining_pictures(number, end)
+        for frame in self._iter_decoded():
+            yield self._orientation.apply(rgb_picture(frame, self._coded_size))
 
     def settle_times(self) -> None:
         """Make the times final: decode a file once whose times may be repaired as a whole (AVI, joined recordings)."""
@@ -169,9 +120,9 @@ class VideoFile:
 
     def frame_pts(self, number: int) -> int:
         """Return when frame `number` is shown, in ticks of `time_base`; of `num_frames`, when the video ends."""
-        if number >= len(self._index):
+        times = self._times
+        if number >= len(times.pts):
             self.count_frames()
-        times = self._index.times
         return (times.end_pts if number == len(times.shown) else times.shown[number]) - self._origin
 
     def _report_streams(self, streams: list[VideoStream], chosen: VideoStream) -> None:
@@ -182,55 +133,26 @@ class VideoFile:
                 "--stream N selects another one, counted from 0"
             )
 
-    def _defining_pictures(self, start: int, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
-        """Decode from the first frame in one thread, enter each new frame in the index, yield those from `start` on."""
+    def _iter_decoded(self) -> Iterator[VideoFrame]:
+        """Decode the file from its start. The first full iteration completes the times and the list of losses."""
         damage, first_pts = Damage(), None
-        with opened_video(self.path, threads=1, number=self.stream) as (container, stream):
+        threads = ALL_CORES if self._is_intact else 1
+        with opened_video(self.path, threads=threads, number=self.stream) as (container, stream):
             for number, frame in enumerate(decoded_frames(container, stream, damage)):
                 if number == MAX_FRAMES:
                     raise VisError(f"cannot read {self.path}: more than {MAX_FRAMES:,} frames. Split the video.")
                 first_pts = frame.pts if number == 0 else first_pts
                 damage.resized_frames += (frame.width, frame.height) != self._coded_size
-                new = number == len(self._index)
-                if new or number >= start:
-                    picture = self._picture(frame)
-                    if new:
-                        self._index.append(frame, picture)
-                    if number >= start:
-                        yield picture
-                if number + 1 == stop:
-                    return
-        if not self._index.complete:
-            self._index.complete = True
-            self._index.times.settle(damage.packet_dts, guessed=self._times_are_guessed)
-            self.warnings += damage.words(len(self._index), (self.width, self.height))
+                if number == len(self._times.pts):
+                    self._times.append(frame.pts, frame.duration)
+                yield frame
+        if not self._is_complete:
+            self._is_complete = True
+            self._is_intact = damage.is_none
+            self._times.settle(damage.packet_dts, guessed=self._times_are_guessed)
+            self.warnings += damage.words(len(self._times.pts), (self.width, self.height))
             self.warnings += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
             self.warnings += [*self._jumps(), *self._shortfall(damage)]
-
-    def _known_pictures(self, entry_pts: int | None, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
-        """Decode frames of the index with all cores, sought; end early where a picture is not as known."""
-        if start >= stop:
-            return
-        with opened_video(self.path, threads=ALL_CORES, number=self.stream) as (container, stream):
-            if entry_pts is not None:
-                try:
-                    container.seek(entry_pts, stream=stream)
-                except av.FFmpegError:
-                    return
-            number = start
-            for frame in decoded_frames(container, stream, Damage()):
-                if frame.pts is not None and frame.pts < self._index.times.pts[start]:
-                    continue
-                picture = self._picture(frame)
-                if zlib.crc32(picture.data) != self._index.checksums[number]:
-                    return
-                yield picture
-                number += 1
-                if number == stop:
-                    return
-
-    def _picture(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        return self._orientation.apply(rgb_picture(frame, self._coded_size))
 
     def _lost_at_start(self, damage: Damage, first_pts: int | None) -> list[str]:
         """Report packets from before the first frame: a recording that starts between codec key frames."""
@@ -249,7 +171,7 @@ class VideoFile:
         return [f"packets are missing at {places} of the stream, with about {frames}"]
 
     def _jumps(self) -> list[str]:
-        count = self._index.times.num_jumps
+        count = self._times.num_jumps
         times = "once" if count == 1 else f"{count} times"
         return [f"the clock of the file jumps {times} (joined recordings); a jump counts as one frame"] if count else []
 
@@ -259,12 +181,12 @@ class VideoFile:
         Audio or subtitles may be longer than the video, so only the stream's own duration is compared with the frames.
         """
         promised, is_of_stream = self._promised
-        times = self._index.times
+        times = self._times
         frames_end = (times.end_pts - (self._origin if is_of_stream else 0)) * self.time_base
         end = frames_end if is_of_stream else max(damage.end_seconds, frames_end)
         if promised is None or float(end) >= float(promised) - SHORTFALL_SECONDS:
             return []
-        shown = float(self.frame_pts(len(self._index)) * self.time_base)
+        shown = float(self.frame_pts(len(self._times.pts)) * self.time_base)
         return [f"the file ends early: its header promises {float(promised):.1f} s, its frames end at {shown:.1f} s"]
 
 
