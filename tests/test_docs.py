@@ -32,7 +32,10 @@ PAPER = {  # what Propose-Reduce (ICCV 2021) has
 }
 # Names on the pages that are neither in this package nor options of it: of torchvision and of the authors' code.
 FOREIGN = {
-    "architecture.md": {"conv2d", "reparameterize_model", "scaled_dot_product_attention"},
+    "architecture.md": {
+        *("conv2d", "reparameterize_model", "scaled_dot_product_attention"),
+        *("F.interpolate", "torchvision.ops.masks_to_boxes"),
+    },
     "authors-implementation.md": {
         *("FeaturePyramidNetwork", "LastLevelMaxPool", "RPNHead", "BoxCoder", "batched_nms"),
         *("None", "--use-cate-reduce", "frozen_stages", "mem_step", "meta", "state_dict", "optimizer"),
