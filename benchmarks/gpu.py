@@ -218,9 +218,10 @@ def export_weights(args: argparse.Namespace) -> Path:
     import torch
 
     from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
-    from vis_cli.network.weights import WEIGHTS_NAME, save_model
     from vis_cli.training.checkpoint import last_checkpoint
     from vis_cli.training.config_file import read_train_config
+    from vis_cli.zoo.folder import WEIGHTS_NAME
+    from vis_cli.zoo.weights import save_model
 
     path = last_checkpoint(args.run)
     assert path is not None

@@ -1,7 +1,7 @@
-"""Measures what the paper's ablations order: key frames, reduction, paradigm, stages (its Fig. 1, 7, Tab. 3 to 5).
+"""Repeat the paper's ablations (Fig. 1, Fig. 7, Tab. 3 to 5): key frames, reduction, paradigms and training stages.
 
-Run by hand; see README.md beside it. Sequences that start from one key frame know nothing of the other key frames, so
-every sequence is propagated once, and each row of the tables chooses among them.
+benchmarks/README.md describes data and results. A sequence proposal depends on one key frame only. The script therefore
+propagates each proposal once, and each row of the tables selects some of the proposals.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from vis_cli.records.youtube_vis_results import read_predictions
 from vis_cli.zoo.weights import LoadedModel, load_model
 
 KEY_FRAMES = (1, 2, 4, 6, 8)  # K of Fig. 7
-DAVIS_K, YOUTUBE_VIS_K = 4, 6  # as the paper has it
+DAVIS_K, YOUTUBE_VIS_K = 4, 6  # values of the paper
 ALL_FRAMES = "every frame"
 DETECTING = dataclasses.replace(PRESETS["davis-uvos"], memory_previous=False)  # class-agnostic
-SCORING = dataclasses.replace(DETECTING, class_agnostic=False)  # what the classes score is told apart afterwards
+SCORING = dataclasses.replace(DETECTING, class_agnostic=False)  # all classes are scored; a row can merge them later
 CPU = torch.device("cpu")
 FEATURE_BUDGET, FRAME_BUDGET = 2**30, 2**28  # bytes
 
@@ -57,12 +57,12 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Propagate whatever is not in the cache yet, score all rows, print them, draw the plot."""
+    """Propagate all proposals that the cache lacks, score all rows, print the tables and draw the plot."""
     args = parse_args()
     tune_malloc()
     benchmark = find_davis_benchmark(args.data, "unsupervised", split=args.split, sequences=args.sequences)
     if benchmark.frames is None:
-        raise SystemExit(f"{args.data}: has no JPEGImages")
+        raise SystemExit(f"cannot read {args.data}: no folder JPEGImages. Use a DAVIS folder.")
     split = select_videos(read_youtube_vis(args.data / f"{args.split}.json"), benchmark.sequences)
     loaded = load_model(args.model)
     lengths = {name: open_video(benchmark.frames / name).num_frames for name in benchmark.sequences}
@@ -112,17 +112,22 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="JPEGImages, Annotations, and SPLIT.json")
-    parser.add_argument("--split", default="val", help="names the sequences")
-    parser.add_argument("--sequences", default="", help="only these, with commas between them")
-    parser.add_argument("--model", default="lite", help="a name or a model folder")
-    parser.add_argument("--cache", type=Path, required=True, help="keeps what was propagated; must be of this model")
-    parser.add_argument("--dense", type=int, default=2, help="so many shortest sequences also with all frames as key")
-    parser.add_argument("--stages", default="", help="model folders, with commas between them, to compare at K = 4")
-    parser.add_argument("--json", type=Path, help="write the tables to this file")
-    parser.add_argument("--plot", type=Path, help="draw J&F over K to this file")
+    parser.add_argument("--data", type=Path, required=True, help="folder with JPEGImages, Annotations and SPLIT.json")
+    parser.add_argument("--split", default="val", help="split that lists the sequences")
+    parser.add_argument("--sequences", default="", help="measure only these sequences, separated by commas")
+    parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the propagated proposals of this model")
+    parser.add_argument(
+        "--dense",
+        type=int,
+        default=2,
+        help="number of the shortest sequences that are also measured with each frame as key frame",
+    )
+    parser.add_argument("--stages", default="", help="model folders to compare at K = 4, separated by commas")
+    parser.add_argument("--json", type=Path, help="JSON file for the tables")
+    parser.add_argument("--plot", type=Path, help="image file for a plot of J&F over K")
     args = parser.parse_args()
     args.sequences = tuple(name for name in args.sequences.split(",") if name)
     args.stages = tuple(Path(folder) for folder in args.stages.split(",") if folder)
@@ -130,11 +135,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def score_stage(folder: Path, cache: Path, benchmark: DavisBenchmark, split: YouTubeVis) -> Row:
-    """Propagate by the weights of one stage of training, and score."""
+    """Return the row of one training stage, measured with its weights."""
     loaded = load_model(str(folder))
     found = []
     for name in benchmark.sequences:
-        video = open_video(benchmark.frames / name)  # type: ignore[operator]  # looked at in main
+        video = open_video(benchmark.frames / name)  # type: ignore[operator]  # checked in main
         path = cache / "stages" / f"{folder.name}-{loaded.info.sha256[:8]}" / f"{name}.json"
         result = cached(path, loaded, video, key_frames(video, (DAVIS_K,)))
         found.append((result, to_proposals(result)))
@@ -142,27 +147,27 @@ def score_stage(folder: Path, cache: Path, benchmark: DavisBenchmark, split: You
 
 
 def key_frames(video: Video, numbers: Iterable[int]) -> Sequence[int]:
-    """List the key frames that any of these K has."""
+    """Return the key frames of all these K."""
     length = video.num_frames or sum(1 for _ in video.iter_frames())
     return sorted({frame for k in numbers for frame in select_key_frames(length, k, "even")})
 
 
 def cached(path: Path, loaded: LoadedModel[SeqMaskRCNN], video: Video, wanted: Sequence[int]) -> VideoResult:
-    """Propagate from these key frames, unless that was done before."""
+    """Return the proposals of these key frames, from the cache if it has them."""
     return remembered(path, loaded, lambda: propose(loaded, video, tuple(wanted)))
 
 
 def cached_tracks(path: Path, loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
-    """Detect in every frame and link, unless that was done before."""
+    """Return the linked detections of all frames, from the cache if it has them."""
     return remembered(path, loaded, lambda: track(loaded, video))
 
 
 def remembered(path: Path, loaded: LoadedModel[SeqMaskRCNN], make: Callable[[], VideoResult]) -> VideoResult:
-    """Read a result of this model, or make and keep it."""
+    """Return a cached result of this model, or compute and store it."""
     if path.exists():
         result = read_result(path)
         if result.model.sha256 != loaded.info.sha256 or result.config != dataclasses.asdict(SCORING):
-            raise SystemExit(f"{path} is of other weights or settings; give another --cache")
+            raise SystemExit(f"cannot use {path}: its weights or settings differ. Use another --cache.")
         return result
     began = time.perf_counter()
     result = make()
@@ -174,7 +179,7 @@ def remembered(path: Path, loaded: LoadedModel[SeqMaskRCNN], make: Callable[[], 
 
 @torch.inference_mode()
 def propose(loaded: LoadedModel[SeqMaskRCNN], video: Video, key_frames: tuple[int, ...]) -> VideoResult:
-    """Generate the sequences of all key frames (Alg. 1), none of them reduced."""
+    """Return the sequence proposals of all key frames (Alg. 1) without reduction."""
     network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
     cache = FeatureCache(network, frames, device=CPU, budget_bytes=FEATURE_BUDGET, reused_before=key_frames[-1])
     source = DetectedMasks(ClassAgnostic(network), key_frames, DETECTING)
@@ -186,7 +191,7 @@ def propose(loaded: LoadedModel[SeqMaskRCNN], video: Video, key_frames: tuple[in
 
 @torch.inference_mode()
 def track(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
-    """Detect in every frame as on a key frame, and link (`track_by_detect`)."""
+    """Detect in each frame as in a key frame, and link the detections (`track_by_detect`)."""
     network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
     cache = FeatureCache(network, frames, device=CPU, budget_bytes=0, reused_before=0)
     source = DetectedMasks(ClassAgnostic(network), tuple(range(frames.num_frames)), DETECTING)
@@ -203,7 +208,7 @@ def track(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
 
 
 def open_frames(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> FrameStore:
-    """Read the frames at the network's size."""
+    """Return the frames at the input size of the network."""
     config = loaded.model.config
     size = network_size((video.height, video.width), short_side=config.short_side, long_side=config.long_side)
     return FrameStore(video, size, budget_bytes=FRAME_BUDGET, progress=lambda *_: None)
@@ -212,7 +217,7 @@ def open_frames(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> FrameStore:
 def to_result(
     loaded: LoadedModel[SeqMaskRCNN], video: Video, proposals: SequenceProposals, num_frames: int
 ) -> VideoResult:
-    """Keep sequences with what every class scores."""
+    """Return proposals as a result with the scores of all classes."""
     categories = loaded.model.config.categories
     return VideoResult(
         video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
@@ -224,7 +229,7 @@ def to_result(
 
 
 def to_proposals(result: VideoResult) -> SequenceProposals:
-    """Read sequences back; the background's score is not kept, and nobody asks for it."""
+    """Return the proposals of a result. Their background score is 0, because a result does not contain it."""
     scores = [[0.0, *(i.category_scores[c.id] for c in result.categories)] for i in result.instances]
     return SequenceProposals(
         ids=tuple(i.id for i in result.instances),
@@ -235,7 +240,7 @@ def to_proposals(result: VideoResult) -> SequenceProposals:
 
 
 def at_key_frames(kept: dict[str, SequenceProposals], num_key_frames: int) -> dict[str, SequenceProposals]:
-    """Choose the sequences that K key frames would have given."""
+    """Return the proposals that start from one of K key frames."""
     chosen = {}
     for name, proposals in kept.items():
         length = len(proposals.segmentations[0]) if proposals.segmentations else 1
@@ -253,7 +258,7 @@ def score_row(
     agnostic: Reduction = "soft-nms",
     by_class: Reduction = "nms",
 ) -> Row:
-    """Reduce and score: J&F with one class and at most 20 sequences, AP and AR with the model's classes."""
+    """Reduce and score: J&F with one class and at most 20 sequences, AP and AR with the classes of the model."""
     one_class = dataclasses.replace(DETECTING, reduction=agnostic)
     classes = PRESETS["ytvis2019"]
     if by_class != classes.reduction:  # its low sequence_score is the category-aware reduction's
@@ -278,13 +283,13 @@ def score_row(
 
 
 def forget_classes(proposals: SequenceProposals) -> SequenceProposals:
-    """Add the scores of all classes to that of one, as `class_agnostic` does."""
+    """Return proposals with one class whose score is the sum over all classes, like the setting `class_agnostic`."""
     scores = np.stack([proposals.class_scores[:, 0], proposals.class_scores[:, 1:].sum(axis=1)], axis=1)
     return dataclasses.replace(proposals, class_scores=scores)
 
 
 def reduce(result: VideoResult, proposals: SequenceProposals, config: SegmentConfig) -> VideoResult:
-    """Reduce the sequences of one video to its result."""
+    """Return the result of a video after the reduction."""
     categories = (OBJECT,) if config.class_agnostic else result.categories
     final = reduce_proposals(proposals, config)
     instances = make_instances(final, categories, reported_score=config.sequence_score)
@@ -292,7 +297,7 @@ def reduce(result: VideoResult, proposals: SequenceProposals, config: SegmentCon
 
 
 def select_videos(split: YouTubeVis, names: Sequence[str]) -> YouTubeVis:
-    """Leave only some videos of a split."""
+    """Return a split with only these videos."""
     videos = tuple(video for video in split.videos if video.name in names)
     ids = {video.id for video in videos}
     annotations = tuple(a for a in split.annotations or () if a.video_id in ids)
@@ -300,7 +305,7 @@ def select_videos(split: YouTubeVis, names: Sequence[str]) -> YouTubeVis:
 
 
 def print_tables(tables: dict[str, list[Row]]) -> None:
-    """Print every table as Markdown."""
+    """Print all tables as Markdown."""
     for title, rows in tables.items():
         columns = list(rows[0])
         print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")

@@ -1,6 +1,6 @@
-"""Writes pseudo-videos of annotated images as a DAVIS folder: the same clips on each machine for the same seed.
+"""Write pseudo-videos of annotated images as a DAVIS folder. A seed gives the same clips on each machine.
 
-Run by hand, or by yardsticks.py; see README.md in this folder.
+Used by yardsticks.py. benchmarks/README.md describes the clips.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ CONFIG = replace(STRONG, max_guided=MAX_GUIDED)
 def main() -> None:
     """Write the clips."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="holds <split>.json (COCO layout) and images/")
-    parser.add_argument("--split", default="val")
+    parser.add_argument("--data", type=Path, required=True, help="folder with SPLIT.json (COCO layout) and images/")
+    parser.add_argument("--split", default="val", help="name of the JSON file without its extension")
     parser.add_argument("--num", type=int, default=300, help="number of clips")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the DAVIS folder to write")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the clips")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="DAVIS folder to write")
     args = parser.parse_args()
     write_clips(args.data / f"{args.split}.json", args.data / "images", args.output, num=args.num, seed=args.seed)
 
 
 def write_clips(annotations: Path, images: Path, output: Path, *, num: int, seed: int) -> None:
-    """Write the first `num` clips of a seed; a clip depends only on the data, the seed and its number.
+    """Write the first `num` clips of a seed. A clip depends only on the data, the seed and its index.
 
     Args:
         annotations: COCO instances file of the images.
-        images: the folder of the images.
-        output: the DAVIS folder to write. The masks show the given objects; all other objects are distractors.
-        num: number of clips.
-        seed: of the clips.
+        images: Folder of the images.
+        output: DAVIS folder to write. The masks show the given objects. All other objects are distractors.
+        num: Number of clips.
+        seed: Seed of the clips.
 
     Raises:
-        VisError: the data cannot be read, or hardly an image shows an object that is large enough.
+        VisError: The data cannot be read, or almost no image shows an object that is large enough.
     """
     names = tuple(category.name for category in take_categories(read_json_object(annotations), str(annotations)))
     source = StillsPseudoVideo(annotations, images, LabelMap(names), CONFIG)
@@ -60,21 +60,21 @@ def write_clips(annotations: Path, images: Path, output: Path, *, num: int, seed
 
 
 def draw_clip(source: StillsPseudoVideo, number: int, seed: int) -> TrainClip:
-    """Return clip `number`, which has at least one given object.
+    """Return the clip with index `number`, which has at least one given object.
 
     Raises:
-        VisError: an image cannot be read, or a hundred draws in a row showed no object.
+        VisError: An image cannot be read, or 100 sampled clips in sequence show no object.
     """
     for attempt in range(100):
         rng = np.random.default_rng([seed, number, attempt])
         clip = source.sample(int(rng.integers(len(source))), canvas=CANVAS, num_frames=NUM_FRAMES, rng=rng)
         if len(clip.guided_ids):
             return clip
-    raise VisError("cannot draw a clip: hardly an image shows an object of 400 pixels. Give other images.")
+    raise VisError("cannot draw a clip: almost no image shows an object of 400 pixels. Use other images.")
 
 
 def label_map(targets: ClipTargets, guided: list[int]) -> NDArray[np.uint8]:
-    """Return (H, W) labels: the place in `guided`, from 1, of the object that each pixel shows; 0 for all else."""
+    """Return (H, W) labels: the position in `guided`, from 1, of the object of each pixel; 0 for all other pixels."""
     labels = np.zeros(targets.masks.shape[1:], np.uint8)
     for value, mask in zip(targets.instance_ids.tolist(), targets.masks.numpy(), strict=True):
         if value in guided:

@@ -1,9 +1,10 @@
-"""Measures the paper's r50 on this CPU beside the released program's figures: seconds a frame and peak memory.
+"""Compare time per frame and peak memory of the paper's r50 with the authors' implementation, on a CPU.
 
-Random weights; the detector runs, then its answer is replaced by five disjoint ellipses a key frame, so that every run
-does the same work. The released program's figures come from another machine, so each run is also done a second time
-without what `vis` adds to PyTorch: `accelerate` and the reuse of buffers.
-With --device, this measures seconds a frame there. Run by hand; see README.md beside it.
+The weights are random. The detector runs, but five disjoint ellipses per key frame replace its detections, so each run
+does the same work. The authors' implementation was measured on another machine. Each measurement therefore runs a
+second time without `accelerate` and the reuse of buffers, which gives a ratio on one machine.
+
+With --device, the script measures only the time per frame. benchmarks/README.md describes the output.
 """
 
 from __future__ import annotations
@@ -36,28 +37,28 @@ from vis_cli.zoo.weights import LoadedModel
 WIDTH, HEIGHT = 640, 360
 NUM_OBJECTS = 5
 NUM_KEY_FRAMES = 5
-# Of the released program: 2 cores with AVX-512, float32, 16 frames. Memory stride -> (seconds a frame, GiB at most).
+# Authors' implementation, 2 cores with AVX-512, float32, 16 frames. Memory stride -> (seconds per frame, peak GiB).
 RELEASED = {1: (15.2, 2.73), 5: (9.5, 2.51)}
-RELEASED_ENCODE = 0.33  # seconds of backbone and FPN there, which `vis` leaves to PyTorch: how quick the machine is
-FLOOR, AIM = 2.0, 5.0  # times faster
-MEASURED = ("seconds_a_frame", "cpu_seconds_a_frame", "encode_seconds", "peak_gib")
-BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+RELEASED_ENCODE = 0.33  # its seconds for backbone and FPN, to compare the speed of the machines
+FLOOR, AIM = 2.0, 5.0  # minimum and target ratio to the authors' implementation
+MEASURED = ("seconds_per_frame", "cpu_seconds_per_frame", "encode_seconds", "peak_gib")
+BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
 
 
 class FiveEllipses(SeqMaskRCNN):
-    """Detect as usual, then answer with the same five ellipses."""
+    """Network that runs its detector and returns the same five ellipses in each key frame."""
 
     def detect(self, features: FrameFeatures, **options: object) -> Detections:
-        """Return NUM_OBJECTS disjoint ellipses after the detector's own work."""
+        """Run the detector and return NUM_OBJECTS disjoint ellipses."""
         super().detect(features, **(options | {"score_threshold": 0.0}))  # type: ignore[arg-type]  # up to 10 masks
         masks = torch.from_numpy(np.stack([ellipse(number, features.image_size) for number in range(NUM_OBJECTS)]))
         boxes, labels = torch.zeros(NUM_OBJECTS, 4), torch.arange(1, NUM_OBJECTS + 1)
-        answer = (boxes, torch.linspace(0.9, 0.5, NUM_OBJECTS), labels, masks)
-        return Detections(*(part.to(features.c2.device) for part in answer))
+        detections = (boxes, torch.linspace(0.9, 0.5, NUM_OBJECTS), labels, masks)
+        return Detections(*(part.to(features.c2.device) for part in detections))
 
 
 def ellipse(number: int, size: tuple[int, int]) -> np.ndarray:
-    """Draw the ellipse of an object as float32 (h, w) of 0 and 1."""
+    """Return the ellipse of an object as float32 (h, w) of 0 and 1."""
     height, width = size
     centre = (int(width * (number + 0.5) / NUM_OBJECTS), height // 2)
     axes = (int(0.4 * width / NUM_OBJECTS), height // 4)
@@ -65,7 +66,7 @@ def ellipse(number: int, size: tuple[int, int]) -> np.ndarray:
 
 
 def main() -> None:
-    """Measure every memory stride in a process of its own, and print the figures beside the released ones."""
+    """Measure each memory stride in a separate process, and print the results next to the authors' implementation."""
     args = parse_args()
     if args.stride is not None:
         print(json.dumps(measure(args)))
@@ -76,8 +77,8 @@ def main() -> None:
         words.append(f"--stride={stride}")
         if args.device != "cpu":
             reports.append(ours := run_apart(words))
-            seconds = ours["seconds_a_frame"]
-            print(f"memory stride {stride}, on {args.device}: {seconds:.3f} s a frame, {1 / seconds:.1f} frames/s")
+            seconds = ours["seconds_per_frame"]
+            print(f"memory stride {stride}, on {args.device}: {seconds:.3f} s per frame, {1 / seconds:.1f} frames/s")
             continue
         ours, plain = (run_apart([*words, *more]) for more in ([], ["--plain"]))
         print_report(ours, plain)
@@ -87,31 +88,33 @@ def main() -> None:
 
 
 def run_apart(words: list[str]) -> dict[str, float]:
-    """Measure in a process of its own, so that peak memory is that of this run."""
+    """Measure in a separate process, so that the peak memory belongs to this run only."""
     done = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
     report: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return report
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=16, help="length of the video")
-    parser.add_argument("--threads", type=int, default=2, help="of torch")
-    parser.add_argument("--precision", default="float32", help="as of `vis segment`")
-    parser.add_argument("--device", default="cpu", help="as of `vis segment`")
-    parser.add_argument("--stride", type=int, choices=RELEASED, help="measure this memory stride alone, print JSON")
-    parser.add_argument("--plain", action="store_true", help="with --stride: by PyTorch alone")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--frames", type=int, default=16, help="number of frames of the video")
+    parser.add_argument("--threads", type=int, default=2, help="number of threads of torch")
+    parser.add_argument("--precision", default="float32", help="float32, bfloat16 or auto")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or another device of torch")
+    parser.add_argument("--stride", type=int, choices=RELEASED, help="measure only this memory stride, print JSON")
+    parser.add_argument(
+        "--plain", action="store_true", help="with --stride: without accelerate and the reuse of buffers"
+    )
+    parser.add_argument("--json", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Segment a video of noise-free gradients and return what it cost."""
+    """Segment a video of moving colour gradients, and return time and peak memory."""
     torch.set_num_threads(args.threads)
     if args.plain:
         segmenter_module.accelerate = lambda network, device: network.to(device).to(memory_format=torch.channels_last)
-        segmenter_module.tune_malloc = bool  # leaves everything as it is
+        segmenter_module.tune_malloc = bool  # changes nothing
     torch.manual_seed(0)
     network = FiveEllipses(released_config("r50", "ytvis2019")).eval().requires_grad_(False)
     config = dataclasses.replace(
@@ -122,18 +125,18 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         write_frames(Path(folder), args.frames)
         if args.device != "cpu":
-            segmenter.segment(open_video(Path(folder)))  # a GPU loads its kernels at their first use
+            segmenter.segment(open_video(Path(folder)))  # a GPU loads its kernels at the first use
         encode_seconds = time_encode(network)
         start, cpu_start = time.perf_counter(), time.process_time()
         segmenter.segment(open_video(Path(folder)))
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         encode_seconds = (encode_seconds + time_encode(network)) / 2
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_UNIT / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_UNIT / 2**30
     return {
         "stride": args.stride,
         "frames": args.frames,
-        "seconds_a_frame": seconds / args.frames,
-        "cpu_seconds_a_frame": cpu_seconds / args.frames,
+        "seconds_per_frame": seconds / args.frames,
+        "cpu_seconds_per_frame": cpu_seconds / args.frames,
         "encode_seconds": encode_seconds,
         "peak_gib": peak,
     }
@@ -144,37 +147,40 @@ def time_encode(network: SeqMaskRCNN, runs: int = 5) -> float:
     """Return the median seconds of backbone and FPN of the plain network for one frame."""
     seconds = []
     frame = torch.zeros(1, 3, HEIGHT, WIDTH, device=next(network.parameters()).device)
-    for _ in range(runs + 1):  # the first one warms up
+    for _ in range(runs + 1):  # the first run is a warm-up
         start = time.perf_counter()
-        network.encode_frames(frame).c2.sum().item()  # waits for a GPU
+        network.encode_frames(frame).c2.sum().item()  # waits for the GPU
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 
 
 def write_frames(folder: Path, num_frames: int) -> None:
-    """Write a colour gradient that moves by a few pixels a frame."""
+    """Write a colour gradient that moves by 4 pixels per frame."""
     across, down = np.meshgrid(np.linspace(0, 255, WIDTH), np.linspace(0, 255, HEIGHT))
-    picture = np.stack([across, down, 255 - across], axis=-1).astype(np.uint8)
+    image = np.stack([across, down, 255 - across], axis=-1).astype(np.uint8)
     for index in range(num_frames):
-        cv2.imwrite(str(folder / f"{index:05d}.png"), np.roll(picture, 4 * index, axis=1))
+        cv2.imwrite(str(folder / f"{index:05d}.png"), np.roll(image, 4 * index, axis=1))
 
 
 def print_report(ours: dict[str, float], plain: dict[str, float]) -> None:
-    """Print one memory stride's figures, their ratios to the released ones, and what is asked."""
+    """Print the results of one memory stride, and their ratios to the authors' implementation and to plain PyTorch."""
     seconds, gib = RELEASED[int(ours["stride"])]
-    asked = f"(at least {FLOOR}, aim {AIM})"
-    print(f"memory stride {ours['stride']}, {ours['frames']} frames, {NUM_KEY_FRAMES} key frames of {NUM_OBJECTS}:")
-    print(f"  {ours['seconds_a_frame']:6.2f} s a frame, {ours['cpu_seconds_a_frame']:.2f} s of processor time")
-    ratio, cpu_ratio = (plain[name] / ours[name] for name in ("seconds_a_frame", "cpu_seconds_a_frame"))
-    print(f"  {plain['seconds_a_frame']:6.2f} s by PyTorch alone: {ratio:.2f} times as fast")
-    print(f"  {plain['cpu_seconds_a_frame']:6.2f} s of processor time by PyTorch alone: {cpu_ratio:.2f} times as much")
-    print(f"  {seconds:6.2f} s released, elsewhere: {seconds / ours['seconds_a_frame']:.2f} times as fast {asked}")
-    slower = ours["encode_seconds"] / RELEASED_ENCODE
-    print(f"  {ours['encode_seconds']:6.2f} s for a frame's backbone and FPN, by PyTorch; {RELEASED_ENCODE} there")
+    ratio, cpu_ratio = (plain[name] / ours[name] for name in ("seconds_per_frame", "cpu_seconds_per_frame"))
+    released = seconds / ours["seconds_per_frame"]
+    scaled = released * ours["encode_seconds"] / RELEASED_ENCODE
+    print(f"memory stride {ours['stride']}, {ours['frames']} frames, {NUM_KEY_FRAMES} key frames:")
+    print(f"  {ours['seconds_per_frame']:6.2f} s per frame, {ours['cpu_seconds_per_frame']:.2f} s of processor time")
+    print(f"  {plain['seconds_per_frame']:6.2f} s per frame with plain PyTorch, {ratio:.2f} times as long")
+    print(f"  {plain['cpu_seconds_per_frame']:6.2f} s of processor time with it, {cpu_ratio:.2f} times as long")
+    print(f"  {seconds:6.2f} s per frame of the authors' implementation on its machine")
+    print(f"  {released:6.2f} times as fast as that (minimum {FLOOR}, target {AIM})")
     print(
-        f"  {seconds / ours['seconds_a_frame'] * slower:6.2f} times as fast as released were the machines equally fast"
+        f"  {ours['encode_seconds']:6.2f} s for backbone and FPN with plain PyTorch, {RELEASED_ENCODE} s on its machine"
     )
-    print(f"  {ours['peak_gib']:6.2f} GiB at most, by PyTorch alone {plain['peak_gib']:.2f}, released {gib}")
+    print(f"  {scaled:6.2f} times as fast if both machines had the same speed")
+    print(
+        f"  {ours['peak_gib']:6.2f} GiB peak memory, {plain['peak_gib']:.2f} with plain PyTorch, {gib} of the authors"
+    )
 
 
 if __name__ == "__main__":

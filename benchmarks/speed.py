@@ -1,6 +1,6 @@
-"""Measures `vis segment` end to end: frames a second and peak memory, on a short and on a ten times longer clip.
+"""Measure speed and peak memory of `vis segment`, with start-up and overlay, on a short and on a long clip.
 
-Run by hand; see README.md beside it.
+benchmarks/README.md describes the output.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE = Path(__file__).parents[1] / "sample_videos" / "launchpad.mp4"
-LEAST_SPEED = 1.5  # frames a second on two cores
-MOST_GROWTH = 1.5  # of peak memory, from the short clip to the long one
-MOST_MEMORY = 3.0  # GB
-BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+MIN_SPEED = 1.5  # minimum frames per second on two cores
+MAX_GROWTH = 1.5  # maximum ratio of peak memory, long clip to short clip
+MAX_MEMORY = 3.0  # maximum GB
+BYTES_PER_UNIT = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Hold what one call of `vis segment` cost."""
+    """Time and peak memory of one call of `vis segment`."""
 
     num_frames: int
     seconds: float
@@ -39,12 +39,12 @@ class Run:
 
     @property
     def speed(self) -> float:
-        """Return frames a second, start-up and model loading included."""
+        """Return frames per second, including start-up and loading of the model."""
         return self.num_frames / self.seconds
 
 
 def main() -> None:
-    """Run both clips, print the figures and their ratios to what is allowed."""
+    """Run both clips, and print the results and their ratios to the limits."""
     args, options = parse_args()
     if args.cores is not None:
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: args.cores]))
@@ -58,20 +58,22 @@ def main() -> None:
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
-    """Read the command line; options that are not this script's are those of `vis segment`."""
+    """Parse the command line. Return the options of this script, and all other options for `vis segment`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="Other options go to `vis segment`.", allow_abbrev=False
+        description=__doc__, epilog="All other options are passed to `vis segment`.", allow_abbrev=False
     )
-    parser.add_argument("--video", type=Path, default=SAMPLE, help="played forth and back to the lengths wanted")
-    parser.add_argument("--short", type=int, default=60, help="frames of the short clip")
-    parser.add_argument("--long", type=int, default=600, help="frames of the long clip")
-    parser.add_argument("--cores", type=int, help="use only so many processor cores (Linux)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument(
+        "--video", type=Path, default=SAMPLE, help="video, repeated forward and backward in time to both lengths"
+    )
+    parser.add_argument("--short", type=int, default=60, help="number of frames of the short clip")
+    parser.add_argument("--long", type=int, default=600, help="number of frames of the long clip")
+    parser.add_argument("--cores", type=int, help="number of processor cores to use (Linux)")
+    parser.add_argument("--json", type=Path, help="JSON file for the results")
     return parser.parse_known_args()
 
 
 def measure(video: Path, num_frames: int, folder: Path, options: list[str]) -> Run:
-    """Call `vis segment` on a clip of `num_frames` frames, in a process of its own."""
+    """Call `vis segment` on a clip of `num_frames` frames, in a separate process."""
     clip = folder / f"clip-{num_frames}.mp4"
     write_clip(video, num_frames, clip)
     command = [sys.executable, "-m", "vis_cli", "segment", str(clip), "-o", str(folder / "out"), "--quiet", *options]
@@ -81,50 +83,50 @@ def measure(video: Path, num_frames: int, folder: Path, options: list[str]) -> R
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
-    return Run(num_frames, seconds, usage.ru_maxrss * BYTES_A_UNIT / 1e9)
+        raise SystemExit(f"cannot measure: {' '.join(command)} ended with exit code {process.returncode}")
+    return Run(num_frames, seconds, usage.ru_maxrss * BYTES_PER_UNIT / 1e9)
 
 
 def write_clip(video: Path, num_frames: int, path: Path) -> None:
-    """Play a video forth and back until `num_frames` frames are written."""
+    """Write `num_frames` frames of a video, repeated forward and backward in time."""
     with av.open(str(video)) as source:
         frames = [frame.to_ndarray(format="rgb24") for frame in itertools.islice(source.decode(video=0), num_frames)]
     height, width = frames[0].shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=24)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in itertools.islice(forth_and_back(frames), num_frames):
+        for frame in itertools.islice(repeat_frames(frames), num_frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
 
 
-def forth_and_back(frames: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Give the frames for ever, without a jump and without showing a turning point twice."""
+def repeat_frames(frames: list[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames forward and backward without end. The first and the last frame are not repeated."""
     return itertools.cycle(frames + frames[-2:0:-1])
 
 
 def summarize(short: Run, long: Run) -> dict[str, Any]:
-    """Return the figures and their ratios."""
+    """Return the results and their ratios to the limits."""
     marginal = (long.num_frames - short.num_frames) / (long.seconds - short.seconds)
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "runs": [{**asdict(run), "frames_per_second": run.speed} for run in (short, long)],
         "frames_per_second_without_start": marginal,
-        "speed_to_floor": short.speed / LEAST_SPEED,
+        "speed_to_floor": short.speed / MIN_SPEED,
         "memory_growth": long.peak_gb / short.peak_gb,
-        "memory_to_limit": max(short.peak_gb, long.peak_gb) / MOST_MEMORY,
+        "memory_to_limit": max(short.peak_gb, long.peak_gb) / MAX_MEMORY,
     }
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print the figures, each with its limit."""
+    """Print each result with its limit."""
     for run in report["runs"]:
-        cost = f"{run['seconds']:7.1f} s {run['frames_per_second']:6.2f} frames/s {run['peak_gb']:6.2f} GB at most"
+        cost = f"{run['seconds']:7.1f} s {run['frames_per_second']:6.2f} frames/s {run['peak_gb']:6.2f} GB peak"
         print(f"{run['num_frames']:5d} frames {cost}")
     print(f"without start-up: {report['frames_per_second_without_start']:.2f} frames/s on {report['cores']} cores")
-    print(f"speed of the short clip: {report['speed_to_floor']:.2f} times the floor of {LEAST_SPEED} frames/s")
-    print(f"memory, long to short: {report['memory_growth']:.2f} (limit {MOST_GROWTH})")
-    print(f"memory, of the limit of {MOST_MEMORY} GB: {report['memory_to_limit']:.2f}")
+    print(f"speed of the short clip: {report['speed_to_floor']:.2f} times the minimum of {MIN_SPEED} frames/s")
+    print(f"peak memory, long to short clip: {report['memory_growth']:.2f} (limit {MAX_GROWTH})")
+    print(f"peak memory: {report['memory_to_limit']:.2f} times the limit of {MAX_MEMORY} GB")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Measures the detector alone: mask AP on photographs in COCO layout, by pycocotools' COCOeval.
+"""Measure mask AP of the detector on images in COCO layout, with COCOeval of pycocotools.
 
-Run by hand; see README.md beside it for what a category is measured on.
+benchmarks/README.md describes which images count for a category.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from vis_cli.records.video import open_video
 from vis_cli.training.config_file import read_train_config
 from vis_cli.zoo.weights import load_model
 
-REST = "object"  # the model's name for everything that has no category of its own; it is not scored
-MAX_INSTANCES = 100  # COCO's limit a picture
-SCORE_THRESHOLD = 0.05  # usual for COCO: what scores lower hardly changes AP, but costs time
+REST = "object"  # the generic category of the model; it is not scored
+MAX_INSTANCES = 100  # COCO's limit per image
+SCORE_THRESHOLD = 0.05  # usual for COCO: lower scores hardly change AP, but take time
 BOX_NMS_IOU = 0.5
 MASK_THRESHOLD = 0.5
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ TRAIN_CONFIG = Path(__file__).parents[1] / "models" / "lite" / "boxes.toml"
 
 @dataclass(frozen=True, slots=True)
 class CategoryScore:
-    """Hold the AP of one category over the pictures whose source labels it."""
+    """AP of one category over the images whose source labels it."""
 
     name: str
     num_images: int
@@ -49,7 +49,7 @@ class CategoryScore:
 
 
 def main() -> None:
-    """Detect on every picture, score each category, print the table."""
+    """Detect in all images, score each category and print the table."""
     args = parse_args()
     network = accelerate(load_model(args.model).model, CPU)
     truth = quietly(lambda: COCO(str(args.data / f"{args.split}.json")))
@@ -62,30 +62,35 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="holds <split>.json and images/")
-    parser.add_argument("--split", default="val")
-    parser.add_argument("--model", default="lite", help="a name of the zoo or a model folder")
-    parser.add_argument("--train-config", type=Path, default=TRAIN_CONFIG, help="says what each source labels")
-    parser.add_argument("--limit", type=int, help="only the first so many pictures")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--data", type=Path, required=True, help="folder with SPLIT.json (COCO layout) and images/")
+    parser.add_argument("--split", default="val", help="name of the JSON file without its extension")
+    parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
+    parser.add_argument(
+        "--train-config",
+        type=Path,
+        default=TRAIN_CONFIG,
+        help="training config with the categories that each source labels",
+    )
+    parser.add_argument("--limit", type=int, help="number of images, from the first; default: all")
+    parser.add_argument("--json", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 
 def read_labelled(train_config: Path) -> dict[str, set[str]]:
-    """Return for each source that does not label every object the names that it does label."""
+    """Return the labelled categories of each source that does not label all categories."""
     sources = read_train_config(train_config).data
     return {name: set(labels) for source in sources for name, labels in source.labelled.items()}
 
 
 @torch.inference_mode()
 def detect(network: VideoNetwork, folder: Path, image: Mapping[str, Any], truth: COCO) -> Iterator[dict[str, Any]]:
-    """Detect the instances of one picture, as COCO results; classes that `truth` lacks are left out."""
-    picture = next(open_video(folder / image["file_name"]).iter_frames())
-    (height, width), config = picture.shape[:2], network.config
+    """Yield the detections of one image as COCO results, without categories that `truth` lacks."""
+    frame = next(open_video(folder / image["file_name"]).iter_frames())
+    (height, width), config = frame.shape[:2], network.config
     resized = resize_frame(
-        picture, network_size((height, width), short_side=config.short_side, long_side=config.long_side)
+        frame, network_size((height, width), short_side=config.short_side, long_side=config.long_side)
     )
     with autocast(CPU, choose_precision("auto", CPU)):
         found = network.detect(
@@ -105,9 +110,9 @@ def detect(network: VideoNetwork, folder: Path, image: Mapping[str, Any], truth:
 def score_categories(
     truth: COCO, detections: Sequence[dict[str, Any]], network: VideoNetwork, labelled: Mapping[str, set[str]]
 ) -> list[CategoryScore]:
-    """Score each category that the model knows and that the pictures hold, on the pictures that label it."""
+    """Return the AP of each category of the model that the images contain, on the images that label it."""
     if not detections:
-        raise SystemExit("the model found nothing on any picture")
+        raise SystemExit("cannot score: the model detects nothing in these images. Check --model and --data.")
     found = quietly(lambda: truth.loadRes(list(detections)))
     scores = []
     for category in network.config.categories:
@@ -121,7 +126,7 @@ def score_categories(
 
 
 def labels_category(source: str, name: str, labelled: Mapping[str, set[str]]) -> bool:
-    """Tell whether a picture of `source` has all its objects called `name` labelled."""
+    """Return whether `source` labels all objects of the category `name`."""
     return source not in labelled or name in labelled[source]
 
 
@@ -136,13 +141,13 @@ def average_precision(truth: COCO, found: COCO, images: list[int], category_ids:
 
 
 def quietly(call: Any) -> Any:
-    """Call without what pycocotools prints."""
+    """Call a function of pycocotools without its output."""
     with contextlib.redirect_stdout(io.StringIO()):
         return call()
 
 
 def print_scores(scores: Sequence[CategoryScore]) -> None:
-    """Print one line a category, then the means over categories, in percent."""
+    """Print one line per category, then the means over categories, in percent."""
     print(f"{'category':<14}{'images':>8}{'instances':>11}{'AP':>7}{'AP50':>7}")
     for s in scores:
         print(f"{s.name:<14}{s.num_images:8d}{s.num_instances:11d}{100 * s.ap:7.1f}{100 * s.ap50:7.1f}")
@@ -151,12 +156,12 @@ def print_scores(scores: Sequence[CategoryScore]) -> None:
 
 
 def means(scores: Sequence[CategoryScore]) -> tuple[float, float]:
-    """Average AP and AP50 over categories."""
+    """Return the means of AP and AP50 over categories."""
     return float(np.mean([s.ap for s in scores])), float(np.mean([s.ap50 for s in scores]))
 
 
 def scores_json(scores: Sequence[CategoryScore], model: str) -> dict[str, Any]:
-    """Return all figures, in 0..1."""
+    """Return all results, from 0 to 1."""
     ap, ap50 = means(scores)
     fields = [{name: getattr(s, name) for name in CategoryScore.__slots__} for s in scores]
     return {"model": model, "AP": ap, "AP50": ap50, "categories": fields}

@@ -1,6 +1,6 @@
-"""The paradigm that the paper measures itself against (its Fig. 1a): detect in every frame, link by mask IoU.
+"""The track-by-detect paradigm (Propose-Reduce, Fig. 1a): detect in each frame and link detections by mask IoU.
 
-Used by `orderings.py`. The detector is that of Propose-Reduce, so that only the paradigm differs.
+Used by `orderings.py`. Both paradigms use the same detector, so only the paradigm differs.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from scipy.optimize import linear_sum_assignment
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import Rle
 
-LINK_IOU = 0.3  # least overlap of a detection with a track's last mask
-PATIENCE = 5  # frames that a track may miss before it ends
+LINK_IOU = 0.3  # minimum IoU of a detection with the last mask of a track
+PATIENCE = 5  # maximum number of frames between two masks of a track
 
 
 @dataclass(frozen=True, slots=True)
 class FrameDetections:
-    """Hold what is detected in one frame."""
+    """Detections of one frame."""
 
-    masks: NDArray[np.bool_]  # (N, h, w) at the network's size
-    segmentations: tuple[Rle | None, ...]  # N, at the video's size
+    masks: NDArray[np.bool_]  # (N, h, w) at the input size of the network
+    segmentations: tuple[Rle | None, ...]  # N, at the size of the video
     class_probs: NDArray[np.float64]  # (N, C+1), background first
 
 
@@ -33,14 +33,14 @@ class _Track:
     last_frame: int
     last_mask: NDArray[np.bool_]  # (h, w)
     first_frame: int
-    segmentations: list[Rle | None]  # one a frame of the video
+    segmentations: list[Rle | None]  # one per frame of the video
     class_sums: NDArray[np.float64]  # (C+1,)
 
 
 def link_detections(frames: Sequence[FrameDetections]) -> SequenceProposals:
-    """Link the detections of T frames to tracks, frame by frame, each to the track that it overlaps most in all.
+    """Link the detections of T frames to tracks, frame by frame, for the highest sum of IoU.
 
-    A track's score is the mean over all T frames, as Eq. 2 has it for sequences, so that both are ranked alike.
+    The score of a track is the mean over all T frames. Eq. 2 defines the score of a sequence in the same way.
     """
     tracks: list[_Track] = []
     num_scores = frames[0].class_probs.shape[1]
@@ -66,7 +66,7 @@ def link_detections(frames: Sequence[FrameDetections]) -> SequenceProposals:
 
 
 def match_masks(known: Sequence[NDArray[np.bool_]], found: NDArray[np.bool_]) -> dict[int, int]:
-    """Assign found masks (N, h, w) to known ones (h, w) for the highest sum of IoU; return found row -> known row."""
+    """Return the assignment of detected masks (N, h, w) to known masks (h, w) with the highest sum of IoU, by row."""
     if not known or not len(found):
         return {}
     a, b = np.stack(known).reshape(len(known), -1), found.reshape(len(found), -1)

@@ -1,6 +1,7 @@
-"""Measures a model by three yardsticks: pseudo-clips and images of stills/val, and the videos of videos/val.
+"""Measure a model on three datasets: pseudo-clips and images of stills/val, and the videos of videos/val.
 
-Run by hand; see README.md in this folder. A change that only helps on the videos is not kept, because they are few.
+Use it to select weights; benchmarks/README.md describes the results. Reject a change that improves only the videos,
+because nine videos are too few.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from vis_cli.zoo.coco import coco_categories
 from vis_cli.zoo.weights import load_model
 
 PRESET = "davis-uvos"
-LABELLED_SOURCE = "coco_small"  # the source of stills/ whose images have all their objects labelled
-# The categories of the first `lite` models that COCO has, too.
+LABELLED_SOURCE = "coco_small"  # source in the dataset stills/ in which all objects are labelled
+# The categories of COCO that the first `lite` models knew.
 SHARED = (
     "person",
     "bicycle",
@@ -47,7 +48,7 @@ SHARED = (
 
 
 def main() -> None:
-    """Measure what is asked for, print one line for each figure."""
+    """Run the selected measurements and print one line per result."""
     args = parse_args()
     model = load_model(args.model).model
     figures: dict[str, float] = {"num_clips": args.num, "num_images": args.images}
@@ -61,20 +62,25 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="holds stills/ and videos/")
-    parser.add_argument("--model", default="lite", help="a name or a model folder")
-    parser.add_argument("--only", type=split_names, default=list(MEASURES), help="some of: " + ",".join(MEASURES))
-    parser.add_argument("--num", type=int, default=300, help="pseudo-clips, the first ones of the seed")
-    parser.add_argument("--images", type=int, default=204, help="images, the first ones")
-    parser.add_argument("--seed", type=int, default=0, help="of the pseudo-clips")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the datasets stills/ and videos/")
+    parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
+    parser.add_argument(
+        "--only",
+        type=split_names,
+        default=list(MEASURES),
+        help="measurements, separated by commas: " + ",".join(MEASURES),
+    )
+    parser.add_argument("--num", type=int, default=300, help="number of pseudo-clips")
+    parser.add_argument("--images", type=int, default=204, help="number of images")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the pseudo-clips")
+    parser.add_argument("--json", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
 
 def split_names(text: str) -> list[str]:
-    """Return the names of a comma-separated list of measures."""
+    """Return the names in a comma-separated list of measurements."""
     names = text.split(",")
     unknown = [name for name in names if name not in MEASURES]
     if unknown:
@@ -83,7 +89,7 @@ def split_names(text: str) -> list[str]:
 
 
 def measure_clips(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
-    """Return J&F of the pseudo-clips, whose first masks are given."""
+    """Return J&F of the pseudo-clips with given first masks."""
     with tempfile.TemporaryDirectory(prefix="pseudo-clips-") as folder:
         stills = args.data / "stills"
         pseudo_clips.write_clips(stills / "val.json", stills / "images", Path(folder), num=args.num, seed=args.seed)
@@ -91,7 +97,7 @@ def measure_clips(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, flo
 
 
 def measure_images(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
-    """Return mask AP of the shared categories and of all of COCO on the images that have all objects labelled."""
+    """Return mask AP of the shared categories and of all COCO categories, on images with labels for all objects."""
     truth = stills_ap.quietly(lambda: COCO(str(args.data / "stills" / "val.json")))
     images = [image for image in truth.dataset["images"] if image["source"] == LABELLED_SOURCE][: args.images]
     truth.dataset["images"] = images
@@ -104,7 +110,7 @@ def measure_images(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, fl
 
 
 def measure_semi_supervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
-    """Return J&F of the videos, whose first masks are given."""
+    """Return J&F of the videos with given first masks."""
     return {"videos_semi_supervised_jf": measure_davis(model, args.data / "videos", semi_supervised=True)}
 
 
@@ -120,7 +126,7 @@ def measure_davis(model: SeqMaskRCNN, folder: Path, *, semi_supervised: bool) ->
 
 
 def shown(truth: COCO, names: Sequence[str]) -> list[str]:
-    """Return those of the categories that the images show."""
+    """Return the categories that the images contain."""
     images = [image["id"] for image in truth.dataset["images"]]
     return [
         name
@@ -130,7 +136,7 @@ def shown(truth: COCO, names: Sequence[str]) -> list[str]:
 
 
 def mean_ap(scores: dict[str, float], names: Sequence[str]) -> float:
-    """Return the mean AP of some categories; one that the model does not know has 0."""
+    """Return the mean AP of categories. A category that the model does not know has AP 0."""
     return sum(scores.get(name, 0.0) for name in names) / len(names)
 
 

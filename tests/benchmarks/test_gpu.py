@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from tests.training.test_trainer import make_run
-from vis_cli.network.weights import load_model
 from vis_cli.training.trainer import train
+from vis_cli.zoo.weights import load_model
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 SPEED = {"runs": [{"num_frames": 2, "frames_per_second": 0.5}, {"num_frames": 4, "frames_per_second": 0.75}]}
