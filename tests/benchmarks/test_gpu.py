@@ -173,7 +173,7 @@ def test_the_speed_of_a_run_does_not_count_its_validations(gpu: ModuleType) -> N
 def test_the_rehearsal_runs_the_real_commands_and_resumes(
     gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(2):  # the second time, the run resumes from its last step
+    for last_option in ("cpu", "--resume"):  # the second time, the run resumes from its last step
         run_main(gpu, monkeypatch, "--out", tmp_path, "--device", "cpu", "--tiny")
         report = json.loads((tmp_path / "report.json").read_text())
         assert [(step["name"], step["exit_code"]) for step in report["steps"]] == [
@@ -183,6 +183,7 @@ def test_the_rehearsal_runs_the_real_commands_and_resumes(
         ]
         assert "tests collected" in report["tests"]
         assert [run["num_frames"] for run in report["speed"]["runs"]] == [2, 4]
+        assert report["steps"][2]["command"][-1] == last_option
         assert report["train"]["steps"] == 2
     run_main(gpu, monkeypatch, "--join", tmp_path, "--out", tmp_path / "model")
-    assert load_model(str(tmp_path / "model")).info.name == "tiny"
+    assert load_model(str(tmp_path / "model")).model.config.name == "tiny"
