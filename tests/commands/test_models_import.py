@@ -67,15 +67,26 @@ def test_info_of_a_model_without_a_card(tmp_path: Path, run_vis: RunVis) -> None
     rows = dict([cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line)
     assert rows["categories"] == "1 cat, 2 dog, 3 object"
     assert (rows["trained with"], rows["steps"], rows["box convention"]) == ("my.toml", "7", "modern")
-    assert "No figures are known" in outcome.out
+    assert "No results are known" in outcome.out
 
 
 def test_info_of_the_shipped_model_gives_its_figures(run_vis: RunVis) -> None:
     outcome = run_vis("models", "info", "lite")
     assert outcome.code == 0
-    assert "## What it reaches" in outcome.out
+    assert "## Results" in outcome.out
     assert "unsupervised" in outcome.out
-    assert "## What it costs" not in outcome.out
+    assert "## Speed and memory" not in outcome.out
+
+
+@pytest.mark.parametrize("heading", ["## Results", "## What it reaches"])
+def test_info_prints_the_results_of_cards_of_all_versions(tmp_path: Path, run_vis: RunVis, heading: str) -> None:
+    save_model(tmp_path / "mine", make_model(), {})
+    (tmp_path / "mine" / "CARD.md").write_text(
+        f"# mine\n\nMade for tests.\n\n{heading}\n\nJ&F 50.\n\n## Licence\n\nNone.\n"
+    )
+    outcome = run_vis("models", "info", tmp_path / "mine")
+    assert f"{heading}\n\nJ&F 50." in outcome.out
+    assert "Licence" not in outcome.out
 
 
 def test_info_of_no_model_suggests_one(run_vis: RunVis) -> None:

@@ -64,7 +64,7 @@ def make_network(root: Path) -> None:
     save_model(root / "model", make_model(), {"trained_with": "tiny.toml", "steps": "7"})
     weights = root / "model" / "weights.safetensors"
     weights.write_bytes(in_order(weights.read_bytes()))
-    (root / "model" / "CARD.md").write_text("# tiny\n\nMade for tests.\n\n## What it reaches\n\nNothing.\n")
+    (root / "model" / "CARD.md").write_text("# tiny\n\nMade for tests.\n\n## Results\n\nNothing.\n")
 
 
 def make_pictures(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`vis models info`: what a model is, where it comes from and what it reaches.
+"""`vis models info`: the size, categories, origin and results of a model.
 
 Registered by `models`.
 """
@@ -17,7 +17,7 @@ from vis_cli.options import Debug
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
 from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
 
-FIGURES_HEADING = "## What it reaches"
+RESULTS_HEADINGS = ("## Results", "## What it reaches")  # the second one: cards that earlier versions wrote
 COCO_NOTE = "torchvision's COCO Mask R-CNN, whose finds lite follows; torchvision fetches it at its first use."
 
 
@@ -26,19 +26,19 @@ def info(
     *,
     debug: Debug = False,
 ) -> None:
-    """Describe a model: its size, its categories, where it comes from and what it reaches."""
+    """Print size, categories, origin and results of a model."""
     with Reporter(debug=debug).guard():
         if model == COCO_NAME:
             print_table(("what", "value"), coco_facts())
             return
         summary = read_summary(find_model(model))
-        figures = read_figures(summary.folder / CARD_NAME)
+        results = read_results(summary.folder / CARD_NAME)
         print_table(("what", "value"), facts(summary))
-        print_line(figures or "No figures are known: the folder has no card that gives any.")
+        print_line(results or "No results are known: the folder has no card with results.")
 
 
 def facts(summary: ModelSummary) -> list[tuple[str, str]]:
-    """Lay out what the weights file says of itself, a row each."""
+    """Return one row per fact in the weights file."""
     return [
         ("name", summary.name),
         ("folder", str(summary.folder)),
@@ -49,7 +49,7 @@ def facts(summary: ModelSummary) -> list[tuple[str, str]]:
 
 
 def coco_facts() -> list[tuple[str, str]]:
-    """Lay out what is known of torchvision's model, whether or not its weights are here."""
+    """Return one row per fact about torchvision's model. Its weights may be missing."""
     config, file = coco_config(), coco_file()
     place = f"{file}, which is there" if file.exists() else f"torchvision fetches {COCO_URL} to {file}"
     return [
@@ -70,8 +70,11 @@ def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
     ]
 
 
-def read_figures(card: Path) -> str:
-    """Return the section of a card that holds the model's figures, or nothing."""
+def read_results(card: Path) -> str:
+    """Return the section of a card with the results of the model, or an empty string."""
     text = read_text(card) if card.is_file() else ""
-    _, heading, rest = text.partition(f"{FIGURES_HEADING}\n")
-    return f"{heading}{rest.partition(chr(10) + '## ')[0]}".strip() if heading else ""
+    for heading in RESULTS_HEADINGS:
+        _, found, rest = text.partition(f"{heading}\n")
+        if found:
+            return f"{found}{rest.partition(chr(10) + '## ')[0]}".strip()
+    return ""

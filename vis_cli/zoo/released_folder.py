@@ -1,4 +1,4 @@
-"""The model folder of a released checkpoint: weights, provenance and card; used by `vis models import`."""
+"""Write the model folder of a checkpoint of the authors: weights, provenance and card. Used by `vis models import`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FIGURES = {
     "r101-davis-uvos": "J&F 68.1 on DAVIS-2017 val, unsupervised",
     "x101-davis-uvos": "J&F 70.6 on DAVIS-2017 val, unsupervised",
 }
-UNKNOWN = "The authors give no figure for this backbone and data set"
+UNKNOWN = "The authors report no result for this backbone and dataset"
 
 
 def write_released(folder: Path, imported: Imported, source: Path) -> None:
-    """Write the folder, its weights in float32 as they were released.
+    """Write the folder with its weights in float32, like the checkpoint.
 
     Raises:
         VisError: the folder cannot be written.
@@ -52,18 +52,18 @@ def _card(imported: Imported, file_name: str, digest: str) -> str:
         )
     return f"""# {config.name}
 
-Released by the authors of Propose-Reduce (ICCV 2021), imported from `{file_name}`.
+Checkpoint of the authors of Propose-Reduce (ICCV 2021), imported from `{file_name}`.
 
-sha256 of that file: `{digest}`. It works at {config.long_side}x{config.short_side}, with the legacy box
-conventions; of its tensors {imported.num_mapped} are used, {imported.num_unused} of a dead mask head and
-{imported.num_counters} counters were left out.
+SHA-256 of this file: `{digest}`. The input size is {config.long_side}x{config.short_side}, and the box convention
+is legacy. The model contains {imported.num_mapped} tensors of the file. {imported.num_unused} tensors of an unused mask
+head and {imported.num_counters} counters were skipped.
 
-## What it reaches
+## Results
 
-{FIGURES.get(config.name, UNKNOWN)}. These are the authors' own figures, not measured here.
+{FIGURES.get(config.name, UNKNOWN)}. The authors report these results. They were not measured with `vis`.
 {command}
 
 ## Licence
 
-That of the checkpoint: ask its authors.
+The licence of the checkpoint applies. Ask its authors.
 """
