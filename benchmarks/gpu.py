@@ -1,4 +1,4 @@
-"""Run all pending GPU measurements with one command, within 12 minutes: tests, speed, and a part of a training run.
+"""Run all GPU measurements with one command, within 12 minutes: tests, speed, and a part of a training run.
 
     python benchmarks/gpu.py --out RESULTS --train CONFIG.toml --run RUN --data DATA
     python benchmarks/gpu.py --join RESULTS --out MODEL
@@ -25,13 +25,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-MAX_PART_BYTES = 15 * 2**20  # of a part of the weights file
+MAX_PART_BYTES = 15 * 2**20  # maximum size of a part of the weights file
 GRACE_SECONDS = 40.0  # from SIGTERM to SIGKILL: a training run writes a checkpoint
-LIMITS = {
-    "tests": 100.0,
-    "speed": 130.0,
-    "train": 340.0,
-}  # seconds per step; below 12 minutes with three times the grace
+# Seconds per step. With three times the grace, this is below 12 minutes.
+LIMITS = {"tests": 100.0, "speed": 130.0, "train": 340.0}
 REPORT_NAME, LOG_NAME = "report.json", "log.jsonl"
 TINY_SPEED = ("--short", "2", "--long", "4", "--num-key-frames", "1", "--short-side", "64", "--long-side", "96")
 
@@ -95,6 +92,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.train is not None and args.run is None:
         parser.error("--train needs --run, the folder of the training run")
+    for name in ("out", "train", "run", "data", "join"):  # the steps run in the root of the repository
+        if (path := getattr(args, name)) is not None:
+            setattr(args, name, path.resolve())
     return args
 
 

@@ -16,7 +16,7 @@ from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import Rle
 
 LINK_IOU = 0.3  # minimum IoU of a detection with the last mask of a track
-PATIENCE = 5  # maximum number of frames between two masks of a track
+PATIENCE = 5  # maximum distance in frames from one mask of a track to the next
 
 
 @dataclass(frozen=True, slots=True)

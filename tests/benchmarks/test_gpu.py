@@ -123,14 +123,16 @@ def test_a_step_that_ignores_sigterm_is_killed_and_one_that_saves_itself_has_not
 def test_the_commands_resume_a_run_that_has_a_checkpoint(
     gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["--out", tmp_path, "--train", "a.toml", "--run", tmp_path / "run", "--data", "DATA"]
-    monkeypatch.setattr(sys, "argv", ["gpu.py", *map(str, words)])
+    monkeypatch.chdir(tmp_path)
+    words = ["--out", ".", "--train", "a.toml", "--run", "run", "--data", "DATA"]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *words])
     args = gpu.parse_args()
     first = gpu.commands(args)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint-000010.pt").touch()
     assert first["train"][1:] == [
-        *("-m", "vis_cli", "train", "a.toml", "--out", str(tmp_path / "run"), "--device", "cuda", "--data", "DATA")
+        *("-m", "vis_cli", "train", str(tmp_path / "a.toml"), "--out", str(tmp_path / "run")),
+        *("--device", "cuda", "--data", str(tmp_path / "DATA")),
     ]
     assert gpu.commands(args)["train"] == [*first["train"], "--resume"]
     assert "--collect-only" not in first["tests"]
