@@ -51,6 +51,16 @@ def test_unknown_model_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp
         load_model("lit")
 
 
+@pytest.mark.parametrize("path", ["./lite", "lite/", "../own/lite"])
+def test_a_path_is_not_the_name_of_a_shipped_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str) -> None:
+    monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path / "zoo")
+    for parent in ("zoo", "own"):
+        save_model(tmp_path / parent / "lite", make_model(), {})
+    monkeypatch.chdir(tmp_path / "own")
+    assert find_model(path).resolve() == tmp_path / "own" / "lite"
+    assert find_model("lite") == tmp_path / "zoo" / "lite"
+
+
 def test_folder_without_weights(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"has no weights\.safetensors"):
         load_model(str(tmp_path))

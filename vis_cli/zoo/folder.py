@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -49,12 +50,13 @@ def list_models() -> list[ModelSummary]:
 
 
 def find_model(name_or_dir: str) -> Path:
-    """Return the folder of a model named in the zoo, or given by its path.
+    """Return the folder of a model named in the zoo, or given by its path. `./lite` is a path, `lite` is a name.
 
     Raises:
         VisError: no model has this name; the message suggests a similar name.
     """
-    for folder in (zoo_dir() / name_or_dir, Path(name_or_dir)):
+    is_path = os.sep in name_or_dir
+    for folder in (Path(name_or_dir),) if is_path else (zoo_dir() / name_or_dir, Path(name_or_dir)):
         if (folder / WEIGHTS_NAME).is_file():
             return folder
     if Path(name_or_dir).is_dir():
