@@ -94,6 +94,15 @@ def test_joined_transport_streams_play_in_one_go(tmp_path: Path, starts: tuple[i
         assert float(audio.duration * audio.time_base) == pytest.approx(1.6, abs=0.2)
 
 
+def test_a_transport_stream_that_starts_before_its_clock_overflows(tmp_path: Path) -> None:
+    overflow = 2**33 // 90_000
+    path = make_video(tmp_path, "a.ts", codec="mpeg2video", sound="mp2", num_frames=20, start=Fraction(overflow - 5))
+    source = rewrite(path, tmp_path / "out.mp4")
+    assert 0 <= source.frame_pts(0) * source.time_base < 1
+    times = frame_times(tmp_path / "out.mp4")
+    assert [later - earlier for earlier, later in pairwise(times)] == [Fraction(1, 25)] * 20
+
+
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_avi_with_b_frames_has_even_steps(tmp_path: Path, codec: str) -> None:
     path = make_video(

@@ -121,8 +121,12 @@ def as_fraction(value: Ratio | None) -> Fraction | None:
 
 
 def start_seconds(container: InputContainer) -> Fraction:
-    """Return when the file's own clock starts: 0 in most formats, anything in a transport stream."""
-    return max(container.start_time or 0, 0) * MICROSECOND
+    """Return when the file's own clock starts: 0 in most formats, anything in a transport stream.
+
+    FFmpeg reports a negative time for a transport stream that starts less than a minute before its clock overflows.
+    """
+    start = container.start_time or 0
+    return (start if clock_may_jump(container) else max(start, 0)) * MICROSECOND
 
 
 def clock_may_jump(container: InputContainer) -> bool:
