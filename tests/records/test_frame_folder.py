@@ -213,6 +213,14 @@ def test_media_next_to_the_frames_is_named(tmp_path: Path) -> None:
     assert warning.endswith("not used: preview.mp4, thumb.gif, masks, frame_without_suffix")
 
 
+@pytest.mark.parametrize("suffix", ["bmp", "ppm", "jp2"])
+def test_a_frame_with_an_unknown_suffix_is_named(tmp_path: Path, suffix: str) -> None:
+    make_images(tmp_path, ["0.png", f"1.{suffix}", "2.png"])
+    (tmp_path / f"1.{suffix}").rename(tmp_path / "1.img")
+    (warning,) = FrameFolder(tmp_path).warnings
+    assert warning.endswith("not used: 1.img")
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [

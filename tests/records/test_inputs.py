@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.records.video_factory import make_entry
+from tests.records.video_factory import make_entry, make_video
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
 from vis_cli.records.inputs import files_left_out, find_inputs, is_folder
@@ -137,6 +137,15 @@ def test_image_of_an_unknown_suffix_next_to_videos_is_named(tmp_path: Path) -> N
     touch(tmp_path, "v.mp4", "notes")
     (tmp_path / "photo").write_bytes(b"\xff\xd8\xff\xe0 and so on")
     assert names(files_left_out(tmp_path)) == ["photo"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("ts", "mpeg2video"), ("asf", "mpeg4"), ("flv", "flv"), ("mkv", "mpeg4")]
+)
+def test_a_video_with_an_unknown_suffix_next_to_videos_is_named(tmp_path: Path, suffix: str, codec: str) -> None:
+    touch(tmp_path, "v.mp4")
+    make_video(tmp_path, f"a.{suffix}", codec=codec).rename(tmp_path / "recording")
+    assert names(files_left_out(tmp_path)) == ["recording"]
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])

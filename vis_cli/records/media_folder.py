@@ -33,7 +33,13 @@ UNREADABLE_SUFFIXES = frozenset(  # images and videos that are not decoded here
     | {".tga", ".wdp", ".x3f", ".xcf"}
 )
 INCOMPLETE_SUFFIXES = frozenset({".crdownload", ".download", ".opdownload", ".part", ".partial"})  # a download's
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\x1aE\xdf\xa3", b"\0\0\x01\xba")
+SIGNATURES = (  # of images, then of videos
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    *(b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"DDS ", b"8BPS", b"v/1\x01", b"#?RADIANCE"),
+    *(b"\x1aE\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\0\0\0\x01", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11"),
+    *(b"DKIF", b"YUV4MPEG2", b"\x06\x0e+4\x02\x05\x01\x01"),
+)
+TS_PACKET_BYTES = 188  # each packet of a transport stream begins with G
 NUM_NAMED = 5  # files that a message names
 
 
@@ -139,12 +145,15 @@ def _begins_like_media(path: Path) -> bool:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
         with open_regular(path) as file:
-            start = file.read(16)
+            start = file.read(TS_PACKET_BYTES + 1)
     except OSError:  # a file that cannot be read may hold anything
         return True
     is_box = start[4:8] == b"ftyp" and start[8:12] != b"M4A "  # MP4, MOV, HEIF, AVIF
     is_riff = start[:4] == b"RIFF" and start[8:12] in (b"WEBP", b"AVI ")
-    return start.startswith(SIGNATURES) or is_box or is_riff
+    is_bmp = start[:2] == b"BM" and start[6:10] == bytes(4)
+    is_ts = start[:1] == start[TS_PACKET_BYTES:] == b"G"
+    is_ogg_video = start[:4] == b"OggS" and b"theora" in start
+    return start.startswith(SIGNATURES) or is_box or is_riff or is_bmp or is_ts or is_ogg_video
 
 
 def _suffix(path: Path) -> str:
