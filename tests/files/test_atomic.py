@@ -76,6 +76,19 @@ def test_a_folder_of_many_files(tmp_path: Path) -> None:
     ]
 
 
+def test_a_link_does_not_lead_out_of_a_folder_of_many_files(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").symlink_to(tmp_path / "other")
+    with (
+        atomic_folder(tmp_path / "out") as locked,
+        pytest.raises(VisError, match=r"0\.png: a symbolic link leads out of"),
+        locked.atomic_path("a/0.png"),
+    ):
+        pass
+    assert list((tmp_path / "other").iterdir()) == []
+
+
 def write_half(final: Path, exception: BaseException) -> None:
     """Write a part of `final`, then fail."""
     with atomic_path(final) as temporary:

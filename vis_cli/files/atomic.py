@@ -66,6 +66,10 @@ class LockedFolder:
         final = self._folder / name
         with named_failures(final):
             if final.parent not in self._prepared:
+                if not final.parent.resolve().is_relative_to(self._folder.resolve()):
+                    raise VisError(
+                        f"cannot write {final}: a symbolic link leads out of {self._folder}. Remove the link."
+                    )
                 final.parent.mkdir(parents=True, exist_ok=True)
                 remove_leftovers(final.parent)
                 self._prepared.add(final.parent)
