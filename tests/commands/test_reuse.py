@@ -431,3 +431,13 @@ def test_the_expected_production_is_what_the_network_stores(tmp_path: Path) -> N
         assert result.config == {field: getattr(config, field) for field in result.config}
         assert (config.short_side, config.long_side) == (64, 96)
         assert [part.name for part in info.parts] == ([] if detector is None else ["b", "a"])
+
+
+def test_a_run_that_skips_all_inputs_removes_leftovers(tmp_path: Path, segment: Runner) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    assert segment(clip).code == 0
+    contents = segment.contents()
+    leftover = segment.out / f".other.tmp-{'0' * 16}.json"
+    leftover.write_text("half")
+    assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "clip")}
+    assert segment.contents() == contents

@@ -89,6 +89,41 @@ def test_a_link_does_not_lead_out_of_a_folder_of_many_files(tmp_path: Path) -> N
     assert list((tmp_path / "other").iterdir()) == []
 
 
+def write_files_and_fail(folder: Path, *names: str) -> None:
+    with atomic_folder(folder) as locked:
+        for name in names:
+            with locked.atomic_path(name) as temporary:
+                temporary.write_text("new")
+        raise RuntimeError
+
+
+def test_a_folder_that_fails_leaves_nothing_new(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "pngs"
+    with pytest.raises(RuntimeError):
+        write_files_and_fail(folder, "a/0.png", "b/c/0.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "pngs" / "a").mkdir(parents=True)
+    (tmp_path / "pngs" / "a" / "0.png").write_text("old")
+    (tmp_path / "pngs" / "notes.txt").write_text("mine")
+    with pytest.raises(RuntimeError):
+        write_files_and_fail(tmp_path / "pngs", "a/0.png", "a/1.png")
+    found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"pngs/a/0.png": "new", "pngs/notes.txt": "mine"}
+
+
+def test_folders_of_a_file_that_fails_are_removed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        write_half(tmp_path / "x" / "y" / "a.json", RuntimeError())
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "x").mkdir()
+    with pytest.raises(RuntimeError):
+        write_half(tmp_path / "x" / "y" / "a.json", RuntimeError())
+    assert list(tmp_path.rglob("*")) == [tmp_path / "x"]
+
+
 def write_half(final: Path, exception: BaseException) -> None:
     """Write a part of `final`, then fail."""
     with atomic_path(final) as temporary:

@@ -156,3 +156,18 @@ def test_audio_packet_with_a_lost_header_is_dropped_and_reported(tmp_path: Path)
     assert numbers_in(open_video(tmp_path / "out.mp4").iter_frames())[:5] == [0, 1, 2, 3, 4]
     assert samples_of(tmp_path / "out.mp4").size > 24_000
     assert any("audio" in warning and "damaged packet" in warning for warning in video.warnings)
+
+
+def test_audio_that_cannot_be_decoded_at_all_is_reported(tmp_path: Path) -> None:
+    """A transport stream names its streams in a table of its own, so the stream is known, and nothing else of it."""
+    source = make_video(tmp_path, "a.ts", codec="mpeg2video", sound="aac", num_frames=22)
+    with av.open(str(source)) as container:
+        audio_pid = container.streams.audio[0].id
+    data = bytearray(source.read_bytes())
+    for start in range(0, len(data), 188):
+        if (data[start + 1] & 0x1F) << 8 | data[start + 2] == audio_pid:
+            data[start + 4 : start + 188] = bytes(184)
+    source.write_bytes(data)
+    video = rewrite(source, tmp_path / "out.mp4")
+    assert numbers_in(open_video(tmp_path / "out.mp4").iter_frames())[:3] == [0, 1, 2]
+    assert "the audio cannot be decoded, so the overlay has no audio" in video.warnings

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count
+
+from vis_cli.files.limits import MAX_PROBLEMS
 from vis_cli.records.problems import Problem, summarise_problems
 
 
@@ -16,3 +19,10 @@ def test_the_first_of_each_kind_and_how_many_more() -> None:
 def test_no_problem() -> None:
     assert summarise_problems([], shown=2) == summarise_problems(iter(()), shown=9)
     assert summarise_problems([], shown=2).count == 0
+
+
+def test_the_check_ends_at_a_limit() -> None:
+    endless = (Problem("score", f"[{i}]", "is nan") for i in count())
+    found = summarise_problems(endless, shown=1)
+    assert found.count == MAX_PROBLEMS
+    assert found.lines[-1] == "the check ended after 100,000 problems"

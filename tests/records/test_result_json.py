@@ -199,7 +199,8 @@ def test_other_json_files_in_a_folder_of_results_are_told_apart(tmp_path: Path) 
     for name in ("clip10", "clip9"):
         write_result(make_result(name=name), tmp_path / f"{name}.json")
     write_coco_video([make_result()], None, tmp_path / "coco.json", selection=Selection())
-    for name, text in {"list": "[]", "number": "1", "object": '{"a": 1}', "._clip9": "\0", ".tmp": "{"}.items():
+    other = {"list": "[]", "number": "1", "object": '{"a": 1}', "schema": '{"schema": 2}', "short": '{"schema":2}'}
+    for name, text in {**other, "._clip9": "\0", ".tmp": "{"}.items():
         (tmp_path / f"{name}.json").write_text(text)
     sorted_by_another_program = json.dumps(json.loads((tmp_path / "clip9.json").read_text()), sort_keys=True, indent=1)
     (tmp_path / "sorted.json").write_text(sorted_by_another_program)
@@ -207,4 +208,4 @@ def test_other_json_files_in_a_folder_of_results_are_told_apart(tmp_path: Path) 
     (tmp_path / "void.json").write_text("")
     results, others = list_json(tmp_path)
     assert [path.stem for path in results] == ["clip9", "clip10", "sorted", "torn", "void"]
-    assert [path.stem for path in others] == ["coco", "list", "number", "object"]
+    assert [path.stem for path in others] == ["coco", "list", "number", "object", "schema", "short"]

@@ -17,7 +17,7 @@ from vis_cli.commands.own_results import OwnResults, is_own
 from vis_cli.console import UsageError
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_NAME_BYTES
-from vis_cli.files.locks import exclusive_lock
+from vis_cli.files.locks import exclusive_lock, remove_leftovers
 from vis_cli.files.names import folded_name, safe_file_name
 from vis_cli.files.reading import real_path
 from vis_cli.records.inputs import is_folder
@@ -85,15 +85,16 @@ def default_name(source: Path) -> str:
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the folder `out` and see that a file can be written into it, before any work is done for nothing.
+    """Create the folder `out`, check that files can be written into it, and remove leftovers of ended processes.
 
     Raises:
-        UsageError: it cannot be.
+        UsageError: The folder cannot be created or written to.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
+        remove_leftovers(out)
     except OSError as error:
         raise UsageError(f"{out}: cannot be written to ({error.strerror}); give another folder with -o") from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -43,17 +43,23 @@ def atomic_path(final: Path) -> Iterator[Path]:
     Raises:
         VisError: Another process writes `final`, or the file cannot be written (no permission, disk full).
     """
-    with named_failures(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
+    with named_failures(final), created_folders(final.parent):
         yield from _write(reserve(final.parent, final.name, shown=final), final)
 
 
 class LockedFolder:
     """A folder into which only this process writes many files; made by `atomic_folder`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Store an existing folder that is locked."""
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        """Store an existing folder that is locked.
+
+        Args:
+            folder: The folder.
+            stack: It removes folders that are created in the folder and are empty after an exception.
+        """
         self._folder = folder
+        self._stack = stack
+        self._written: list[Path] = []  # files that did not exist before
         self._prepared: set[Path] = set()  # folders without temporary files of ended processes
 
     @contextmanager
@@ -70,10 +76,18 @@ class LockedFolder:
                     raise VisError(
                         f"cannot write {final}: a symbolic link leads out of {self._folder}. Remove the link."
                     )
-                final.parent.mkdir(parents=True, exist_ok=True)
+                self._stack.enter_context(created_folders(final.parent))
                 remove_leftovers(final.parent)
                 self._prepared.add(final.parent)
+            existed = final.exists()
             yield from _write(create(final.parent, final.name), final)
+            if not existed:
+                self._written.append(final)
+
+    def remove_new_files(self) -> None:
+        """Remove the written files. A file that replaced another one stays, because the other one is lost."""
+        for path in self._written:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -83,10 +97,29 @@ def atomic_folder(folder: Path) -> Iterator[LockedFolder]:
     Raises:
         VisError: Another process writes into the folder, or the folder cannot be created.
     """
-    with named_failures(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(folder):
-            yield LockedFolder(folder)
+    with named_failures(folder), ExitStack() as stack:
+        stack.enter_context(created_folders(folder))
+        stack.enter_context(exclusive_lock(folder))
+        locked = LockedFolder(folder, stack)
+        try:
+            yield locked
+        except BaseException:
+            locked.remove_new_files()
+            raise
+
+
+@contextmanager
+def created_folders(folder: Path) -> Iterator[None]:
+    """Create a folder and its missing parents. After an exception, remove those of them that are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]  # the deepest first
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for path in missing:
+            with suppress(OSError):  # another process has put a file into it
+                path.rmdir()
+        raise
 
 
 class SystemFailure(Protocol):

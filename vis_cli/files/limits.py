@@ -17,6 +17,7 @@ MAX_OUTLINE = 2**22  # length in pixels of all polygons of one mask: 4 million, 
 MAX_IMAGE_BYTES = 512 * MIB  # one image file
 MAX_JSON_BYTES = 1 * GIB  # one JSON file that is read completely into memory; instances_train2017.json has 450 MB
 MAX_JSON_VALUES = 2**26  # values of one JSON file, 67 million: each takes 24 to 64 bytes in memory
+MAX_PROBLEMS = 100_000  # of one submission; then the check of it ends
 MAX_ENTRY_VALUES = 2**23  # values of one entry of results.json, 8 million
 MAX_RESULTS_BYTES = 2 * GIB  # results.json of a submission, which is read one entry at a time
 MAX_ENTRY_CHARACTERS = 256 * MIB  # one entry of results.json: 10,000 masks of 25 KB

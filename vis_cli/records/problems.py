@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+
+from vis_cli.files.limits import MAX_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,13 @@ class Problems:
 
 
 def summarise_problems(problems: Iterable[Problem], *, shown: int) -> Problems:
-    """Count the problems and keep the first so many of each kind, in the order in which the kinds appear."""
+    """Count the problems, and keep the first ones of each kind in the order in which the kinds appear.
+
+    The check ends at MAX_PROBLEMS: a list of millions of damaged entries would take hours.
+    """
     kept: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
-    for problem in problems:
+    for problem in islice(problems, MAX_PROBLEMS):
         counts[problem.kind] = counts.get(problem.kind, 0) + 1
         lines = kept.setdefault(problem.kind, [])
         if len(lines) < shown:
@@ -42,4 +48,8 @@ def summarise_problems(problems: Iterable[Problem], *, shown: int) -> Problems:
     for kind, lines in kept.items():
         if counts[kind] > len(lines):
             lines.append(f"{kind}: {counts[kind] - len(lines)} more of this kind")
-    return Problems(sum(counts.values()), tuple(line for lines in kept.values() for line in lines))
+    lines = [line for some in kept.values() for line in some]
+    count = sum(counts.values())
+    if count == MAX_PROBLEMS:
+        lines.append(f"the check ended after {MAX_PROBLEMS:,} problems")
+    return Problems(count, tuple(lines))

@@ -11,7 +11,7 @@ from typing import Any
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
-from vis_cli.files.limits import MAX_JSON_BYTES
+from vis_cli.files.limits import KIB, MAX_JSON_BYTES
 from vis_cli.files.names import natural_key
 from vis_cli.files.reading import open_limited, read_bytes
 from vis_cli.records.json_fields import (
@@ -28,7 +28,9 @@ from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoR
 from vis_cli.records.video_json import video_from_json, video_to_json
 
 SCHEMA = 2
-RESULT_START = b'{"schema":'  # what `write_result` writes first
+RESULT_START = b'{"schema":'  # `write_result` begins with it
+START_BYTES = 64 * KIB  # longer than everything before this key
+RESULT_KEY = b'"video":'  # and soon writes this key
 SCHEMAS = (1, 2)  # that can be read; schema 1 stores no fingerprint, frame names and timestamps
 
 
@@ -54,8 +56,9 @@ def _is_result(path: Path) -> bool:
     """Tell whether a file is a result; one that cannot be read is, so that nobody misses it."""
     try:
         with open_limited(path, limit=MAX_JSON_BYTES) as file:
-            if file.read(len(RESULT_START)) == RESULT_START:
-                return True
+            start = file.read(START_BYTES)
+        if start.startswith(RESULT_START) and RESULT_KEY in start:
+            return True
         data = parse_json(read_bytes(path, limit=MAX_JSON_BYTES), str(path))
     except VisError:
         return True

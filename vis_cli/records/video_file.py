@@ -71,6 +71,8 @@ class VideoFile:
             self.time_base = as_fraction(chosen.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
             self.has_audio = best_audio_stream(container) is not None
+            if container.streams.audio and not self.has_audio:
+                self.warnings.append("the audio cannot be decoded, so the overlay has no audio")
             self._header_frames = chosen.frames or None
             self._promised = promised_seconds(container, chosen)
             self._origin = round(start_seconds(container) / self.time_base)
