@@ -30,7 +30,7 @@ GRACE_SECONDS = 40.0  # from SIGTERM to SIGKILL: a training run writes a checkpo
 # Seconds per step. With three times the grace, this is below 12 minutes.
 LIMITS = {"tests": 100.0, "speed": 130.0, "train": 340.0}
 REPORT_NAME, LOG_NAME = "report.json", "log.jsonl"
-TINY_SPEED = ("--short", "2", "--long", "4", "--num-key-frames", "1", "--short-side", "64", "--long-side", "96")
+TINY_SPEED = ("--short", "2", "--long", "4", "--num-key-frames", "1", "--short-side", "64", "--set", "long_side=96")
 
 
 @dataclass(frozen=True, slots=True)

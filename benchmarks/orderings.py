@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from track_by_detect import FrameDetections, link_detections
 
-from vis_cli.config import PRESETS, Reduction, SegmentConfig
 from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import autocast, choose_precision
 from vis_cli.engine.features import FeatureCache
@@ -43,6 +42,7 @@ from vis_cli.records.types import VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 from vis_cli.records.youtube_vis_results import read_predictions
+from vis_cli.settings import PRESETS, Reduction, SegmentSettings
 from vis_cli.zoo.weights import LoadedModel, load_model
 
 KEY_FRAMES = (1, 2, 4, 6, 8)  # K of Fig. 7
@@ -261,8 +261,8 @@ def score_row(
     """Reduce and score: J&F with one class and at most 20 sequences, AP and AR with the classes of the model."""
     one_class = dataclasses.replace(DETECTING, reduction=agnostic)
     classes = PRESETS["ytvis2019"]
-    if by_class != classes.reduction:  # its low sequence_score is the category-aware reduction's
-        classes = dataclasses.replace(classes, reduction=by_class, sequence_score=SegmentConfig().sequence_score)
+    if by_class != classes.reduction:  # its low score_threshold is the category-aware reduction's
+        classes = dataclasses.replace(classes, reduction=by_class, score_threshold=SegmentSettings().score_threshold)
     davis = [reduce(result, forget_classes(found), one_class) for result, found in sequences]
     names = [result.video.name for result, _ in sequences]
     jf = evaluate_results(masks, davis, sequences=names, num_workers=None).summary
@@ -288,11 +288,11 @@ def forget_classes(proposals: SequenceProposals) -> SequenceProposals:
     return dataclasses.replace(proposals, class_scores=scores)
 
 
-def reduce(result: VideoResult, proposals: SequenceProposals, config: SegmentConfig) -> VideoResult:
+def reduce(result: VideoResult, proposals: SequenceProposals, config: SegmentSettings) -> VideoResult:
     """Return the result of a video after the reduction."""
     categories = (OBJECT,) if config.class_agnostic else result.categories
     final = reduce_proposals(proposals, config)
-    instances = make_instances(final, categories, reported_score=config.sequence_score)
+    instances = make_instances(final, categories, reported_score=config.score_threshold)
     return dataclasses.replace(result, categories=categories, instances=instances)
 
 

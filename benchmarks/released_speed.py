@@ -24,13 +24,13 @@ import cv2
 import numpy as np
 import torch
 
-from vis_cli.config import PRESETS, RunConfig
 from vis_cli.engine import segmenter as segmenter_module
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import Detections, FrameFeatures
 from vis_cli.records.types import ModelInfo
 from vis_cli.records.video import open_video
+from vis_cli.settings import PRESETS, RunSettings
 from vis_cli.zoo.released import released_config
 from vis_cli.zoo.weights import LoadedModel
 
@@ -118,9 +118,9 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     torch.manual_seed(0)
     network = FiveEllipses(released_config("r50", "ytvis2019")).eval().requires_grad_(False)
     config = dataclasses.replace(
-        PRESETS["released-ytvis"], num_key_frames=NUM_KEY_FRAMES, memory_stride=args.stride, sequence_score=0.0
+        PRESETS["released-ytvis"], num_key_frames=NUM_KEY_FRAMES, memory_stride=args.stride, score_threshold=0.0
     )
-    run = RunConfig(device=args.device, precision=args.precision)  # type: ignore[arg-type]
+    run = RunSettings(device=args.device, precision=args.precision)  # type: ignore[arg-type]
     segmenter = Segmenter(LoadedModel(network, ModelInfo("r50", "random")), config=config, run=run)
     with tempfile.TemporaryDirectory() as folder:
         write_frames(Path(folder), args.frames)

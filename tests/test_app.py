@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import ast
+import re
 import shlex
 import subprocess
 import sys
@@ -17,10 +18,10 @@ import vis_cli
 from tests.commands.conftest import RunVis, run_vis  # noqa: F401 (a fixture)
 from vis_cli.app import app
 from vis_cli.commands.models import models_app
-from vis_cli.config import RunConfig, SegmentConfig
-from vis_cli.options import Precision
+from vis_cli.setting_fields import settings_of
+from vis_cli.settings import RunSettings, SegmentSettings
 
-COMMANDS = ["segment", "render", "export-json", "eval", "train", "models"]
+COMMANDS = ["segment", "render", "export-json", "eval", "train", "settings", "models"]
 PAGES = [*COMMANDS, "models info", "models import"]
 
 
@@ -61,11 +62,11 @@ def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("command", PAGES)
 def test_every_command_and_option_is_explained(command: str, run_vis: RunVis) -> None:  # noqa: F811
-    page = run_vis(*command.split(), "--help").out
+    page = run_vis(*command.split(), "--help-all" if command in ("segment", "eval") else "--help").out
     assert "…" not in page
     for parameter in parameters(command):
         assert parameter.help, parameter.name
-        assert parameter.help.partition(" [dim]")[0].split()[-1] in page, parameter.name
+        assert parameter.hidden or parameter.help.partition(" [dim]")[0].split()[-1] in page, parameter.name
     assert "Examples" in page
     assert f"vis {command} " in page.partition("Examples")[2]
 
@@ -74,13 +75,6 @@ def test_no_option_is_cut_in_a_terminal_of_80_columns(run_vis: RunVis, monkeypat
     monkeypatch.setenv("COLUMNS", "80")
     for command in PAGES:
         assert "…" not in run_vis(*command.split(), "--help").out, command
-
-
-@pytest.mark.parametrize("config", [SegmentConfig, RunConfig])
-def test_every_setting_is_an_option_of_its_name(config: type) -> None:
-    options = {parameter.name: parameter.opts for parameter in parameters("segment")}
-    for field in dataclasses.fields(config):
-        assert options[field.name] == [f"--{field.name.replace('_', '-')}"]
 
 
 def test_examples_use_commands_and_options_that_exist() -> None:
@@ -96,19 +90,14 @@ def test_examples_use_commands_and_options_that_exist() -> None:
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
-def test_precisions_are_those_of_the_settings() -> None:
-    option = typing.get_args(typing.get_args(Precision)[0])
-    assert option == typing.get_args(typing.get_type_hints(RunConfig)["precision"])
-
-
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("vis se", ["segment"]),
+        ("vis seg", ["segment"]),
         ("vis segment clip.mp4 --prec", ["--precision"]),
         ("vis segment clip.mp4 --preset ytv", ["ytvis2019", "ytvis2021"]),
         ("vis eval --preset da", ["davis-uvos"]),
-        ("vis segment clip.mp4 --reduction s", ["soft-nms"]),
+        ("vis segment clip.mp4 --set mask_t", ["mask_threshold="]),
         ("vis segment cl", []),  # so that the shell completes file names
     ],
 )
@@ -153,3 +142,34 @@ def test_python_dash_m() -> None:
     command = [sys.executable, "-m", "vis_cli", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"vis {vis_cli.__version__}\n"
+
+
+def shown_options(page: str) -> list[str]:
+    """Return the options of a help page, one for each row of its panels."""
+    return re.findall(r"^│ \*? *(--[\w-]+)", page, re.MULTILINE)
+
+
+def test_segment_has_few_options_and_lists_the_others_on_request(run_vis: RunVis) -> None:  # noqa: F811
+    page, whole = (run_vis("segment", option).out for option in ("--help", "--help-all"))
+    few = ["--out", "--model", "--preset", "--num-key-frames", "--short-side", "--score-threshold", "--set", "--masks"]
+    few += ["--device", "--no-render", "--overwrite", "--json", "--quiet", "--help"]
+    assert shown_options(page) == few
+    assert len(few) < 15  # with INPUT, at most 15
+    rare = ["--settings", "--detector", "--propagator", "--masks-from", "--stream", "--precision", "--debug"]
+    assert {*few, *rare, "--feature-budget-mb", "--frame-budget-mb"} == set(shown_options(whole))
+    assert all(f"─ {panel} ─" in whole for panel in ("Input parts", "Prompts and masks", "Detectors", "Run"))
+    assert "vis segment --help-all" in " ".join(page.split())
+
+
+def test_help_writes_no_option_of_the_settings_twice() -> None:
+    options = {option for parameter in parameters("segment") for option in parameter.opts}
+    with_option = [name for name in settings_of(SegmentSettings) if f"--{name.replace('_', '-')}" in options]
+    assert with_option == ["short_side", "num_key_frames", "score_threshold"]
+    assert all(f"--{name.replace('_', '-')}" in options for name in settings_of(RunSettings))
+
+
+def test_no_function_of_a_command_is_longer_than_60_lines() -> None:
+    for path in Path(vis_cli.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{path}: {node.name}"

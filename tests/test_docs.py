@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vis_cli.config import PRESETS, SegmentConfig
+from vis_cli.settings import PRESETS, SegmentSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -37,7 +37,7 @@ PAPER = {  # what Propose-Reduce (ICCV 2021) has
     "Fig.": ["1", "2", "3", "4", "5", "6", "7"],
     "Tab.": ["1", "2", "3", "4", "5"],
 }
-# Names on the pages that are neither in this package nor options of it: of torchvision and of the authors' code.
+# Names on the pages that are neither in this package nor options of it: of torchvision, Python and the authors' code.
 FOREIGN = {
     "architecture.md": {
         *("conv2d", "reparameterize_model", "scaled_dot_product_attention"),
@@ -48,6 +48,8 @@ FOREIGN = {
         *("None", "--use-cate-reduce", "frozen_stages", "mem_step", "meta", "state_dict", "optimizer"),
         *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"),
     },
+    "install.md": {"fcntl", "SIGHUP"},
+    "python.md": {"vis_cli"},
 }
 
 
@@ -172,7 +174,7 @@ def test_functions_on_the_pages_are_in_the_file_that_is_named(page: Path) -> Non
     phrases = re.findall(rf"((?:{name}(?:, | and |, and ))*{name}) (?:in |\()`(vis_cli/[\w/]+\.py)`", text)
     rows = re.findall(r"^\|.*\| `(vis_cli/[\w/]+\.py)` \| `([\w.]+)` \|$", text, flags=re.M)
     cited = [(path, item) for group, *_, path in phrases for item in re.findall(name, group)] + rows
-    settings = definitions(ROOT / "vis_cli/config.py") | definitions(ROOT / "vis_cli/training/config.py")
+    settings = definitions(ROOT / "vis_cli/settings.py") | definitions(ROOT / "vis_cli/training/config.py")
     for path, item in cited:
         assert item in definitions(ROOT / path) | settings, f"{item} in {path}"
     assert rows or page.name != "propose-reduce.md"
@@ -213,7 +215,7 @@ def differences() -> list[list[str]]:
 
 def test_the_table_of_settings_lists_all_settings() -> None:
     names = {name for row in differences() for name in re.findall(r"`(\w+)`", row[1])}
-    assert names == {field.name for field in dataclasses.fields(SegmentConfig)}, "add a row to propose-reduce.md"
+    assert names == {field.name for field in dataclasses.fields(SegmentSettings)}, "add a row to propose-reduce.md"
 
 
 @pytest.mark.parametrize(("column", "preset"), [(3, "default"), (4, "ytvis2019"), (5, "released-ytvis")])
@@ -230,3 +232,9 @@ def test_the_table_of_settings_has_the_values_of_the_presets(column: int, preset
         assert found[1] == value if isinstance(value, str) else float(found[1]) == value, f"{name}: {cell}"
         checked += 1
     assert checked >= 12
+
+
+def test_the_settings_page_is_as_the_script_writes_it() -> None:
+    folder = ROOT / "docs/reference"
+    script = runpy.run_path(str(folder / "write_settings.py"))
+    assert (folder / "settings.md").read_text(encoding="utf-8") == script["page"](), "run write_settings.py again"

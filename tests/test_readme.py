@@ -109,6 +109,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that RE
     "videos": lambda path: make_clip(path / "beach.mp4"),
     "day?/*.mov": lambda path: make_clip(Path("day1/walk.mov")),
     "first.png": write_mask,
+    "my_settings.toml": lambda path: path.write_text("num_key_frames = 5\n"),
     "my.toml": make_training,
     "seq_mask_rcnn_r50.pth": lambda path: write_checkpoint(path, hollow_state("r50")),
     "valid.json": make_split,

@@ -1,6 +1,7 @@
 """Video instance segmentation with the Propose-Reduce paradigm (ICCV 2021).
 
-For programs: `from vis_cli import segment_video`. Importing the package itself imports no torch.
+`__all__` lists the public names, which docs/reference/python.md describes. All other names are private. Importing the
+package imports neither torch nor the modules of the public names: each is imported at its first use.
 """
 
 from __future__ import annotations
@@ -13,11 +14,58 @@ TYPE_CHECKING = False  # without `typing`, so that the handlers of signals in `_
 if TYPE_CHECKING:
     from typing import Any
 
-    from vis_cli.engine.segmenter import segment_video
+    from vis_cli.engine.segmenter import Segmenter, segment_video
+    from vis_cli.errors import VisError
+    from vis_cli.records.result_json import read_result, write_result
+    from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
+    from vis_cli.records.video import Video, open_video
+    from vis_cli.settings import PRESETS, RunSettings, SegmentSettings
+    from vis_cli.zoo.composition import load_network as load_model
+    from vis_cli.zoo.weights import LoadedModel
 
-__all__ = ["__version__", "segment_video"]
+__all__ = [
+    "PRESETS",
+    "Category",
+    "InstanceSequence",
+    "LoadedModel",
+    "ModelInfo",
+    "RunSettings",
+    "SegmentSettings",
+    "Segmenter",
+    "Video",
+    "VideoInfo",
+    "VideoResult",
+    "VisError",
+    "__version__",
+    "load_model",
+    "open_video",
+    "read_result",
+    "segment_video",
+    "write_result",
+]
 
 __version__ = "0.1.0"
+
+# Module and name of each public name.
+_PUBLIC = {
+    "PRESETS": ("settings", "PRESETS"),
+    "Category": ("records.types", "Category"),
+    "InstanceSequence": ("records.types", "InstanceSequence"),
+    "LoadedModel": ("zoo.weights", "LoadedModel"),
+    "ModelInfo": ("records.types", "ModelInfo"),
+    "RunSettings": ("settings", "RunSettings"),
+    "SegmentSettings": ("settings", "SegmentSettings"),
+    "Segmenter": ("engine.segmenter", "Segmenter"),
+    "Video": ("records.video", "Video"),
+    "VideoInfo": ("records.types", "VideoInfo"),
+    "VideoResult": ("records.types", "VideoResult"),
+    "VisError": ("errors", "VisError"),
+    "load_model": ("zoo.composition", "load_network"),
+    "open_video": ("records.video", "open_video"),
+    "read_result": ("records.result_json", "read_result"),
+    "segment_video": ("engine.segmenter", "segment_video"),
+    "write_result": ("records.result_json", "write_result"),
+}
 
 
 # OpenCV reads these when it is imported: size limits for images, and no messages of its own on stderr.
@@ -31,9 +79,15 @@ for _name, _value in (
 
 
 def __getattr__(name: str) -> Any:
-    """Import `segment_video`, and torch with it, when it is first asked for."""
-    if name == "segment_video":
-        from vis_cli.engine.segmenter import segment_video
+    """Import a public name at its first use."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return segment_video
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, original = _PUBLIC[name]
+    return getattr(import_module(f"vis_cli.{module}"), original)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted({*globals(), *__all__})

@@ -17,8 +17,10 @@ from vis_cli import __version__
 from vis_cli.commands.evaluate import evaluate
 from vis_cli.commands.export_json import export_json
 from vis_cli.commands.models import models_app
+from vis_cli.commands.option_groups import GroupedCommand
 from vis_cli.commands.render import render
 from vis_cli.commands.segment import segment
+from vis_cli.commands.settings import settings
 from vis_cli.commands.train import train
 from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
 from vis_cli.home_paths import expand_home
@@ -71,12 +73,14 @@ def print_version(wanted: bool) -> None:
 
 
 app.command(
+    cls=GroupedCommand,
     epilog=examples(
         "vis segment holiday.mp4 -o results",
         "vis segment videos/ -o results --no-render --preset ytvis2021",
         "vis segment clip.mp4 -o results --masks first_frame.png",
         "vis segment 'day?/*.mov' -o results --device cuda:1 --num-key-frames 8",
-    )
+        "vis segment clip.mp4 -o results --set memory_previous=true --set memory_frames=none",
+    ),
 )(segment)
 app.command(
     context_settings={"allow_extra_args": True},  # `render` prints what replaces the second argument
@@ -97,12 +101,13 @@ app.command(
 )(export_json)
 app.command(
     "eval",
+    cls=GroupedCommand,
     epilog=examples(
         "vis eval results.json --annotations valid.json",
         "vis eval results/ --annotations valid.json --json figures.json --plots plots",
         "vis eval pngs/ --davis DAVIS",
-        "vis eval --model lite --annotations valid.json --frames JPEGImages --preset ytvis2021",
-        "vis eval --model lite --davis DAVIS --task semi-supervised",
+        "vis eval --segment --annotations valid.json --frames JPEGImages --preset ytvis2021",
+        "vis eval --segment --davis DAVIS --task semi-supervised",
     ),
 )(evaluate)
 app.command(
@@ -115,6 +120,10 @@ app.command(
     )
 )(train)
 app.add_typer(models_app, name="models")
+app.command(
+    "settings",
+    epilog=examples("vis settings", "vis settings ytvis2021 --toml > my.toml", "vis settings released-ytvis --json"),
+)(settings)
 
 
 @app.callback(epilog=examples("vis segment holiday.mp4 -o results", "vis segment --help"))

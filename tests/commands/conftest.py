@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from tests.records.result_factory import CATEGORIES, make_instance
 from vis_cli.app import app
-from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.errors import VisError
 from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video import Video
+from vis_cli.settings import RunSettings, SegmentSettings
 
 FAKE_MODEL = ModelInfo("fake", "ab" * 32)
 
@@ -52,7 +52,7 @@ class Network:
 
     num_instances: int = 1
     raises: dict[str, BaseException] = field(default_factory=dict)  # by video name
-    loaded: list[tuple[str, SegmentConfig, RunConfig]] = field(default_factory=list)
+    loaded: list[tuple[str, SegmentSettings, RunSettings]] = field(default_factory=list)
     segmented: list[str] = field(default_factory=list)
     guidance: Mapping[int, NDArray[np.integer[Any]]] | None = None
 
@@ -63,7 +63,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     state = Network()
 
     class FakeSegmenter:
-        def __init__(self, model: str, *, config: SegmentConfig, run: RunConfig) -> None:
+        def __init__(self, model: str, *, config: SegmentSettings, run: RunSettings) -> None:
             self._config = config
             state.loaded.append((model, config, run))
 
@@ -85,7 +85,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
                 raise VisError(f"{video.path}: no frame of it decodes")
             return make_found(video, num_frames, state.num_instances, self._config)
 
-    def expect(model: str, config: SegmentConfig, **_: object) -> tuple[ModelInfo, SegmentConfig]:
+    def expect(model: str, config: SegmentSettings, **_: object) -> tuple[ModelInfo, SegmentSettings]:
         return FAKE_MODEL, config
 
     monkeypatch.setattr("vis_cli.engine.segmenter.Segmenter", FakeSegmenter)
@@ -93,7 +93,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     return state
 
 
-def make_found(video: Video, num_frames: int, num_instances: int, config: SegmentConfig) -> VideoResult:
+def make_found(video: Video, num_frames: int, num_instances: int, config: SegmentSettings) -> VideoResult:
     mask = np.zeros((video.height, video.width), np.bool_)
     mask[: (video.height + 1) // 2, : (video.width + 1) // 2] = True
     return VideoResult(

@@ -264,7 +264,7 @@ def test_no_input_is_overwritten_even_when_asked(results: Path, truth: Path, tmp
 def test_a_model_on_a_split(network: Network, truth: Path, tmp_path: Path, run_vis: RunVis) -> None:
     frames = write_frames(tmp_path / "JPEGImages")
     arguments = ("--model", "r50", "--annotations", truth, "--frames", frames, "--json", tmp_path / "out.json")
-    outcome = run_vis("eval", *arguments, "--num-key-frames", 7, "--device", "cpu", "--quiet")
+    outcome = run_vis("eval", "--segment", *arguments, "--num-key-frames", 7, "--device", "cpu", "--quiet")
     assert (outcome.code, outcome.err) == (0, "")
     assert row(outcome.out, "AP")[1] == "50.5"
     ((model, config, run),) = network.loaded
@@ -277,16 +277,16 @@ def test_a_model_on_a_split(network: Network, truth: Path, tmp_path: Path, run_v
 
 def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis: RunVis) -> None:
     kept = tmp_path / "kept"
-    outcome = run_vis("eval", "--model", "lite", "--davis", davis, "-o", kept, "--render", "--quiet")
+    outcome = run_vis("eval", "--segment", "--davis", davis, "-o", kept, "--render", "--quiet")
     assert (outcome.code, outcome.err) == (0, "")
     assert row(outcome.out, "good")[2] == "100.0"
     assert len(row(outcome.out, "good")) == 6  # the seconds, too
     assert network.loaded[0][1].class_agnostic  # davis-uvos
     assert network.guidance is None
     assert sorted(path.name for path in kept.iterdir()) == ["bad.json", "bad.mp4", "good.json", "good.mp4"]
-    again = run_vis("eval", "--model", "lite", "--davis", davis, "-o", kept)
+    again = run_vis("eval", "--segment", "--davis", davis, "-o", kept)
     assert (again.code, "has results already" in again.err) == (2, True)
-    assert run_vis("eval", "--model", "lite", "--davis", davis, "-o", kept, "--overwrite").code == 0
+    assert run_vis("eval", "--segment", "--davis", davis, "-o", kept, "--overwrite").code == 0
     assert len(network.segmented) == 4
 
 
@@ -294,7 +294,7 @@ def test_overwrite_keeps_the_results_of_other_videos(
     network: Network, davis: Path, tmp_path: Path, run_vis: RunVis
 ) -> None:
     kept = tmp_path / "kept"
-    arguments = ("eval", "--model", "lite", "-o", kept, "--overwrite", "--davis")
+    arguments = ("eval", "--segment", "--model", "lite", "-o", kept, "--overwrite", "--davis")
     assert run_vis(*arguments, davis).code == 0
     before = (kept / "good.json").read_bytes()
     other = Path(shutil.copytree(davis, tmp_path / "other"))
@@ -326,20 +326,20 @@ def test_two_models_are_one(
         return detector or model, propagator or model
 
     monkeypatch.setattr("vis_cli.zoo.composition.load_network", load_network)
-    outcome = run_vis("eval", *named, "--davis", davis, "--max-instances", 3, "--quiet")
+    outcome = run_vis("eval", "--segment", *named, "--davis", davis, "--set", "max_instances=3", "--quiet")
     assert (outcome.code, outcome.err) == (0, "")
     assert [model for model, *_ in network.loaded] == [loaded]
     assert row(outcome.out, "good")[2] == "100.0"
 
 
 def test_the_options_of_a_model_stand_together(run_vis: RunVis) -> None:
-    panel = run_vis("eval", "--help").out.partition("A model to run first")[2].partition("╰")[0]
-    assert all(option in panel for option in ("--model", "--detector", "--propagator", "--preset", "--frames"))
+    panel = run_vis("eval", "--help").out.partition("Segment first")[2].partition("╰")[0]
+    assert all(option in panel for option in ("--segment", "--model", "--preset", "--frames", "--set", "--device"))
 
 
 def test_a_model_is_given_the_first_masks_in_semi_supervised(network: Network, davis: Path, run_vis: RunVis) -> None:
     arguments = ("--task", "semi-supervised", "--sequences", "good", "--preset", "default")
-    outcome = run_vis("eval", "--model", "lite", "--davis", davis, *arguments)
+    outcome = run_vis("eval", "--segment", "--davis", davis, *arguments)
     assert outcome.code == 0
     assert network.guidance is not None
     assert list(network.guidance) == [0]
@@ -349,21 +349,21 @@ def test_a_model_is_given_the_first_masks_in_semi_supervised(network: Network, d
 
 def test_a_video_that_fails_leaves_no_figures(network: Network, davis: Path, run_vis: RunVis) -> None:
     (davis / "JPEGImages" / "bad" / "00001.jpg").write_bytes(b"")
-    outcome = run_vis("eval", "--model", "lite", "--davis", davis)
+    outcome = run_vis("eval", "--segment", "--davis", davis)
     assert (outcome.code, outcome.out) == (1, "")
     assert "1 of 2 videos failed, the first being bad: no figures" in outcome.err
 
 
 def test_ctrl_c_leaves_no_figures(network: Network, davis: Path, run_vis: RunVis) -> None:
     network.raises["good"] = KeyboardInterrupt()
-    outcome = run_vis("eval", "--model", "lite", "--davis", davis)
+    outcome = run_vis("eval", "--segment", "--davis", davis)
     assert (outcome.code, outcome.out) == (130, "")
 
 
 def test_frames_that_are_not_those_of_the_split(network: Network, truth: Path, tmp_path: Path, run_vis: RunVis) -> None:
     frames = write_frames(tmp_path / "JPEGImages")
     write_picture(frames / "bad" / "00009.jpg", SIZE[::-1])
-    arguments = ("eval", "--model", "lite", "--annotations", truth, "--frames")
+    arguments = ("eval", "--segment", "--annotations", truth, "--frames")
     outcome = run_vis(*arguments, frames)
     assert outcome.code == 1
     assert f"{frames / 'bad'}: has 3 images, but {truth} lists 2, 00000.jpg to 00001.jpg" in outcome.err
@@ -374,31 +374,29 @@ def test_frames_that_are_not_those_of_the_split(network: Network, truth: Path, t
 
 def test_davis_without_frames(network: Network, davis: Path, run_vis: RunVis) -> None:
     (davis / "JPEGImages").rename(davis / "elsewhere")
-    outcome = run_vis("eval", "--model", "lite", "--davis", davis)
+    outcome = run_vis("eval", "--segment", "--davis", davis)
     assert (outcome.code, "Put the JPEGImages folder" in outcome.err) == (1, True)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("RESULTS", "give either --annotations SPLIT.json (YouTube-VIS, OVIS) or --davis DIR"),
-        ("RESULTS --annotations TRUTH --davis DAVIS", "give either --annotations"),
-        ("--annotations TRUTH", "give either RESULTS to score or a --model to run first"),
-        ("RESULTS --model lite --davis DAVIS", "give either RESULTS"),
-        (
-            "--detector lite --annotations TRUTH",
-            "give either RESULTS to score or a --model to run first, or --detector",
-        ),
-        ("RESULTS --detector a --propagator b --davis DAVIS", "give either RESULTS"),
-        ("RESULTS --detector lite --davis DAVIS", "--detector means something only with --model"),
-        ("--detector a --propagator b --annotations TRUTH", "give the pictures of the split, too: --frames DIR"),
-        ("RESULTS --annotations TRUTH --task unsupervised", "--task means something only with --davis"),
-        ("RESULTS --annotations TRUTH --sequences a", "--sequences means something only with --davis"),
-        ("RESULTS --annotations TRUTH --preset ovis", "--preset means something only with --model"),
-        ("RESULTS --annotations TRUTH --max-instances 3", "--max-instances means something only with --model"),
-        ("--model lite --annotations TRUTH", "give the pictures of the split, too: --frames DIR"),
-        ("--model lite --davis DAVIS --render", "--render needs -o DIR"),
-        ("--model lite --davis DAVIS --preset davis-uvo", "no preset 'davis-uvo': did you mean 'davis-uvos'?"),
+        ("RESULTS", "Use either --annotations SPLIT.json (YouTube-VIS, OVIS) or --davis DIR."),
+        ("RESULTS --annotations TRUTH --davis DAVIS", "Use either --annotations"),
+        ("--annotations TRUTH", "no RESULTS to score. Give RESULTS, or --segment to run a model first."),
+        ("RESULTS --segment --davis DAVIS", "RESULTS and --segment are both given. Omit RESULTS, or omit --segment"),
+        ("RESULTS --model lite --davis DAVIS", "--model needs --segment, which runs a model before"),
+        ("--model lite --davis DAVIS", "--model needs --segment, which runs a model before"),
+        ("RESULTS --detector lite --davis DAVIS", "--detector needs --segment"),
+        ("RESULTS --annotations TRUTH --task unsupervised", "--task needs --davis DIR."),
+        ("RESULTS --annotations TRUTH --sequences a", "--sequences needs --davis DIR."),
+        ("RESULTS --annotations TRUTH --preset ovis", "--preset needs --segment"),
+        ("RESULTS --annotations TRUTH --set max_instances=3", "--set needs --segment"),
+        ("RESULTS --annotations TRUTH --device cpu", "--device needs --segment"),
+        ("RESULTS --annotations TRUTH --max-instances 3", "--max-instances is now --set max_instances=VALUE."),
+        ("--segment --annotations TRUTH", "--segment needs the images of the split. Use --frames DIR"),
+        ("--segment --davis DAVIS --render", "--render needs -o DIR"),
+        ("--segment --davis DAVIS --preset davis-uvo", "no preset 'davis-uvo'. Did you mean davis-uvos?"),
         ("RESULTS --davis DAVIS", "for DAVIS, give a folder"),
         ("none.json --davis DAVIS", "does not exist"),
     ],

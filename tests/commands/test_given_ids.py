@@ -16,7 +16,7 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 
-OPTIONS = ("--no-render", "--short-side", "48", "--long-side", "64")
+OPTIONS = ("--no-render", "--short-side", "48", "--set", "long_side=64")
 
 
 def test_ids_of_given_masks_reach_the_result_and_the_pngs(tmp_path: Path, run_vis: RunVis) -> None:

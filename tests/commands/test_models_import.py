@@ -32,7 +32,7 @@ def test_an_imported_checkpoint_is_a_model_with_a_card(tmp_path: Path, run_vis: 
     for text in ("ResNet", "AP 40.8", "40 tennis_racket", "legacy", "640x360", "r50.pth", "parameters"):
         assert (text in info.out) == (text != "ResNet"), text
     assert info.out.count("AP 40.8 on YouTube-VIS 2019 val") == 2  # of its provenance and of its card
-    assert "`--preset released-ytvis --reduction category-aware --sequence-score 0.001`." in info.out
+    assert "`--preset released-ytvis --set reduction=category-aware --score-threshold 0.001`." in info.out
 
 
 def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(tmp_path: Path, run_vis: RunVis) -> None:
@@ -92,5 +92,5 @@ def test_info_prints_the_results_of_cards_of_all_versions(tmp_path: Path, run_vi
 def test_info_of_no_model_suggests_one(run_vis: RunVis) -> None:
     outcome = run_vis("models", "info", "lit")
     assert outcome.code == 1
-    assert "did you mean lite?" in outcome.err
-    assert "known models: lite. A folder with" in run_vis("models", "info", "unknown").err
+    assert "Did you mean lite?" in outcome.err
+    assert "Use one of: lite. A folder with" in run_vis("models", "info", "unknown").err

@@ -29,7 +29,16 @@ def test_a_released_checkpoint_gives_the_released_results(tmp_path: Path, run_vi
     flags = ("--as", "r50", "--dataset", "ytvis2019")
     assert run_vis("models", "import", checkpoint, *flags, "-o", tmp_path / "r50").code == 0
     frames = write_frames(tmp_path / "clip")
-    options = ("--preset", "released-ytvis", "--num-key-frames", KEY_FRAMES, "--short-side", 180, "--long-side", 240)
+    options = (
+        "--preset",
+        "released-ytvis",
+        "--num-key-frames",
+        KEY_FRAMES,
+        "--short-side",
+        180,
+        "--set",
+        "long_side=240",
+    )
     outcome = run_vis(
         "segment", tmp_path / "clip", "-o", tmp_path, "--model", tmp_path / "r50", *options, "--no-render"
     )

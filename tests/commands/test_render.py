@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from tests.records.video_factory import make_video
-from vis_cli.config import SegmentConfig
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source import identify_source
 from vis_cli.records.video import open_video
+from vis_cli.settings import SegmentSettings
 
 from .conftest import RunVis, make_found
 
 
 def write_found(video: Path, path: Path, *, identified: bool = True) -> Path:
     """Write a result of two objects (scores 0.9 and 0.8) in a clip of eight frames."""
-    found = make_found(open_video(video), 8, 2, SegmentConfig())
+    found = make_found(open_video(video), 8, 2, SegmentSettings())
     info = dataclasses.replace(found.video, source=identify_source(video) if identified else None)
     write_result(dataclasses.replace(found, video=info), path)
     return path

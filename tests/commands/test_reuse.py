@@ -14,13 +14,13 @@ import pytest
 from tests.files.test_locks import other_process
 from tests.network.factories import make_model
 from tests.records.video_factory import make_images, make_video
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.production import expected_production
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.source import identify_source
 from vis_cli.records.types import ModelInfo, VideoResult
+from vis_cli.settings import OLD_NAMES, SegmentSettings
 from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, Outcome, RunVis
@@ -184,23 +184,36 @@ class TestOtherProduction:
         return clip
 
     def test_settings(self, clip: Path, segment: Runner) -> None:
-        message = reason_of_failure(segment(clip, "--num-key-frames", "6", "--memory-frames", "0"))
+        message = reason_of_failure(segment(clip, "--num-key-frames", "6", "--set", "memory_frames=none"))
         assert "num_key_frames 4 -> 6, memory_frames 6 -> none" in message
         assert segment(clip, "--num-key-frames", "6", "--overwrite").code == 0
         assert "num_key_frames 6 -> 4" in reason_of_failure(segment(clip))
+
+    def test_old_names_of_settings_are_the_same_settings(self, clip: Path, segment: Runner) -> None:
+        path = segment.out / "clip.json"
+        new = path.read_text()
+        old = new
+        for before, after in OLD_NAMES.items():
+            assert old.count(f'"{after}"') == 1
+            old = old.replace(f'"{after}"', f'"{before}"')
+        path.write_text(old)
+        assert read_result(path).config == json.loads(new)["config"]
+        assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "clip")}
+        message = reason_of_failure(segment(clip, "--set", "sequence_nms_iou=0.6", "--score-threshold", "0.1"))
+        assert "sequence_nms_iou 0.5 -> 0.6, score_threshold 0.05 -> 0.1" in message
 
     def test_a_few_settings_of_many_are_named(self, clip: Path, segment: Runner) -> None:
         assert "more settings" in reason_of_failure(segment(clip, "--preset", "released-davis"))
 
     def test_the_model(self, clip: Path, segment: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-        def other(model: str, config: SegmentConfig, **_: object) -> tuple[ModelInfo, SegmentConfig]:
+        def other(model: str, config: SegmentSettings, **_: object) -> tuple[ModelInfo, SegmentSettings]:
             return ModelInfo("coco", "cd" * 32), config
 
         monkeypatch.setattr("vis_cli.engine.production.expected_production", other)
         assert "model fake abababab -> coco cdcdcdcd" in reason_of_failure(segment(clip))
 
     def test_a_renamed_model_is_the_same(self, clip: Path, segment: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-        def renamed(model: str, config: SegmentConfig, **_: object) -> tuple[ModelInfo, SegmentConfig]:
+        def renamed(model: str, config: SegmentSettings, **_: object) -> tuple[ModelInfo, SegmentSettings]:
             return ModelInfo("renamed", "ab" * 32), config
 
         monkeypatch.setattr("vis_cli.engine.production.expected_production", renamed)
@@ -425,8 +438,8 @@ def test_the_expected_production_is_what_the_network_stores(tmp_path: Path) -> N
 
     for detector in (None, str(tmp_path / "b")):
         loaded = load_network(str(tmp_path / "a"), detector=detector)
-        result = Segmenter(loaded, config=SegmentConfig(num_key_frames=1)).segment(clip)
-        info, config = expected_production(str(tmp_path / "a"), SegmentConfig(num_key_frames=1), detector=detector)
+        result = Segmenter(loaded, config=SegmentSettings(num_key_frames=1)).segment(clip)
+        info, config = expected_production(str(tmp_path / "a"), SegmentSettings(num_key_frames=1), detector=detector)
         assert info == result.model
         assert result.config == {field: getattr(config, field) for field in result.config}
         assert (config.short_side, config.long_side) == (64, 96)

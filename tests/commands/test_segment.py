@@ -11,10 +11,10 @@ import pytest
 
 from tests.network.factories import make_model
 from tests.records.video_factory import make_video, picture
-from vis_cli.config import PRESETS, RunConfig, SegmentConfig
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import read_result
 from vis_cli.records.video import open_video
+from vis_cli.settings import PRESETS, RunSettings, SegmentSettings
 from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
@@ -223,7 +223,7 @@ class TestBatch:
         [
             ("open_video", "out of memory while the video was opened. Use smaller frames"),
             ("write_overlay", "out of memory while the overlay was drawn. Use --no-render, or smaller frames"),
-            ("write_result", "clip.json was written. Use a smaller --max-sequences"),
+            ("write_result", "clip.json was written. Use a smaller --set max_sequences=N"),
             ("read_given_masks", "first.png was read"),
             ("identify_source", "out of memory"),
         ],
@@ -274,10 +274,11 @@ class TestBatch:
 class TestOptions:
     def test_defaults(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out")
-        assert network.loaded == [("lite", SegmentConfig(), RunConfig())]
+        assert network.loaded == [("lite", SegmentSettings(), RunSettings())]
 
     def test_preset_and_overrides_reach_the_network(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
-        given = ["--preset", "davis-uvos", "--memory-frames", "0", "--mask-threshold", "0.4", "--class-aware"]
+        given = ["--preset", "davis-uvos", "--set", "memory_frames=none", "--set=mask_threshold=0.4"]
+        given += ["--set", "class_agnostic=false"]
         placed = ["--device", "cuda:1", "--precision", "float32", "--feature-budget-mb", "7", "--frame-budget-mb", "8"]
         outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", *given, *placed, "--model", "r50")
         assert outcome.code == 0
@@ -285,7 +286,7 @@ class TestOptions:
         assert model == "r50"
         assert (config.memory_frames, config.mask_threshold, config.class_agnostic) == (None, 0.4, False)
         assert config.reduction == PRESETS["davis-uvos"].reduction
-        assert run == RunConfig("cuda:1", "float32", 7, 8)
+        assert run == RunSettings("cuda:1", "float32", 7, 8)
 
     def test_given_masks_reach_the_network(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         labels = np.zeros((48, 64), np.uint8)
@@ -302,4 +303,4 @@ class TestOptions:
         write_label_png(np.zeros((48, 64), np.uint8), tmp_path / "first.png")
         outcome = run_vis("segment", *clips, "-o", tmp_path / "out", "--masks", tmp_path / "first.png")
         assert outcome.code == 2
-        assert "--masks are those of one video, but there are 2" in outcome.err
+        assert "--masks needs one video, but there are 2" in outcome.err

@@ -280,7 +280,7 @@ class TestModel:
         outcome = run_vis("segment", *clips, "-o", tmp_path / "out", "--model", "light")
         assert outcome.code == 2
         assert "no model is named light" in outcome.err
-        assert "did you mean lite?" in outcome.err
+        assert "Did you mean lite?" in outcome.err
         assert outcome.err.count("error:") == 1  # not once a video
 
     def test_corrupt_weights(self, tmp_path: Path, run_vis: RunVis, untouched: Mark) -> None:
@@ -301,15 +301,24 @@ class TestModel:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--preset", "ovi", "no preset 'ovi': did you mean 'ovis'?"),
-        ("--preset", "xyz", "no preset 'xyz': there are: davis-uvos, default,"),
-        ("--device", "cudo", "no device 'cudo': did you mean 'cuda'?"),
+        ("--preset", "ovi", "no preset 'ovi'. Did you mean ovis?"),
+        ("--preset", "xyz", "no preset 'xyz'. Use one of: davis-uvos, default,"),
+        ("--device", "cudo", "no device 'cudo'. Did you mean cuda?"),
         ("--device", "cuda:x", "no device 'cuda:x'"),
-        ("--num-key-frames", "0", "--num-key-frames is 0, but must be at least 1"),
-        ("--short-side", "-1", "--short-side is -1, but must be at least 1"),
-        ("--mask-nms-iou", "1.5", "--mask-nms-iou is 1.5, but must be between 0 and 1"),
+        ("--num-key-frames", "0", "--num-key-frames is 0. Use a whole number from 1 to 1,000,000."),
+        ("--short-side", "-1", "--short-side is -1. Use a whole number from 1 to"),
+        ("--score-threshold", "1.5", "--score-threshold is 1.5. Use a number from 0 to 1."),
+        ("--frame-budget-mb", "-1", "--frame-budget-mb is -1. Use a whole number from 0 to 10,000,000."),
+        ("--set", "mask_nms_iou=1.5", "mask_nms_iou is 1.5. Use a number from 0 to 1."),
+        ("--set", "mask_nms_iuo=0.5", "no setting 'mask_nms_iuo'. Did you mean mask_nms_iou?"),
+        ("--set", "reduction=mns", "reduction is mns. Use nms, soft-nms, category-aware or none."),
+        ("--set", "mask_nms_iou", "'mask_nms_iou' has no '='. Use NAME=VALUE"),
+        ("--mask-nms-iou", "0.5", "--mask-nms-iou is now --set mask_nms_iou=VALUE."),
+        ("--detection-score", "0.3", "--detection-score is now --set detection_score_threshold=VALUE."),
+        ("--sequence-score", "0.3", "--sequence-score is now --score-threshold VALUE."),
+        ("--no-memory-previous", "--quiet", "--no-memory-previous is now --set memory_previous=false."),
         ("--modle", "lite", "--model"),
-        ("--reduction", "mns", "'soft-nms'"),
+        ("--reduction", "nms", "--reduction is now --set reduction=VALUE."),
     ],
 )
 def test_an_option_that_cannot_be_meant(

@@ -105,7 +105,7 @@ def test_a_config_that_is_not_there(tmp_path: Path, run_vis: RunVis) -> None:
     [
         ("", "no [[data]] is given; name at least one dataset"),
         ("stepz = 3\n[model]\nbackbone = 'r50'\n[[data]]\n", "[data] lacks the field kind"),
-        (TYPO, "has no field stepz; did you mean steps?"),
+        (TYPO, "has no field stepz. Did you mean steps?"),
         ("not toml", "not valid TOML"),
     ],
 )

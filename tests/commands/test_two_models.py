@@ -17,7 +17,8 @@ from vis_cli.zoo.weights import save_model
 from .conftest import RunVis
 
 BIRDS = (Category(5, "owl"), Category(9, "duck"))
-EASY = ("--no-render", "--detection-score", 0, "--sequence-score", 0, "--max-instances", 2, "--mask-threshold", 0.4)
+SETTINGS = ("detection_score_threshold=0", "max_instances=2", "mask_threshold=0.4")
+EASY = ("--no-render", "--score-threshold", 0, *(word for text in SETTINGS for word in ("--set", text)))
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_one_of_the_two_is_the_models_own(
 def test_an_unknown_propagator_is_wrong_usage(frames: Path, models: tuple[Path, Path], run_vis: RunVis) -> None:
     outcome = run_vis("segment", frames, "-o", frames.parent / "out", "--propagator", "lit", *EASY)
     assert outcome.code == 2
-    assert "no model is named lit; did you mean lite?" in outcome.err
+    assert "no model is named lit. Did you mean lite?" in outcome.err
 
 
 @pytest.mark.parametrize("model", ["lite", "coco-r50"])

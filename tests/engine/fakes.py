@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.types import Category, ModelInfo, VideoResult
+from vis_cli.settings import RunSettings, SegmentSettings
 from vis_cli.zoo.weights import LoadedModel
 
 HEIGHT, WIDTH = 24, 32
@@ -159,11 +159,13 @@ class FakeNetwork(nn.Module):
         return probs
 
 
-def make_segmenter(network: FakeNetwork | None = None, *, run: RunConfig | None = None, **config: object) -> Segmenter:
+def make_segmenter(
+    network: FakeNetwork | None = None, *, run: RunSettings | None = None, **config: object
+) -> Segmenter:
     """Build a segmenter around a fake network, in float32 on the CPU; every detection starts a sequence."""
     loaded = LoadedModel(network or FakeNetwork(), ModelInfo("fake", "0" * 64))
-    settings = SegmentConfig(**({"followed_iou": 1.0} | config))  # type: ignore[arg-type]
-    return Segmenter(loaded, config=settings, run=run or RunConfig(device="cpu", precision="float32"))
+    settings = SegmentSettings(**({"early_reduction_iou": 1.0} | config))  # type: ignore[arg-type]
+    return Segmenter(loaded, config=settings, run=run or RunSettings(device="cpu", precision="float32"))
 
 
 def segment(video: FakeVideo, network: FakeNetwork | None = None, **config: object) -> VideoResult:

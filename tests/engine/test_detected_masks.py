@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.network.structures import EncodedFrame
+from vis_cli.settings import SegmentSettings
 
 from .fakes import FakeNetwork, draw_frame
 
@@ -41,7 +41,7 @@ def test_a_detection_without_a_pixel_is_left_out() -> None:
 def test_settings_reach_the_detector() -> None:
     frame = _frame({0: (2, 2, 9, 9), 1: (12, 2, 20, 9), 2: (22, 2, 30, 9)})
     assert len(_source(FakeNetwork(), max_instances=2).masks_at(frame).ids) == 2
-    assert len(_source(FakeNetwork(), detection_score=0.85).masks_at(frame).ids) == 1
+    assert len(_source(FakeNetwork(), detection_score_threshold=0.85).masks_at(frame).ids) == 1
 
 
 def test_a_key_frame_is_segmented_again_only_on_request() -> None:
@@ -50,7 +50,7 @@ def test_a_key_frame_is_segmented_again_only_on_request() -> None:
 
 
 def _source(network: FakeNetwork, **config: object) -> DetectedMasks:
-    return DetectedMasks(network, (0, 3), SegmentConfig(**config))  # type: ignore[arg-type]
+    return DetectedMasks(network, (0, 3), SegmentSettings(**config))  # type: ignore[arg-type]
 
 
 def _frame(boxes: dict[int, tuple[int, int, int, int]]) -> EncodedFrame:

@@ -60,7 +60,7 @@ def test_given_masks_are_followed_however_much_they_overlap() -> None:
     """Early reduction is for detections: a mask given later corrects what is followed, and may look like it."""
     video = make_video(moving_boxes(8))
     maps = {0: _labels(video, 0, {0: 1}), 4: _labels(video, 4, {0: 1, 1: 2})}
-    found = _follow(video, maps, followed_iou=0.0).instances
+    found = _follow(video, maps, early_reduction_iou=0.0).instances
     assert [(instance.id, instance.key_frame) for instance in found] == [(1, 0), (2, 4)]
     np.testing.assert_array_equal(found[0].mask(4), maps[4] == 1)
 
@@ -81,7 +81,7 @@ def test_objects_given_at_different_frames_compete_for_pixels() -> None:
 def test_no_reduction_and_no_score_threshold() -> None:
     video = make_video(moving_boxes(3))
     same = {0: _labels(video, 0, {0: 1}), 1: _labels(video, 1, {0: 2})}  # two ids, one object
-    assert len(_follow(video, same, sequence_score=0.99).instances) == 2
+    assert len(_follow(video, same, score_threshold=0.99).instances) == 2
 
 
 def test_class_agnostic_objects() -> None:

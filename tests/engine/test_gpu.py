@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vis_cli.config import PRESETS, RunConfig
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
+from vis_cli.settings import PRESETS, RunSettings
 
 SAMPLE = Path(__file__).parents[2] / "sample_videos" / "launchpad.mp4"
 
@@ -36,7 +36,7 @@ def test_a_gpu_finds_and_follows_as_the_cpu_does(tmp_path: Path, precision: str,
 
 def _segment(folder: Path, device: str, precision: str) -> VideoResult:
     config = dataclasses.replace(PRESETS["default"], num_key_frames=2)
-    run = RunConfig(device=device, precision=precision)  # type: ignore[arg-type]
+    run = RunSettings(device=device, precision=precision)  # type: ignore[arg-type]
     return Segmenter("lite", config=config, run=run).segment(folder)
 
 

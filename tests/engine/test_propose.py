@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from vis_cli.config import RunConfig
 from vis_cli.records.rle import decode_rle
 from vis_cli.records.types import InstanceSequence, VideoResult
+from vis_cli.settings import RunSettings
 
 from .fakes import Box, FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes, segment
 
@@ -27,7 +27,7 @@ def test_what_is_followed_already_starts_no_sequence() -> None:
     for index in (0, 1, 2):
         del boxes[index][1]  # one of the two objects comes into sight later
     network = FakeNetwork()
-    result = segment(make_video(boxes), network, num_key_frames=3, reduction="none", followed_iou=0.7)
+    result = segment(make_video(boxes), network, num_key_frames=3, reduction="none", early_reduction_iou=0.7)
     assert sorted((found.key_frame, found.category_id) for found in result.instances) == [(0, 7), (3, 3)]
     for instance in result.instances:
         _expect_masks(instance, make_video(boxes), colour=0 if instance.category_id == 7 else 1)
@@ -38,16 +38,22 @@ def test_what_is_followed_already_starts_no_sequence() -> None:
 def test_a_followed_object_that_is_lost_is_started_again() -> None:
     network = FakeNetwork()
     network.lost_frames = {3}
-    result = segment(make_video(moving_boxes(9)), network, num_key_frames=3, reduction="none", followed_iou=0.7)
+    result = segment(make_video(moving_boxes(9)), network, num_key_frames=3, reduction="none", early_reduction_iou=0.7)
     assert sorted({found.key_frame for found in result.instances}) == [0, 3]
 
 
-@pytest.mark.parametrize(("followed_iou", "key_frames"), [(0.5, [0, 0, 3, 3]), (0.49, [0, 0])])
-def test_an_overlap_of_the_limit_itself_does_not_count_as_followed(followed_iou: float, key_frames: list[int]) -> None:
+@pytest.mark.parametrize(("early_reduction_iou", "key_frames"), [(0.5, [0, 0, 3, 3]), (0.49, [0, 0])])
+def test_an_overlap_of_the_limit_itself_does_not_count_as_followed(
+    early_reduction_iou: float, key_frames: list[int]
+) -> None:
     network = FakeNetwork()
     network.half_frames = {3}
     result = segment(
-        make_video(moving_boxes(9)), network, num_key_frames=3, reduction="none", followed_iou=followed_iou
+        make_video(moving_boxes(9)),
+        network,
+        num_key_frames=3,
+        reduction="none",
+        early_reduction_iou=early_reduction_iou,
     )
     assert [found.key_frame for found in result.instances] == key_frames
 
@@ -77,7 +83,7 @@ def test_each_frame_is_decoded_encoded_and_classified_once_for_all_key_frames() 
 
 def test_without_budgets_the_result_is_the_same() -> None:
     boxes = moving_boxes(9)
-    poor = RunConfig(device="cpu", precision="float32", feature_budget_mb=0, frame_budget_mb=0)
+    poor = RunSettings(device="cpu", precision="float32", feature_budget_mb=0, frame_budget_mb=0)
     network, video = FakeNetwork(), make_video(boxes)
     result = make_segmenter(network, run=poor, num_key_frames=3).segment(video)  # type: ignore[arg-type]
     assert result.instances == segment(make_video(boxes), num_key_frames=3).instances
@@ -180,7 +186,7 @@ def test_a_sequence_without_a_pixel_is_no_proposal() -> None:
             return torch.zeros_like(super().propagate(query, memory))
 
     result = segment(
-        make_video(moving_boxes(3)), Amnesia(), resegment_key_frame=True, reduction="none", sequence_score=0
+        make_video(moving_boxes(3)), Amnesia(), resegment_key_frame=True, reduction="none", score_threshold=0
     )
     assert result.instances == ()
 
@@ -194,7 +200,7 @@ def test_scores_average_over_all_or_over_visible_frames() -> None:
 
 def test_memory_does_not_grow_with_the_clip() -> None:
     network = FakeNetwork()
-    run = RunConfig(device="cpu", precision="float32", feature_budget_mb=1, frame_budget_mb=0)
+    run = RunSettings(device="cpu", precision="float32", feature_budget_mb=1, frame_budget_mb=0)
     make_segmenter(network, run=run, num_key_frames=2).segment(make_video(moving_boxes(3) * 40))  # type: ignore[arg-type]
     assert max(len(frames) for _, frames in network.propagated) <= 6
     encoded_again = network.encoded[120:]

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.reduce import (
     reduce_each_category,
     reduce_proposals,
@@ -21,6 +20,7 @@ from vis_cli.engine.reduce import (
 )
 from vis_cli.engine.sequences import Segmentations, SequenceProposals
 from vis_cli.records.rle import encode_mask, sequence_iou
+from vis_cli.settings import SegmentSettings
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "reduce_cases.json"
 SCORE_TOLERANCE = 1e-6  # the stored scores are float32
@@ -77,35 +77,35 @@ def test_the_best_sequence_is_kept_however_low_and_ties_go_to_the_lower_index() 
 
 
 def test_nms_keeps_the_better_proposal_of_each_object() -> None:
-    reduced = reduce_proposals(_proposals(), SegmentConfig(reduction="nms"))
+    reduced = reduce_proposals(_proposals(), SegmentSettings(reduction="nms"))
     assert reduced.key_frames == (4, 2)  # of the left object the one from frame 4, then the right object
     assert reduced.ids == (1, 2)
     np.testing.assert_allclose(reduced.scores, [0.8, 0.6])
 
 
 def test_soft_nms_decays_all_classes_of_a_duplicate_alike() -> None:
-    reduced = reduce_proposals(_proposals(), SegmentConfig(reduction="soft-nms", sequence_score=0.01))
+    reduced = reduce_proposals(_proposals(), SegmentSettings(reduction="soft-nms", score_threshold=0.01))
     decay = np.exp(-(1.0**2) / 0.5)
     assert reduced.key_frames == (4, 2, 0)
     np.testing.assert_allclose(reduced.class_scores[2], np.array([0.1, 0.7, 0.2]) * decay)
 
 
 def test_category_aware_reduction_drops_duplicates_and_keeps_second_classes() -> None:
-    reduced = reduce_proposals(_proposals(), SegmentConfig(reduction="category-aware"))
+    reduced = reduce_proposals(_proposals(), SegmentSettings(reduction="category-aware"))
     assert reduced.key_frames == (4, 2)
     np.testing.assert_allclose(reduced.class_scores, [[0.1, 0.8, 0.1], [0.1, 0.3, 0.6]])
 
 
 def test_category_aware_reduction_decays_only_the_shared_class() -> None:
     overlapping = _proposals(second=(slice(0, 4), slice(0, 4)))  # IoU 0.8 with the left object
-    reduced = reduce_proposals(overlapping, SegmentConfig(reduction="category-aware"))
+    reduced = reduce_proposals(overlapping, SegmentSettings(reduction="category-aware"))
     assert reduced.key_frames == (4, 2)
     decay = np.exp(-(0.8**2) / 0.5)
     np.testing.assert_allclose(reduced.class_scores, [[0.1, 0.8, -1.0], [0.1, 0.3 * decay, 0.6]])
 
 
 def test_category_aware_reduction_lists_unlikely_categories_of_objects_that_are_likely_enough() -> None:
-    config = SegmentConfig(reduction="category-aware", sequence_score=0.001)
+    config = SegmentSettings(reduction="category-aware", score_threshold=0.001)
     scores = np.array([[0.29, 0.7, 0.002, 0.0005], [0.96, 0.04, 0.0, 0.0], [0.1, 0.8, 0.05, 0.05]])
     second = (slice(0, 4), slice(0, 4))  # IoU 0.8 with the left object
     proposals = dataclasses.replace(_proposals(second), class_scores=scores)
@@ -119,24 +119,24 @@ def test_category_aware_reduction_lists_unlikely_categories_of_objects_that_are_
 def test_category_aware_reduction_drops_sequences_below_a_score_of_5_percent(
     score: float, kept: tuple[int, ...]
 ) -> None:
-    config = SegmentConfig(reduction="category-aware", sequence_score=0.001)
+    config = SegmentSettings(reduction="category-aware", score_threshold=0.001)
     scores = np.array([[0.3, 0.7, 0.0], [1.0 - score, score, 0.0], [0.2, 0.8, 0.0]])
     assert reduce_proposals(dataclasses.replace(_proposals(), class_scores=scores), config).key_frames == kept
 
 
 def test_without_reduction_all_proposals_remain_best_first() -> None:
-    assert reduce_proposals(_proposals(), SegmentConfig(reduction="none")).key_frames == (4, 0, 2)
-    strict = SegmentConfig(reduction="none", sequence_score=0.65)
+    assert reduce_proposals(_proposals(), SegmentSettings(reduction="none")).key_frames == (4, 0, 2)
+    strict = SegmentSettings(reduction="none", score_threshold=0.65)
     assert reduce_proposals(_proposals(), strict).key_frames == (4, 0)
 
 
 @pytest.mark.parametrize("reduction", ["nms", "soft-nms", "category-aware", "none"])
 def test_every_reduction_is_capped_takes_nothing_and_ignores_the_order(reduction: str) -> None:
-    config = SegmentConfig(reduction=reduction, max_sequences=1)  # type: ignore[arg-type]
+    config = SegmentSettings(reduction=reduction, max_sequences=1)  # type: ignore[arg-type]
     proposals = _proposals()
     assert reduce_proposals(proposals, config).key_frames == (4,)
     assert reduce_proposals(proposals.select([]), config).ids == ()
-    free = SegmentConfig(reduction=reduction)  # type: ignore[arg-type]
+    free = SegmentSettings(reduction=reduction)  # type: ignore[arg-type]
     expected = reduce_proposals(proposals, free)
     permuted = reduce_proposals(proposals.select([2, 0, 1]), free)
     assert permuted.key_frames == expected.key_frames

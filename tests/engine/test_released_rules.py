@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from vis_cli.config import PRESETS, SegmentConfig
 from vis_cli.engine.instances import resize_sequences
 from vis_cli.engine.propose import memory_rule
 from vis_cli.engine.sequences import KeyMasks, SequenceProposals
 from vis_cli.network.structures import QueryFeatures
 from vis_cli.records.rle import decode_rle, encode_mask
+from vis_cli.settings import PRESETS, SegmentSettings
 
 from .fakes import FakeNetwork, drawn_masks, make_video, moving_boxes, segment
 
@@ -24,16 +24,16 @@ def test_a_division_of_the_video_sets_the_stride(num_frames: int, stride: int) -
 
 
 def test_without_divisions_the_stride_is_the_settings_own() -> None:
-    assert memory_rule(SegmentConfig(memory_stride=7), 20).stride == 7
+    assert memory_rule(SegmentSettings(memory_stride=7), 20).stride == 7
     assert memory_rule(PRESETS["released-ytvis"], 200).stride == 1
 
 
 def test_category_aware_presets_list_categories_down_to_the_released_score() -> None:
     by_class = {name for name, config in PRESETS.items() if config.reduction == "category-aware"}
     assert by_class == {"ytvis2019", "ytvis2021", "ovis"}
-    low = {name for name, config in PRESETS.items() if config.sequence_score == 0.001}
+    low = {name for name, config in PRESETS.items() if config.score_threshold == 0.001}
     assert low == by_class
-    assert {PRESETS[name].sequence_score for name in PRESETS.keys() - by_class} == {0.05}
+    assert {PRESETS[name].score_threshold for name in PRESETS.keys() - by_class} == {0.05}
 
 
 def test_divisions_decide_what_is_memorised() -> None:

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from tests.network.factories import make_model
-from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.engine.segmenter import Segmenter, segment_video
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import QueryFeatures
 from vis_cli.records.types import Category, ModelInfo
+from vis_cli.settings import RunSettings, SegmentSettings
 from vis_cli.zoo.weights import LoadedModel
 
 from .fakes import CATEGORIES, FakeNetwork, drawn_masks, make_segmenter, make_video, moving_boxes, segment
@@ -32,8 +32,8 @@ def test_the_result_names_video_model_settings_and_categories() -> None:
     assert (video.fps, video.num_frames) == (12.0, 5)
     assert result.model == ModelInfo("fake", "0" * 64)
     assert result.categories == CATEGORIES
-    expected = SegmentConfig(num_key_frames=2, short_side=24, long_side=32, followed_iou=1.0)
-    assert SegmentConfig(**result.config) == expected
+    expected = SegmentSettings(num_key_frames=2, short_side=24, long_side=32, early_reduction_iou=1.0)
+    assert SegmentSettings(**result.config) == expected
     assert [instance.id for instance in result.instances] == [1, 2]
     assert {category for instance in result.instances for category in instance.category_scores} == {7, 3, 9}
 
@@ -137,8 +137,8 @@ def test_no_gradient_is_recorded() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_real_network_speaks_the_verbs_of_the_fake_one(precision: Literal["float32", "bfloat16"]) -> None:
     model = LoadedModel(make_model().requires_grad_(False), ModelInfo("tiny", "0" * 64))
-    config = SegmentConfig(detection_score=0.0, sequence_score=0.0, max_instances=2, mask_threshold=0.4)
-    segmenter = Segmenter(model, config=config, run=RunConfig(device="cpu", precision=precision))
+    config = SegmentSettings(detection_score_threshold=0.0, score_threshold=0.0, max_instances=2, mask_threshold=0.4)
+    segmenter = Segmenter(model, config=config, run=RunSettings(device="cpu", precision=precision))
     video = make_video(moving_boxes(4), size=(50, 70))
     found = segmenter.segment(video)  # type: ignore[arg-type]
     assert len(found.instances) > 0
@@ -151,10 +151,10 @@ def test_segment_video_takes_a_folder_of_frames(tmp_path: Path) -> None:
     for index, frame in enumerate(make_video(moving_boxes(3)).frames):
         cv2.imwrite(str(tmp_path / f"{index}.png"), frame[:, :, ::-1])
     model = LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
-    result = segment_video(tmp_path, model=model, run=RunConfig(device="cpu", precision="float32"))
+    result = segment_video(tmp_path, model=model, run=RunSettings(device="cpu", precision="float32"))
     assert result.video.num_frames == 3
     assert len(result.instances) == 2
-    assert segment_video(str(tmp_path), model=model, run=RunConfig(device="cpu", precision="float32")) == result
+    assert segment_video(str(tmp_path), model=model, run=RunSettings(device="cpu", precision="float32")) == result
 
 
 def test_an_unknown_model_is_a_users_mistake() -> None:

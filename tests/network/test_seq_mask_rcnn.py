@@ -210,7 +210,7 @@ def test_the_rpn_learns_from_a_share_of_the_frames() -> None:
     model = make_model().train()
     features = model.encode_frames(torch.cat([frame(64, 64), frame(64, 64)]))
     lost = replace(target, scores=torch.tensor([float("nan")]))
-    first = detection_losses(model.detector, features, [target, lost], replace(SIZES, rpn_share=0.5))
+    first = detection_losses(model.detector, features, [target, lost], replace(SIZES, rpn_fraction=0.5))
     assert torch.isfinite(first["loss_rpn_box"])
     assert torch.isnan(first["loss_box"])  # the heads learn from every frame
     both = detection_losses(model.detector, features, [target, lost], SIZES)

@@ -31,7 +31,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 # Where results go is the subject of `output`. The others mean much work, or a traceback, if they are obeyed.
 LEFT_ALONE = {"--out", "-o", "--json", "--plots", "--overwrite", "--debug", "--help", "-h", "--device", "--workers"} | {
-    *("--short-side", "--long-side", "--frame-budget-mb", "--feature-budget-mb", "--render")
+    *("--short-side", "--frame-budget-mb", "--feature-budget-mb", "--no-render")
 }
 VALUES = tuple(
     text

@@ -52,7 +52,7 @@ def split(shop: Workshop) -> list[str]:
     choice = shop.rng.randrange(4)
     if shop.often(0.05):
         frames = ["--frames", f"{DAVIS}/JPEGImages/480p", "--num-key-frames", "1", "-o", "out"]
-        return ["eval", *NETWORK, "--annotations", shop.name(path), *frames, *ONE_PROCESS]
+        return ["eval", "--segment", *NETWORK, "--annotations", shop.name(path), *frames, *ONE_PROCESS]
     if choice == 0:
         outputs = ["--json", "out.json", *(["--plots", "out-plots"] if shop.often(0.3) else [])]
         if shop.often(0.3):
@@ -101,7 +101,7 @@ def davis(shop: Workshop) -> list[str]:
         if choice == 0:
             return _export(shop, Path(f"{SEEDS}/results"), root)
         if choice == 1:
-            return ["eval", *NETWORK, "--davis", root, "--task", "semi-supervised", *ONE_PROCESS]
+            return ["eval", "--segment", *NETWORK, "--davis", root, "--task", "semi-supervised", *ONE_PROCESS]
     predictions = f"{SEEDS}/submissions/davis" if found is None else shop.name(found)
     task = shop.rng.choice(("unsupervised", "semi-supervised"))
     return ["eval", predictions, "--davis", root, "--task", task, *ONE_PROCESS]

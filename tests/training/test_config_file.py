@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from vis_cli.errors import VisError
 from vis_cli.network.backbones import build_backbone
 from vis_cli.training.category_maps import make_label_map
-from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
+from vis_cli.training.config import OLD_NAMES, STARTS_WITHOUT_PROP_HEAD, OptimConfig, TrainConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.zoo.folder import zoo_dir
 
@@ -31,17 +32,17 @@ CONFIGS = sorted(path for path in zoo_dir().rglob("*.toml") if path.parent.name 
         ("micro_batch_size = 0", "micro_batch_size is 0. Use a value from 1 to"),
         ("epochs = 2", "give either steps or epochs"),
         ("keep_checkpoints = 0", "keep_checkpoints is 0. Use a value from 1 to"),
-        ("pair_sampling = 'unifrom'", "did you mean uniform"),
-        ("precision = 'float16'", "must be one of auto, float32, bfloat16; did you mean"),
+        ("pair_sampling = 'unifrom'", "Did you mean uniform"),
+        ("precision = 'float16'", "must be one of auto, float32, bfloat16. Did you mean"),
         ("scale_jitter = [2.0, 0.1]", "must rise"),
-        ("most_pastes = -1", "most_pastes is -1. Use a value from 0 to"),
+        ("max_pastes = -1", "max_pastes is -1. Use a value from 0 to"),
         ("schedule = 3", r"schedule must be written as \[\[schedule\]\]"),
         ("steps = 0", "steps is 0. Use a value from 1 to 100,000,000"),
         ("num_workers = -1", "num_workers is -1. Use a value from 0 to"),
         ("seed = -1", "seed is -1. Use a value from 0 to"),
         ("cross_entropy_weight = -0.5", "cross_entropy_weight is -0.5. Use a value from 0"),
         ("canvases = [[64, 0]]", "canvases is 0. Use a value from 1 to 4,096"),
-        ("true_guidance = [1.0, 1.5]", "true_guidance is 1.5. Use a value from 0.0 to 1.0"),
+        ("ground_truth_guidance = [1.0, 1.5]", "ground_truth_guidance is 1.5. Use a value from 0.0 to 1.0"),
         ("anchors_per_frame = 0", "anchors_per_frame is 0. Use a value from 1 to"),
         ("regions_per_frame = 0", "regions_per_frame is 0. Use a value from 1 to"),
         ("proposals = [200, 0]", "proposals is 0. Use a value from 1 to"),
@@ -53,7 +54,7 @@ CONFIGS = sorted(path for path in zoo_dir().rglob("*.toml") if path.parent.name 
         ("canvases = [[4096, 4096]]\nnum_frames = 900", "makes clips of 15,099,494,400 pixels. Use at most"),
         ("cross_entropy_weight = nan", "cross_entropy_weight is nan. Use a value from 0"),
         ("cross_entropy_weight = inf", "cross_entropy_weight is inf. Use a value from 0"),
-        ("detect_share = 2", "detect_share is 2.0. Use a value from 0.0 to 1.0"),
+        ("detect_fraction = 2", "detect_fraction is 2.0. Use a value from 0.0 to 1.0"),
     ],
 )
 def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
@@ -68,9 +69,9 @@ def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('kind = "stills"', 'kind = "still"', r"\[data\] kind is 'still', .*did you mean stills"),
+        ('kind = "stills"', 'kind = "still"', r"\[data\] kind is 'still', .*Did you mean stills"),
         ('images = "."', "", r"\[data\] kind stills needs `images`"),
-        ("warmup_steps = 1", "warmup = 1", r"\[optim\] has no field warmup; did you mean warmup_steps"),
+        ("warmup_steps = 1", "warmup = 1", r"\[optim\] has no field warmup. Did you mean warmup_steps"),
         ('categories = ["cat", "object"]', "", r"\[model\] categories must be a list of names"),
         ("mask_convs = 1", "mask_convs = '1'", r"\[model\] mask_convs is '1', but must be of type int"),
         (
@@ -81,7 +82,7 @@ def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
         ('"efficientnet_lite2"', '"resnet50"', r"\[model\] backbone is 'resnet50', but must be one of .*r50"),
         ("warmup_steps = 1", "clip_norm = 0", r"\[optim\] clip_norm is 0.0. Use a value above 0 and up to"),
         ("warmup_steps = 1", "ema_decay = 2", r"\[optim\] ema_decay is 2.0. Use a value from 0.0 to 1.0"),
-        ("warmup_steps = 1", "decoder_share = -1", r"\[optim\] decoder_share is -1.0. Use a value from 0.0 to"),
+        ("warmup_steps = 1", "decoder_lr_mult = -1", r"\[optim\] decoder_lr_mult is -1.0. Use a value from 0.0 to"),
         ("warmup_steps = 1", "milestones = [0.5, 2]", r"\[optim\] milestones is 2.0. Use a value from 0.0 to 1.0"),
         ("key_channels = 8", "key_channels = 0", r"\[model\] key_channels is 0. Use a value from 1 to 8,192"),
         ("fpn_channels = 16", "fpn_channels = -1", r"\[model\] fpn_channels is -1. Use a value from 1 to 8,192"),
@@ -116,6 +117,41 @@ def test_tables_are_checked(old: str, new: str, message: str, tmp_path: Path) ->
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(VisError, match=message):
         read_train_config(path)
+
+
+def test_old_names_are_read_and_reported_in_one_line(tmp_path: Path) -> None:
+    path = make_run(tmp_path, extra="detect_share = 0.5", tables="[[schedule]]\nfrom_step = 1\nunnormed_share = 0.2\n")
+    path.write_text(path.read_text().replace("[optim]", "[optim]\nbackbone_share = 0.25"))
+    lines: list[str] = []
+    config = read_train_config(path, warn=lines.append)
+    assert (config.detect_fraction, config.optim.backbone_lr_mult) == (0.5, 0.25)
+    assert config.schedule[0].unnormed_lr_mult == 0.2
+    assert lines == [
+        f"{path}: detect_share is now detect_fraction. Old names are still read. "
+        f"{path}: [optim]: backbone_share is now backbone_lr_mult. Old names are still read. "
+        f"{path}: [schedule]: unnormed_share is now unnormed_lr_mult. Old names are still read."
+    ]
+    assert read_train_config(path) == config
+
+
+def test_new_names_are_reported_by_no_line(tmp_path: Path) -> None:
+    lines: list[str] = []
+    read_train_config(make_run(tmp_path, extra="detect_fraction = 0.5"), warn=lines.append)
+    assert lines == []
+
+
+def test_a_setting_is_there_under_one_name(tmp_path: Path) -> None:
+    path = make_run(tmp_path, extra="detect_share = 0.5\ndetect_fraction = 0.5")
+    with pytest.raises(
+        VisError, match=r"detect_share is the old name of detect_fraction, which is also there\. Remove"
+    ):
+        read_train_config(path)
+
+
+def test_old_names_lead_to_fields() -> None:
+    fields = {field.name for kind in (TrainConfig, OptimConfig) for field in dataclasses.fields(kind)}
+    assert set(OLD_NAMES.values()) <= fields
+    assert not OLD_NAMES.keys() & fields
 
 
 def test_a_file_may_extend_another(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_map_of_ones_own_is_a_table() -> None:
 
 
 def test_a_mistyped_map_is_named_with_a_near_one() -> None:
-    with pytest.raises(VisError, match=r"category_map is 'coco-to-ytvis2020', .*; did you mean coco-to-ytvis20"):
+    with pytest.raises(VisError, match=r"category_map is 'coco-to-ytvis2020', .*. Did you mean coco-to-ytvis20"):
         make_label_map(make_source(category_map="coco-to-ytvis2020"), ("cat",))
 
 

@@ -20,10 +20,12 @@ def test_sgd_with_momentum_is_an_option() -> None:
     assert {group["weight_decay"] for group in optimizer.param_groups} == {1e-4}
 
 
-@pytest.mark.parametrize(("decoder_share", "decoder_step"), [(None, 0.05), (0.8, 0.08)])
-def test_sgd_moves_against_the_gradient_by_the_parts_rate(decoder_share: float | None, decoder_step: float) -> None:
+@pytest.mark.parametrize(("decoder_lr_mult", "decoder_step"), [(None, 0.05), (0.8, 0.08)])
+def test_sgd_moves_against_the_gradient_by_the_parts_rate(decoder_lr_mult: float | None, decoder_step: float) -> None:
     model = make_model().train()
-    optim = OptimConfig(kind="sgd", momentum=0.0, weight_decay=0.0, unnormed_share=0.5, decoder_share=decoder_share)
+    optim = OptimConfig(
+        kind="sgd", momentum=0.0, weight_decay=0.0, unnormed_lr_mult=0.5, decoder_lr_mult=decoder_lr_mult
+    )
     optimizer = build_optimizer(model, optim)
     set_rates(optimizer, optim, 0.1)
     moved = {
@@ -51,5 +53,5 @@ def test_what_does_not_learn_is_left_out() -> None:
 
 @pytest.mark.parametrize(("fields", "near"), [({"kind": "adam"}, "adamw"), ({"decay": "step"}, "steps")])
 def test_an_unknown_word_is_refused_with_a_near_one(fields: dict[str, str], near: str) -> None:
-    with pytest.raises(VisError, match=f"did you mean {near}"):
+    with pytest.raises(VisError, match=f"Did you mean {near}"):
         OptimConfig(**fields)  # type: ignore[arg-type]

@@ -19,16 +19,16 @@ SCHEDULE = """
 [[schedule]]
 from_step = 20
 num_frames = 3
-unnormed_share = 0.5
+unnormed_lr_mult = 0.5
 [[schedule]]
 from_step = 10
 canvases = [[32, 64]]
-unnormed_share = 0.2
+unnormed_lr_mult = 0.2
 """
 
 
 def test_schedule_warms_up_then_falls() -> None:
-    optim = OptimConfig(learning_rate=1.0, warmup_steps=10, final_share=0.1)
+    optim = OptimConfig(learning_rate=1.0, warmup_steps=10, final_lr_fraction=0.1)
     rates = [learning_rate(step, 100, optim) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) > 0.95
@@ -36,14 +36,14 @@ def test_schedule_warms_up_then_falls() -> None:
 
 
 def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
-    config = read_train_config(make_run(tmp_path, steps=100, extra="true_guidance = [0.9, 0.3]"))
+    config = read_train_config(make_run(tmp_path, steps=100, extra="ground_truth_guidance = [0.9, 0.3]"))
     shares = [guidance_shares(step, config).true for step in (0, 25, 50, 99)]
     assert shares == pytest.approx([0.9, 0.6, 0.3, 0.3])
 
 
 @pytest.mark.parametrize(("written", "expected"), [("0.2", [0.1, 0.2, 0.2, 0.2]), ("[0.4, 0.0]", [0.1, 0.2, 0.0, 0.0])])
 def test_perturbed_guidance_stays_or_falls_with_the_true(written: str, expected: list[float], tmp_path: Path) -> None:
-    extra = f"true_guidance = [0.9, 0.0]\nperturbed_guidance = {written}"
+    extra = f"ground_truth_guidance = [0.9, 0.0]\nperturbed_guidance = {written}"
     config = read_train_config(make_run(tmp_path, steps=100, extra=extra))
     shares = [guidance_shares(step, config).perturbed for step in (0, 25, 50, 99)]
     assert shares == pytest.approx(expected)
@@ -69,7 +69,7 @@ def test_a_warm_up_may_start_from_a_share_of_the_rate() -> None:
 
 def test_settings_change_from_their_step_on_in_whatever_order_they_are_written(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path, steps=30, tables=SCHEDULE)).settled(0)
-    seen = [(c.num_frames, c.canvases, c.optim.unnormed_share) for c in map(config.at, (9, 10, 19, 20))]
+    seen = [(c.num_frames, c.canvases, c.optim.unnormed_lr_mult) for c in map(config.at, (9, 10, 19, 20))]
     assert seen == [
         (2, ((64, 64),), 0.1),
         (2, ((32, 64),), 0.2),
@@ -92,7 +92,7 @@ def test_epochs_become_steps(tmp_path: Path) -> None:
     [
         ("[[schedule]]\nnum_frames = 3\n", "give either from_step or from_epoch"),
         ("[[schedule]]\nfrom_epoch = 1.0\n", "uses from_epoch, but the run is counted in steps"),
-        ("[[schedule]]\nfrom_step = 1\nframes = 3\n", r"has no field frames; did you mean num_frames"),
+        ("[[schedule]]\nfrom_step = 1\nframes = 3\n", r"has no field frames. Did you mean num_frames"),
     ],
 )
 def test_a_schedule_that_makes_no_sense_is_refused(tables: str, message: str, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_the_paper_samples_the_guide_and_ends_with_the_query(sampling: str, tmp_
 def test_most_pastes_bounds_what_is_pasted(tmp_path: Path) -> None:
     """Two pictures of one object each: what is pasted comes from either, and makes a clip hold more than one."""
     source = stills(tmp_path, [CAT], [DOG])
-    drawn = {most: draw(make_config(source, generator="strong", most_pastes=most), 12) for most in (None, 0)}
+    drawn = {most: draw(make_config(source, generator="strong", max_pastes=most), 12) for most in (None, 0)}
     shown = {most: max(len(clip.targets[0].masks) for clip in clips) for most, clips in drawn.items()}
     assert shown[None] > 1
     assert shown[0] == 1

@@ -111,7 +111,7 @@ def test_a_start_of_another_backbone_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("init", "near"), [("imagnet", "imagenet"), ("lit", "lite")])
 def test_a_mistyped_start_is_answered_with_the_near_name(init: str, near: str, tmp_path: Path) -> None:
-    said = f"init is '{init}', but must be one of imagenet, coco, none, lite or a model folder; did you mean {near}?"
+    said = f"init is '{init}', but must be one of imagenet, coco, none, lite or a model folder. Did you mean {near}?"
     with pytest.raises(VisError, match=re.escape(said)):
         build_model(read_train_config(make_run(tmp_path, init=init)))
 

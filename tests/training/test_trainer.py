@@ -124,8 +124,8 @@ def test_resume_equals_an_unbroken_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_one_pair_is_learnt_by_heart(tmp_path: Path) -> None:
     """All losses together and that of propagation fall tenfold where every step sees the same two frames."""
-    path = make_run(tmp_path, steps=450, extra="true_guidance = [1.0, 1.0]")
-    rates = "learning_rate = 3e-3\nbackbone_share = 1.0\nunnormed_share = 0.5\nwarmup_steps = 10"
+    path = make_run(tmp_path, steps=450, extra="ground_truth_guidance = [1.0, 1.0]")
+    rates = "learning_rate = 3e-3\nbackbone_lr_mult = 1.0\nunnormed_lr_mult = 0.5\nwarmup_steps = 10"
     path.write_text(path.read_text().replace("learning_rate = 2e-3\nwarmup_steps = 1", rates))
     alone = Processes(0, 1, torch.device("cpu"))
     run = open_run(path, tmp_path / "out", alone)
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_names_the_clips(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ("batchsize = 2", "has no field batchsize; did you mean batch_size"),
+        ("batchsize = 2", "has no field batchsize. Did you mean batch_size"),
         ("seed = 'x'", "seed is 'x', but must be of type int"),
         ("this is not toml", "not valid TOML"),
     ],
@@ -225,7 +225,7 @@ def test_the_detector_learns_from_a_share_of_the_clips(
         return {}
 
     monkeypatch.setattr(objective, "detection_losses", count)
-    train(make_run(tmp_path, steps=1, batch_size=3, extra=f"detect_share = {share}"), tmp_path / "out")
+    train(make_run(tmp_path, steps=1, batch_size=3, extra=f"detect_fraction = {share}"), tmp_path / "out")
     assert taught == [expected]
 
 
@@ -281,7 +281,7 @@ def test_a_part_that_is_not_there_cannot_learn(tmp_path: Path) -> None:
 
 def test_parts_learn_at_their_own_rates(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path))
-    optim = OptimConfig(backbone_share=0.2, unnormed_share=0.3, weight_decay=0.7)
+    optim = OptimConfig(backbone_lr_mult=0.2, unnormed_lr_mult=0.3, weight_decay=0.7)
     model = build_model(config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     optimizer = build_optimizer(model, optim)

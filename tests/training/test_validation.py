@@ -13,12 +13,12 @@ from tests.commands.conftest import make_found
 from tests.network.factories import make_model
 from tests.records.davis_factory import write_davis
 from tests.records.video_factory import make_images
-from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.errors import VisError
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video
+from vis_cli.settings import RunSettings, SegmentSettings
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import check_validation, validate
 from vis_cli.zoo.weights import LoadedModel
@@ -29,12 +29,12 @@ QUARTER[:24, :32] = True
 
 
 @pytest.fixture
-def segmented(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SegmentConfig, bool]]:
+def segmented(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SegmentSettings, bool]]:
     """Replace the segmenter by one that finds the upper left quarter, and return what it was asked."""
-    asked: list[tuple[str, SegmentConfig, bool]] = []
+    asked: list[tuple[str, SegmentSettings, bool]] = []
 
     class FakeSegmenter:
-        def __init__(self, model: LoadedModel, *, config: SegmentConfig, run: RunConfig) -> None:
+        def __init__(self, model: LoadedModel, *, config: SegmentSettings, run: RunSettings) -> None:
             assert (model.info.name, run.device) == ("tiny", "cpu")
             self._config = config
 
@@ -67,14 +67,14 @@ def measure(config: ValidationConfig) -> dict[str, float]:
     return validate(config, make_model(), device="cpu")
 
 
-def test_videos_are_measured_by_ap(tmp_path: Path, segmented: list[tuple[str, SegmentConfig, bool]]) -> None:
+def test_videos_are_measured_by_ap(tmp_path: Path, segmented: list[tuple[str, SegmentSettings, bool]]) -> None:
     figures = measure(make_split(tmp_path, {"right": QUARTER, "wrong": ~QUARTER}))
     assert next(iter(figures)) == "ap"
     assert figures["ap"] == figures["ap50"] == pytest.approx(0.5, abs=0.01)
     assert [name for name, _, _ in segmented] == ["right", "wrong"]
 
 
-def test_some_sequences_may_be_enough(tmp_path: Path, segmented: list[tuple[str, SegmentConfig, bool]]) -> None:
+def test_some_sequences_may_be_enough(tmp_path: Path, segmented: list[tuple[str, SegmentSettings, bool]]) -> None:
     config = make_split(tmp_path, {"right": QUARTER, "wrong": ~QUARTER})
     only = ValidationConfig("video", config.annotations, config.images, sequences=("right",), preset="ovis")
     assert measure(only)["ap"] == pytest.approx(1.0)
@@ -109,7 +109,7 @@ def test_a_davis_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("semi_supervised", [False, True])
 def test_davis_is_measured_by_j_and_f(
-    semi_supervised: bool, tmp_path: Path, segmented: list[tuple[str, SegmentConfig, bool]]
+    semi_supervised: bool, tmp_path: Path, segmented: list[tuple[str, SegmentSettings, bool]]
 ) -> None:
     stems = [Path(image).stem for image in IMAGES]
     masks = "Annotations" if semi_supervised else "Annotations_unsupervised"

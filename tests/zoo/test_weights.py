@@ -47,7 +47,7 @@ def test_unknown_model_suggests_the_nearest(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path)
     save_model(tmp_path / "lite", make_model(), {})
     assert find_model("lite") == tmp_path / "lite"
-    with pytest.raises(VisError, match="no model is named lit; did you mean lite"):
+    with pytest.raises(VisError, match=r"no model is named lit\. Did you mean lite"):
         load_model("lit")
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, sole_writer
 from vis_cli.commands.own_results import Production, find_difference, hash_masks
 from vis_cli.commands.render import write_overlay
-from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
@@ -27,6 +26,7 @@ from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
 from vis_cli.records.video import Video, frame_times, open_video, overlay_problem
+from vis_cli.settings import RunSettings, SegmentSettings
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words for it
-FOR_NETWORK = "; less is needed with a smaller --short-side, --max-instances or --feature-budget-mb"
+FOR_NETWORK = "; less is needed with a smaller --short-side, --set max_instances=N or --feature-budget-mb"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class BatchOptions:
     """Hold what the command line says of a batch as a whole."""
 
     model: str  # a name or a folder
-    config: SegmentConfig
-    run: RunConfig
+    config: SegmentSettings
+    run: RunSettings
     overwrite: bool = False
     detector: str | None = None  # None: the model's own
     propagator: str | None = None
@@ -184,7 +184,7 @@ class Batch:
         result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older one would show another result
-        with _memory_named(f" while {job.result} was written. Use a smaller --max-sequences"):
+        with _memory_named(f" while {job.result} was written. Use a smaller --set max_sequences=N"):
             write_result(result, job.result)
         return result
 

@@ -1,28 +1,29 @@
-"""`vis eval`: score results against a benchmark's ground truth, or run a model first.
+"""`vis eval`: score results against the ground truth of a benchmark; `--segment` runs a model first.
 
 Registered by `app` as `eval`. Neither torch nor scipy is imported before it is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from vis_cli import options
 from vis_cli.commands import evaluate_options as own
 from vis_cli.commands.batch import BatchOptions
 from vis_cli.commands.evaluate_model import segmented
 from vis_cli.commands.export_json import warn_not_results
+from vis_cli.commands.method_settings import method_settings
+from vis_cli.commands.option_groups import grouped
 from vis_cli.commands.outputs import protect_files
 from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, youtube_vis_videos
 from vis_cli.messages import counted
-from vis_cli.options import RUN
+from vis_cli.progress import Progress
 from vis_cli.records.davis import list_unpaired
 from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.davis_layout import Task
@@ -31,107 +32,95 @@ from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 
 if TYPE_CHECKING:
     from vis_cli.metrics.davis import DavisScore
-    from vis_cli.metrics.workers import Progress
     from vis_cli.metrics.youtube_vis import YouTubeVisScore
 
 DAVIS_PRESET = "davis-uvos"
 SHOWN_NAMES = 5  # of a list in a message
 
 
+@grouped
 def evaluate(
-    ctx: typer.Context,
     results: own.Results = None,
     *,
-    annotations: own.Annotations = None,
-    davis: own.Davis = None,
-    task: own.DavisTask = None,
-    davis_split: own.DavisSplit = None,
-    sequences: own.Sequences = "",
-    model: own.EvalModel = None,
-    detector: own.EvalDetector = None,
-    propagator: own.EvalPropagator = None,
-    frames: own.Frames = None,
-    out: own.OutFolder = None,
-    render: own.RenderToo = False,
-    preset: own.EvalPreset = None,
-    json_file: own.JsonFile = None,
-    plots: own.Plots = None,
-    overwrite: options.Overwrite = False,
-    workers: own.Workers = None,
-    device: options.Device = RUN.device,
-    precision: options.Precision = RUN.precision,
-    feature_budget_mb: options.FeatureBudgetMb = RUN.feature_budget_mb,
-    frame_budget_mb: options.FrameBudgetMb = RUN.frame_budget_mb,
-    num_key_frames: options.NumKeyFrames = None,
-    key_frame_spacing: options.KeyFrames = None,
-    short_side: options.ShortSide = None,
-    long_side: options.LongSide = None,
-    detection_score: options.DetectionScore = None,
-    box_nms_iou: options.BoxNmsIou = None,
-    max_instances: options.MaxInstances = None,
-    mask_nms_iou: options.MaskNmsIou = None,
-    followed_iou: options.FollowedIou = None,
-    class_agnostic: options.ClassAgnostic = None,
-    resegment_key_frame: options.ResegmentKeyFrame = None,
-    memory_stride: options.MemoryStride = None,
-    memory_divisions: options.MemoryDivisions = None,
-    memory_previous: options.MemoryPrevious = None,
-    memory_frames: options.MemoryFrames = None,
-    score_frames: options.ScoreFramesOption = None,
-    reduction: options.ReductionOption = None,
-    sequence_iou: options.SequenceIou = None,
-    sequence_score: options.SequenceScore = None,
-    soft_nms_sigma: options.SoftNmsSigma = None,
-    max_sequences: options.MaxSequences = None,
-    mask_threshold: options.MaskThreshold = None,
-    mask_canvas: options.MaskCanvasOption = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    truth: own.TruthOptions,
+    first: own.SegmentOptions,
+    model: Annotated[options.ModelOptions, own.SEGMENT_PANEL],
+    method: Annotated[options.MethodOptions, own.SEGMENT_PANEL],
+    run: Annotated[options.RunOptions, own.SEGMENT_PANEL],
+    figures: own.FigureOptions,
+    messages: options.MessageOptions,
 ) -> None:
     """Score results as YouTube-VIS, OVIS or DAVIS does, to the last digit.
 
-    The results come from a file or folder, or from a model that is run first.
+    RESULTS is a file or a folder. With --segment, a model segments the videos first.
 
     YouTube-VIS and OVIS: AP and AR, by category, by kind of error and by video. DAVIS: J, F and J&F by sequence.
 
-    What scored worst is listed first.
+    Tables list the lowest score first.
+
+    `vis eval --help-all` also lists the rare options.
     """
-    reporter = Reporter(quiet, debug)
+    reporter = messages.reporter
     with reporter.guard():
-        own.check_usage(ctx.params)
-        check_outputs(json_file, plots, (annotations, results), overwrite=overwrite)
-        if annotations is not None:
-            evaluate_split(annotations, ctx.params, reporter)
-        elif davis is not None:
-            evaluate_davis(davis, ctx.params, reporter)
+        own.check_usage(results, truth, first, (model, method, run))
+        check_outputs(figures, (truth.annotations, results))
+        batch = None
+        if first.segment:
+            preset = "default" if truth.davis is None else DAVIS_PRESET
+            batch = BatchOptions(
+                model.name,
+                method_settings(method, reporter, preset=preset),
+                run.settings(method.preset),
+                figures.overwrite,
+                model.detector,
+                model.propagator,
+            )
+        job = Evaluation(results, truth, first, figures, batch)
+        if truth.davis is None:
+            evaluate_split(job, reporter)
+        else:
+            evaluate_davis(truth.davis, job, reporter)
 
 
-def evaluate_split(annotations: Path, given: Mapping[str, Any], reporter: Reporter) -> None:
-    """Score a split of YouTube-VIS or OVIS, and print and write what came of it."""
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What is scored, against which ground truth, and where the scores go."""
+
+    results: Path | None  # None: the model of `batch` makes them first
+    truth: own.TruthOptions
+    first: own.SegmentOptions
+    figures: own.FigureOptions
+    batch: BatchOptions | None
+
+
+def evaluate_split(job: Evaluation, reporter: Reporter) -> None:
+    """Score a split of YouTube-VIS or OVIS; print and write the scores."""
     from vis_cli.commands.evaluate_report import print_youtube_vis, write_youtube_vis
 
-    split = read_youtube_vis(annotations)
-    require_ground_truth(split, given["results"])
-    sources = [] if given["frames"] is None else youtube_vis_videos(split, given["frames"])
-    with found_results(sources, "default", given, reporter) as (results, reports):
+    if job.truth.annotations is None:
+        raise ValueError("a split needs annotations")
+    split = read_youtube_vis(job.truth.annotations)
+    require_ground_truth(split, job.results)
+    sources = [] if job.first.frames is None else youtube_vis_videos(split, job.first.frames)
+    with found_results(sources, job, reporter) as (results, reports):
         if results.is_dir():
             warn_not_results(list_json(results)[1], reporter)
-        score = score_split(split, results, given["workers"], reporter)
-        write_youtube_vis(score, results, annotations, given["json_file"], given["plots"], reports)
+        score = score_split(split, results, job.figures.workers, reporter)
+        write_youtube_vis(score, results, split.path, job.figures.json_file, job.figures.plots, reports)
     print_youtube_vis(score)
 
 
-def evaluate_davis(root: Path, given: Mapping[str, Any], reporter: Reporter) -> None:
-    """Score a split of DAVIS, and print and write what came of it."""
+def evaluate_davis(root: Path, job: Evaluation, reporter: Reporter) -> None:
+    """Score a split of DAVIS; print and write the scores."""
     from vis_cli.commands.evaluate_report import print_davis, write_davis
 
-    task: Task = given["task"] or "unsupervised"
-    names = tuple(name.strip() for name in given["sequences"].split(",") if name.strip())
-    benchmark = find_davis_benchmark(root, task, split=given["davis_split"] or "val", sequences=names)
-    sources = davis_videos(benchmark, task) if given["results"] is None else []
-    with found_results(sources, DAVIS_PRESET, given, reporter) as (results, reports):
-        score = score_davis(benchmark, task, results, given["workers"], reporter)
-        write_davis(score, task, results, root, given["json_file"], given["plots"], reports)
+    task: Task = job.truth.task or "unsupervised"
+    names = tuple(name.strip() for name in job.truth.sequences.split(",") if name.strip())
+    benchmark = find_davis_benchmark(root, task, split=job.truth.davis_split or "val", sequences=names)
+    sources = davis_videos(benchmark, task) if job.results is None else []
+    with found_results(sources, job, reporter) as (results, reports):
+        score = score_davis(benchmark, task, results, job.figures.workers, reporter)
+        write_davis(score, task, results, root, job.figures.json_file, job.figures.plots, reports)
     print_davis(score, reports)
 
 
@@ -206,22 +195,15 @@ def warn_unpaired(names: Sequence[str], reporter: Reporter) -> None:
 
 @contextmanager
 def found_results(
-    sources: list[BenchmarkVideo], preset: str, given: Mapping[str, Any], reporter: Reporter
+    sources: list[BenchmarkVideo], job: Evaluation, reporter: Reporter
 ) -> Iterator[tuple[Path, list[VideoReport]]]:
-    """Yield the results that were given, or let the model make them first."""
-    if given["results"] is not None:
-        yield given["results"], []
+    """Yield the given results, or let the model make them first."""
+    if job.batch is None:
+        if job.results is None:
+            raise ValueError("neither results nor a model")
+        yield job.results, []
         return
-    config = options.segment_config(given["preset"] or preset, given)
-    batch = BatchOptions(
-        given["model"] or given["detector"],
-        config,
-        options.run_config(given),
-        given["overwrite"],
-        given["detector"],
-        given["propagator"],
-    )
-    with segmented(sources, batch, given["out"], reporter, render=given["render"]) as made:
+    with segmented(sources, job.batch, job.first.out, reporter, render=job.first.render) as made:
         yield made
 
 
@@ -245,19 +227,18 @@ def require_ground_truth(split: YouTubeVis, results: Path | None) -> None:
         )
 
 
-def check_outputs(
-    json_file: Path | None, plots: Path | None, inputs: Sequence[Path | None], *, overwrite: bool
-) -> None:
-    """See that the figures may be written.
+def check_outputs(figures: own.FigureOptions, inputs: Sequence[Path | None]) -> None:
+    """Check that the scores may be written.
 
     Raises:
-        UsageError: there are some already, and no `overwrite`; or they would replace one of the `inputs`.
+        UsageError: There are some already without --overwrite, or they would replace one of the `inputs`.
     """
+    json_file, plots = figures.json_file, figures.plots
     if json_file is not None:
         for path in inputs:
             if path is not None:
                 protect_files(json_file, list_results(path) if path.is_dir() else [path])
-    if json_file is not None and json_file.exists() and not overwrite:
+    if json_file is not None and json_file.exists() and not figures.overwrite:
         raise UsageError(f"{json_file} exists: --overwrite replaces it")
-    if plots is not None and any(plots.glob("*.png")) and not overwrite:
+    if plots is not None and any(plots.glob("*.png")) and not figures.overwrite:
         raise UsageError(f"{plots} has pictures already: --overwrite replaces those of the same name")

@@ -1,4 +1,4 @@
-"""The model's part of `vis eval --model`: every video of a benchmark segmented, as `vis segment` does it.
+"""The model's part of `vis eval --segment`: every video of a benchmark segmented, as `vis segment` does it.
 
 Used by `evaluate`.
 """

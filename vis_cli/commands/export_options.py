@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from vis_cli.console import UsageError
-from vis_cli.options import SHARE
+from vis_cli.options import FRACTION
 from vis_cli.records.davis_layout import LIST_SUFFIX
 
 CHOICE_PANEL = "What is taken of the results"
@@ -92,7 +92,7 @@ MinScore: TypeAlias = Annotated[
     float,
     typer.Option(
         "--min-score",
-        metavar=SHARE,
+        metavar=FRACTION,
         min=0.0,
         max=1.0,
         rich_help_panel=CHOICE_PANEL,

@@ -15,7 +15,7 @@ import typer
 from vis_cli.commands.source_lookup import find_source
 from vis_cli.console import BatchProgress, Reporter, UsageError
 from vis_cli.errors import VisError
-from vis_cli.options import SHARE, Debug, Quiet
+from vis_cli.options import FRACTION, Debug, Quiet
 from vis_cli.records.overlay import Frame, draw_overlay
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import InstanceSequence, VideoResult
@@ -34,7 +34,7 @@ def render(
         typer.Option(metavar="IDS", help="Draw these instances alone, by id, as in 1,4,7. [dim]\\[default: all][/dim]"),
     ] = "",
     min_score: Annotated[
-        float, typer.Option(help="Leave out instances that score less.", metavar=SHARE, min=0.0, max=1.0)
+        float, typer.Option(help="Leave out instances that score less.", metavar=FRACTION, min=0.0, max=1.0)
     ] = 0.0,
     video_path: Annotated[
         Path | None,

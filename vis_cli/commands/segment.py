@@ -1,4 +1,4 @@
-"""`vis segment`: find, segment and follow the objects of videos.
+"""`vis segment`: detect, segment and track the objects of videos.
 
 Registered by `app`.
 """
@@ -12,87 +12,78 @@ import typer
 
 from vis_cli import options
 from vis_cli.commands.batch import Batch, BatchOptions
+from vis_cli.commands.method_settings import method_settings
+from vis_cli.commands.option_groups import grouped
 from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
-from vis_cli.options import RUN
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import listed
 from vis_cli.records.video import find_inputs
 
 
+@grouped
 def segment(
-    ctx: typer.Context,
     inputs: options.Inputs,
     out: options.OutFolder,
     *,
-    model: options.Model = "lite",
-    detector: options.Detector = None,
-    propagator: options.Propagator = None,
-    preset: options.Preset = "default",
-    masks: options.Masks = None,
-    masks_from: options.MasksFrom = None,
-    stream: options.Stream = None,
-    render: options.Render = True,
-    overwrite: options.Overwrite = False,
-    as_json: options.AsJson = False,
-    device: options.Device = RUN.device,
-    precision: options.Precision = RUN.precision,
-    feature_budget_mb: options.FeatureBudgetMb = RUN.feature_budget_mb,
-    frame_budget_mb: options.FrameBudgetMb = RUN.frame_budget_mb,
-    num_key_frames: options.NumKeyFrames = None,
-    key_frame_spacing: options.KeyFrames = None,
-    short_side: options.ShortSide = None,
-    long_side: options.LongSide = None,
-    detection_score: options.DetectionScore = None,
-    box_nms_iou: options.BoxNmsIou = None,
-    max_instances: options.MaxInstances = None,
-    mask_nms_iou: options.MaskNmsIou = None,
-    followed_iou: options.FollowedIou = None,
-    class_agnostic: options.ClassAgnostic = None,
-    resegment_key_frame: options.ResegmentKeyFrame = None,
-    memory_stride: options.MemoryStride = None,
-    memory_divisions: options.MemoryDivisions = None,
-    memory_previous: options.MemoryPrevious = None,
-    memory_frames: options.MemoryFrames = None,
-    score_frames: options.ScoreFramesOption = None,
-    reduction: options.ReductionOption = None,
-    sequence_iou: options.SequenceIou = None,
-    sequence_score: options.SequenceScore = None,
-    soft_nms_sigma: options.SoftNmsSigma = None,
-    max_sequences: options.MaxSequences = None,
-    mask_threshold: options.MaskThreshold = None,
-    mask_canvas: options.MaskCanvasOption = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    model: options.ModelOptions,
+    method: options.MethodOptions,
+    masks: options.MaskOptions,
+    run: options.RunOptions,
+    output: options.OutputOptions,
+    messages: options.MessageOptions,
 ) -> None:
-    """Find, segment and follow the objects of videos.
+    """Detect, segment and track the objects of videos.
 
-    DIR/NAME.json then holds each object's class, score and mask in every frame of the video NAME.
+    DIR/NAME.json stores the class, score and mask of each object in every frame of the video NAME.
 
-    DIR/NAME.mp4 shows the masks, drawn over the video.
+    DIR/NAME.mp4 shows the masks over the video.
 
-    A video is skipped if its result agrees with its content, the settings, the model and the given masks. To resume
-    an interrupted batch, run the same command again.
+    A video is skipped if its result agrees with its content, the settings, the model and the given masks.
+
+    To resume an interrupted batch, run the same command again.
+
+    `vis segment --help-all` also lists the rare options. `vis settings` lists the settings for --set.
     """
-    reporter = Reporter(quiet, debug)
+    reporter = messages.reporter
     with reporter.guard():
-        config, run = options.segment_config(preset, ctx.params), options.run_config(ctx.params)
+        batch = Batch(
+            BatchOptions(
+                model.name,
+                method_settings(method, reporter),
+                run.settings(method.preset),
+                output.overwrite,
+                model.detector,
+                model.propagator,
+                masks.masks_from,
+                masks.stream,
+            ),
+            reporter,
+        )
         sources, missing = find_sources(inputs, reporter)
-        if masks_from is not None and masks is None:
-            raise UsageError("--masks-from needs --masks, whose names it explains. Add --masks, or omit --masks-from.")
-        if masks is not None and len(sources) != 1:
-            raise UsageError(f"--masks are those of one video, but there are {len(sources)}")
-        jobs = plan_jobs(sources, out, render=render, masks=masks)
+        check_masks(masks, sources)
+        jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
         protect_inputs(jobs, inputs)
         prepare_folder(out)
-        batch = Batch(BatchOptions(model, config, run, overwrite, detector, propagator, masks_from, stream), reporter)
-        for report in missing if as_json else ():
+        for report in missing if output.as_json else ():
             print_report_line(report)
-        reports, interrupted = batch.run(jobs, ended=print_report_line if as_json else None)
-        show([*missing, *reports], quiet=quiet)
+        reports, interrupted = batch.run(jobs, ended=print_report_line if output.as_json else None)
+        show([*missing, *reports], quiet=messages.quiet)
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
+
+
+def check_masks(masks: options.MaskOptions, sources: Sequence[Path]) -> None:
+    """Check that given masks belong to one video.
+
+    Raises:
+        UsageError: They do not, or --masks-from is given without --masks.
+    """
+    if masks.masks_from is not None and masks.masks is None:
+        raise UsageError("--masks-from needs --masks, whose names it explains. Add --masks, or omit --masks-from.")
+    if masks.masks is not None and len(sources) != 1:
+        raise UsageError(f"--masks needs one video, but there are {len(sources)}. Segment each video by itself.")
 
 
 def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path], list[VideoReport]]:

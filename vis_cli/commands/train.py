@@ -94,7 +94,9 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
     if not run_log.has_tensorboard():
         reporter.note("no curves and pictures for TensorBoard: it is not installed (pip install tensorboard)")
     with StepProgress(reporter, line_every=LINE_EVERY) as progress:
-        hooks = Hooks(lambda step, steps, figures: progress.update(step, steps, _shown(figures)), reporter.note)
+        hooks = Hooks(
+            lambda step, steps, figures: progress.update(step, steps, _shown(figures)), reporter.note, reporter.warn
+        )
         outcome = trainer.train(
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
         )
@@ -109,7 +111,7 @@ def _check(config: Path, folder: Path, data: Path | None, device: str, reporter:
     from vis_cli.training.check import check_run
     from vis_cli.training.run import Hooks
 
-    hooks = Hooks(note=reporter.note)
+    hooks = Hooks(note=reporter.note, warn=reporter.warn)
     _print_check(check_run(config, folder, device=choose_device(device), data_root=data, hooks=hooks))
 
 

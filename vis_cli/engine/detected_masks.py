@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.masks import mask_iou, mask_nms
 from vis_cli.engine.sequences import KeyMasks
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.structures import EncodedFrame
+from vis_cli.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from vis_cli.network.protocol import VideoNetwork
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class DetectedMasks:
     """The instances that the network detects in the key frames."""
 
-    def __init__(self, network: VideoNetwork, key_frames: tuple[int, ...], config: SegmentConfig) -> None:
+    def __init__(self, network: VideoNetwork, key_frames: tuple[int, ...], config: SegmentSettings) -> None:
         self.key_frames = key_frames
         self._network = network
         self._config = config
@@ -36,7 +36,7 @@ class DetectedMasks:
         config = self._config
         detections = self._network.detect(
             frame.features,
-            score_threshold=config.detection_score,
+            score_threshold=config.detection_score_threshold,
             nms_iou=config.box_nms_iou,
             max_instances=config.max_instances,
         )
@@ -54,13 +54,13 @@ class DetectedMasks:
     def select_new(self, key_masks: KeyMasks, ids: Sequence[tuple[int, ...]], propagated: Sequence[Tensor]) -> KeyMasks:
         """Return the detections that no propagated mask covers (early reduction).
 
-        With `followed_iou` 1, each detection starts a sequence proposal, as in the paper.
+        With `early_reduction_iou` 1, each detection starts a sequence proposal, as in the paper.
         """
         threshold = self._config.mask_threshold
-        if self._config.followed_iou >= 1.0 or not propagated:
+        if self._config.early_reduction_iou >= 1.0 or not propagated:
             return key_masks
         overlaps = mask_iou(key_masks.probs > threshold, torch.cat(list(propagated)) > threshold)
-        is_new = (overlaps <= self._config.followed_iou).all(dim=1)
+        is_new = (overlaps <= self._config.early_reduction_iou).all(dim=1)
         return key_masks.select(is_new.nonzero()[:, 0].tolist())
 
     def aggregate(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
@@ -14,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.progress import Progress
 
 if TYPE_CHECKING:
     from vis_cli.records.video import Video
 
 Size: TypeAlias = tuple[int, int]  # (height, width)
-Progress: TypeAlias = Callable[[str, int, int], None]  # stage, number of finished frames, total (0: unknown)
 
 
 def network_size(video: Size, *, short_side: int, long_side: int) -> Size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vis_cli.config import KeyFrameSpacing
+from vis_cli.settings import KeyFrameSpacing
 
 
 def select_key_frames(num_frames: int, num_key_frames: int, spacing: KeyFrameSpacing) -> tuple[int, ...]:

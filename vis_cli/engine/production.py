@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.segmenter import settle_sizes
 from vis_cli.records.types import ModelInfo
+from vis_cli.settings import SegmentSettings
 from vis_cli.zoo.composition import identify_network
 
 
 def expected_production(
-    model: str, config: SegmentConfig, *, detector: str | None = None, propagator: str | None = None
-) -> tuple[ModelInfo, SegmentConfig]:
+    model: str, config: SegmentSettings, *, detector: str | None = None, propagator: str | None = None
+) -> tuple[ModelInfo, SegmentSettings]:
     """Return the model and the settings that a result of this model stores.
 
     Raises:

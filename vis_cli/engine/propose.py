@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.frames import Progress, Size
+from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
 from vis_cli.engine.scoring import frame_class_probs, mean_class_scores
 from vis_cli.engine.sequences import KeyFrameProposals, KeyMasks, MaskSource, SequenceProposals, gather_proposals
@@ -25,6 +24,8 @@ from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryRule
 from vis_cli.network.propagation import Propagation, propagate_masks
 from vis_cli.network.structures import EncodedFrame
+from vis_cli.progress import Progress
+from vis_cli.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from vis_cli.network.protocol import VideoNetwork
@@ -38,7 +39,7 @@ class Proposer:
         network: VideoNetwork,
         cache: FeatureCache,
         source: MaskSource,
-        config: SegmentConfig,
+        config: SegmentSettings,
         *,
         num_frames: int,
         video: Size,
@@ -182,7 +183,7 @@ class Proposer:
         )
 
 
-def memory_rule(config: SegmentConfig, num_frames: int) -> MemoryRule:
+def memory_rule(config: SegmentSettings, num_frames: int) -> MemoryRule:
     """Return the frames that the memory of a video of T frames keeps.
 
     See docs/explanation/authors-implementation.md#fact-29.

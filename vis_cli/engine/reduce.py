@@ -11,9 +11,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.config import SegmentConfig
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import sequence_iou
+from vis_cli.settings import SegmentSettings
 
 # Sequence NMS before the category-aware reduction: its IoU threshold, and the score threshold of a sequence. The
 # categories of a sequence may score less. See docs/explanation/authors-implementation.md#fact-35.
@@ -22,7 +22,7 @@ DUPLICATE_SCORE = 0.05
 NOT_SELECTED = -1.0  # class score of a sequence that was not selected for the class
 
 
-def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> SequenceProposals:
+def reduce_proposals(proposals: SequenceProposals, config: SegmentSettings) -> SequenceProposals:
     """Remove duplicate proposals.
 
     Args:
@@ -40,7 +40,7 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentConfig) -> Seq
     elif config.reduction == "category-aware":
         reduced = _reduce_by_category(proposals, iou, config)
     else:
-        reduced = proposals.select(_best_first(proposals.scores, config.sequence_score))
+        reduced = proposals.select(_best_first(proposals.scores, config.score_threshold))
     first = reduced.select(range(min(len(reduced.ids), config.max_sequences)))
     return dataclasses.replace(first, ids=tuple(range(1, len(first.ids) + 1)))
 
@@ -138,22 +138,24 @@ def reduce_each_category(
     return reduced
 
 
-def _reduce_by_nms(proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig) -> SequenceProposals:
+def _reduce_by_nms(
+    proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentSettings
+) -> SequenceProposals:
     selected = sequence_nms(
-        iou, proposals.scores, iou_threshold=config.sequence_iou, score_threshold=config.sequence_score
+        iou, proposals.scores, iou_threshold=config.sequence_nms_iou, score_threshold=config.score_threshold
     )
     return proposals.select(selected)
 
 
 def _reduce_by_soft_nms(
-    proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig
+    proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentSettings
 ) -> SequenceProposals:
     """Apply soft-NMS to the sequence scores. All classes of a sequence decay by the factor of its best class."""
     selected, decayed = sequence_soft_nms(
         iou,
         proposals.scores,
         sigma=config.soft_nms_sigma,
-        score_threshold=config.sequence_score,
+        score_threshold=config.score_threshold,
         max_sequences=config.max_sequences,
     )
     factors = np.divide(decayed, proposals.scores, out=np.ones_like(decayed), where=proposals.scores > 0)
@@ -162,7 +164,7 @@ def _reduce_by_soft_nms(
 
 
 def _reduce_by_category(
-    proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentConfig
+    proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentSettings
 ) -> SequenceProposals:
     distinct = sequence_nms(iou, proposals.scores, iou_threshold=DUPLICATE_IOU, score_threshold=DUPLICATE_SCORE)
     remaining = proposals.select(distinct)
@@ -170,11 +172,11 @@ def _reduce_by_category(
         iou[np.ix_(distinct, distinct)],
         remaining.class_scores,
         sigma=config.soft_nms_sigma,
-        score_threshold=config.sequence_score,
+        score_threshold=config.score_threshold,
         max_sequences=config.max_sequences,
     )
     reduced = dataclasses.replace(remaining, class_scores=class_scores)
-    return reduced.select(_best_first(reduced.scores, config.sequence_score))
+    return reduced.select(_best_first(reduced.scores, config.score_threshold))
 
 
 def _best_first(scores: NDArray[np.float64], score_threshold: float) -> list[int]:

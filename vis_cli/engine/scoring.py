@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
-from vis_cli.config import ScoreFrames
 from vis_cli.network.structures import FrameFeatures
+from vis_cli.settings import ScoreFrames
 
 if TYPE_CHECKING:
     from vis_cli.network.protocol import VideoNetwork

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vis_cli.config import RunConfig, SegmentConfig
 from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import autocast, choose_device, choose_precision
 from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.frames import FrameStore, Progress, Size, network_size
+from vis_cli.engine.frames import FrameStore, Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
 from vis_cli.engine.instances import make_instances, resize_sequences
 from vis_cli.engine.key_frames import select_key_frames
@@ -28,8 +27,10 @@ from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.protocol import VideoNetwork
+from vis_cli.progress import Progress
 from vis_cli.records.types import VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
+from vis_cli.settings import RunSettings, SegmentSettings
 from vis_cli.zoo.composition import load_network
 from vis_cli.zoo.weights import LoadedModel
 
@@ -42,8 +43,8 @@ def segment_video(
     video: str | Path | Video,
     *,
     model: str | LoadedModel[VideoNetwork] = "lite",
-    config: SegmentConfig | None = None,
-    run: RunConfig | None = None,
+    config: SegmentSettings | None = None,
+    run: RunSettings | None = None,
     progress: Progress | None = None,
     guidance: Guidance | None = None,
 ) -> VideoResult:
@@ -75,18 +76,18 @@ class Segmenter:
         self,
         model: str | LoadedModel[VideoNetwork] = "lite",
         *,
-        config: SegmentConfig | None = None,
-        run: RunConfig | None = None,
+        config: SegmentSettings | None = None,
+        run: RunSettings | None = None,
     ) -> None:
         """Load the model. Arguments and errors are the same as in `segment_video`."""
-        self._run = run or RunConfig()
+        self._run = run or RunSettings()
         self._device = choose_device(self._run.device)
         if self._device.type == "cpu":
             tune_malloc()
         self._precision = choose_precision(self._run.precision, self._device)
         loaded = load_network(model) if isinstance(model, str) else model
         self._model_info = loaded.info
-        self._config = settle_sizes(config or SegmentConfig(), loaded.model.config)
+        self._config = settle_sizes(config or SegmentSettings(), loaded.model.config)
         network = ClassAgnostic(loaded.model) if self._config.class_agnostic else loaded.model
         self._network = accelerate(network, self._device)
 
@@ -149,11 +150,11 @@ class Segmenter:
             model=self._model_info,
             config=dataclasses.asdict(self._config),
             categories=categories,
-            instances=make_instances(sequences, categories, reported_score=self._config.sequence_score),
+            instances=make_instances(sequences, categories, reported_score=self._config.score_threshold),
         )
 
 
-def settle_sizes(config: SegmentConfig, trained: ModelConfig) -> SegmentConfig:
+def settle_sizes(config: SegmentSettings, trained: ModelConfig) -> SegmentSettings:
     """Return the settings with the input size of the model, if they have no input size. Results contain the size."""
     return dataclasses.replace(
         config,

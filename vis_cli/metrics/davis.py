@@ -17,7 +17,8 @@ from scipy.optimize import linear_sum_assignment
 
 from vis_cli.errors import VisError
 from vis_cli.metrics.davis_measures import Labels, Scores, Statistics, average_statistics, frame_statistics, score_frame
-from vis_cli.metrics.workers import Progress, run_jobs
+from vis_cli.metrics.workers import run_jobs
+from vis_cli.progress import Progress
 from vis_cli.records.davis import (
     MAX_PROPOSALS,
     VOID,

@@ -12,12 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, resource_tracker
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from vis_cli.errors import VisError
+from vis_cli.progress import Progress
 
 T = TypeVar("T")
-Progress: TypeAlias = Callable[[str, int, int], None]  # stage, done, total
 
 STAGE = "evaluate"
 MIN_JOBS_PER_WORKER = 4  # one process completes fewer jobs faster than another process starts

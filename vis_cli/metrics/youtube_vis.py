@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from vis_cli.metrics.workers import Progress, run_jobs
+from vis_cli.metrics.workers import run_jobs
 from vis_cli.metrics.youtube_vis_curves import (
     MAX_PREDICTIONS,
     NOTHING,
@@ -23,6 +23,7 @@ from vis_cli.metrics.youtube_vis_curves import (
 from vis_cli.metrics.youtube_vis_errors import ErrorCount, GroundTruthObject, ScoredPrediction, count_errors
 from vis_cli.metrics.youtube_vis_matching import IOU_THRESHOLDS, Floats, Matches
 from vis_cli.metrics.youtube_vis_video import VideoMatches, VideoScore, match_video
+from vis_cli.progress import Progress
 from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisAnnotation
 from vis_cli.records.youtube_vis_results import PredictionReader

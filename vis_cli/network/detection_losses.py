@@ -56,7 +56,7 @@ def detection_losses(
 ) -> dict[str, Tensor]:
     """Return loss_rpn_objectness, loss_rpn_box, loss_cls, loss_box and loss_mask of B frames."""
     detector.rpn.learn_from(sizes)
-    proposals, rpn_losses = _propose(detector, features, targets, sizes.rpn_share)
+    proposals, rpn_losses = _propose(detector, features, targets, sizes.rpn_fraction)
     with torch.no_grad():
         regions = [_sample_regions(p.detach(), t, sizes.regions) for p, t in zip(proposals, targets, strict=True)]
     logits, deltas = detector.classify(features, [r.boxes for r in regions])
@@ -73,10 +73,10 @@ def detection_losses(
 
 
 def _propose(
-    detector: Detector, features: FrameFeatures, targets: list[FrameTargets], rpn_share: float
+    detector: Detector, features: FrameFeatures, targets: list[FrameTargets], rpn_fraction: float
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Return the proposals of all frames; the RPN learns from the first ones."""
-    num_taught = math.ceil(rpn_share * len(targets))
+    num_taught = math.ceil(rpn_fraction * len(targets))
     rest = range(num_taught, len(targets))
     rpn_targets = [_rpn_target(target) for target in targets[:num_taught]]
     if not rest:

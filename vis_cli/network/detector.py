@@ -51,7 +51,7 @@ class SampleSizes:
     anchors: int  # that the RPN learns from
     regions: int  # that the box and mask heads learn from
     proposals: tuple[int, int]  # of a level before the NMS, of the frame after it
-    rpn_share: float = 1.0  # of the frames, those that the RPN learns from, rounded up
+    rpn_fraction: float = 1.0  # of the frames, those that the RPN learns from, rounded up
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision is untyped

@@ -17,6 +17,7 @@ from vis_cli.records.json_fields import read_json_object, take_field
 from vis_cli.records.result_json import SCHEMAS, model_from_json
 from vis_cli.records.types import ModelInfo, SourceIdentity
 from vis_cli.records.video_json import LONG_FIELD, source_from_json
+from vis_cli.settings import rename_old
 
 HEAD_BYTES = 128 * KIB  # of a file; longer than the head with two paths of 4,096 characters
 # What `write_result` puts after the head, in schema 2 and 1, and what closes the head when the rest is cut off.
@@ -31,7 +32,7 @@ class ResultHead:
     video_path: Path  # as the user gave it
     source: SourceIdentity | None  # None: no fingerprint is stored
     model: ModelInfo
-    config: dict[str, Any]
+    config: dict[str, Any]  # under the current names of the settings
     given_masks: str | None
 
 
@@ -74,6 +75,6 @@ def _head_from_json(data: dict[str, Any], path: Path) -> ResultHead:
         video_path=Path(take_field(video, "path", str, f"{where}: video")),
         source=source_from_json(video, f"{where}: video"),
         model=model_from_json(take_field(data, "model", dict, where), f"{where}: model"),
-        config=take_field(data, "config", dict, where),
+        config=rename_old(take_field(data, "config", dict, where)),
         given_masks=given_masks if isinstance(given_masks, str) else None,
     )

@@ -26,6 +26,7 @@ from vis_cli.records.json_fields import (
 from vis_cli.records.segmentation_json import parse_segmentations
 from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video_json import video_from_json, video_to_json
+from vis_cli.settings import rename_old
 
 SCHEMA = 2
 RESULT_START = b'{"schema":'  # `write_result` begins with it
@@ -105,7 +106,7 @@ def read_result(path: Path) -> VideoResult:
     return VideoResult(
         video=video,
         model=model_from_json(take_field(data, "model", dict, str(path)), f"{path}: model"),
-        config=take_field(data, "config", dict, str(path)),
+        config=rename_old(take_field(data, "config", dict, str(path))),
         categories=categories,
         instances=instances,
         given_masks=take_field(data, "given_masks", str, str(path)) if data.get("given_masks") is not None else None,

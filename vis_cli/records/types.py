@@ -78,7 +78,7 @@ class VideoResult:
 
     video: VideoInfo
     model: ModelInfo
-    config: dict[str, Any]  # SegmentConfig's fields, as JSON
+    config: dict[str, Any]  # SegmentSettings's fields, as JSON
     categories: tuple[Category, ...]
     instances: tuple[InstanceSequence, ...]
     given_masks: str | None = None  # hash of the label maps that were given instead of detections

@@ -6,15 +6,15 @@ Read from TOML by `config_file`; used by everything in `training`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vis_cli.config import PRESETS
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
+from vis_cli.hints import nearest
 from vis_cli.network.config import ModelConfig
+from vis_cli.settings import PRESETS
 from vis_cli.training.ranges import (
     MAX_CANVASES,
     MAX_CLIP_PIXELS,
@@ -25,6 +25,17 @@ from vis_cli.training.ranges import (
     require_ranges,
 )
 
+# Names of earlier versions, which TOML files may still have.
+OLD_NAMES: Mapping[str, str] = {
+    "backbone_share": "backbone_lr_mult",
+    "unnormed_share": "unnormed_lr_mult",
+    "decoder_share": "decoder_lr_mult",
+    "final_share": "final_lr_fraction",
+    "detect_share": "detect_fraction",
+    "rpn_share": "rpn_fraction",
+    "most_pastes": "max_pastes",
+    "true_guidance": "ground_truth_guidance",
+}
 STARTS_WITHOUT_PROP_HEAD = ("imagenet", "coco", "none")  # values of `init` that are no model folder
 
 
@@ -69,20 +80,20 @@ class OptimConfig:
 
     kind: str = "adamw"  # "adamw" or "sgd"
     learning_rate: float = 3e-4
-    backbone_share: float = 0.3  # of the learning rate
-    # Of the learning rate, for the FPN and the Seq-Prop head. Nothing normalises what they compute: at 1e-4 from the
+    backbone_lr_mult: float = 0.3  # learning rate multiplier of the backbone
+    # Learning rate multiplier of the FPN and the Seq-Prop head. Nothing normalises their output: at 1e-4 from the
     # start, keys grow until the affinity is one-hot, and no gradient brings it back. 2e-5 to 4e-5 holds.
-    unnormed_share: float = 0.1
-    # Of the learning rate, for the Seq-Prop head's decoder, which no affinity depends on; none: unnormed_share.
-    decoder_share: float | None = None
+    unnormed_lr_mult: float = 0.1
+    # Learning rate multiplier of the Seq-Prop head's decoder, which no affinity depends on; none: unnormed_lr_mult.
+    decoder_lr_mult: float | None = None
     momentum: float = 0.9  # of SGD
     weight_decay: float = 0.02  # of matrices and kernels
     # Weight decay on biases and norms too: docs/explanation/authors-implementation.md#fact-40
     decay_all: bool = False
     warmup_steps: int = 100
     warmup_start: float = 0.0  # share of the rate that the warm-up starts from
-    decay: str = "cosine"  # "cosine" down to `final_share`, or "steps": times `gamma` at each of `milestones`
-    final_share: float = 0.02
+    decay: str = "cosine"  # "cosine" down to `final_lr_fraction`, or "steps": times `gamma` at each of `milestones`
+    final_lr_fraction: float = 0.02
     milestones: tuple[float, ...] = ()  # shares of the run, such as 0.5
     gamma: float = 0.1
     clip_norm: float = 5.0
@@ -103,10 +114,10 @@ class ScheduleConfig:
     from_epoch: float | None = None
     num_frames: int | None = None
     canvases: tuple[tuple[int, int], ...] | None = None
-    detect_share: float | None = None
+    detect_fraction: float | None = None
     cross_entropy_weight: float | None = None
-    backbone_share: float | None = None
-    unnormed_share: float | None = None
+    backbone_lr_mult: float | None = None
+    unnormed_lr_mult: float | None = None
 
     def __post_init__(self) -> None:
         """Require one beginning."""
@@ -150,16 +161,16 @@ class TrainConfig:
     pair_sampling: str = "near"
     max_gap: int = 10  # frames from one frame of a "near" clip to the next
     max_guided: int = 5  # objects a clip that the propagation head is given
-    detect_share: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
+    detect_fraction: float = 1.0  # of the clips in memory at once that the detector learns from, rounded up
     anchors_per_frame: int = 128  # that the RPN learns from
-    rpn_share: float = 1.0  # of the frames that the detector learns from, those that the RPN learns from, rounded up
+    rpn_fraction: float = 1.0  # of the frames that the detector learns from, those that the RPN learns from, rounded up
     regions_per_frame: int = 64  # that the heads learn from; half the released, as RoIAlign costs more than it teaches
     proposals: tuple[int, int] = (1000, 400)  # while training: of a level before the NMS, of the frame after it
     generator: str = "strong"  # "strong", or "paper": whole pictures with turns by -30, 0, 30 degrees and flips alone
-    most_pastes: int | None = None  # objects pasted into a clip, at most; None: the generator's own number; 0: none
+    max_pastes: int | None = None  # maximum number of objects pasted into a clip; None: as the generator says
     # Sizes of a picture, such as [0.1, 2.0]; at 1 it covers the canvas ("strong") or just fits into it ("paper").
     scale_jitter: tuple[float, float] | None = None
-    true_guidance: tuple[float, float] = (1.0, 0.3)  # share at the start and from half the steps on
+    ground_truth_guidance: tuple[float, float] = (1.0, 0.3)  # fraction at the start and from half the steps on
     perturbed_guidance: float | tuple[float, float] = 0.2  # likewise, or one share throughout
     cross_entropy_weight: float = 0.0
     truncate: int | None = None  # query frames after which the memory is cut off from the gradient; None: never
@@ -268,8 +279,8 @@ def require_choice(name: str, value: str, choices: Collection[str], *, other: st
     Raises:
         VisError: it is none of them; a near one is suggested.
     """
-    near = difflib.get_close_matches(value, choices, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = nearest(value, choices)
+    hint = f". Did you mean {near}?" if near else ""
     _require(value in choices, f"{name} is {printable(value)!r}, but must be one of {', '.join(choices)}{other}{hint}")
 
 

@@ -6,8 +6,7 @@ Used by the trainer.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,10 +16,13 @@ from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_CATEGORIES, MAX_CONFIG_FILES, SHOWN_CHARACTERS
 from vis_cli.files.names import printable
 from vis_cli.files.reading import real_path
+from vis_cli.files.toml_file import read_toml, replace_old_names
+from vis_cli.hints import did_you_mean
 from vis_cli.network.backbones import BACKBONES
 from vis_cli.network.config import ModelConfig
 from vis_cli.records.types import Category
 from vis_cli.training.config import (
+    OLD_NAMES,
     OptimConfig,
     ScheduleConfig,
     SourceConfig,
@@ -28,7 +30,6 @@ from vis_cli.training.config import (
     ValidationConfig,
     require_choice,
 )
-from vis_cli.training.toml_file import read_toml
 
 T = TypeVar("T")
 
@@ -36,17 +37,20 @@ BASE = "extends"  # the key that names a file, or several, whose fields hold whe
 PATHS = ("annotations", "more_annotations", "images")
 
 
-def read_train_config(path: Path, *, data_root: Path | None = None) -> TrainConfig:
+def read_train_config(
+    path: Path, *, data_root: Path | None = None, warn: Callable[[str], None] | None = None
+) -> TrainConfig:
     """Read a run's TOML file.
 
     Args:
         path: of the file.
         data_root: folder that relative data paths are taken from; None: the folder of the file that names them.
+        warn: called once with a line for each file that has old names of settings.
 
     Raises:
         VisError: the file is missing or not TOML, or a field is unknown, missing, of a wrong type or out of range.
     """
-    raw = _TableReader(data_root).read(path)
+    raw = _TableReader(data_root, warn).read(path)
     with _named(f"{path}: "):
         return _build_config(raw)
 
@@ -84,8 +88,9 @@ def _build_model_config(fields: dict[str, Any]) -> ModelConfig:
 class _TableReader:
     """Read a file and the files that it extends; data paths become paths from here."""
 
-    def __init__(self, data_root: Path | None) -> None:
+    def __init__(self, data_root: Path | None, warn: Callable[[str], None] | None = None) -> None:
         self._data_root = data_root
+        self._warn = warn
         self._num_files = 0
 
     def read(self, path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -96,7 +101,7 @@ class _TableReader:
                 f"{above[0]}: {BASE} leads to more than {MAX_CONFIG_FILES} files; a file counts each time that it is "
                 "named. Merge some of the files."
             )
-        raw = read_toml(path)
+        raw = self._renamed(read_toml(path), path)
         resolved = real_path(path)
         if resolved in above:
             raise VisError(f"{path}: extends itself")
@@ -105,6 +110,22 @@ class _TableReader:
         for base in _base_names(path, raw.pop(BASE, [])):
             merged = _merge(merged, self.read(path.parent / base, (*above, resolved)))
         return _merge(merged, raw)
+
+    def _renamed(self, raw: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Replace old names of settings in a file and in its tables."""
+        raw, changes = replace_old_names(raw, OLD_NAMES, str(path))
+        lines = [changes]
+        for name in ("optim", "schedule"):
+            given = raw.get(name)
+            tables = [table for table in (given if isinstance(given, list) else [given]) if isinstance(table, dict)]
+            for table in tables:
+                renamed, changes = replace_old_names(table, OLD_NAMES, f"{path}: [{name}]")
+                table.clear()
+                table.update(renamed)
+                lines.append(changes)
+        if self._warn is not None and any(lines):
+            self._warn(" ".join(filter(None, lines)))
+        return raw
 
 
 def _base_names(path: Path, value: Any) -> list[str]:
@@ -153,9 +174,7 @@ def _build(kind: type[T], fields: Mapping[str, Any], where: str) -> T:
     hints = get_type_hints(kind)
     for name in fields:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known fields: {', '.join(sorted(known))}"
-            raise VisError(f"{where}has no field {printable(name)}; {hint}")
+            raise VisError(f"{where}has no field {printable(name)}. {did_you_mean(name, known)}")
     missing = [
         n
         for n, f in known.items()

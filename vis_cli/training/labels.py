@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vis_cli.errors import VisError
+from vis_cli.hints import nearest
 from vis_cli.records.categories import plain_name
 
 ANY_SOURCE = "*"  # stands for every source of images that is not named
@@ -65,8 +65,8 @@ class LabelMap:
         """
         unknown = sorted({name for name in categories if self.label(name) is None})
         if unknown:
-            near = difflib.get_close_matches(unknown[0], self.names, n=1, cutoff=0.7)
-            meant = f" (is {near[0]!r} meant?)" if near else ""
+            near = nearest(unknown[0], self.names, cutoff=0.7)
+            meant = f" (is {near!r} meant?)" if near else ""
             more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             raise VisError(
                 f"{where}: category {unknown[0]!r}{more} is not among the model's{meant}; map it with category_map, or "

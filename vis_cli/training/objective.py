@@ -50,7 +50,7 @@ def clip_losses(
     cross_entropy_weight: float,
     generator: torch.Generator,
     sizes: SampleSizes,
-    detect_share: float = 1.0,
+    detect_fraction: float = 1.0,
     truncate: int | None = None,
 ) -> dict[str, Tensor]:
     """Return every loss term of a batch of clips of one canvas and length.
@@ -62,7 +62,7 @@ def clip_losses(
         cross_entropy_weight: of the propagation's pixel-wise loss.
         generator: of the CPU, decides the guidance.
         sizes: how much of a frame the detector learns from.
-        detect_share: the detector learns from the first so many of the clips that may teach it: it costs as much as
+        detect_fraction: the detector learns from the first so many of the clips that may teach it: it costs as much as
             all else, and needs less.
         truncate: query frames after which the memory is cut off from the gradient; None: never.
     """
@@ -70,7 +70,7 @@ def clip_losses(
     images = torch.cat([clip.images for clip in clips])  # (B*T, 3, H, W)
     features = model.encode_frames(images)
     losses: dict[str, Tensor] = {}
-    taught = [i for i in range(batch) if clips[i].detect][: math.ceil(detect_share * batch)]
+    taught = [i for i in range(batch) if clips[i].detect][: math.ceil(detect_fraction * batch)]
     if taught:
         last = select_frames(features, [i * frames + frames - 1 for i in taught])
         losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught], sizes)

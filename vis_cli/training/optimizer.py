@@ -46,11 +46,11 @@ def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.Optim
 def set_rates(optimizer: torch.optim.Optimizer, optim: OptimConfig, rate: float) -> None:
     """Give each part its share of a rate."""
     shares: dict[str, float | None] = {
-        "backbone": optim.backbone_share,
-        "fpn": optim.unnormed_share,
-        "detector_fpn": optim.unnormed_share,
-        "prop_head": optim.unnormed_share,
-        DECODER: optim.decoder_share,
+        "backbone": optim.backbone_lr_mult,
+        "fpn": optim.unnormed_lr_mult,
+        "detector_fpn": optim.unnormed_lr_mult,
+        "prop_head": optim.unnormed_lr_mult,
+        DECODER: optim.decoder_lr_mult,
     }
     for group in optimizer.param_groups:
         share = shares.get(group["part"])
@@ -60,7 +60,7 @@ def set_rates(optimizer: torch.optim.Optimizer, optim: OptimConfig, rate: float)
 def _part_of(name: str, optim: OptimConfig) -> str:
     """Name the part of the network that a parameter belongs to: its module, or a decoder with a share of its own."""
     module, _, rest = name.partition(".")
-    if optim.decoder_share is not None and module == "prop_head" and rest.startswith(DECODER_MODULES):
+    if optim.decoder_lr_mult is not None and module == "prop_head" and rest.startswith(DECODER_MODULES):
         return DECODER
     return module
 

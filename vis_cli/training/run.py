@@ -25,7 +25,7 @@ from vis_cli.training.start import Note, build_model, start_prop_head
 from vis_cli.training.structures import TrainClip
 from vis_cli.training.validation import check_validation
 
-Progress = Callable[[int, int, dict[str, float]], None]
+ReportStep = Callable[[int, int, dict[str, float]], None]  # steps done, their total, metrics of the step
 Parts = list[list[TrainClip]]
 
 
@@ -33,8 +33,9 @@ Parts = list[list[TrainClip]]
 class Hooks:
     """Hold what a run calls: after every step (steps done, in all, figures), and to measure a model."""
 
-    progress: Progress | None = None
+    progress: ReportStep | None = None
     note: Note | None = None  # say something that is good to know
+    warn: Note | None = None  # report something that should be changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def open_run(
         VisError: one of them cannot be used.
     """
     hooks = hooks or Hooks()
-    config = read_train_config(config_path, data_root=data_root)
+    warn = hooks.warn if processes.is_first else None
+    config = read_train_config(config_path, data_root=data_root, warn=warn)
     processes.share(config.batch_size, config.micro_batch_size)
     _check_validation(config.validation)
     data = open_data(config, hooks.note if processes.is_first else None)

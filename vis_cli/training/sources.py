@@ -97,8 +97,8 @@ def _open_sources(config: TrainConfig, names: tuple[str, ...], note: Note | None
 
 def _adapt(generator: PseudoVideoConfig, config: TrainConfig) -> PseudoVideoConfig:
     adapted = dataclasses.replace(generator, max_guided=config.max_guided)
-    if config.most_pastes is not None:
-        most = min(adapted.paste.most, config.most_pastes)
+    if config.max_pastes is not None:
+        most = min(adapted.paste.most, config.max_pastes)
         adapted = dataclasses.replace(adapted, paste=dataclasses.replace(adapted.paste, most=most))
     return dataclasses.replace(adapted, zoom=config.scale_jitter, fill_share=0.0) if config.scale_jitter else adapted
 

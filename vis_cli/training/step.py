@@ -45,8 +45,10 @@ class JointLoss(nn.Module):
             guidance=guidance_shares(step, config),
             cross_entropy_weight=config.cross_entropy_weight,
             generator=generator,
-            sizes=SampleSizes(config.anchors_per_frame, config.regions_per_frame, config.proposals, config.rpn_share),
-            detect_share=config.detect_share,
+            sizes=SampleSizes(
+                config.anchors_per_frame, config.regions_per_frame, config.proposals, config.rpn_fraction
+            ),
+            detect_fraction=config.detect_fraction,
             truncate=config.truncate,
         )
         total = torch.stack([self._anchor(), *(loss.float() for loss in losses.values())]).sum()

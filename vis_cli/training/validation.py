@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from vis_cli.config import PRESETS, RunConfig
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.errors import VisError
 from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, segment_videos, youtube_vis_videos
@@ -17,6 +16,7 @@ from vis_cli.records.davis_layout import Task
 from vis_cli.records.types import ModelInfo
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 from vis_cli.records.youtube_vis_results import match_results
+from vis_cli.settings import PRESETS, RunSettings
 from vis_cli.training.config import ValidationConfig
 from vis_cli.zoo.weights import LoadedModel
 
@@ -51,7 +51,7 @@ def validate(config: ValidationConfig, model: SeqMaskRCNN, *, device: str) -> di
         VisError: A video cannot be read.
     """
     loaded = LoadedModel(model, ModelInfo(model.config.name, ""))
-    segmenter = Segmenter(loaded, config=PRESETS[config.preset], run=RunConfig(device=device))
+    segmenter = Segmenter(loaded, config=PRESETS[config.preset], run=RunSettings(device=device))
     return _score_davis(config, segmenter) if config.kind == "davis" else _score_youtube_vis(config, segmenter)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.files.names import printable
 from vis_cli.files.reading import real_path
+from vis_cli.hints import did_you_mean
 from vis_cli.network.config import BackboneName, ModelConfig
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.header import read_header
@@ -62,9 +62,8 @@ def find_model(name_or_dir: str) -> Path:
     if Path(name_or_dir).is_dir():
         raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}")
     known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
-    near = difflib.get_close_matches(name_or_dir, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known models: {', '.join(known) or 'none'}."
-    raise VisError(f"no model is named {name_or_dir}; {hint} A folder with {WEIGHTS_NAME} works too")
+    hint = f"{did_you_mean(name_or_dir, known)} A folder with {WEIGHTS_NAME} works too."
+    raise VisError(f"no model is named {name_or_dir}", hint=hint)
 
 
 def read_summary(folder: Path) -> ModelSummary:

@@ -48,7 +48,7 @@ def _card(imported: Imported, file_name: str, digest: str) -> str:
     else:
         command = (
             "`--preset released-ytvis` infers as their code does;\nwith category-aware reduction: "
-            "`--preset released-ytvis --reduction category-aware --sequence-score 0.001`."
+            "`--preset released-ytvis --set reduction=category-aware --score-threshold 0.001`."
         )
     return f"""# {config.name}
 

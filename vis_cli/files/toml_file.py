@@ -1,11 +1,12 @@
-"""A TOML file as plain values: bounded in size and depth, so that everything after it may recurse and print.
+"""A TOML file as plain values, limited in size and depth. Code after it may recurse and print.
 
-Used by `config_file`.
+Used by `training.config_file` and `commands.method_settings`.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ MAX_INTEGER = 2**63 - 1  # TOML has integers of 64 bits
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of a training run.
+    """Read a TOML file of settings.
 
     Raises:
         VisError: The file cannot be read, is not TOML, is nested too deeply, or has an integer of more than 64 bits
@@ -43,6 +44,26 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise VisError(f"{path}: not valid TOML ({printable(str(error))})") from error
     _require_plain(raw, path)
     return raw
+
+
+def replace_old_names(table: Mapping[str, Any], names: Mapping[str, str], where: str) -> tuple[dict[str, Any], str]:
+    """Return a table under the current names of its settings, and a line that lists the changes or is empty.
+
+    Args:
+        table: The settings as a file has them.
+        names: The current name of each old name.
+        where: File and table, for the messages.
+
+    Raises:
+        VisError: The table has a setting under its old and its current name.
+    """
+    old = [name for name in table if name in names]
+    for name in old:
+        if names[name] in table:
+            raise VisError(f"{where}: {name} is the old name of {names[name]}, which is also there. Remove {name}.")
+    changes = ", ".join(f"{name} is now {names[name]}" for name in old)
+    line = f"{where}: {changes}. Old names are still read." if old else ""
+    return {names.get(name, name): value for name, value in table.items()}, line
 
 
 def _require_plain(raw: dict[str, Any], path: Path) -> None:

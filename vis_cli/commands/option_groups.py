@@ -1,0 +1,162 @@
+"""How a command declares its options: groups of them as dataclasses, rare ones for `--help-all`, removed ones.
+
+Used by the commands with many options; `options` defines the groups.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+from typer.models import OptionInfo
+
+from vis_cli.console import UsageError, print_line
+from vis_cli.options import RARE_PANELS
+from vis_cli.setting_fields import settings_of
+from vis_cli.settings import OLD_NAMES, SegmentSettings
+
+ALL = "vis_cli.help_all"  # key in the context: the help page lists the rare options, too
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose `--help` leaves out rare options, and that names the replacement of a removed option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line.
+
+        Raises:
+            UsageError: An option of an earlier version is used.
+        """
+        known = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        for word in args:
+            name = word.partition("=")[0]
+            if word == "--":
+                break
+            if name in REMOVED and name not in known:
+                raise UsageError(f"{name} is now {REMOVED[name]}")
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help page; without `--help-all`, leave out the rare options."""
+        rare: list[Any] = [] if ALL in ctx.meta else [item for item in self.params if _panel(item) in RARE_PANELS]
+        for parameter in rare:
+            parameter.hidden = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            for parameter in rare:
+                parameter.hidden = False
+
+
+def print_all_help(ctx: typer.Context, wanted: bool) -> None:
+    """Print the help page with all options and exit, if it is wanted."""
+    if wanted:
+        ctx.meta[ALL] = True
+        if page := ctx.get_help():
+            print_line(page)
+        raise typer.Exit
+
+
+HelpAll: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        metavar="",
+        hidden=True,
+        is_eager=True,
+        callback=print_all_help,
+        help="Print all options and exit.",
+    ),
+]
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with one option for each field of a parameter that is a dataclass.
+
+    The annotation `Annotated[Group, "Panel"]` moves the options of a group without a panel of their own to this panel.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    bare = {name: get_args(hint)[0] if get_origin(hint) is Annotated else hint for name, hint in hints.items()}
+    groups: dict[str, Any] = {name: kind for name, kind in bare.items() if dataclasses.is_dataclass(kind)}
+
+    @functools.wraps(command)
+    def call(**given: Any) -> None:
+        given.pop("help_all")
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
+        command(**given)
+
+    parameters = list(_parameters(command, hints, groups))
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def changed_options(group: Any) -> Iterator[str]:
+    """Yield the option of each field of a group that does not have its default value."""
+    hints = get_type_hints(type(group), include_extras=True)
+    for field in dataclasses.fields(group):
+        if getattr(group, field.name) != field.default:
+            info = next(part for part in get_args(hints[field.name]) if isinstance(part, OptionInfo))
+            yield str(next(name for name in (info.default, *(info.param_decls or ())) if str(name).startswith("--")))
+
+
+def _parameters(
+    command: Callable[..., None], hints: Mapping[str, Any], groups: Mapping[str, Any]
+) -> Iterator[inspect.Parameter]:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if parameter.name not in groups:
+            yield parameter.replace(annotation=hint, kind=keyword)
+            continue
+        group = groups[parameter.name]
+        panel = get_args(hint)[1] if get_origin(hint) is Annotated else None
+        fields = get_type_hints(group, include_extras=True)
+        for field in dataclasses.fields(group):
+            annotation = fields[field.name] if panel is None else _in_panel(fields[field.name], panel)
+            yield inspect.Parameter(field.name, keyword, default=field.default, annotation=annotation)
+    yield inspect.Parameter("help_all", keyword, default=False, annotation=HelpAll)
+
+
+def _in_panel(hint: Any, panel: str) -> Any:
+    kind, info = get_args(hint)
+    if isinstance(info.rich_help_panel, str):
+        return hint
+    info = copy.copy(info)
+    info.rich_help_panel = panel
+    return Annotated[kind, info]
+
+
+def _panel(parameter: Any) -> str | None:
+    return getattr(parameter, "rich_help_panel", None)
+
+
+def _removed() -> dict[str, str]:
+    """Return the options of earlier versions, each with what replaces it where the command has no such option."""
+    removed = {}
+    old_names = {new: old for old, new in OLD_NAMES.items()}
+    for name, setting in settings_of(SegmentSettings).items():
+        value = "true" if setting.kind is bool else "VALUE"
+        for flag in {f"--{old_names.get(name, name)}", f"--{name}"}:
+            removed[flag.replace("_", "-")] = f"--set {name}={value}. `vis settings` lists all settings."
+    opposites = {
+        "--class-aware": "class_agnostic",
+        "--keep-key-frame": "resegment_key_frame",
+        "--no-memory-previous": "memory_previous",
+    }
+    removed |= {flag: f"--set {name}=false." for flag, name in opposites.items()}
+    return {
+        **removed,
+        "--sequence-score": "--score-threshold VALUE.",
+        "--render": "the default. Omit it, or use --no-render.",
+    }
+
+
+REMOVED: Mapping[str, str] = _removed()

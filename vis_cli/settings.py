@@ -1,0 +1,273 @@
+"""Settings of the method and of a run: name, type, range, default and meaning of each, and the presets.
+
+This is the only place of each setting. Options, `--set`, TOML files, NAME.json, `vis settings` and the settings page of
+the documentation derive from the fields below.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+from vis_cli.errors import VisError
+from vis_cli.hints import did_you_mean
+from vis_cli.setting_fields import Setting, check_settings, settings_of
+
+KeyFrameSpacing: TypeAlias = Literal["even", "endpoints"]
+ScoreFrames: TypeAlias = Literal["all", "visible"]
+MaskCanvas: TypeAlias = Literal["video", "network"]
+Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+
+# Names of earlier versions, which TOML files and results may still have.
+OLD_NAMES: Mapping[str, str] = {
+    "detection_score": "detection_score_threshold",
+    "followed_iou": "early_reduction_iou",
+    "sequence_iou": "sequence_nms_iou",
+    "sequence_score": "score_threshold",
+}
+MAX_COUNT = 1_000_000  # of frames, instances and pixels; stops typing errors
+MAX_BUDGET_MB = 10_000_000
+
+
+def _fraction(step: str, text: str) -> Setting:
+    return Setting(step, text, low=0, high=1)
+
+
+def _count(step: str, text: str) -> Setting:
+    return Setting(step, text, low=1, high=MAX_COUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSettings:
+    """Every setting of the inference (Propose-Reduce, Sec. 3)."""
+
+    short_side: Annotated[
+        int | None, _count("input", "Short side of the network input in pixels; none: the size of the model.")
+    ] = None
+    long_side: Annotated[
+        int | None, _count("input", "Maximum long side of the network input in pixels; none: the size of the model.")
+    ] = None
+
+    num_key_frames: Annotated[
+        int, _count("key frames", "Number of frames in which objects are detected (K). More frames find more objects.")
+    ] = 4
+    key_frame_spacing: Annotated[
+        KeyFrameSpacing,
+        Setting("key frames", "even: from the first frame (the paper); endpoints: first and last frame included."),
+    ] = "even"
+
+    class_agnostic: Annotated[bool, Setting("detection", "Detect objects of one class only, as DAVIS does.")] = False
+    detection_score_threshold: Annotated[
+        float, _fraction("detection", "Minimum class score of a detection in a key frame.")
+    ] = 0.5
+    box_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of box NMS in a key frame.")] = 0.5
+    max_instances: Annotated[
+        int, _count("detection", "Maximum number of instances that one key frame contributes (O).")
+    ] = 10
+    mask_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of mask NMS in a key frame.")] = 0.2
+    early_reduction_iou: Annotated[
+        float,
+        _fraction(
+            "detection",
+            "IoU threshold: skip a detection that overlaps an already propagated mask by more than this. "
+            "1 keeps all detections, as in the paper.",
+        ),
+    ] = 0.7
+
+    resegment_key_frame: Annotated[
+        bool, Setting("propagation", "Replace the detected masks of the key frame by propagated masks.")
+    ] = False
+    memory_stride: Annotated[int, _count("propagation", "Every N-th frame enters the memory bank.")] = 5
+    memory_divisions: Annotated[
+        int | None,
+        _count(
+            "propagation", "Stride relative to the length T of a video: max(T // N, 1). none: memory_stride applies."
+        ),
+    ] = None
+    memory_previous: Annotated[
+        bool,
+        Setting(
+            "propagation",
+            "Also keep the previous frame in the memory bank, as STM does. Slower; improves masks of objects that "
+            "rotate or grow.",
+        ),
+    ] = False
+    memory_frames: Annotated[
+        int | None,
+        _count("propagation", "Maximum number of frames in the memory bank; none: unbounded, as in the paper."),
+    ] = 6
+
+    score_frames: Annotated[
+        ScoreFrames,
+        Setting("scoring", "Frames in the mean of Eq. 2. all: all frames (the paper); visible: frames with a mask."),
+    ] = "all"
+
+    reduction: Annotated[
+        Reduction,
+        Setting(
+            "reduction",
+            "Removal of duplicate sequences: nms, soft-nms, category-aware (NMS at an IoU of 0.9, then soft-NMS per "
+            "class) or none.",
+        ),
+    ] = "nms"
+    sequence_nms_iou: Annotated[float, _fraction("reduction", "IoU threshold of sequence NMS (Eq. 3).")] = 0.5
+    soft_nms_sigma: Annotated[
+        float, Setting("reduction", "Width of the Gaussian of soft-NMS. A smaller value suppresses more.", above=0)
+    ] = 0.5
+    score_threshold: Annotated[
+        float,
+        _fraction(
+            "reduction",
+            "Minimum score of an instance in the result, and of its other classes. nms keeps the best instance at any "
+            "score.",
+        ),
+    ] = 0.05
+    max_sequences: Annotated[int, _count("reduction", "Maximum number of instances in the result of a video.")] = 100
+
+    mask_threshold: Annotated[float, _fraction("output", "Minimum probability of a pixel of a mask.")] = 0.5
+    # Class scores always use masks of the network input.
+    mask_canvas: Annotated[
+        MaskCanvas,
+        Setting(
+            "output",
+            "Size at which masks are thresholded and compared. video: the size of the video; network: the padded "
+            "network input, as in the authors' implementation.",
+        ),
+    ] = "video"
+
+    def __post_init__(self) -> None:
+        """Raise a VisError that names the setting if a value has another type or is outside its range."""
+        check_settings(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Where and how the method runs. These settings change the result by rounding only."""
+
+    device: Annotated[str, Setting("run", "auto, cpu, cuda, cuda:N or mps; auto uses a GPU if there is one.")] = "auto"
+    precision: Annotated[
+        Precision,
+        Setting(
+            "run",
+            "auto, float32, bfloat16 or float16; auto is the fastest format of the device, and float32 for the presets "
+            "released-ytvis and released-davis.",
+        ),
+    ] = "auto"
+    feature_budget_mb: Annotated[
+        int,
+        Setting(
+            "run", "Memory for encoded frames in MB. Frames beyond it are encoded twice.", low=0, high=MAX_BUDGET_MB
+        ),
+    ] = 512
+    frame_budget_mb: Annotated[
+        int,
+        Setting(
+            "run",
+            "Memory for decoded frames in MB. Frames beyond it are kept in a temporary file.",
+            low=0,
+            high=MAX_BUDGET_MB,
+        ),
+    ] = 256
+
+    def __post_init__(self) -> None:
+        """Raise a VisError that names the setting if a value has another type or is outside its range."""
+        check_settings(self)
+
+
+# The inference of the authors' implementation, which differs from the paper.
+# See docs/explanation/authors-implementation.md#inference.
+RELEASED = SegmentSettings(
+    num_key_frames=5,
+    key_frame_spacing="endpoints",
+    detection_score_threshold=0.2,
+    early_reduction_iou=1.0,
+    resegment_key_frame=True,
+    memory_stride=1,
+    memory_frames=None,
+    score_frames="visible",
+    mask_canvas="network",
+)
+
+YOUTUBE_VIS = SegmentSettings(
+    num_key_frames=6,
+    reduction="category-aware",
+    # The value of the authors' implementation: unlikely categories increase AP.
+    # See docs/explanation/authors-implementation.md#fact-35.
+    score_threshold=0.001,
+    detection_score_threshold=0.2,
+    early_reduction_iou=1.0,
+    memory_previous=True,
+)
+
+PRESETS: dict[str, SegmentSettings] = {
+    "default": SegmentSettings(),
+    "ytvis2019": YOUTUBE_VIS,
+    "ytvis2021": YOUTUBE_VIS,
+    "ovis": dataclasses.replace(YOUTUBE_VIS, max_instances=20),
+    "davis-uvos": SegmentSettings(
+        num_key_frames=4,
+        class_agnostic=True,
+        reduction="soft-nms",
+        max_sequences=20,
+        detection_score_threshold=0.2,
+        early_reduction_iou=1.0,
+        memory_previous=True,
+    ),
+    "released-ytvis": RELEASED,
+    "released-davis": dataclasses.replace(
+        RELEASED, num_key_frames=8, class_agnostic=True, memory_divisions=10, reduction="soft-nms", max_sequences=20
+    ),
+}
+
+EXACT_PRESETS = ("released-ytvis", "released-davis")  # reproduce published results: float32 unless stated otherwise
+
+
+def find_preset(name: str) -> SegmentSettings:
+    """Return a preset by its name.
+
+    Raises:
+        VisError: There is no preset of this name; the nearest name is suggested.
+    """
+    if name not in PRESETS:
+        raise VisError(f"no preset {name!a}", hint=did_you_mean(name, PRESETS))
+    return PRESETS[name]
+
+
+def find_setting(name: str) -> Setting:
+    """Return a setting of the method by its name.
+
+    Raises:
+        VisError: There is no setting of this name; its new name or the nearest name is suggested.
+    """
+    known = settings_of(SegmentSettings)
+    if name in OLD_NAMES:
+        raise VisError(f"{name} is now {OLD_NAMES[name]}", hint="Use the new name.")
+    if name not in known:
+        raise VisError(f"no setting {name!a}", hint=did_you_mean(name, known))
+    return known[name]
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the values of texts such as 'num_key_frames=6', by name.
+
+    Raises:
+        VisError: A text has another form, an unknown name or a value outside the range, or a name is there twice.
+    """
+    overrides: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise VisError(f"{text!a} has no '='", hint="Use NAME=VALUE, such as num_key_frames=6.")
+        setting = find_setting(name.strip())
+        if setting.name in overrides:
+            raise VisError("is set twice", field=setting.name, hint="Set it once.")
+        overrides[setting.name] = setting.parse(value.strip())
+    return overrides
+
+
+def rename_old(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a stored result under their current names."""
+    return {OLD_NAMES.get(name, name): value for name, value in values.items()}
