@@ -39,7 +39,9 @@ def test_what_cannot_be_imported_is_one_line_and_leaves_nothing(tmp_path: Path, 
     path = write_checkpoint(tmp_path / "davis.pth", hollow_state("r50", num_classes=1))
     outcome = run_vis("models", "import", path, *FLAGS, "-o", tmp_path / "r50")
     assert outcome.code == 1
-    assert outcome.err == (f"error: {path} knows 1 class, but ytvis2019 has 40 classes; give --dataset davis-uvos")
+    assert outcome.err == (
+        f"error: cannot import {path}: it has 1 class, but ytvis2019 has 40 classes. Use --dataset davis-uvos."
+    )
     assert not (tmp_path / "r50").exists()
 
 

@@ -66,7 +66,7 @@ def test_coco_cannot_follow(model: str, frames: Path, tmp_path: Path, run_vis: R
     options = ("-o", tmp_path / "out", "--model", model, "--propagator", "coco-r50")
     outcome = run_vis("segment", frames, *options)
     assert outcome.code == 2
-    assert outcome.err == "error: coco-r50 finds objects but follows none: give another --propagator, such as lite"
+    assert outcome.err == "error: cannot propagate with coco-r50: it only detects. Use --propagator lite."
 
 
 @pytest.mark.parametrize("option", ["--model", "--detector"])
@@ -81,7 +81,4 @@ def test_coco_without_a_network_is_one_line(
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     outcome = run_vis("segment", frames, "-o", tmp_path / "out", option, "coco-r50")
     assert outcome.code == 2
-    assert (
-        f"{COCO_FILE} cannot be fetched (no network); fetch it where there is a network, and put it into {cache}"
-        in (outcome.err)
-    )
+    assert f"{COCO_FILE}: no network. Fetch it on another machine, and put it into {cache}." in (outcome.err)

@@ -93,5 +93,8 @@ def test_offline_the_line_names_the_file(cache: Path, monkeypatch: pytest.Monkey
         raise ConnectionRefusedError("refused")
 
     monkeypatch.setattr("torch.hub.urlopen", refuse)
-    with pytest.raises(VisError, match=r"resnet50-0676ba61\.pth cannot be fetched \(refused\); fetch it where .* into"):
+    with pytest.raises(
+        VisError,
+        match=r"^cannot fetch .*resnet50-0676ba61\.pth: refused\. Fetch it on another machine, and put it into",
+    ):
         load_imagenet(make_model(backbone="r50"))

@@ -70,7 +70,7 @@ def test_one_name_for_both_is_that_model(folders: tuple[str, str]) -> None:
 def test_features_of_another_network_are_refused(folders: tuple[str, str]) -> None:
     both = load_two(*folders).model
     plain = load_network(folders[0]).model.encode_frames(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(ValueError, match="features that it encoded"):
+    with pytest.raises(ValueError, match="not encoded by a composed network"):
         both.class_probs(plain, torch.zeros(1, 4))
 
 
@@ -84,7 +84,7 @@ def test_an_unknown_half_is_named(missing: int, folders: tuple[str, str]) -> Non
 
 def test_coco_follows_nothing(folders: tuple[str, str]) -> None:
     for detector in (None, folders[0], "coco-r50"):
-        with pytest.raises(VisError, match=r"^coco-r50 finds objects but follows none: give another --propagator"):
+        with pytest.raises(VisError, match=r"^cannot propagate with coco-r50: it only detects\. Use --propagator lite"):
             load_network(folders[0], detector=detector, propagator="coco-r50")
 
 

@@ -86,7 +86,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(way: str, tmp_path: Path) -
             path,
             _use_new_zipfile_serialization=way == "new format",
         )
-    with pytest.raises(VisError, match=r"evil\.pth: it holds more than weights, .* nothing of it was run") as caught:
+    with pytest.raises(VisError, match=r"evil\.pth: it contains objects that can run code\. No code was run") as caught:
         import_released(path, "r50", "ytvis2019")
     assert not trace.exists()
     assert "weights_only" not in str(caught.value)
@@ -112,14 +112,14 @@ def test_a_file_that_is_something_else(content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {"state_dict": 7}])
 def test_a_file_without_tensors(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(VisError, match="no state_dict of tensors"):
+    with pytest.raises(VisError, match="it has no state_dict, so it is not a checkpoint"):
         import_released(tmp_path / "other.pth", "r50", "ytvis2019")
 
 
 @pytest.mark.parametrize(("real", "said"), [("r101", "r50"), ("r50", "r101"), ("x101", "r101"), ("r101", "x101")])
 def test_another_backbone_is_named(real: str, said: ReleasedBackbone, tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path / "released.pth", hollow_state(real))
-    with pytest.raises(VisError, match=f"not a released {said} checkpoint: .*give --as {real}$"):
+    with pytest.raises(VisError, match=f"not a {said} checkpoint of the authors: .*Use --as {real}\\.$"):
         import_released(path, said, "ytvis2019")
 
 
@@ -134,9 +134,9 @@ def test_another_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("real", "said", "words"),
     [
-        (1, "ytvis2019", "knows 1 class, but ytvis2019 has 40 classes; give --dataset davis-uvos"),
-        (40, "davis-uvos", "knows 40 classes, but davis-uvos has 1 class; give --dataset ytvis2019 or ytvis2021"),
-        (80, "ytvis2021", "knows 80 classes, but ytvis2021 has 40 classes; it is of no data set that is known here"),
+        (1, "ytvis2019", "it has 1 class, but ytvis2019 has 40 classes. Use --dataset davis-uvos."),
+        (40, "davis-uvos", "it has 40 classes, but davis-uvos has 1 class. Use --dataset ytvis2019 or ytvis2021."),
+        (80, "ytvis2021", "it has 80 classes, but ytvis2021 has 40 classes. The dataset is unknown."),
     ],
 )
 def test_a_checkpoint_of_another_data_set(real: int, said: str, words: str, tmp_path: Path) -> None:

@@ -71,18 +71,16 @@ def test_without_a_network_one_line_says_what_to_fetch_and_where_it_belongs(
         load_coco_detector()
     url = f"https://download.pytorch.org/models/{COCO_FILE}"
     reason = "Name or service not known"
-    assert str(caught.value) == (
-        f"{url} cannot be fetched ({reason}); fetch it where there is a network, and put it into {cache}"
-    )
+    assert str(caught.value) == (f"cannot fetch {url}: {reason}. Fetch it on another machine, and put it into {cache}.")
 
 
 def test_a_damaged_file_in_the_cache(cache: Path) -> None:
     (cache / COCO_FILE).write_bytes(b"half of a download")
-    with pytest.raises(VisError, match=f"{COCO_FILE} is damaged; delete it, and it is fetched again"):
+    with pytest.raises(VisError, match=f"{COCO_FILE}: it is damaged. Delete it, then run"):
         fetch_coco_r50()
 
 
 def test_another_model_in_the_cache(cache: Path) -> None:
     torch.save({"x": torch.zeros(1)}, cache / COCO_FILE)
-    with pytest.raises(VisError, match=f"{COCO_FILE} holds another model; delete it"):
+    with pytest.raises(VisError, match=f"{COCO_FILE}: it contains another model. Delete it"):
         fetch_coco_r50()

@@ -49,7 +49,7 @@ class FeatureCache:
         self.num_bytes = 0
 
     def encode(self, index: int) -> EncodedFrame:
-        """Encode a frame. Keep it if it is asked for again; remove the oldest frames to stay below the limit."""
+        """Encode a frame. Keep it for the other direction, and remove the oldest frames to stay below the limit."""
         encoded = self._encode(index)
         if index < self._reused_before and encoded.num_bytes <= self._budget:
             while self.num_bytes + encoded.num_bytes > self._budget:

@@ -95,7 +95,7 @@ class Segmenter:
     def segment(
         self, video: str | Path | Video, *, progress: Progress | None = None, guidance: Guidance | None = None
     ) -> VideoResult:
-        """Detect, segment and track the objects of one video. Arguments and errors are those of `segment_video`."""
+        """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
         with self._read_frames(opened, report) as frames:

@@ -1,4 +1,4 @@
-"""Seq Mask R-CNN: the layers and their named verbs; used by the engine and the trainer, knows torch only."""
+"""Seq Mask R-CNN: layers and their named methods; used by the engine and by training."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 _EXISTING = str(Path(__file__).parent)
 
-# torchvision imports torch's compiler, which creates its cache folder at its import: an empty folder in the folder for
-# temporary files, in each run. Nothing here is compiled. A folder that exists leaves nothing behind.
+# torchvision imports the compiler of PyTorch. In each run, the compiler creates an empty cache folder in the folder for
+# temporary files, unless its cache folder exists. `vis` compiles nothing.
 os.environ.setdefault(CACHE_VARIABLE, _EXISTING)
 
 
 def restore_cache_folder() -> None:
-    """Give torch's compiler its own cache folder back, after torchvision was imported."""
+    """Restore the cache folder of the compiler of PyTorch. Call it after the import of torchvision."""
     if os.environ.get(CACHE_VARIABLE) == _EXISTING:
         del os.environ[CACHE_VARIABLE]

@@ -1,9 +1,11 @@
-"""Two box conventions: that of torchvision, and that of the authors' checkpoints.
+"""Two conventions for boxes: `modern` for torchvision, `legacy` for the authors' checkpoints; used by `detector`.
 
-Used by `detector`. In `vis`, a box ends where its last pixel ends. In the authors' implementation, a box names its last
-pixel, and its width is x2 - x1 + 1. That box is (x1, y1, x2 + 1, y2 + 1) here, so decoding, IoU and NMS are the same in
-both conventions. These classes hold the remaining differences.
-See docs/explanation/box-conventions.md and docs/explanation/authors-implementation.md#detector.
+In `vis`, a box ends where its last pixel ends. In the authors' implementation, a box names its last pixel, so its width
+is x2 - x1 + 1. In `vis`, this box is (x1, y1, x2 + 1, y2 + 1). Decoding, IoU and NMS are therefore the same in both
+conventions.
+
+The classes of this module implement the remaining differences. See docs/explanation/box-conventions.md and
+docs/explanation/authors-implementation.md#detector.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ Size: TypeAlias = tuple[int, int]  # (h, w) of the network input before padding
 
 POOLED_LEVELS = ("p2", "p3", "p4", "p5")
 STRIDES = (4, 8, 16, 32, 64)  # of P2..P6
-ANCHOR_SCALE = 8  # an anchor's side is so many strides
+ANCHOR_SCALE = 8  # side of an anchor, in strides
 ANCHOR_SIZES = tuple((ANCHOR_SCALE * stride,) for stride in STRIDES)
 ANCHOR_RATIOS = ((0.5, 1.0, 2.0),) * len(STRIDES)  # height to width
 SAMPLING_RATIO = 2  # of RoIAlign
@@ -33,35 +35,55 @@ FINEST_BOX = 112
 
 
 class BoxConvention(Protocol):
-    """Say how anchors, regions, masks and detections are laid out in pixels."""
+    """Rules for the pixels of anchors, pooled regions, masks and detections."""
 
-    proposals_per_level: int  # taken from each FPN level before NMS, in inference
-    min_box_side: float  # pixels of the network input; a smaller detection is none
+    proposals_per_level: int  # maximum number per FPN level before NMS, in inference
+    min_box_side: float  # in pixels of the network input; a smaller detection is removed
 
     def anchors(self) -> AnchorGenerator:
         """Build the anchor generator of P2..P6."""
 
     def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
-        """Build the coder of boxes as deltas from others."""
+        """Build the coder that expresses boxes as deltas from proposals or anchors."""
 
     def roi_align(self, output_size: int, *, finest_box: int) -> nn.Module:
-        """Build what pools boxes from P2..P5: called with levels by name, boxes by frame and sizes by frame.
+        """Build RoIAlign over P2 to P5. Its arguments are levels by name, and boxes and image sizes of each frame.
 
-        A box of a side below `finest_box` pixels is pooled from P2, below twice as many pixels from P3, and so on.
+        Args:
+            output_size: Height and width of a pooled region.
+            finest_box: A box with a shorter side in pixels is pooled from P2. Below twice this side it is pooled from
+                P3, and so on.
         """
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
-        """Return boxes (N, 4) moved into a frame of `size`."""
+        """Clip boxes (N, 4) to a frame (h, w)."""
 
     def arrange(self, labels: Tensor, max_instances: int) -> Tensor:
-        """Return the rows of at most `max_instances` detections, in their order, of `labels` (N,) best score first."""
+        """Select at most `max_instances` detections.
+
+        Args:
+            labels: (N,) labels of the detections, in descending order of score.
+            max_instances: Maximum number.
+
+        Returns:
+            Rows of the selected detections, in the order of the convention.
+        """
 
     def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-        """Return masks (N, h, w) in 0..1 from those of the boxes (N, 28, 28)."""
+        """Paste the masks of boxes into a frame.
+
+        Args:
+            probs: (N, 28, 28) from 0 to 1, inside of the boxes.
+            boxes: (N, 4) xyxy.
+            size: (h, w) of the frame.
+
+        Returns:
+            (N, h, w) from 0 to 1.
+        """
 
 
 class ModernBoxes:
-    """Follow torchvision: boxes are real numbers, anchors are centred on the upper left corner of their cell."""
+    """Convention of torchvision: boxes are real numbers. An anchor is centred on the upper left corner of its cell."""
 
     proposals_per_level = 400
     min_box_side = 1.0
@@ -82,22 +104,22 @@ class ModernBoxes:
         return pool
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
-        """Cut boxes (N, 4) at the frame's edges; one outside has no width."""
+        """Clip boxes (N, 4) to the frame. A box outside of it has no width."""
         clipped: Tensor = clip_boxes_to_image(boxes, size)
         return clipped
 
     def arrange(self, labels: Tensor, max_instances: int) -> Tensor:
-        """Keep the order, best first."""
+        """Keep the order of the scores."""
         return torch.arange(min(len(labels), max_instances), device=labels.device)
 
     def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-        """Paste masks like torchvision: padded by one cell, into boxes that are enlarged as much and truncated."""
+        """Paste masks as torchvision does: both mask and box are enlarged by one cell, and edges are truncated."""
         pasted: Tensor = paste_masks_in_image(probs[:, None], boxes, size)[:, 0]
         return pasted
 
 
 class LegacyBoxes:
-    """Follow the authors' implementation: boxes count pixels, anchors are centred on their cell.
+    """Convention of the authors' implementation: boxes are pixels, and an anchor is centred on its cell.
 
     See docs/explanation/authors-implementation.md#detector.
     """
@@ -113,7 +135,7 @@ class LegacyBoxes:
         return LegacyAnchors(ANCHOR_SIZES, ANCHOR_RATIOS)
 
     def box_coder(self, weights: tuple[float, float, float, float]) -> BoxCoder:
-        """Build a coder that limits shrinking as well as growing.
+        """Build a box coder that limits how much a box shrinks, in addition to how much it grows.
 
         See docs/explanation/authors-implementation.md#fact-10.
         """
@@ -127,7 +149,7 @@ class LegacyBoxes:
         return LegacyRoIAlign(output_size, finest_box)
 
     def clip(self, boxes: Tensor, size: Size) -> Tensor:
-        """Move the first and the last pixel of boxes (N, 4) into the frame; a box outside of it ends at its edge.
+        """Move the first and the last pixel of boxes (N, 4) into the frame. A box outside becomes a pixel at the edge.
 
         See docs/explanation/authors-implementation.md#fact-10.
         """
@@ -146,13 +168,15 @@ class LegacyBoxes:
         return torch.argsort(labels, stable=True)
 
     def paste(self, probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-        """Resize each mask to the whole pixels of its box.
+        """Resize each mask to the pixels that its box covers.
 
         See docs/explanation/authors-implementation.md#fact-16.
         """
         height, width = size
         pasted = probs.new_zeros((len(probs), height, width))
-        edges = boxes - boxes.new_tensor([0.0, 0.0, 1.0, 1.0])  # the last pixel is truncated, too, not the end of it
+        edges = boxes - boxes.new_tensor(
+            [0.0, 0.0, 1.0, 1.0]
+        )  # the last pixel is truncated, and not the end of the box
         for mask, prob, (x0, y0, x1, y1) in zip(pasted, probs, edges.int().tolist(), strict=True):
             sides = (max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1))
             resized = F.interpolate(prob[None, None], size=sides, mode="bilinear", align_corners=False)[0, 0]
@@ -164,7 +188,7 @@ def box_convention(name: BoxConventionName) -> BoxConvention:
     """Return the named convention.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: The convention does not exist.
     """
     match name:
         case "modern":
@@ -175,7 +199,7 @@ def box_convention(name: BoxConventionName) -> BoxConvention:
 
 
 class LegacyAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision is untyped
-    """Anchors of whole pixels on grids of fixed strides, whatever the padded size is."""
+    """Anchors with integer coordinates, on grids whose strides do not depend on the padded size."""
 
     def generate_anchors(
         self,
@@ -184,7 +208,7 @@ class LegacyAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision is un
         dtype: torch.dtype = torch.float32,
         device: torch.device | None = None,
     ) -> Tensor:
-        """Return the anchors (A, 4) of the first cell, half rounded to even."""
+        """Return the anchors (A, 4) of the first cell. Coordinates are rounded, and halves are rounded to even."""
         size = torch.tensor(scales, dtype=dtype, device=device)[None, :]
         ratio = torch.tensor(aspect_ratios, dtype=dtype, device=device)[:, None]
         sides = torch.stack([size / ratio.sqrt(), size * ratio.sqrt()], dim=-1).reshape(-1, 2)  # (A, width and height)
@@ -193,7 +217,7 @@ class LegacyAnchors(AnchorGenerator):  # type: ignore[misc]  # torchvision is un
         return torch.cat([first.round(), last.round() + 1], dim=1)
 
     def grid_anchors(self, grid_sizes: list[list[int]], strides: list[list[Tensor]]) -> list[Tensor]:
-        """Repeat the first cell's anchors; of a side of 11 cells, P6 has 6, and they still are 64 pixels apart."""
+        """Repeat the anchors of the first cell. The stride stays 64 pixels if P5 has 11 cells and P6 has 6."""
         anchors: list[Tensor] = super().grid_anchors(grid_sizes, [[stride, stride] for stride in STRIDES])
         return anchors
 

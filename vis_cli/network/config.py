@@ -1,4 +1,4 @@
-"""What makes one model differ from another; stored in the metadata of its weights. This module imports no torch."""
+"""Configuration of a model, stored in the metadata of its weights. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vis_cli.records.types import Category
 BackboneName: TypeAlias = Literal["efficientnet_lite2", "r50", "r101", "x101"]  # backbones.BACKBONES builds them
 BoxConventionName: TypeAlias = Literal["modern", "legacy"]  # box_conventions.py implements them
 
-RANGES: Mapping[str, tuple[int, int]] = {  # smallest and largest value of the fields that count something
+RANGES: Mapping[str, tuple[int, int]] = {  # minimum and maximum of the integer fields
     "short_side": (1, MAX_INPUT_SIDE),
     "long_side": (1, MAX_INPUT_SIDE),
     "finest_box": (1, MAX_INPUT_SIDE),
@@ -35,7 +35,7 @@ MAX_PIXEL_VALUE = 1e6  # of mean and standard deviation; images have values from
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Hold the widths and the categories of a Seq Mask R-CNN; the defaults are the paper's.
+    """Widths and categories of a Seq Mask R-CNN. The defaults are the values of the paper.
 
     See docs/explanation/authors-implementation.md#backbone-and-fpn and the sections after it.
     """
@@ -43,7 +43,7 @@ class ModelConfig:
     name: str
     backbone: str  # one of BackboneName
     categories: tuple[Category, ...]  # label i is categories[i - 1]
-    short_side: int = 360  # working size in pixels
+    short_side: int = 360  # input size in pixels
     long_side: int = 640
     box_convention: BoxConventionName = "modern"  # "legacy" for the authors' checkpoints: box_conventions.py
     # RGB 0..255: docs/explanation/authors-implementation.md#fact-1
@@ -52,17 +52,21 @@ class ModelConfig:
     fpn_channels: int = 256
     box_channels: int = 1024  # width of the two fully connected layers of the box head
     mask_convs: int = 4
-    class_specific: bool = True  # one box regression and one mask channel a class, instead of one for all
+    class_specific: bool = True  # box regression and mask per class, instead of one for all classes
     encoder_channels: int = 512  # Seq-Prop head: second residual block of memorize and query
     key_channels: int = 64
     value_channels: int = 256
     decoder_channels: int = 256
-    # The detector has an FPN of its own for P3..P6; P2, the level that propagation reads, is another FPN's.
+    # The detector has a separate FPN for P3 to P6. Propagation reads P2 of the first FPN.
     detector_fpn: bool = False
     finest_box: int = 112  # pixels: the box head pools boxes up to this side from P2, up to twice as large from P3
 
     def __post_init__(self) -> None:
-        """Refuse values outside their range with a VisError that names the field."""
+        """Check the ranges.
+
+        Raises:
+            VisError: A value is outside of its range.
+        """
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise VisError(f"{name} is {getattr(self, name)}. Use a value from {low} to {high:,}")

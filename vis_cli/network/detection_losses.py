@@ -1,4 +1,4 @@
-"""The detector's training on one frame of each clip: sampled regions and their losses.
+"""Training of the detector on one frame per clip: sampled regions and their losses.
 
 See docs/explanation/authors-implementation.md#fact-45.
 """
@@ -23,7 +23,7 @@ POSITIVE_IOU = 0.5
 
 @dataclass(frozen=True, slots=True)
 class FrameTargets:
-    """Hold what is labelled in one frame."""
+    """Annotations of one frame."""
 
     boxes: Tensor  # (N, 4) xyxy
     labels: Tensor  # (N,) in 1..C
@@ -31,9 +31,9 @@ class FrameTargets:
     ignore: Tensor  # (M, 4) crowd regions
     labelled: Tensor  # (C+1,) bool: classes labelled exhaustively
     scores: Tensor | None = None  # (N,) in 0..1: weight of each object in the losses; None: all 1
-    has_mask: Tensor | None = None  # (N,) bool: the mask loss skips the others; None: all have a mask
+    has_mask: Tensor | None = None  # (N,) bool: only these have a mask loss; None: all
     background_weight: float = 1.0  # of regions without an object
-    doubtful: Tensor | None = None  # (D, 4): what resembles one of these boxes is neither object nor background
+    doubtful: Tensor | None = None  # (D, 4): regions that overlap one of these boxes train nothing
 
     @property
     def weights(self) -> Tensor:
@@ -43,7 +43,7 @@ class FrameTargets:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """Hold the sampled regions of one frame."""
+    """Sampled regions of one frame."""
 
     boxes: Tensor  # (R, 4)
     labels: Tensor  # (R,) in 0..C
@@ -75,7 +75,7 @@ def detection_losses(
 def _propose(
     detector: Detector, features: FrameFeatures, targets: list[FrameTargets], rpn_fraction: float
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Return the proposals of all frames; the RPN learns from the first ones."""
+    """Return the proposals of all frames. The first frames train the RPN."""
     num_taught = math.ceil(rpn_fraction * len(targets))
     rest = range(num_taught, len(targets))
     rpn_targets = [_rpn_target(target) for target in targets[:num_taught]]

@@ -46,16 +46,16 @@ class _Candidates:
 
 @dataclass(frozen=True, slots=True)
 class SampleSizes:
-    """Say from how many anchors, regions and proposals of a frame the detector learns."""
+    """Numbers of anchors, regions and proposals per frame that the losses of the detector use."""
 
-    anchors: int  # that the RPN learns from
-    regions: int  # that the box and mask heads learn from
-    proposals: tuple[int, int]  # of a level before the NMS, of the frame after it
-    rpn_fraction: float = 1.0  # of the frames, those that the RPN learns from, rounded up
+    anchors: int  # sampled for the losses of the RPN
+    regions: int  # sampled for the losses of the box and mask heads
+    proposals: tuple[int, int]  # per level before NMS, and per frame after NMS
+    rpn_fraction: float = 1.0  # fraction of the frames that train the RPN, rounded up
 
 
 class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvision is untyped
-    """torchvision's RPN that does not call a region background where an unlabelled object may stand."""
+    """RPN of torchvision. It does not train a region as background if an unlabelled object can be in it."""
 
     def __init__(self, convention: BoxConvention, channels: int) -> None:
         anchors = convention.anchors()
@@ -74,7 +74,7 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
         self._convention = convention
 
     def learn_from(self, sizes: SampleSizes) -> None:
-        """Set how much of a frame the losses see; without it there is no training."""
+        """Set how much of a frame the losses use. Call it before the first training step."""
         self.fg_bg_sampler = BalancedPositiveNegativeSampler(sizes.anchors, ANCHORS_POSITIVE)
         self._pre_nms_top_n["training"], self._post_nms_top_n["training"] = sizes.proposals
 
@@ -85,7 +85,7 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
         image_shapes: list[tuple[int, int]],
         num_anchors_per_level: list[int],
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the best boxes of each frame and their scores, clipped as the convention has it."""
+        """Return the best boxes of each frame and their scores. The convention clips the boxes first."""
         clipped = [self._convention.clip(boxes, size) for boxes, size in zip(proposals, image_shapes, strict=True)]
         filtered: tuple[list[Tensor], list[Tensor]] = super().filter_proposals(
             torch.stack(clipped), objectness, image_shapes, num_anchors_per_level
@@ -259,7 +259,7 @@ class Detector(nn.Module):
         return Detections(boxes, scores, labels, self.paste_masks(features, [boxes], labels))
 
     def paste_masks(self, features: FrameFeatures, boxes: list[Tensor], labels: Tensor) -> Tensor:
-        """Return soft masks (N, h, w) in 0..1 of boxes that all lie in one frame (B = 1)."""
+        """Return soft masks (N, h, w) from 0 to 1 of boxes in one frame (B = 1)."""
         height, width = features.image_size
         if len(labels) == 0:
             return torch.zeros((0, height, width), device=labels.device)
@@ -268,7 +268,7 @@ class Detector(nn.Module):
 
 
 def best_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """Return for each box (N, 4) its best IoU with `others` (M, 4); 0 when M = 0."""
+    """Return the maximum IoU of each box (N, 4) with `others` (M, 4); 0 if M is 0."""
     if len(others) == 0:
         return boxes.new_zeros(len(boxes))
     iou: Tensor = box_iou(boxes, others)
@@ -276,7 +276,7 @@ def best_iou(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:
-    """Return the largest share of each box (N, 4) that one of `regions` (M, 4) covers; 0 when M = 0."""
+    """Return the maximum fraction of each box (N, 4) that one of `regions` (M, 4) covers; 0 if M is 0."""
     if len(regions) == 0:
         return boxes.new_zeros(len(boxes))
     low = torch.maximum(boxes[:, None, :2], regions[None, :, :2])

@@ -12,15 +12,20 @@ from torchvision.ops import roi_align
 
 IOU_EPS = 1e-6  # in the denominator of the soft IoU
 MASK_SIZE = 28
-BOX_BETA = 1.0  # where the smooth L1 of the box head turns linear
+BOX_BETA = 1.0  # threshold of smooth L1 from quadratic to linear
 
 
 def soft_iou_loss(probs: Tensor, masks: Tensor) -> Tensor:
-    """Return 1 - sum min(p, g) / sum max(p, g) of each object, (N,): every object weighs the same, whatever its size.
+    """Return the soft IoU loss of each object: 1 - sum min(p, g) / sum max(p, g).
+
+    Large and small objects have the same weight.
 
     Args:
-        probs: (N, H, W) in 0..1, after soft aggregation.
-        masks: (N, H, W) in 0..1.
+        probs: (N, H, W) from 0 to 1, after soft aggregation.
+        masks: (N, H, W) from 0 to 1.
+
+    Returns:
+        (N,) from 0 to 1.
     """
     probs, masks = probs.float().flatten(1), masks.float().flatten(1)
     overlap = torch.minimum(probs, masks).sum(dim=1)
@@ -40,16 +45,16 @@ def aggregated_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def partial_cross_entropy(logits: Tensor, labels: Tensor, labelled: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the mean classification loss of R regions in pictures where some classes are not labelled.
+    """Return the mean classification loss of R regions in images whose annotations lack some classes.
 
-    A background region says only that it is no object of a labelled class there: the probability of the other
-    classes counts as background's.
+    A background region can contain an object of an unlabelled class. Therefore the probabilities of unlabelled classes
+    are added to the probability of the background.
 
     Args:
         logits: (R, C+1), background first.
         labels: (R,) in 0..C.
-        labelled: (R, C+1) bool, which classes are labelled exhaustively in the region's picture.
-        weights: (R,) of the regions; None: all 1. The sum of the losses is divided by R, whatever the weights are.
+        labelled: (R, C+1) bool: the annotations of the image contain all objects of the class.
+        weights: (R,) of the regions; None: all 1. The sum of the weighted losses is divided by R.
     """
     log_probs = F.log_softmax(logits.float(), dim=1)
     allowed = ~labelled
@@ -63,13 +68,27 @@ def partial_cross_entropy(logits: Tensor, labels: Tensor, labelled: Tensor, weig
 def box_regression_loss(
     deltas: Tensor, targets: Tensor, num_regions: int, *, beta: float = BOX_BETA, weights: Tensor | None = None
 ) -> Tensor:
-    """Return smooth L1 of the positives' deltas (P, 4), summed with their weights (P,) and divided by all regions."""
+    """Return the smooth L1 loss of P positive regions, weighted, summed, and divided by the number of all regions.
+
+    Args:
+        deltas: (P, 4).
+        targets: (P, 4).
+        num_regions: Number of positive and negative regions.
+        beta: Threshold from the quadratic to the linear part.
+        weights: (P,); None: all 1.
+    """
     losses = F.smooth_l1_loss(deltas, targets, beta=beta, reduction="none").sum(dim=1)
     return (losses if weights is None else losses * weights).sum() / max(1, num_regions)
 
 
 def mask_loss(logits: Tensor, masks: Tensor, boxes: Tensor) -> Tensor:
-    """Return binary cross-entropy of mask logits (P, 28, 28) against full masks (P, H, W) cut to boxes (P, 4)."""
+    """Return the binary cross-entropy of mask logits.
+
+    Args:
+        logits: (P, 28, 28), inside of the boxes.
+        masks: (P, H, W) masks of the complete frame.
+        boxes: (P, 4) xyxy.
+    """
     if len(logits) == 0:
         return logits.sum()
     index = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)[:, None]

@@ -1,7 +1,7 @@
-"""Keep the C library from handing every large buffer back to the system; called by the engine and the trainer.
+"""Settings of the C library that let it reuse large buffers; called by the engine and by training.
 
-A convolution's output of some megabytes is by default mapped afresh on each call, and faulting its pages in takes a
-quarter of the time on a CPU: docs/explanation/authors-implementation.md#speed-on-a-cpu.
+By default, the C library maps the output of a large convolution anew on each call. Page faults then take 25 % of the
+time on a CPU: docs/explanation/authors-implementation.md#speed-on-a-cpu.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ TOP_PAD_BYTES = 256 * 2**20
 
 
 def tune_malloc() -> bool:
-    """Make this process reuse large buffers; safe to call again.
+    """Let this process reuse large buffers. A second call changes nothing.
 
     Returns:
-        Whether it took effect: False where the C library is not glibc, or is one that refuses the values.
+        True if the C library is glibc and accepts the settings.
     """
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False

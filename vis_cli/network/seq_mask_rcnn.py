@@ -1,6 +1,6 @@
 """Seq Mask R-CNN: a backbone and FPN shared by detection, scoring and propagation (Propose-Reduce, Fig. 4).
 
-The engine calls its verbs frame by frame, the trainer clip by clip.
+The engine calls its methods for one frame at a time, training for a batch of clips.
 """
 
 from __future__ import annotations

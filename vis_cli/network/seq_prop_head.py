@@ -51,7 +51,7 @@ class Encoder(nn.Module):
 
 
 class Refine(nn.Module):
-    """Join a skip feature of twice the resolution to what is decoded so far."""
+    """Add a skip feature of twice the resolution to the decoded feature."""
 
     def __init__(self, skip_channels: int, channels: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Refine(nn.Module):
 
 
 class SeqPropHead(nn.Module):
-    """Propagate masks from memorised frames to a query frame."""
+    """Propagate masks from memorized frames to a query frame."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What flows between the network's verbs; made by `seq_mask_rcnn`, carried by the engine and the trainer."""
+"""Inputs and outputs of the methods of a network; used by the engine and by training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class FrameFeatures:
-    """Hold B encoded frames: what detection, scoring and propagation read."""
+    """B encoded frames, as detection, scoring and propagation read them."""
 
     pyramid: tuple[Tensor, ...]  # P2..P6, each (B, F, h/2^l, w/2^l) of the padded input
     c2: Tensor  # (B, C2, h/4, w/4)
@@ -20,12 +20,12 @@ class FrameFeatures:
 
     @property
     def num_bytes(self) -> int:
-        """Count the bytes of all tensors, for byte budgets."""
+        """Return the size of all tensors in bytes."""
         return sum(t.numel() * t.element_size() for t in (*self.pyramid, self.c2, self.c3))
 
 
 def select_frames(features: FrameFeatures, frames: list[int] | range | Tensor) -> FrameFeatures:
-    """Return the features of some frames of a batch, in the given order; an index may occur several times."""
+    """Return the features of the frames with these indices. An index can occur several times."""
     index = frames if isinstance(frames, Tensor) else torch.tensor(list(frames), device=features.c2.device)
     return FrameFeatures(
         tuple(level[index] for level in features.pyramid), features.c2[index], features.c3[index], features.image_size
@@ -33,13 +33,13 @@ def select_frames(features: FrameFeatures, frames: list[int] | range | Tensor) -
 
 
 def select_objects(features: FrameFeatures, frames: Tensor) -> FrameFeatures:
-    """Return what memorizing N objects reads: the frame of each object, `frames` (N,), in the finest pyramid level."""
+    """Return the features that memorizing N objects reads: the finest pyramid level of the frame of each object."""
     return FrameFeatures((features.pyramid[0][frames],), features.c2, features.c3, features.image_size)
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Hold the N instances of one frame, in the detector's order."""
+    """N detected instances of one frame, in the order of the detector."""
 
     boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input; ends are where the last pixel ends
     scores: Tensor  # (N,) float32 in 0..1
@@ -49,7 +49,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class QueryFeatures:
-    """Hold what propagation needs of one frame and no object: computed once a frame, read by every sequence."""
+    """Features of a query frame. They depend on no object, so all sequences share them."""
 
     key: Tensor  # (1, CK, h/16, w/16)
     value: Tensor  # (1, CV, h/16, w/16)
@@ -58,11 +58,11 @@ class QueryFeatures:
     image_size: tuple[int, int]  # (h, w) of the masks that are decoded
 
     def select(self, index: Tensor) -> QueryFeatures:
-        """Return the features of the frames `index` (N,) of a batch; an index may occur several times."""
+        """Return the features of the frames with the indices (N,). An index can occur several times."""
         return QueryFeatures(self.key[index], self.value[index], self.skip3[index], self.skip2[index], self.image_size)
 
     def with_padding(self) -> QueryFeatures:
-        """Return the same for masks that cover the padding, too."""
+        """Return the features for masks that also cover the padding."""
         height, width = self.skip2.shape[-2:]
         return dataclasses.replace(self, image_size=(4 * height, 4 * width))
 
@@ -77,7 +77,7 @@ class EncodedFrame:
 
     @property
     def num_bytes(self) -> int:
-        """Count the bytes of all tensors."""
+        """Return the size of all tensors in bytes."""
         query = self.query
         tensors = (query.key, query.value, query.skip3, query.skip2)
         return self.features.num_bytes + sum(t.numel() * t.element_size() for t in tensors)

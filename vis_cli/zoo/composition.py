@@ -1,6 +1,7 @@
-"""A detector of one model and the propagator of another as one network; used by the engine's segmenter.
+"""Composition of the detector of one model and the propagator of another model; used by the engine.
 
-Propagation knows no classes, so what one model finds another can follow. Each sees the frames with its own backbone.
+Propagation does not use classes. Therefore a model can propagate the objects that another model has detected. Each of
+the two models has its own backbone.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from vis_cli.zoo.weights import COUNTER, LoadedModel, load_model
 
 @dataclass(frozen=True, slots=True)
 class PairedFeatures(FrameFeatures):
-    """Hold a frame as the propagator encodes it, and beside it as the detector does."""
+    """A frame as both networks encode it: the fields of the base class for the propagator, `seen` for the detector."""
 
     seen: FrameFeatures
 
     @property
     def num_bytes(self) -> int:
-        """Count the bytes of both."""
+        """Return the size of all tensors in bytes."""
         followed = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size)
         return followed.num_bytes + self.seen.num_bytes
 
 
 class DetectorAndPropagator(nn.Module):
-    """Implement the verbs of one network with two: the first detects and classifies, the second propagates."""
+    """Two networks with the methods of one: the first detects and classifies, the second propagates."""
 
     def __init__(self, detector: DetectingNetwork, propagator: PropagatingNetwork) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class DetectorAndPropagator(nn.Module):
         return self.detector.class_probs(_seen(features), boxes)
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
-        """Compute what propagation needs of a frame and no object."""
+        """Encode query frames for propagation."""
         return self.propagator.encode_query(features)
 
     def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
@@ -88,13 +89,13 @@ class DetectorAndPropagator(nn.Module):
 def compose(
     detector: LoadedModel[DetectingNetwork], propagator: LoadedModel[PropagatingNetwork]
 ) -> LoadedModel[VideoNetwork]:
-    """Join two loaded models; the name says both, the hash depends on both."""
+    """Compose two loaded models. Name and hash depend on both."""
     info = compose_info(detector.info, propagator.info)
     return LoadedModel(DetectorAndPropagator(detector.model, propagator.model).eval(), info)
 
 
 def compose_info(detector: ModelInfo, propagator: ModelInfo) -> ModelInfo:
-    """Name a composed model: both names, and a hash that depends on both."""
+    """Return name and hash of a composed model. Both depend on both models."""
     digest = hashlib.sha256(f"{detector.sha256} {propagator.sha256}".encode()).hexdigest()
     return ModelInfo(f"{detector.name}+{propagator.name}", digest, (detector, propagator))
 
@@ -102,15 +103,15 @@ def compose_info(detector: ModelInfo, propagator: ModelInfo) -> ModelInfo:
 def load_network(
     model: str, *, detector: str | None = None, propagator: str | None = None
 ) -> LoadedModel[VideoNetwork]:
-    """Load a model, or compose one where it has a detector or a propagator of its own, or is `coco-r50`.
+    """Load a model. Compose it if another detector or propagator is given, or if it is `coco-r50`.
 
     Args:
-        model: a name or a folder, or `coco-r50`.
-        detector: likewise, in place of the model's own.
-        propagator: a name or a folder, in place of the model's own.
+        model: Name or folder of a model, or `coco-r50`.
+        detector: Name or folder of the model that detects, or `coco-r50`. None selects `model`.
+        propagator: Name or folder of the model that propagates. None selects `model`.
 
     Raises:
-        VisError: there is no such model, it is damaged, it cannot follow, or torchvision's weights cannot be fetched.
+        VisError: A model does not exist, is damaged or cannot propagate, or the weights cannot be fetched.
     """
     finding, following = _parts(model, detector, propagator)
     if finding == following:
@@ -123,10 +124,12 @@ def load_network(
 def identify_network(
     model: str, *, detector: str | None = None, propagator: str | None = None
 ) -> tuple[ModelInfo, ModelConfig]:
-    """Return what `load_network` would return as info, and the config of its detector, without building networks.
+    """Return the name and hash of a model that `load_network` loads, and the config of its detector.
+
+    No network is built, so damaged tensors are not detected.
 
     Raises:
-        VisError: As for `load_network`, except damage of the tensors.
+        VisError: A model does not exist, cannot propagate, or its file is damaged.
     """
     finding, following = _parts(model, detector, propagator)
     if finding == COCO_NAME:
@@ -139,9 +142,9 @@ def identify_network(
 
 
 def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[str, str]:
-    """Return which model detects and which one propagates."""
+    """Return the model that detects and the model that propagates."""
     if propagator == COCO_NAME:
-        raise VisError(f"{COCO_NAME} finds objects but follows none: give another --propagator, such as {FOLLOWER}")
+        raise VisError(f"cannot propagate with {COCO_NAME}: it only detects", hint=f"Use --propagator {FOLLOWER}.")
     return detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
 
 
@@ -149,7 +152,7 @@ def load_coco_detector() -> LoadedModel[MaskRCNN]:
     """Load torchvision's COCO Mask R-CNN as a detector of 80 categories.
 
     Raises:
-        VisError: its weights cannot be fetched.
+        VisError: The weights cannot be fetched.
     """
     config = coco_config()
     state = select_classes(fetch_coco_r50(), [0, *(category.id for category in config.categories)])
@@ -170,5 +173,5 @@ def _identify_coco() -> ModelInfo:
 
 def _seen(features: FrameFeatures) -> FrameFeatures:
     if not isinstance(features, PairedFeatures):
-        raise ValueError("a composed network reads the features that it encoded")
+        raise ValueError("the features were not encoded by a composed network")
     return features.seen

@@ -88,13 +88,13 @@ def released_config(backbone: ReleasedBackbone, dataset: ReleasedDataset) -> Mod
 
 
 def import_released(path: Path, backbone: ReleasedBackbone, dataset: ReleasedDataset) -> Imported:
-    """Read a released checkpoint into the network that it belongs to, in float32.
+    """Read a checkpoint of the authors into a network, in float32.
 
     Raises:
-        VisError: the file would run code, is truncated or no checkpoint, or is that of another model or data set.
+        VisError: The file can run code, is damaged, is not a checkpoint, or belongs to another model or dataset.
     """
     state = read_state(path)
-    with torch.device("meta"):  # the shapes alone, without random weights
+    with torch.device("meta"):  # shapes only, without random weights
         model = SeqMaskRCNN(released_config(backbone, dataset))
     ours = {key: value for key, value in model.state_dict().items() if not key.endswith(COUNTER)}
     wanted = {released_key(key): value for key, value in ours.items()}
@@ -109,39 +109,40 @@ def import_released(path: Path, backbone: ReleasedBackbone, dataset: ReleasedDat
 
 
 def released_key(key: str) -> str:
-    """Return the released name of one of our tensors.
+    """Return the name of a tensor in the authors' checkpoints.
 
     Raises:
-        ValueError: it has none.
+        ValueError: The checkpoints have no such tensor.
     """
     for ours, theirs in PREFIXES.items():
         if key.startswith(ours):
             return theirs + key.removeprefix(ours)
-    raise ValueError(f"the released models have nothing that is {key} here")
+    raise ValueError(f"the authors' checkpoints have no tensor for {key}")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint `{'meta', 'state_dict', ...}` by their names, without running code.
+    """Read the tensors of a checkpoint `{'meta', 'state_dict', ...}` by name, without running code.
 
     Raises:
-        VisError: the file cannot be read, would run code, is truncated, or holds something else.
+        VisError: The file cannot be read, can run code, is damaged, or is not a checkpoint.
     """
     loaded = load_torch_file(path)
     state = loaded.get("state_dict") if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping):
-        raise VisError(f"{path} has no state_dict of tensors, so it is no released checkpoint")
+        raise VisError(f"cannot import {path}: it has no state_dict, so it is not a checkpoint of the authors")
     return take_tensors(state, path, "state_dict")
 
 
 def _require_dataset(path: Path, given: Mapping[str, Tensor], dataset: ReleasedDataset) -> None:
-    """Compare the number of classes, by which YouTube-VIS and DAVIS differ."""
+    """Compare the number of classes. YouTube-VIS and DAVIS have different numbers."""
     if CLASS_KEY not in given or given[CLASS_KEY].ndim != 1:
         return  # then `_require_same` names it
     found, expected = len(given[CLASS_KEY]) - 1, len(CATEGORIES[dataset])
     if found != expected:
         fitting = [name for name, categories in CATEGORIES.items() if len(categories) == found]
-        hint = f"give --dataset {' or '.join(fitting)}" if fitting else "it is of no data set that is known here"
-        raise VisError(f"{path} knows {_classes(found)}, but {dataset} has {_classes(expected)}; {hint}")
+        hint = f"Use --dataset {' or '.join(fitting)}." if fitting else "The dataset is unknown."
+        problem = f"it has {_classes(found)}, but {dataset} has {_classes(expected)}"
+        raise VisError(f"cannot import {path}: {problem}", hint=hint)
 
 
 def _classes(count: int) -> str:
@@ -151,7 +152,7 @@ def _classes(count: int) -> str:
 def _require_same(
     path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], backbone: ReleasedBackbone
 ) -> None:
-    """Refuse a file unless it has exactly the tensors of the named model, each of its shape."""
+    """Raise a VisError unless the file has exactly the tensors of the model, with the same shapes."""
     problems = {
         "missing": [key for key in wanted if key not in given],
         "left over": [key for key in given if key not in wanted],
@@ -164,12 +165,13 @@ def _require_same(
     told = [f"{len(names)} {kind} ({listed(names)})" for kind, names in problems.items() if names]
     if told:
         looks = _guess_backbone(given)
-        hint = f"; it looks like one of {looks}: give --as {looks}" if looks not in (None, backbone) else ""
-        raise VisError(f"{path} is not a released {backbone} checkpoint: of its tensors {', '.join(told)}{hint}")
+        hint = f"It looks like {looks}. Use --as {looks}." if looks not in (None, backbone) else ""
+        problem = f"it is not a {backbone} checkpoint of the authors: of its tensors {', '.join(told)}"
+        raise VisError(f"cannot import {path}: {problem}", hint=hint)
 
 
 def _guess_backbone(given: Mapping[str, Tensor]) -> str | None:
-    """Tell the three backbones apart by their depth and by their grouped convolutions."""
+    """Return the backbone, by its depth and its grouped convolutions; None if it is unknown."""
     grouped = given.get("backbone.layer1.0.conv2.weight")
     if grouped is None or grouped.ndim != 4 or "neck.fpn_convs.0.conv.weight" not in given:
         return None

@@ -44,10 +44,10 @@ def write_released(folder: Path, imported: Imported, source: Path) -> None:
 def _card(imported: Imported, file_name: str, digest: str) -> str:
     config = imported.model.config
     if config.num_classes == 1:
-        command = "`--preset released-davis` infers as their code does."
+        command = "`--preset released-davis` gives the results of the authors' code."
     else:
         command = (
-            "`--preset released-ytvis` infers as their code does;\nwith category-aware reduction: "
+            "`--preset released-ytvis` gives the results of the authors' code. With category-aware reduction:\n"
             "`--preset released-ytvis --set reduction=category-aware --score-threshold 0.001`."
         )
     return f"""# {config.name}

@@ -1,7 +1,7 @@
-"""Files of `torch.save`, read without running code, bounded, and with causes of our own.
+"""Reader for files of `torch.save` that runs no code and limits sizes.
 
-Used where checkpoints are read. torch's own messages are never passed on: they advise to load a file that holds code
-with `weights_only=False`, which runs the code.
+The messages of PyTorch are not printed. They advise to load a file that contains code with `weights_only=False`, which
+runs the code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vis_cli.files.limits import MAX_MEMBERS, MAX_WEIGHTS_BYTES, SHOWN_CHARACTER
 from vis_cli.files.names import printable
 from vis_cli.files.reading import open_regular
 
-DAMAGE = (  # what torch raises of a file that is cut, changed or something else
+DAMAGE = (  # exceptions of torch for a file that is truncated, changed or not a checkpoint
     RuntimeError,
     OSError,
     EOFError,
@@ -39,19 +39,24 @@ DAMAGE = (  # what torch raises of a file that is cut, changed or something else
     struct.error,
     zipfile.BadZipFile,
 )
-WORDS_FOR_CODE = ("allowed global", "unsupported GLOBAL", "reduce for", "allowlisted")  # torch's, where it refuses any
+WORDS_FOR_CODE = (
+    "allowed global",
+    "unsupported GLOBAL",
+    "reduce for",
+    "allowlisted",
+)  # in messages of torch about rejected objects
 ZIP_START = b"PK"
 
 
 class HoldsCodeError(VisError):
-    """Say that a file holds more than tensors and plain values."""
+    """A file contains more than tensors and plain values."""
 
 
 def load_torch_file(path: Path) -> Any:
-    """Return the tensors and plain values of a file of `torch.save`, on the CPU; no code of it is run.
+    """Return the tensors and plain values of a file of `torch.save`, on the CPU, without running code.
 
     Raises:
-        HoldsCodeError: The file holds something that could run code.
+        HoldsCodeError: The file contains an object that can run code.
         VisError: The file is damaged, is something else, is too large, or does not fit into memory.
     """
     _require_bounded(path)
@@ -62,7 +67,7 @@ def load_torch_file(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         if _may_hold_code(path, str(error)):
             raise HoldsCodeError(
-                f"cannot read {path}: it holds more than weights, which could run code; nothing of it was run. "
+                f"cannot read {path}: it contains objects that can run code. No code was run. "
                 "Use a checkpoint from its authors."
             ) from error
         raise VisError(_unreadable(path)) from error
@@ -132,7 +137,7 @@ def _require_bounded(path: Path) -> None:
 
 
 def _may_hold_code(path: Path, reason: str) -> bool:
-    """Tell something that torch refuses to unpickle from plain damage, by its reason."""
+    """Return if an error of torch is about an object that can run code, and not about damage."""
     with path.open("rb") as file:
         is_pickle = file.read(1) == pickle.PROTO
     return any(words in reason for words in WORDS_FOR_CODE) or (is_pickle and "Unsupported operand" in reason)

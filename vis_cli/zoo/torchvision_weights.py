@@ -32,10 +32,10 @@ NORM_EPS = 1e-5  # of our batch norms; torchvision's COCO models were trained, a
 
 
 def fetch_state(weights: Any) -> Mapping[str, Tensor]:
-    """Return the tensors of a torchvision weights entry, from its cache or else from the network.
+    """Return the tensors of a weights entry of torchvision. They are fetched if they are not in the cache.
 
     Raises:
-        VisError: they cannot be fetched, or the file in the cache is damaged.
+        VisError: They cannot be fetched, or the file in the cache is damaged.
     """
     path = cached_file(weights)
     is_cached = path.exists()
@@ -43,16 +43,18 @@ def fetch_state(weights: Any) -> Mapping[str, Tensor]:
         state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except DAMAGE as error:
         if is_cached or not isinstance(error, OSError):
-            raise VisError(f"{path} is damaged; delete it, and it is fetched again from {weights.url}") from error
+            raise VisError(
+                f"cannot read {path}: it is damaged", hint="Delete it, then run the command again."
+            ) from error
         raise VisError(
-            f"{weights.url} cannot be fetched ({getattr(error, 'reason', error)}); fetch it where there is a network, "
-            f"and put it into {path.parent}"
+            f"cannot fetch {weights.url}: {getattr(error, 'reason', error)}",
+            hint=f"Fetch it on another machine, and put it into {path.parent}.",
         ) from error
     return state
 
 
 def cached_file(weights: Any) -> Path:
-    """Return where torchvision keeps the file of a weights entry."""
+    """Return the path of a weights entry in the cache of torchvision."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
@@ -68,13 +70,14 @@ def fetch_coco_r50() -> dict[str, Tensor]:
         model.load_state_dict(fetch_state(COCO_R50), assign=True)
     except RuntimeError as error:
         path = cached_file(COCO_R50)
-        raise VisError(f"{path} holds another model; delete it, and it is fetched again from {COCO_R50.url}") from error
+        hint = "Delete it, then run the command again."
+        raise VisError(f"cannot read {path}: it contains another model", hint=hint) from error
     state = {_our_key(key): value.detach() for key, value in model.state_dict().items()}
     return {key: value - NORM_EPS if key.endswith("running_var") else value for key, value in state.items()}
 
 
 def select_classes(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
-    """Return `state` with these rows of its class layers, in this order; row 0 is background's."""
+    """Select rows of the class layers, in this order. Row 0 is the background."""
     num_rows = len(state[f"{CLASS_LAYERS[0]}.bias"])
     return {
         key: by_row(value, num_rows)[list(rows)].flatten(0, 1) if key.startswith(CLASS_LAYERS) else value
@@ -83,7 +86,7 @@ def select_classes(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str
 
 
 def by_row(tensor: Tensor, num_rows: int) -> Tensor:
-    """Return (rows, channels a row, ...) of a class layer's (rows * channels, ...)."""
+    """Reshape a tensor of a class layer from (rows * channels, ...) to (rows, channels, ...)."""
     return tensor.reshape(num_rows, -1, *tensor.shape[1:])
 
 
