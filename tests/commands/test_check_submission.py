@@ -41,12 +41,12 @@ def test_every_problem_is_a_line(tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("export-json", "--check", path, "--annotations", split)
     assert outcome.code == 1
     lines = outcome.out.splitlines()
-    assert lines[0] == f"results.json[0]: 'category_id' is 99, which is no category of {split}"
+    assert lines[0] == f"results.json[0]: 'category_id' is 99. Use the id of a category in {split}"
     assert lines[1:7] == [
-        *(f"results.json[{i}]: 'score' is {1 + i}, but must be a number between 0 and 1" for i in range(1, 6)),
+        *(f"results.json[{i}]: 'score' is {1 + i}. Use a value from 0 to 1" for i in range(1, 6)),
         "score: 2 more of this kind",
     ]
-    assert lines[7].startswith("results.json[2]: has the video, the category and the masks of entry [1]")
+    assert lines[7].startswith("results.json[2]: video, category and masks are the same as in entry [1]")
     assert lines[-1] == "duplicate: 1 more of this kind"
     assert outcome.err == f"error: {path}: 14 problems; it does not fit {split}"
 
@@ -57,7 +57,7 @@ def test_davis(tmp_path: Path, run_vis: RunVis) -> None:
         write_mask(tmp_path / "sent" / name)
     outcome = run_vis("export-json", "--check", tmp_path / "sent", "--annotations", root / VAL)
     assert outcome.code == 1
-    assert outcome.out.splitlines() == ["dog/00005.png: is missing; write a black one where nothing was found"]
+    assert outcome.out.splitlines() == ["dog/00005.png: the file is missing. Add a black PNG if nothing was detected"]
     assert outcome.err.endswith("1 problem; it does not fit " + str(root / VAL))
 
 

@@ -174,7 +174,8 @@ def test_damaged_results_are_one_line(results: Path, truth: Path, run_vis: RunVi
     results.write_text(json.dumps(entries))
     outcome = run_vis("eval", results, "--annotations", truth)
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err == f"error: {results}: entry 1: has 1 segmentations, but video bad has 2 frames"
+    problem = "'segmentations' has 1 entries, video bad has 2 frames. Use one mask or null per frame."
+    assert outcome.err == f"error: {results}: entry 1: {problem}"
 
 
 def test_a_folder_of_pngs(pngs: Path, davis: Path, tmp_path: Path, run_vis: RunVis) -> None:

@@ -97,7 +97,11 @@ def test_existing_files_are_kept(split: Path, tmp_path: Path, run_vis: RunVis) -
 
 @pytest.mark.parametrize(
     ("names", "code", "said"),
-    [([], 2, "no results (*.json) in this folder"), (["z"], 1, "z: is no video of"), (["a", "z"], 1, "is no video of")],
+    [
+        ([], 2, "no results (*.json) in this folder"),
+        (["z"], 1, "z: the video is not in"),
+        (["a", "z"], 1, "the video is not in"),
+    ],
 )
 def test_results_that_do_not_fit(
     names: list[str], code: int, said: str, split: Path, tmp_path: Path, run_vis: RunVis
@@ -307,14 +311,20 @@ def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"score": float("nan")}, "a.json: not a JSON file, or damaged (NaN is not JSON)"),
-        ({"segmentations": []}, "a.json: instances[0]: has 0 segmentations, but the video has 1 frames"),
-        ({"segmentations": [None, None]}, "a.json: instances[0]: has 2 segmentations, but the video has 1 frames"),
+        ({"segmentations": []}, "a.json: instances[0]: 'segmentations' has 0 entries, the video has 1 frames"),
+        (
+            {"segmentations": [None, None]},
+            "a.json: instances[0]: 'segmentations' has 2 entries, the video has 1 frames",
+        ),
         (
             {"segmentations": [{"size": [6, 4], "counts": [24]}]},
-            "a.json: instances[0].segmentations[0]: the mask's size is [6, 4], but the video's is [4, 6]",
+            "a.json: instances[0].segmentations[0]: the size of the mask is [6, 4], the size of the video is [4, 6]",
         ),
-        ({"segmentations": [{"size": [4, 6], "counts": [9]}]}, "a.json: instances[0].segmentations[0]: damaged mask"),
-        ({"category_id": 99}, "a.json: instances[0]: 'category_id' is 99, which is not among the categories"),
+        (
+            {"segmentations": [{"size": [4, 6], "counts": [9]}]},
+            "a.json: instances[0].segmentations[0]: the RLE counts of the mask do not fill 6x4 pixels",
+        ),
+        ({"category_id": 99}, "a.json: instances[0]: 'category_id' is 99. Use the id of a listed category"),
     ],
 )
 def test_a_damaged_result_leaves_no_file(

@@ -51,11 +51,11 @@ def linked_to_nothing(link: Path) -> Path:
     [
         (lambda folder: folder / "gone.mp4", "no such file, folder or pattern"),
         (lambda folder: write(folder / "empty.mp4", b""), "the file is empty"),
-        (lambda folder: write(folder / "text.mp4", b"not a video " * 99), "not a video that can be read"),
+        (lambda folder: write(folder / "text.mp4", b"not a video " * 99), "not a readable video"),
         (lambda folder: make_sound(folder), "no video stream (audio only)"),
         (lambda folder: linked_to_nothing(folder / "link.mp4"), "the target of the symbolic link does not exist"),
-        (lambda folder: empty_folder(folder / "documents"), "no videos and no images in this folder"),
-        (lambda folder: mixed_sizes(folder / "mixed"), "frames of one video must be of one size"),
+        (lambda folder: empty_folder(folder / "documents"), "no videos or images in this folder"),
+        (lambda folder: mixed_sizes(folder / "mixed"), "Use one size for all frames of a video."),
     ],
     ids=["missing", "empty", "text", "sound", "dangling-link", "no-images", "mixed-sizes"],
 )
@@ -111,7 +111,7 @@ def test_an_empty_name_is_not_the_current_folder(
     monkeypatch.chdir(make_video(tmp_path).parent)
     outcome = run_vis("segment", "", "-o", tmp_path / "out")
     assert outcome.code == 1
-    assert outcome.err == "error: an input is named by an empty text; is a variable of the shell unset?"
+    assert outcome.err == "error: cannot read an input: its name is empty. Check the shell variables in the command."
     assert network.segmented == []
 
 

@@ -134,5 +134,5 @@ def test_vis_train_starts_nothing_that_it_cannot_validate(
     table = '[validation]\nkind = "davis"\nimages = "DAVIS"\nsequences = ["eel"]\n'
     outcome = run_vis("train", make_run(tmp_path, tables=table), "-o", tmp_path / "out", *check)
     assert outcome.code == 1
-    assert "error: [validation] eel: is no sequence of val in" in outcome.err
+    assert "error: [validation] eel: the sequence is not in val of" in outcome.err
     assert not (tmp_path / "out").exists()

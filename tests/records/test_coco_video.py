@@ -79,6 +79,6 @@ def test_no_results_at_all(tmp_path: Path) -> None:
 
 def test_one_id_for_two_names_is_refused(tmp_path: Path) -> None:
     results = [make_result(), make_result(name="other", categories=(Category(7, "dog"),))]
-    with pytest.raises(VisError, match="other: category 7 is 'dog' here, but 'cat' in a result before it"):
+    with pytest.raises(VisError, match=r"other: category 7 is 'dog' here, but 'cat' in a previous result. Use --split"):
         write_coco_video(results, None, tmp_path / "found.json", selection=Selection())
     assert list(tmp_path.iterdir()) == []

@@ -31,7 +31,7 @@ def test_the_stream_that_the_user_chooses(tmp_path: Path, stream: int) -> None:
 def test_several_streams_are_reported_without_a_choice(tmp_path: Path) -> None:
     video = open_video(two_streams(tmp_path / "dash.mp4"))
     number = 1 if video.width == 128 else 0
-    assert f"2 video streams, of which stream {number} " in video.warnings[0]
+    assert f"stream {number} ({video.width}x{video.height}) of 2 video streams is used" in video.warnings[0]
     assert "--stream" in video.warnings[0]
 
 

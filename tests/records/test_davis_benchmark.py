@@ -25,7 +25,7 @@ def test_the_official_layout_keeps_the_tasks_apart(tmp_path: Path) -> None:
 
 def test_the_masks_of_the_other_task_do_not_stand_in(tmp_path: Path) -> None:
     root = write_davis(tmp_path, masks="Annotations/480p")
-    with pytest.raises(VisError, match="neither Annotations_unsupervised/480p nor a plain Annotations folder"):
+    with pytest.raises(VisError, match="neither Annotations_unsupervised/480p nor a plain Annotations folder exists"):
         find_davis_benchmark(root, "unsupervised", split="val")
     other = write_davis(tmp_path / "other")
     with pytest.raises(VisError, match="neither Annotations/480p nor"):
@@ -59,19 +59,19 @@ def test_the_lists_of_2019_are_found(tmp_path: Path) -> None:
     lists.mkdir()
     (lists / "test-dev.txt").write_text("cat\n")
     assert find_davis_benchmark(root, "unsupervised", split="test-dev").sequences == ("cat",)
-    with pytest.raises(VisError, match=r"has no ImageSets/2017/challenge.txt; --davis-split names"):
+    with pytest.raises(VisError, match=r"ImageSets/2017/challenge.txt does not exist\. Use --davis-split"):
         find_davis_benchmark(root, "unsupervised", split="challenge")
 
 
 def test_only_some_sequences(tmp_path: Path) -> None:
     root = write_davis(tmp_path)
     assert find_davis_benchmark(root, "unsupervised", split="val", sequences=["cat"]).sequences == ("cat",)
-    with pytest.raises(VisError, match=r"eel: is no sequence of val in .*; there are: cat, dog"):
+    with pytest.raises(VisError, match=r"eel: the sequence is not in val of .*\. Use one of: cat, dog"):
         find_davis_benchmark(root, "unsupervised", split="val", sequences=["cat", "eel"])
 
 
 def test_a_listed_sequence_without_masks(tmp_path: Path) -> None:
     root = write_davis(tmp_path)
     (root / "ImageSets/2017/val.txt").write_text("dog\neel\n")
-    with pytest.raises(VisError, match="Annotations_unsupervised/480p/eel: is missing, though val names it"):
+    with pytest.raises(VisError, match="480p/eel: the folder does not exist, but val lists the sequence"):
         find_davis_benchmark(root, "unsupervised", split="val")

@@ -88,26 +88,42 @@ def paint(name: str, *values: int) -> Callable[[Path], object]:
             "unreadable PNG",
             "dog/00005.png: cannot read dog/00005.png: ",
         ),
-        (lambda folder: (folder / "dog/00005.png").unlink(), "missing PNG", "dog/00005.png: is missing"),
-        (lambda folder: (folder / "cat/00000.png").unlink(), "missing sequence", "cat: none of its 1 PNGs is there"),
+        (
+            lambda folder: (folder / "dog/00005.png").unlink(),
+            "missing PNG",
+            "dog/00005.png: the file is missing. Add a black PNG",
+        ),
+        (
+            lambda folder: (folder / "cat/00000.png").unlink(),
+            "missing sequence",
+            "cat: all 1 PNGs are missing. Add black PNGs",
+        ),
         (
             lambda folder: write_mask(folder / "dog/00000.png", size=(4, 6)),
             "size",
-            "dog/00000.png: is 4x6, but the sequence is 6x4",
+            "dog/00000.png: the size is 4x6, the sequence is 6x4",
         ),
-        (paint("dog/00000.png", 255), "void", "dog/00000.png: has pixels of value 255"),
+        (paint("dog/00000.png", 255), "void", "dog/00000.png: pixels have label 255"),
         (
             paint("dog/00000.png", 1, 21),
             "too many proposals",
-            "dog: its highest label is 21, but at most 20 proposals are allowed",
+            "dog: the highest label is 21. Use labels from 0 to 20",
         ),
-        (paint("dog/00000.png", *range(1, 24)), "too many proposals", "dog: its highest label is 23"),
-        (lambda folder: write_mask(folder / "dog/00001.png"), "extra file", "dog/00001.png: is no frame of"),
-        (lambda folder: write_mask(folder / "bear/00000.png"), "extra file", "bear/00000.png: is no frame of"),
+        (paint("dog/00000.png", *range(1, 24)), "too many proposals", "dog: the highest label is 23"),
+        (
+            lambda folder: write_mask(folder / "dog/00001.png"),
+            "extra file",
+            "dog/00001.png: the file is not a frame of",
+        ),
+        (
+            lambda folder: write_mask(folder / "bear/00000.png"),
+            "extra file",
+            "bear/00000.png: the file is not a frame of",
+        ),
         (
             lambda folder: (folder / "global_results-val.csv").write_text("J&F-Mean"),
             "extra file",
-            "global_results-val.csv: is no frame of",
+            "global_results-val.csv: the file is not a frame of",
         ),
     ],
 )
@@ -125,7 +141,10 @@ def test_an_enclosing_folder_is_found_and_looked_into(tmp_path: Path, folder: Pa
     paint("dog/00000.png", 255)(folder)
     (tmp_path / "outer" / "results").mkdir(parents=True)
     folder.rename(tmp_path / "outer" / "results" / "480p")
-    expected = [("enclosing folder", "results/480p/: the sequences must lie at the root"), ("void", "dog/00000.png: ")]
+    expected = [
+        ("enclosing folder", "results/480p/: the sequences are inside this folder. Move them to the root"),
+        ("void", "dog/00000.png: "),
+    ]
     for path in (tmp_path / "outer", zipped(tmp_path / "outer")):
         found = find(path, split)
         assert [kind for kind, _ in found] == [kind for kind, _ in expected]

@@ -93,11 +93,11 @@ MASKS = "Annotations_unsupervised/480p"
         (remove_folder(f"{MASKS}/cat"), f"{MASKS}/cat: no PNG files"),
         (
             lambda root: write_picture(root / "JPEGImages/480p/dog/00005.jpg", (7, 4)),
-            r"JPEGImages/480p/dog/00005\.jpg: is 7x4, but .*JPEGImages/480p/dog/00000\.jpg is 6x4",
+            r"JPEGImages/480p/dog/00005\.jpg: the size is 7x4, the size of .*JPEGImages/480p/dog/00000\.jpg is 6x4",
         ),
         (
             lambda root: write_mask(root / MASKS / "dog/00005.png", size=(4, 6)),
-            rf"{MASKS}/dog/00005\.png: is 4x6, but .*JPEGImages/480p/dog/00000\.jpg is 6x4",
+            rf"{MASKS}/dog/00005\.png: the size is 4x6, the size of .*JPEGImages/480p/dog/00000\.jpg is 6x4",
         ),
         (
             lambda root: write_picture(root / MASKS / "dog/00005.png"),
@@ -108,22 +108,22 @@ MASKS = "Annotations_unsupervised/480p"
             r"JPEGImages/480p/dog/00000\.jpg: not an image",
         ),
         (lambda root: (root / VAL).write_text("dog\nbear\n"), "JPEGImages/480p/bear: the sequence has no frames"),
-        (lambda root: (root / VAL).write_text("\n"), r"val\.txt: names no sequence"),
+        (lambda root: (root / VAL).write_text("\n"), r"val\.txt: the list is empty"),
         (
             lambda root: (root / VAL).write_text("dog\n..\n"),
             r"val\.txt: line 2: unsafe name '\.\.': .* leaves its folder",
         ),
-        (lambda root: (root / VAL).write_text("dog\n../dog\n"), r"val\.txt: line 2: '\.\./dog' is no name"),
-        (lambda root: (root / VAL).write_text("..\\dog\n"), r"val\.txt: line 1: .* is no name of a sequence"),
+        (lambda root: (root / VAL).write_text("dog\n../dog\n"), r"val\.txt: line 2: '\.\./dog' is not the name"),
+        (lambda root: (root / VAL).write_text("..\\dog\n"), r"val\.txt: line 1: .* is not the name of a sequence"),
         (lambda root: (root / VAL).write_text("x" * 5000), r"val\.txt: line 1: unsafe name .*\(5000 characters\)"),
         (lambda root: (root / VAL).write_text("do\x1bg\n"), r"val\.txt: line 1: unsafe name 'do.*x1bg'"),
         (lambda root: (root / VAL).write_text("do\0g\n"), r"val\.txt: line 1: unsafe name"),
         (lambda root: (root / VAL).write_text("dog\ncat\ndog\n"), r"val\.txt: 'dog' is used 2 times"),
         (
             lambda root: (root / VAL).write_text("dog\n/JPEGImages/480p/cat/00000.jpg\n"),
-            r"val\.txt: line 2: '/JPEGImages/480p/cat/00000\.jpg' is no name of a sequence",
+            r"val\.txt: line 2: '/JPEGImages/480p/cat/00000\.jpg' is not the name of a sequence",
         ),
-        (lambda root: (root / VAL).write_text("dog cat\n"), r"val\.txt: line 1: 'dog cat' is no name of a sequence"),
+        (lambda root: (root / VAL).write_text("dog cat\n"), r"line 1: 'dog cat' is not the name of a sequence"),
         (lambda root: (root / VAL).write_bytes(b"\xff\xfe"), r"cannot read .*val\.txt: byte 0 is not UTF-8"),
     ],
 )
@@ -138,9 +138,9 @@ def test_a_list_or_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"cannot read .*absent\.txt: No such file"):
         read_sequence_list(tmp_path / "absent.txt")
     (tmp_path / "val.txt").write_text("dog")
-    with pytest.raises(VisError, match=r"val\.txt: lies in no folder with JPEGImages or Annotations"):
+    with pytest.raises(VisError, match=r"val\.txt: the list is not inside a folder with JPEGImages or Annotations"):
         read_davis(tmp_path / "val.txt")
-    with pytest.raises(VisError, match="absent: is no folder"):
+    with pytest.raises(VisError, match="absent: not a folder"):
         read_davis(tmp_path / "absent")
     with pytest.raises(VisError, match=f"{tmp_path.name}: no sequence folders"):
         read_davis(tmp_path)
@@ -150,7 +150,7 @@ def test_masks_are_compared_in_full_resolution_too(tmp_path: Path) -> None:
     masks = "Annotations_unsupervised/Full-Resolution"
     root = write_davis(tmp_path, frames="JPEGImages/Full-Resolution", masks=masks)
     write_mask(root / masks / "cat/00000.png", size=(3, 2))
-    with pytest.raises(VisError, match=rf"{masks}/cat/00000\.png: is 3x2"):
+    with pytest.raises(VisError, match=rf"{masks}/cat/00000\.png: the size is 3x2"):
         read_davis(root / VAL)
 
 
@@ -199,7 +199,7 @@ def test_an_exif_rotation_of_frames_is_applied(tmp_path: Path, masks: tuple[int,
         (sequence,) = read_davis(root / VAL)
         assert (sequence.width, sequence.height) == (4, 6)
         return
-    with pytest.raises(VisError, match=r"00000\.png: is 6x4, .* is 4x6\. The EXIF rotation of the frames is"):
+    with pytest.raises(VisError, match=r"00000\.png: the size is 6x4, .* is 4x6\. The EXIF rotation of the frames"):
         read_davis(root / VAL)
 
 

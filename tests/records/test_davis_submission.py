@@ -70,7 +70,7 @@ def test_no_instances_at_all(tmp_path: Path) -> None:
 
 def test_a_result_of_another_length_leaves_no_zip(tmp_path: Path) -> None:
     split = read_split(write_davis(tmp_path))
-    with pytest.raises(VisError, match=r"dog: the result is 6x4, 3 frames, but .* lists 6x4, 2 frames"):
+    with pytest.raises(VisError, match=r"dog: the result has 3 frames of 6x4 pixels, .* lists 2 frames of 6x4 pixels"):
         write_davis_submission([make_result(name="dog", num_frames=3)], split, tmp_path / "a.zip", selection=ALL)
     assert not (tmp_path / "a.zip").exists()
 

@@ -73,7 +73,7 @@ def test_further_pictures_in_one_file_are_said(tmp_path: Path) -> None:
     cv2.imwritemulti(str(tmp_path / "stack.tiff"), [picture(number) for number in range(3)])
     folder = FrameFolder(tmp_path / "stack.tiff")
     assert (folder.num_frames, numbers_in(folder.iter_frames())) == (1, [0])
-    assert folder.warnings == ["3 pictures are in this file, of which the first is used"]
+    assert folder.warnings == ["only the first of 3 images in this file is used"]
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 def test_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(VisError, match=r"no images .* in this folder"):
+    with pytest.raises(VisError, match=r"no images in this folder\. Pass a folder with JPEG"):
         FrameFolder(tmp_path)
 
 
 def test_pictures_beside_their_masks_would_count_twice(tmp_path: Path) -> None:
     make_images(tmp_path / "clip", ["00.jpg", "00.png", "01.jpg", "01.png"])
-    with pytest.raises(VisError, match=r"clip: both 00\.jpg and 00\.png would be a frame; leave one of each in it"):
+    with pytest.raises(VisError, match=r"clip: 00\.jpg and 00\.png are the same frame\. Keep one file"):
         FrameFolder(tmp_path / "clip")
 
 
@@ -139,8 +139,8 @@ def test_mixed_sizes_name_the_first_that_differs_and_both_sizes(tmp_path: Path) 
     with pytest.raises(VisError) as caught:
         list(FrameFolder(tmp_path).iter_frames())
     assert str(caught.value) == (
-        f"{tmp_path / '3.png'}: 32x48, but the folder's first image 1.png is 64x48; "
-        "frames of one video must be of one size"
+        f"{tmp_path / '3.png'}: the size is 32x48, the first image 1.png is 64x48. "
+        "Use one size for all frames of a video."
     )
 
 
@@ -286,7 +286,7 @@ def test_files_of_several_pages_are_named(tmp_path: Path) -> None:
         cv2.imwritemulti(str(tmp_path / name), [picture(number) for number in range(4)])
     write_image(tmp_path / "2.tiff", picture(0))
     (warning,) = FrameFolder(tmp_path).warnings
-    assert warning.startswith("2 of 3 images have more than one page, of which the first is used: 0.tiff, 1.tiff;")
+    assert warning.startswith("2 of 3 images have several pages, and only the first page is used: 0.tiff, 1.tiff;")
 
 
 @pytest.mark.parametrize(

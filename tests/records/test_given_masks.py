@@ -71,7 +71,7 @@ def test_black_and_white_masks_are_one_object(
     else:
         cv2.imwrite(str(tmp_path / "0.png"), labels)
     assert read_given_masks(tmp_path / "0.png", tmp_path, messages=Reporter())[0].tolist() == [[0, 1, 1]]
-    assert "255, which is read as object 1" in capsys.readouterr().err
+    assert "255 is the only value, so it is object 1" in capsys.readouterr().err
 
 
 def test_a_mask_of_one_bit_is_one_object(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def smooth_circle(value: int) -> np.ndarray:
 @pytest.mark.parametrize("value", [255, 128, 4])
 def test_an_antialiased_mask_is_rejected_with_its_cause(tmp_path: Path, value: int) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), smooth_circle(value))
-    with pytest.raises(VisError, match=r"0\.png: \d+ grey values only at edges, so the mask is antialiased"):
+    with pytest.raises(VisError, match=r"0\.png: the mask has \d+ grey values only at edges, so it is antialiased"):
         read_given_masks(tmp_path / "0.png", tmp_path)
 
 
@@ -122,9 +122,9 @@ def test_masks_of_nothing_are_masks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["first.png"], "first.png: not named by its frame number"),
-        (["5.png", "005.png"], "5.png is for frame 5, too"),
-        (["9" * 200 + ".png"], "not named by its frame number"),
+        (["first.png"], "first.png: the name is not a frame number"),
+        (["5.png", "005.png"], "5.png is also for frame 5"),
+        (["9" * 200 + ".png"], "the name is not a frame number"),
         ([], "no PNG files"),
     ],
 )
@@ -138,7 +138,7 @@ def test_masks_of_unclear_frames(names: list[str], said: str, tmp_path: Path) ->
 def test_a_mask_of_no_image(tmp_path: Path) -> None:
     video = make_frames(tmp_path / "video", "a.jpg", "b.jpg")
     folder = make_masks(tmp_path / "masks", "a.png", "c.png")
-    with pytest.raises(VisError, match=r"c.png: .*video has no image of that name"):
+    with pytest.raises(VisError, match=r"c.png: .*video has no image of this name"):
         read_given_masks(folder, video)
 
 
@@ -159,7 +159,7 @@ def test_masks_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 def test_numbers_of_masks_are_those_of_the_images(tmp_path: Path) -> None:
     video = make_frames(tmp_path / "video", "00005.jpg", "00010.jpg", "00015.jpg")
     assert frames_and_values(make_masks(tmp_path / "masks", "5.png", "15.png"), video) == {0: 1, 2: 2}
-    with pytest.raises(VisError, match=r"0\.png: .*video has no image of number 0"):
+    with pytest.raises(VisError, match=r"0\.png: .*video has no image with the number 0\. If 0 is"):
         read_given_masks(make_masks(tmp_path / "other", "0.png"), video)
     one_based = make_frames(tmp_path / "one", "1.jpg", "2.jpg")
     assert frames_and_values(make_masks(tmp_path / "third", "00001.png"), one_based) == {0: 1}
@@ -173,7 +173,7 @@ def test_one_png_with_the_name_of_an_image_is_for_that_image(
     assert frames_and_values(folder / "2.png", video) == {0: 2}
     assert frames_and_values(folder / "first.png", video) == {0: 3}
     assert list(read_given_masks(folder / "10.png", video, messages=Reporter())) == [2]
-    assert "mask of frame 2" in capsys.readouterr().err
+    assert "used for frame 2, because the image" in capsys.readouterr().err
 
 
 def test_numbers_that_begin_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +183,7 @@ def test_numbers_that_begin_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
     assert list(read_given_masks(folder, clip, first=1, messages=Reporter())) == [0, 2]
     assert list(read_given_masks(folder / "00003.png", clip, first=1)) == [2]
     assert capsys.readouterr().err == ""
-    with pytest.raises(VisError, match=r"00001\.png: its number is below 2"):
+    with pytest.raises(VisError, match=r"00001\.png: the number is below --masks-from 2"):
         read_given_masks(folder, clip, first=2)
 
 

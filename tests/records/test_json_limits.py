@@ -65,7 +65,7 @@ def test_more_values_than_fit_into_memory_are_not_parsed(monkeypatch: pytest.Mon
     monkeypatch.setattr(json_fields, "MAX_JSON_VALUES", 20)
     for data in ("[" + "[]," * 7 + "[]]", "[" * 11, "[" + "1," * 20 + "1]"):
         for kind in (data, data.encode()):
-            with pytest.raises(VisError, match="too many values, the limit is 20"):
+            with pytest.raises(VisError, match="the limit of 20 values is exceeded"):
                 parse_json(kind, "x")
     assert parse_json("[1, 2, 3, [], {}]", "x") == [1, 2, 3, [], {}]
 
@@ -104,7 +104,7 @@ def test_what_is_not_a_regular_file_is_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["id", "width", "video_id", "score"])
 def test_a_number_that_no_field_holds(key: str) -> None:
     for value in (10**400, -(10**400), MAX_INTEGER + 1):
-        with pytest.raises(VisError, match=f"'{key}' is .*, the limit is") as caught:
+        with pytest.raises(VisError, match=f"'{key}' is .* Use at most 9,223,372,036,854,775,807") as caught:
             take_field({key: value}, key, float if key == "score" else int, "x")
         assert len(str(caught.value)) < 150
     assert take_field({key: MAX_INTEGER}, key, int, "x") == MAX_INTEGER
@@ -167,7 +167,8 @@ def test_sizes_and_lengths_beyond_all_videos(tmp_path: Path, change: dict[str, i
     data = json.loads((tmp_path / "a.json").read_text())
     data["video"].update(change)
     (tmp_path / "a.json").write_text(json.dumps(data))
-    with pytest.raises(VisError, match=r"a\.json: video: .*(limit|must be 0 to 10,000,000|finite|has 2 frame names)"):
+    causes = "Use at most|the limit is 65,535|Use a value from 0 to 10,000,000|finite|'frame_names' has 2 entries"
+    with pytest.raises(VisError, match=rf"a\.json: video: .*({causes})"):
         read_result(tmp_path / "a.json")
 
 
@@ -176,5 +177,5 @@ def test_sizes_of_a_split_beyond_all_videos(tmp_path: Path, size: list[int]) -> 
     data = split_data()
     data["videos"][0].update(height=size[0], width=size[1])
     (tmp_path / "a.json").write_text(json.dumps(data))
-    with pytest.raises(VisError, match=r"a\.json: videos\[0\]: its size is .*, the limit is 65,535"):
+    with pytest.raises(VisError, match=r"a\.json: videos\[0\]: the size is .*, the limit is 65,535"):
         read_youtube_vis(tmp_path / "a.json")

@@ -35,12 +35,12 @@ def test_items_and_their_text(text: str, chunk: int, monkeypatch: pytest.MonkeyP
 )
 def test_what_is_no_whole_list_is_refused(text: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "CHUNK", chunk)
-    with pytest.raises(VisError, match=r"^x: (not a JSON file, or damaged \(.|must hold a list)"):
+    with pytest.raises(VisError, match=r"^x: (not a JSON file, or damaged \(.|the file contains an object)"):
         list(iter_json_list(io.StringIO(text), "x"))
 
 
 def test_another_kind_of_json_is_told() -> None:
-    with pytest.raises(VisError, match="x: must hold a list of entries"):
+    with pytest.raises(VisError, match=r"x: the file contains an object. Use a list of entries"):
         list(iter_json_list(io.StringIO('{"a": []}'), "x"))
 
 

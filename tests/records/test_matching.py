@@ -43,7 +43,7 @@ def test_without_a_split_a_result_is_its_own_sequence() -> None:
     match = matcher.match(make_result(num_frames=2))
     assert match.sequence == SequenceFrames("clip", 6, 4, ("clip/00000.jpg", "clip/00001.jpg"))
     assert matcher.unmatched() == []
-    with pytest.raises(VisError, match="clip: has two results"):
+    with pytest.raises(VisError, match="clip: two results have this video"):
         matcher.match(make_result(num_frames=2))
 
 

@@ -84,6 +84,6 @@ def test_nothing_found_is_an_empty_file(tmp_path: Path) -> None:
 
 def test_more_objects_than_ids_are_refused(tmp_path: Path) -> None:
     result = make_result([make_instance(i, [None], category_id=2) for i in range(1000)], categories=CATEGORIES)
-    with pytest.raises(VisError, match="clip: more than 999 objects of a class; take fewer with --top"):
+    with pytest.raises(VisError, match=r"clip: more than 999 objects of a class. Use --top 999"):
         write_mots([result], None, tmp_path / "out", selection=Selection())
     write_mots([result], None, tmp_path / "out", selection=Selection(top=999))

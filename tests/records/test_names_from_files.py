@@ -63,7 +63,7 @@ def test_windows_paths_are_read_as_meant(tmp_path: Path) -> None:
     ids=ascii,
 )
 def test_names_that_would_be_one_file_are_reported(tmp_path: Path, videos: list[list[str]]) -> None:
-    with pytest.raises(VisError, match="would be one file"):
+    with pytest.raises(VisError, match="so an export has one file for both"):
         read_split(write_names(tmp_path, *videos))
 
 
@@ -112,5 +112,5 @@ def test_frame_numbers_of_mots() -> None:
     assert numbers("00005", "00010") == [5, 10]
     assert numbers("a", "5") == [0, 1]
     assert numbers("1" * 5000, "5") == [0, 1]  # a name, not a number
-    with pytest.raises(VisError, match="numbers of frames: 5 is used 2 times"):
+    with pytest.raises(VisError, match="frame numbers: 5 is used 2 times"):
         numbers("5", "05")

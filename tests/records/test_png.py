@@ -46,7 +46,7 @@ def test_one_bit_is_label_1() -> None:
 
 def test_sixteen_bits_are_labels_up_to_255() -> None:
     assert decode(make_png(2, 1, 16, b"\0" + struct.pack(">HH", 3, 255))) == [[3, 255]]
-    with pytest.raises(VisError, match=r"cannot read x\.png: the largest label is 1001 \(16 bits\), the limit is 255"):
+    with pytest.raises(VisError, match=r"cannot read x\.png: the highest label is 1001 \(16 bits\), the limit is 255"):
         decode(make_png(2, 1, 16, b"\0" + struct.pack(">HH", 3, 1001)))
 
 
@@ -71,7 +71,7 @@ def test_colours_are_named(colour: int, channels: int, name: str) -> None:
 def test_a_huge_header_is_rejected_before_anything_is_decoded(tmp_path: Path, size: tuple[int, int]) -> None:
     (tmp_path / "x.png").write_bytes(make_png(*size, 1, b"\0"))
     for read in (read_label_png, read_label_header):
-        with pytest.raises(VisError, match=r"x\.png: its size is .*, the limit is 65,535 on a side"):
+        with pytest.raises(VisError, match=r"x\.png: the size is .*, the limit is 65,535 per side"):
             read(tmp_path / "x.png")
 
 

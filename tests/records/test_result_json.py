@@ -120,8 +120,8 @@ def test_a_score_that_json_cannot_hold_is_no_result(tmp_path: Path) -> None:
         (b'{"schema": 1, "video"', "damaged"),
         (b"\xff\xfe\x00", "damaged"),
         (b'{"schema": NaN}', "NaN is not JSON"),
-        (b"[]", "must hold one JSON object, but holds a list"),
-        (b"3", "must hold one JSON object, but holds 3"),
+        (b"[]", "the file contains a list"),
+        (b"3", "the file contains 3"),
         (b"{}", "'schema' is missing"),
     ],
 )
@@ -140,42 +140,54 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema=3), "has schema 3, this version reads 1 and 2"),
-        (lambda d: d["video"].update(fingerprint="x"), "video: 'kind' must be a text, but is null"),
+        (lambda d: d.update(schema=3), "'schema' is 3, this version of vis reads 1 and 2"),
+        (lambda d: d["video"].update(fingerprint="x"), "video: 'kind' is null. Use a string"),
         (lambda d: d["video"].update(fingerprint="x", kind="disk"), "video: 'kind' is 'disk'"),
-        (lambda d: d["video"].update(frame_names=["1.png"]), "video: has 1 frame names, but 'num_frames' is 2"),
-        (lambda d: d["video"].update(frame_names=["1.png", 2]), "video: 'frame_names' must hold only texts"),
-        (lambda d: d["video"].update(timestamps=[0.0]), "video: has 1 timestamps, but 'num_frames' is 2"),
-        (lambda d: d["video"].update(timestamps=[0.0, None]), "'timestamps' must hold only finite numbers"),
-        (lambda d: d.update(given_masks=3), "'given_masks' must be a text, but is 3"),
-        (lambda d: d.update(schema=True), "'schema' must be a whole number, but is True"),
-        (lambda d: d.update(video=None), "'video' must be an object, but is null"),
+        (lambda d: d["video"].update(frame_names=["1.png"]), "video: 'frame_names' has 1 entries, 'num_frames' is 2"),
+        (
+            lambda d: d["video"].update(frame_names=["1.png", 2]),
+            "video: 'frame_names' contains a value that is not a string",
+        ),
+        (lambda d: d["video"].update(timestamps=[0.0]), "video: 'timestamps' has 1 entries, 'num_frames' is 2"),
+        (
+            lambda d: d["video"].update(timestamps=[0.0, None]),
+            "'timestamps' contains a value that is not a finite number",
+        ),
+        (lambda d: d.update(given_masks=3), "'given_masks' is 3. Use a string"),
+        (lambda d: d.update(schema=True), "'schema' is True. Use an integer"),
+        (lambda d: d.update(video=None), "'video' is null. Use an object"),
         (lambda d: d["video"].pop("fps"), "video: 'fps' is missing"),
-        (lambda d: d["video"].update(fps="24"), "video: 'fps' must be a number, but is a text"),
-        (lambda d: d["video"].update(width=6.5), "video: 'width' must be a whole number, but is 6.5"),
-        (lambda d: d["video"].update(width=0), "video: its size is 0x4"),
-        (lambda d: d["video"].update(height=0), "video: its size is 6x0"),
+        (lambda d: d["video"].update(fps="24"), "video: 'fps' is a string. Use a number"),
+        (lambda d: d["video"].update(width=6.5), "video: 'width' is 6.5. Use an integer"),
+        (lambda d: d["video"].update(width=0), "video: the size is 0x4"),
+        (lambda d: d["video"].update(height=0), "video: the size is 6x0"),
         (lambda d: d["video"].update(num_frames=-1), "video: 'num_frames' is -1"),
-        (lambda d: d["video"].update(num_frames=3), r"instances\[0\]: has 2 segmentations, but the video has 3"),
+        (lambda d: d["video"].update(num_frames=3), r"instances\[0\]: 'segmentations' has 2 entries, the video has 3"),
         (lambda d: d["model"].pop("sha256"), "model: 'sha256' is missing"),
-        (lambda d: d.update(config=[]), "'config' must be an object, but is a list"),
-        (lambda d: d["categories"].append(3), r"categories\[2\] must be an object, but is 3"),
+        (lambda d: d.update(config=[]), "'config' is a list. Use an object"),
+        (lambda d: d["categories"].append(3), r"categories\[2\]: the entry is 3\. Use an object"),
         (lambda d: d["categories"][1].update(id=3), "categories: 3 is used 2 times"),
         (lambda d: d["categories"][1].pop("name"), r"categories\[1\]: 'name' is missing"),
-        (lambda d: d["categories"].pop(0), r"instances\[0\]: 'category_scores' has '3', which is not among"),
+        (
+            lambda d: d["categories"].pop(0),
+            r"instances\[0\]: 'category_scores' has the category '3'\. Use the ids of listed",
+        ),
         (lambda d: d["instances"][1].update(category_id=4), r"instances\[1\]: 'category_id' is 4"),
         (lambda d: d["instances"][1].update(id=1), "instances: 1 is used 2 times"),
         (lambda d: d["instances"][1].update(key_frame=2), r"instances\[1\]: 'key_frame' is 2"),
         (lambda d: d["instances"][1].update(key_frame=-1), r"instances\[1\]: 'key_frame' is -1"),
-        (lambda d: d["instances"][1].update(score=None), r"instances\[1\]: 'score' must be a number, but is null"),
-        (lambda d: d["instances"][0]["category_scores"].update({"7": "x"}), r"category_scores: '7' must be a number"),
+        (lambda d: d["instances"][1].update(score=None), r"instances\[1\]: 'score' is null\. Use a number"),
+        (
+            lambda d: d["instances"][0]["category_scores"].update({"7": "x"}),
+            r"category_scores: '7' is .*\. Use a number",
+        ),
         (
             lambda d: d["instances"][0]["segmentations"][0].update(size=[6, 4]),
-            r"instances\[0\]\.segmentations\[0\]: the mask's size is \[6, 4\]",
+            r"instances\[0\]\.segmentations\[0\]: the size of the mask is \[6, 4\]",
         ),
         (
             lambda d: d["instances"][0]["segmentations"][0].update(counts="0"),
-            r"instances\[0\]\.segmentations\[0\]: damaged mask",
+            r"instances\[0\]\.segmentations\[0\]: the RLE counts of the mask do not fill",
         ),
     ],
 )
@@ -191,7 +203,7 @@ def test_a_number_too_large_is_refused(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     text = (tmp_path / "clip.json").read_text(encoding="utf-8")
     (tmp_path / "clip.json").write_text(text.replace('"score":0.875', '"score":1e999'), encoding="utf-8")
-    with pytest.raises(VisError, match=r"instances\[0\]: 'score' is not a finite number"):
+    with pytest.raises(VisError, match=r"instances\[0\]: 'score' is not finite\. Use a finite number"):
         read_result(tmp_path / "clip.json")
 
 

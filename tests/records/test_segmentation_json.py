@@ -70,21 +70,21 @@ def test_counts_of_a_full_background_as_text() -> None:
     ],
 )
 def test_damaged_counts_are_refused(counts: object) -> None:
-    with pytest.raises(VisError, match=r"a\.json: instances\[2\]: damaged mask, .* 6x4 pixels"):
+    with pytest.raises(VisError, match=r"a\.json: instances\[2\]: the RLE counts of the mask do not fill 6x4 pixels"):
         parse_segmentation({"size": [4, 6], "counts": counts}, 4, 6, "a.json: instances[2]")
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"size": [6, 4], "counts": "04"}, r"size is \[6, 4\], but the video's is \[4, 6\]"),
-        ({"counts": "04"}, "must be null, polygons"),
-        ("04", "must be null, polygons"),
-        ([[1, 1, 2, 2]], "three corners"),
-        ([[1, 1, 2, 2, 3, 3, 4]], "three corners"),
-        ([1, 1, 2, 2, 3, 3], "three corners"),
-        ([[1, 1, 2, 2, 3, "3"]], "not a number"),
-        ([[1, 1, 2, 2, 3, float("inf")]], "not a number"),
+        ({"size": [6, 4], "counts": "04"}, r"size of the mask is \[6, 4\], the size of the video is \[4, 6\]"),
+        ({"counts": "04"}, "Use null, polygons"),
+        ("04", "Use null, polygons"),
+        ([[1, 1, 2, 2]], "at least 3 corners"),
+        ([[1, 1, 2, 2, 3, 3, 4]], "at least 3 corners"),
+        ([1, 1, 2, 2, 3, 3], "at least 3 corners"),
+        ([[1, 1, 2, 2, 3, "3"]], "a polygon is .*Use finite numbers"),
+        ([[1, 1, 2, 2, 3, float("inf")]], "a polygon is .*Use finite numbers"),
     ],
 )
 def test_what_is_no_mask_is_refused(data: object, message: str) -> None:
@@ -117,9 +117,9 @@ CUT = encode_mask(MASK)["counts"][:-1]
 @pytest.mark.parametrize("counts", ["", "0", "h", "\x7f", "é", CUT, encode_mask(MASK)["counts"] + "0", 7, None])
 def test_one_broken_mask_among_many_is_named(counts: object) -> None:
     data = [encode_mask(MASK), {"size": [4, 6], "counts": counts}, encode_mask(~MASK)]
-    with pytest.raises(VisError, match=r"^x\.segmentations\[1\]: damaged mask"):
+    with pytest.raises(VisError, match=r"^x\.segmentations\[1\]: the RLE counts of the mask do not fill"):
         parse_segmentations(data, 4, 6, "x")
-    with pytest.raises(VisError, match=r"^x\.segmentations\[0\]: the mask's size is \[6, 4\]"):
+    with pytest.raises(VisError, match=r"^x\.segmentations\[0\]: the size of the mask is \[6, 4\]"):
         parse_segmentations([encode_mask(MASK.T), *data], 4, 6, "x")
 
 

@@ -72,68 +72,76 @@ def edit_mask(**fields: Any) -> Callable[[Entries], object]:
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        (lambda e: e.clear(), "empty list", "results.json: holds no entry"),
-        (edit(1, video_id=8), "unknown video", "results.json[1]: 'video_id' is 8, which is no video of"),
-        (edit(1, video_id="9"), "unknown video", "results.json[1]: 'video_id' is '9', which is no video of"),
-        (edit(1, video_id=[9]), "unknown video", "results.json[1]: 'video_id' is [9], which is no video of"),
-        (edit(0, category_id=5), "unknown category", "results.json[0]: 'category_id' is 5, which is no category of"),
+        (lambda e: e.clear(), "empty list", "results.json: the list is empty"),
+        (edit(1, video_id=8), "unknown video", "results.json[1]: 'video_id' is 8. Use the id of a video in"),
+        (edit(1, video_id="9"), "unknown video", "results.json[1]: 'video_id' is '9'. Use the id of a video in"),
+        (edit(1, video_id=[9]), "unknown video", "results.json[1]: 'video_id' is [9]. Use the id of a video in"),
+        (
+            edit(0, category_id=5),
+            "unknown category",
+            "results.json[0]: 'category_id' is 5. Use the id of a category in",
+        ),
         (edit(0, category_id=True), "unknown category", "results.json[0]: 'category_id' is True"),
-        (edit(0, score=float("nan")), "score", "results.json[0]: 'score' is nan, but must be"),
-        (edit(0, score=float("inf")), "score", "results.json[0]: 'score' is inf, but must be"),
-        (edit(0, score=1.01), "score", "results.json[0]: 'score' is 1.01, but must be a number between 0 and 1"),
-        (edit(0, score=-0.1), "score", "results.json[0]: 'score' is -0.1, but must be"),
-        (edit(0, score="0.5"), "score", "results.json[0]: 'score' is '0.5', but must be"),
-        (edit(0, score=True), "score", "results.json[0]: 'score' is True, but must be"),
+        (edit(0, score=float("nan")), "score", "results.json[0]: 'score' is nan. Use a value"),
+        (edit(0, score=float("inf")), "score", "results.json[0]: 'score' is inf. Use a value"),
+        (edit(0, score=1.01), "score", "results.json[0]: 'score' is 1.01. Use a value from 0 to 1"),
+        (edit(0, score=-0.1), "score", "results.json[0]: 'score' is -0.1. Use a value"),
+        (edit(0, score="0.5"), "score", "results.json[0]: 'score' is '0.5'. Use a value"),
+        (edit(0, score=True), "score", "results.json[0]: 'score' is True. Use a value"),
         (
             lambda e: e[0]["segmentations"].pop(1),
             "number of segmentations",
-            "results.json[0]: has 2 segmentations, but video 7 has 3 frames",
+            "results.json[0]: 'segmentations' has 2 entries, video 7 has 3 frames",
         ),
         (
             lambda e: e[0]["segmentations"].append(None),
             "number of segmentations",
-            "results.json[0]: has 4 segmentations, but video 7 has 3 frames",
+            "results.json[0]: 'segmentations' has 4 entries, video 7 has 3 frames",
         ),
-        (edit(0, segmentations=None), "no masks", "results.json[0]: 'segmentations' must be a list"),
+        (edit(0, segmentations=None), "no masks", "results.json[0]: 'segmentations' is null. Use a list with one mask"),
         (
             edit_mask(size=[6, 4]),
             "mask size",
-            "results.json[0].segmentations[2]: the mask's size is [6, 4], but video 7 is [4, 6] (height, width), so "
-            "its sides are swapped",
+            "results.json[0].segmentations[2]: the size of the mask is [6, 4], the size of video 7 is "
+            "[4, 6]. Swap height and width",
         ),
-        (edit_mask(size=[8, 12]), "mask size", "results.json[0].segmentations[2]: the mask's size is [8, 12]"),
+        (edit_mask(size=[8, 12]), "mask size", "results.json[0].segmentations[2]: the size of the mask is [8, 12]"),
         (
             edit_mask(counts=[5, 2, 2, 2, 13]),
             "type of counts",
-            "results.json[0].segmentations[2]: 'counts' must be a text, COCO's compressed RLE, not a list of runs",
+            "results.json[0].segmentations[2]: 'counts' is a list. Use a string, the compressed RLE",
         ),
         (
             edit_mask(counts="52"),
             "damaged mask",
-            "results.json[0].segmentations[2]: damaged mask, its RLE counts do not",
+            "results.json[0].segmentations[2]: the RLE counts of the mask do not fill 6x4",
         ),
-        (edit_mask(counts="\ud800"), "damaged mask", "results.json[0].segmentations[2]: damaged mask"),
+        (edit_mask(counts="\ud800"), "damaged mask", "results.json[0].segmentations[2]: the RLE counts of the mask"),
         (
             lambda e: e[0]["segmentations"].__setitem__(2, [[1, 1, 3, 1, 3, 3]]),
             "mask",
-            "results.json[0].segmentations[2]: must be null or an object with 'size' and 'counts'",
+            "results.json[0].segmentations[2]: the mask is a list. Use null, or an object with 'size'",
         ),
         (
             lambda e: e[0]["segmentations"][2].pop("size"),
             "mask",
-            "results.json[0].segmentations[2]: must be null or an object with 'size' and 'counts'",
+            "results.json[0].segmentations[2]: the mask is an object. Use null, or an object with 'size'",
         ),
         (
             lambda e: e.append(e[0]),
             "duplicate",
-            "results.json[2]: has the video, the category and the masks of entry [0]",
+            "results.json[2]: video, category and masks are the same as in entry [0]",
         ),
-        (lambda e: e.append({**e[1], "score": 0.1}), "duplicate", "results.json[2]: has the video, the category and"),
+        (lambda e: e.append({**e[1], "score": 0.1}), "duplicate", "results.json[2]: video, category and masks"),
         (lambda e: e[1].pop("score"), "missing key", "results.json[1]: 'score' is missing"),
         (lambda e: e[1].pop("video_id"), "missing key", "results.json[1]: 'video_id' is missing"),
         (lambda e: e[1].pop("category_id"), "missing key", "results.json[1]: 'category_id' is missing"),
         (lambda e: e[1].pop("segmentations"), "missing key", "results.json[1]: 'segmentations' is missing"),
-        (lambda e: e.append([]), "no object", "results.json[2]: must be an object with video_id, category_id, score"),
+        (
+            lambda e: e.append([]),
+            "no object",
+            "results.json[2]: the entry is a list. Use an object with video_id, category_id",
+        ),
     ],
 )
 def test_each_damage_is_found(
@@ -165,15 +173,26 @@ def test_one_object_in_two_categories_is_no_duplicate(tmp_path: Path, split: You
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"valid/results.json": []}, [("file name", "valid/results.json: must be results.json, without a folder")]),
-        ({"preds.json": []}, [("file name", "preds.json: must be results.json, without a folder")]),
+        (
+            {"valid/results.json": []},
+            [
+                (
+                    "file name",
+                    "valid/results.json: the name is not results.json. Zip a file of this name, without a folder",
+                )
+            ],
+        ),
+        ({"preds.json": []}, [("file name", "preds.json: the name is not results.json. Zip a file of this name")]),
         (
             {"readme.txt": ""},
-            [("file name", "s.zip: holds no results.json"), ("extra file", "readme.txt: results.json")],
+            [
+                ("file name", "s.zip: the zip has no results.json"),
+                ("extra file", "readme.txt: an extra file. Zip only results.json"),
+            ],
         ),
-        ({}, [("file name", "s.zip: holds no results.json")]),
-        ({"results.json": [], "notes.txt": ""}, [("extra file", "notes.txt: results.json must be alone in the zip")]),
-        ({"results.json": {}}, [("no JSON list", "results.json: must hold a list of entries")]),
+        ({}, [("file name", "s.zip: the zip has no results.json")]),
+        ({"results.json": [], "notes.txt": ""}, [("extra file", "notes.txt: an extra file. Zip only results.json")]),
+        ({"results.json": {}}, [("no JSON list", "results.json: the file contains an object")]),
     ],
 )
 def test_what_the_zip_holds(
@@ -220,5 +239,5 @@ def test_what_is_no_json_and_what_is_no_zip(tmp_path: Path, split: YouTubeVis) -
 def test_problems_come_one_by_one(tmp_path: Path, split: YouTubeVis) -> None:
     path = write_zip(tmp_path / "s.zip", {"results.json": [0, 0]})
     assert next(iter_youtube_vis_problems(path, split)) == Problem(
-        "no object", "results.json[0]", "must be an object with video_id, category_id, score, segmentations"
+        "no object", "results.json[0]", "the entry is 0. Use an object with video_id, category_id, score, segmentations"
     )

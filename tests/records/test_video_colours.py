@@ -93,8 +93,8 @@ def test_a_size_that_h264_does_not_allow_is_named_before_the_work(tmp_path: Path
     source = open_video(tmp_path / "a.png")
     problem = overlay_problem(source)
     assert problem is not None
-    assert "16,384 pixels per side" in problem
-    assert "--no-render" in problem
+    assert "16,384 pixels per side" in str(problem)
+    assert "--no-render" in str(problem)
     with pytest.raises(VisError, match="16,384 pixels per side"):
         write_video(tmp_path / "out.mp4", source.iter_frames(), source)
     assert not (tmp_path / "out.mp4").exists()

@@ -84,10 +84,10 @@ class TestDamage:
         damage(path, 0.4, 0.5)
         video = VideoFile(path)
         whole = checksums(video)
-        losses = list(video.warnings)
-        assert losses
+        warnings = list(video.warnings)
+        assert warnings
         assert checksums(video) == whole == checksums(VideoFile(path))
-        assert video.warnings == losses
+        assert video.warnings == warnings
         assert set(threads_used) == {1}
 
     def test_loss_is_said_in_plain_words(self, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ class TestDamage:
         assert numbers_in(video.iter_frames()) == list(range(video.num_frames or 0))
         assert video.num_frames in range(8, 13)
         end = (video.num_frames or 0) / 5
-        assert video.warnings[-1] == f"the file ends early: its header promises 4.0 s, its frames end at {end:.1f} s"
+        assert video.warnings[-1] == f"the file ends early: the header has 4.0 s, the frames end at {end:.1f} s"
 
     def test_frames_that_ffmpeg_patches_up_are_counted(self, tmp_path: Path) -> None:
         path = make_video(tmp_path, num_frames=20, options={"g": "1", "crf": "5"})
@@ -117,5 +117,5 @@ class TestDamage:
     def test_nothing_that_decodes_is_one_line(self, tmp_path: Path) -> None:
         path = make_video(tmp_path)
         damage(path, 0.0, 1.0)
-        with pytest.raises(VisError, match=r"clip\.mp4: no frame of it decodes"):
+        with pytest.raises(VisError, match=r"clip\.mp4: none of its frames can be decoded\. Restore"):
             VideoFile(path)

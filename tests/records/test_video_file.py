@@ -203,13 +203,13 @@ class TestNoVideo:
     def test_not_a_video(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "notes.mp4"
         path.write_bytes(content)
-        with pytest.raises(VisError, match=r"notes\.mp4: not a video that can be read"):
+        with pytest.raises(VisError, match=r"notes\.mp4: not a readable video"):
             VideoFile(path)
 
     def test_index_lost_with_the_end_of_the_file(self, tmp_path: Path) -> None:
         path = make_video(tmp_path)
         truncate(path, 0.5)
-        with pytest.raises(VisError, match=r"clip\.mp4: not a video that can be read .* Restore"):
+        with pytest.raises(VisError, match=r"clip\.mp4: not a readable video .* Restore"):
             VideoFile(path)
 
     def test_sound_only(self, tmp_path: Path) -> None:

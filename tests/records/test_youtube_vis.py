@@ -67,44 +67,65 @@ def test_a_split_without_objects_is_not_one_without_annotations(tmp_path: Path) 
         (lambda d: d.pop("categories"), "'categories' is missing"),
         (lambda d: d["videos"][1].pop("id"), r"videos\[1\]: 'id' is missing"),
         (lambda d: d["videos"][1].update(id=7), "videos: 7 is used 2 times"),
-        (lambda d: d["videos"][0].update(length=4), r"videos\[0\]: 'length' is not that of 'file_names', 3"),
-        (lambda d: d["videos"][0].update(file_names=[]), r"videos\[0\]: 'file_names' must be a list of texts"),
-        (lambda d: d["videos"][1].update(file_names=[3]), r"videos\[1\]: 'file_names' must be a list of texts"),
-        (lambda d: d["videos"][1].update(file_names=["0.jpg"]), r"videos\[1\]: '0\.jpg' lies in no folder"),
+        (lambda d: d["videos"][0].update(length=4), r"videos\[0\]: 'length' is 4, 'file_names' has 3 entries"),
+        (
+            lambda d: d["videos"][0].update(file_names=[]),
+            r"videos\[0\]: 'file_names' is .*\. Use a list of at least one string",
+        ),
+        (
+            lambda d: d["videos"][1].update(file_names=[3]),
+            r"videos\[1\]: 'file_names' is .*\. Use a list of at least one string",
+        ),
+        (lambda d: d["videos"][1].update(file_names=["0.jpg"]), r"videos\[1\]: '0\.jpg' has no folder"),
         (
             lambda d: d["videos"][0]["file_names"].__setitem__(2, "clip/00000.jpg"),
             r"videos\[0\]: file_names: 'clip/00000\.jpg' is used 2 times",
         ),
         (
             lambda d: d["videos"][0]["file_names"].__setitem__(2, "clap/00010.jpg"),
-            r"videos\[0\]: 'clap/00010\.jpg' lies in another folder than 'clip/00000\.jpg'",
+            r"videos\[0\]: 'clap/00010\.jpg' and 'clip/00000\.jpg' are in different folders",
         ),
-        (lambda d: d["annotations"][0].update(iscrowd="0"), r"annotations\[0\]: 'iscrowd' is '0', but must be 0 or 1"),
+        (lambda d: d["annotations"][0].update(iscrowd="0"), r"annotations\[0\]: 'iscrowd' is '0'\. Use 0 or 1"),
         (
             lambda d: d["annotations"][0]["segmentations"].__setitem__(2, [[1, 1, 3, 1]]),
-            r"annotations\[0\]\.segmentations\[2\]: a polygon must be a list",
+            r"annotations\[0\]\.segmentations\[2\]: a polygon is .*\. Use a list",
         ),
         (
             lambda d: d["annotations"][0]["segmentations"][0].update(counts=[9, 1, 3]),
-            r"annotations\[0\]\.segmentations\[0\]: damaged mask, its RLE counts do not fill 6x4 pixels",
+            r"annotations\[0\]\.segmentations\[0\]: the RLE counts of the mask do not fill 6x4 pixels",
         ),
-        (lambda d: d["videos"][1].update(width=0), r"videos\[1\]: its size is 0x4"),
-        (lambda d: d["videos"][1].update(height=-1), r"videos\[1\]: its size is 6x-1"),
+        (lambda d: d["videos"][1].update(width=0), r"videos\[1\]: the size is 0x4"),
+        (lambda d: d["videos"][1].update(height=-1), r"videos\[1\]: the size is 6x-1"),
         (lambda d: d["categories"][1].update(id=26), "categories: 26 is used 2 times"),
         (lambda d: d["annotations"].append(d["annotations"][0]), "annotations: 1 is used 2 times"),
-        (lambda d: d["annotations"][0].update(video_id=8), r"annotations\[0\]: 'video_id' is 8, which is not among"),
-        (lambda d: d["annotations"][0].update(category_id=5), r"annotations\[0\]: 'category_id' is 5, which is not"),
+        (
+            lambda d: d["annotations"][0].update(video_id=8),
+            r"annotations\[0\]: 'video_id' is 8\. Use the id of a listed video",
+        ),
+        (
+            lambda d: d["annotations"][0].update(category_id=5),
+            r"annotations\[0\]: 'category_id' is 5\. Use the id of a listed category",
+        ),
         (lambda d: d["annotations"][0].pop("segmentations"), r"annotations\[0\]: 'segmentations' is missing"),
-        (lambda d: d["annotations"][0]["segmentations"].pop(), "'segmentations' has 2 entries, but video 7 has 3"),
-        (lambda d: d["annotations"][0]["areas"].pop(), "'areas' has 2 entries, but video 7 has 3 frames"),
-        (lambda d: d["annotations"][0]["bboxes"].pop(), "'bboxes' has 2 entries, but video 7 has 3 frames"),
-        (lambda d: d["annotations"][0].update(areas=["3", None, 4]), r"annotations\[0\]: 'areas' must be numbers"),
-        (lambda d: d["annotations"][0].update(width=4), r"annotations\[0\]: 'width' is 4, but 6 in video 7"),
-        (lambda d: d["annotations"][0].update(height=6), r"annotations\[0\]: 'height' is 6, but 4 in video 7"),
-        (lambda d: d["annotations"][0].update(length=2), r"annotations\[0\]: 'length' is 2, but 3 in video 7"),
+        (lambda d: d["annotations"][0]["segmentations"].pop(), "'segmentations' has 2 entries, video 7 has 3"),
+        (lambda d: d["annotations"][0]["areas"].pop(), "'areas' has 2 entries, video 7 has 3 frames"),
+        (lambda d: d["annotations"][0]["bboxes"].pop(), "'bboxes' has 2 entries, video 7 has 3 frames"),
+        (
+            lambda d: d["annotations"][0].update(areas=["3", None, 4]),
+            r"annotations\[0\]: 'areas' is \['3', None, 4\]\. Use numbers or null",
+        ),
+        (lambda d: d["annotations"][0].update(width=4), r"annotations\[0\]: 'width' is 4, the entry of video 7 has 6"),
+        (
+            lambda d: d["annotations"][0].update(height=6),
+            r"annotations\[0\]: 'height' is 6, the entry of video 7 has 4",
+        ),
+        (
+            lambda d: d["annotations"][0].update(length=2),
+            r"annotations\[0\]: 'length' is 2, the entry of video 7 has 3",
+        ),
         (
             lambda d: d["annotations"][0]["segmentations"][0].update(size=[6, 4]),
-            r"annotations\[0\]\.segmentations\[0\]: the mask's size is \[6, 4\]",
+            r"annotations\[0\]\.segmentations\[0\]: the size of the mask is \[6, 4\]",
         ),
     ],
 )
@@ -128,7 +149,7 @@ def test_videos_in_folders_of_one_name_are_rejected_where_names_find_results(tmp
     (tmp_path / "results.json").write_text(json.dumps([entry]))
     assert list(read_predictions(tmp_path / "results.json", split).readers) == [9]
     message = (
-        rf"{path}: videos 7 and 9 lie in folders of one name, 'a/frames' and 'b/frames', by which a result is found\. "
+        rf"{path}: videos 7 and 9 have folders of the same name, 'a/frames' and 'b/frames'\. "
         r"Rename one of the folders\."
     )
     for use in (read_split, lambda path: match_results([], split), lambda path: youtube_vis_videos(split, tmp_path)):

@@ -70,23 +70,26 @@ def test_an_empty_list_is_a_result(tmp_path: Path) -> None:
 
 
 DAMAGED: list[tuple[object, str]] = [
-    (make_entry(video_id=99), "entry 1: 'video_id' is 99, which is no video of val.json"),
-    (make_entry(video_id="11"), "entry 1: 'video_id' must be a whole number"),
-    (make_entry(category_id=7), "entry 1: 'category_id' is 7, which is no category of val.json"),
-    (make_entry(score=float("nan")), "entry 1: 'score' is not a finite number"),
-    (make_entry(score="high"), "entry 1: 'score' must be a number"),
-    (make_entry(segmentations=[RLE]), "entry 1: has 1 segmentations, but video a has 2 frames"),
-    (make_entry(segmentations=[RLE] * 3), "entry 1: has 3 segmentations, but video a has 2 frames"),
-    (make_entry(segmentations=None), "entry 1: 'segmentations' must be a list, but is null"),
+    (make_entry(video_id=99), "entry 1: 'video_id' is 99. Use the id of a video in val.json"),
+    (make_entry(video_id="11"), "entry 1: 'video_id' is a string. Use an integer"),
+    (make_entry(category_id=7), "entry 1: 'category_id' is 7. Use the id of a category in val.json"),
+    (make_entry(score=float("nan")), "entry 1: 'score' is not finite. Use a finite number"),
+    (make_entry(score="high"), "entry 1: 'score' is a string. Use a number"),
+    (make_entry(segmentations=[RLE]), "entry 1: 'segmentations' has 1 entries, video a has 2 frames"),
+    (make_entry(segmentations=[RLE] * 3), "entry 1: 'segmentations' has 3 entries, video a has 2 frames"),
+    (make_entry(segmentations=None), "entry 1: 'segmentations' is null. Use a list"),
     ({"video_id": 11, "category_id": 33, "segmentations": []}, "entry 1: 'score' is missing"),
-    ([], "entry 1 must be an object"),
+    ([], "entry 1: the entry is a list. Use an object"),
 ]
 DAMAGED_MASKS: list[tuple[object, str]] = [
-    (encode_mask(MASK.T), r"entry 1.segmentations[1]: the mask's size is [6, 4], but the video's is [4, 6]"),
-    ({"size": [4, 6], "counts": [0, 2, 22]}, "entry 1.segmentations[1]: must be null or an RLE whose 'counts' are a"),
-    ([[0, 0, 3, 0, 3, 3]], "entry 1.segmentations[1]: must be null or an RLE"),
-    ({"size": [4, 6]}, "entry 1.segmentations[1]: must be null or an RLE"),
-    ({"size": [4, 6], "counts": RLE["counts"][:-1]}, "entry 1.segmentations[1]: damaged mask"),
+    (encode_mask(MASK.T), r"entry 1.segmentations[1]: the size of the mask is [6, 4], the size of the video is [4, 6]"),
+    ({"size": [4, 6], "counts": [0, 2, 22]}, "entry 1.segmentations[1]: the mask is {'counts': [0, 2, 22]"),
+    ([[0, 0, 3, 0, 3, 3]], "entry 1.segmentations[1]: the mask is [[0, 0, 3, 0, 3, 3]]. Use null, or an RLE"),
+    ({"size": [4, 6]}, "entry 1.segmentations[1]: the mask is {'size': [4, 6]}. Use null, or an RLE"),
+    (
+        {"size": [4, 6], "counts": RLE["counts"][:-1]},
+        "entry 1.segmentations[1]: the RLE counts of the mask do not fill",
+    ),
 ]
 
 
@@ -122,11 +125,11 @@ def test_zips_that_no_server_takes(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("mine/", "")
         archive.writestr("mine/results.json", "[]")
-    with pytest.raises(VisError, match=r"submission.zip: mine/results.json lies in a folder"):
+    with pytest.raises(VisError, match=r"submission.zip: mine/results.json is in a folder"):
         read_predictions(path, SPLIT)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("result.json", "[]")
-    with pytest.raises(VisError, match=r"submission.zip: has no results.json but result.json"):
+    with pytest.raises(VisError, match=r"submission.zip: the zip has no results.json; it contains result.json"):
         read_predictions(path, SPLIT)
 
 
@@ -150,11 +153,13 @@ def test_results_of_segment_are_matched_by_name(as_folder: bool, tmp_path: Path)
 
 
 def test_results_that_do_not_fit_the_split() -> None:
-    with pytest.raises(VisError, match=r"^z: is no video of val.json"):
+    with pytest.raises(VisError, match=r"^z: the video is not in val.json"):
         match_results([make_result(name="z")], SPLIT)
-    with pytest.raises(VisError, match=r"^a: the result is 6x4, 3 frames, but val.json lists 6x4, 2 frames"):
+    with pytest.raises(
+        VisError, match=r"^a: the result has 3 frames of 6x4 pixels, val.json lists 2 frames of 6x4 pixels"
+    ):
         match_results([make_result(name="a", num_frames=3)], SPLIT)
-    with pytest.raises(VisError, match=r"^b: has two results"):
+    with pytest.raises(VisError, match=r"^b: two results have this video\. Keep"):
         match_results([make_result(name="b"), make_result(name="b")], SPLIT)
     assert match_results([], SPLIT) == Predictions({}, 0)
     assert match_results([make_result(name="b")], SPLIT) == Predictions({}, 0)

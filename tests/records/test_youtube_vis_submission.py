@@ -106,10 +106,16 @@ def test_the_same_results_make_the_same_file(tmp_path: Path, split: YouTubeVis) 
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (make_result(name="third"), r"third: is no video of .*val\.json"),
-        (make_result(name="other", num_frames=2), "other: the result is 6x4, 2 frames, but .* lists 6x4, 1 frames"),
-        (make_result(name="other", size=(6, 4)), "other: the result is 4x6, 1 frames, but .* lists 6x4, 1 frames"),
-        (make_result(num_frames=3), "clip: has two results"),
+        (make_result(name="third"), r"third: the video is not in .*val\.json"),
+        (
+            make_result(name="other", num_frames=2),
+            "other: the result has 2 frames of 6x4 pixels, .* lists 1 frames of 6x4 pixels",
+        ),
+        (
+            make_result(name="other", size=(6, 4)),
+            "other: the result has 1 frames of 4x6 pixels, .* lists 1 frames of 6x4 pixels",
+        ),
+        (make_result(num_frames=3), "clip: two results have this video"),
     ],
 )
 def test_a_result_that_does_not_fit_the_split_leaves_no_file(

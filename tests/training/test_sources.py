@@ -144,7 +144,7 @@ def empty_masks(folder: Path) -> None:
         (break_frame, r"00005\.png: .* has no frame of this name"),
         (break_mask, r"cannot read .*00005\.png: "),
         (empty_masks, r"480p/dog: no mask shows an object"),
-        (lambda folder: (folder / "ImageSets/2017/val.txt").write_text(""), r"val\.txt: names no sequence"),
+        (lambda folder: (folder / "ImageSets/2017/val.txt").write_text(""), r"val\.txt: the list is empty"),
     ],
 )
 def test_a_damaged_davis_is_refused(damage: Callable[[Path], object], message: str, tmp_path: Path) -> None:

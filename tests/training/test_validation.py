@@ -99,11 +99,15 @@ def test_a_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> None:
 def test_a_davis_split_is_looked_at_before_it_is_measured(tmp_path: Path) -> None:
     config = ValidationConfig("davis", images=str(write_davis(tmp_path)))
     check_validation(config)
-    with pytest.raises(VisError, match=r"has no ImageSets/2017/vall\.txt; .* in a training config `split` does"):
+    with pytest.raises(
+        VisError, match=r"ImageSets/2017/vall\.txt does not exist\. Use .* `split` in a training config"
+    ):
         check_validation(dataclasses.replace(config, split="vall"))
-    with pytest.raises(VisError, match="eel: is no sequence of val"):
+    with pytest.raises(VisError, match="eel: the sequence is not in val"):
         check_validation(dataclasses.replace(config, sequences=("eel",)))
-    with pytest.raises(VisError, match="semi-supervised needs"):
+    with pytest.raises(
+        VisError, match=r"neither Annotations/480p nor .*\. Pass the DAVIS folder of the semi-supervised task"
+    ):
         check_validation(dataclasses.replace(config, semi_supervised=True))
 
 

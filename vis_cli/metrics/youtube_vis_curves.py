@@ -56,7 +56,8 @@ def trace(is_true: Bools, is_false: Bools, num_objects: int) -> tuple[Floats, Fl
         num_objects: Objects of the ground truth, at least 1.
 
     Returns:
-        The precision at RECALLS, (T, R), made non-increasing, and the maximum recall, (T,); all values from 0 to 1.
+        Precision at RECALLS, (T, R), from 0 to 1 and non-increasing.
+        Maximum recall, (T,), from 0 to 1.
     """
     num_thresholds, num_predictions = is_true.shape
     precision, recall = np.zeros((num_thresholds, len(RECALLS))), np.zeros(num_thresholds)

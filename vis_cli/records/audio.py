@@ -1,4 +1,4 @@
-"""The sound of a video on its way into another file, in step with the pictures.
+"""Copying of an audio stream into another file, in sync with the frames.
 
 Used by `video_writer`.
 """
@@ -20,13 +20,13 @@ from vis_cli.records.container import as_fraction, clock_may_jump, start_seconds
 from vis_cli.records.decoder import Damage, stream_packets
 from vis_cli.records.timestamps import AudioClock, ClockSegment
 
-COPIED_CODECS = frozenset({"aac", "mp3", "opus"})  # what MP4 holds and every browser plays
-UNUSABLE_PACKET = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)  # a full disk is none of these
-AUDIO_RATE = 48_000  # samples a second of sound that is encoded anew
+COPIED_CODECS = frozenset({"aac", "mp3", "opus"})  # codecs that MP4 supports and every browser plays
+UNUSABLE_PACKET = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)  # not raised for a full disk
+AUDIO_RATE = 48_000  # samples per second of audio that is encoded again
 
 
 class AudioWriter:
-    """Write one audio stream into an output: copied where browsers play the codec, else encoded as AAC stereo."""
+    """Writer of one audio stream. It copies the stream if browsers play its codec, or encodes it as AAC stereo."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class AudioWriter:
         output: OutputContainer,
         clock_segments: Sequence[ClockSegment] = (),
     ) -> None:
-        """Add a stream to `output`, which must not have begun.
+        """Add an audio stream to the output.
 
         Args:
-            container: The opened source, whose clock starts at 0 in the output.
+            container: The opened source. The start of its clock becomes 0 in the output.
             source: The audio stream.
-            output: The opened output.
-            clock_segments: The parts of the source between jumps of its clock, as the frames show them.
+            output: The opened output, before its first packet.
+            clock_segments: The parts of the source between jumps of its clock, from the timestamps of the frames.
         """
         self.num_dropped = 0
         self._output = output
@@ -53,9 +53,9 @@ class AudioWriter:
         self._packets = _in_order(packets)
 
     def write_until(self, seconds: Fraction | None = None) -> None:
-        """Write what is heard up to a time of the output, or all that is left.
+        """Write the packets up to a time of the output in seconds, or all remaining packets.
 
-        A packet that MP4 cannot hold, such as one with a damaged header, is dropped and counted.
+        A packet that MP4 cannot store, for example with a damaged header, is dropped and counted.
         """
         for packet in self._packets:
             time = (packet.pts or 0) * packet.time_base
@@ -68,9 +68,10 @@ class AudioWriter:
 
 
 def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:
-    """Move packets that do not come after the one before right behind it (joined recordings), as MP4 needs it.
+    """Yield the packets with increasing timestamps, which MP4 requires.
 
-    One without a time is left out.
+    In joined recordings, a packet can have a timestamp before the end of the previous packet. It is moved to this end.
+    A packet without a timestamp is dropped.
     """
     last: int | None = None
     for packet in packets:
@@ -85,7 +86,7 @@ def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioSt
 def _copied(
     container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock
 ) -> Iterator[Packet[AudioStream]]:
-    """Yield the source's packets as they are, with the origin of time moved."""
+    """Yield the packets of the source with shifted timestamps."""
     for packet in stream_packets(container, source, Damage()):
         base = as_fraction(packet.time_base)
         time = packet.pts if packet.dts is None else packet.dts
@@ -101,7 +102,7 @@ def _copied(
 def _encoded(
     container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock
 ) -> Iterator[Packet[AudioStream]]:
-    """Decode the source's packets and encode them anew; those that do not decode are left out."""
+    """Decode the packets of the source and encode them again. Packets that cannot be decoded are dropped."""
     for frame in _resampled(_decoded(container, source, clock)):
         yield from target.encode(frame)
     yield from target.encode(None)
@@ -122,7 +123,7 @@ def _decoded(container: InputContainer, source: AudioStream, clock: AudioClock) 
 
 
 def _resampled(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
-    """Bring frames to the encoder's rate and layout; a source may change its own on the way (television does)."""
+    """Convert frames to the sample rate and layout of the encoder. The source can change both, as in TV recordings."""
     for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.layout.name, frame.sample_rate)):
         resampler = AudioResampler(format="fltp", layout="stereo", rate=AUDIO_RATE)
         for frame in alike:

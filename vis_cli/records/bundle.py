@@ -1,4 +1,4 @@
-"""Many small files as a folder or as a zip: how submissions of PNGs or texts are written and read.
+"""A bundle of small files as a folder or a zip, for submissions of PNGs or text files.
 
 Used by the DAVIS and MOTS exports and by `davis_check`.
 """
@@ -26,14 +26,14 @@ AddFile: TypeAlias = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Hold the names of all files, folders with / before them, and the function that reads one."""
+    """An opened bundle."""
 
-    names: tuple[str, ...]
-    read: Callable[[str], bytes]
+    names: tuple[str, ...]  # relative paths of all files, with / as separator
+    read: Callable[[str], bytes]  # returns the content of the file of a name
 
 
 def zip_entry(name: str) -> zipfile.ZipInfo:
-    """Describe a compressed file of a zip; its time stays 1980, so that the same results make the same zip."""
+    """Return the header of a compressed file in a zip. Its date is 1980, so that equal results give equal zips."""
     entry = zipfile.ZipInfo(name)
     entry.compress_type = zipfile.ZIP_DEFLATED
     return entry
@@ -41,12 +41,15 @@ def zip_entry(name: str) -> zipfile.ZipInfo:
 
 @contextmanager
 def write_bundle(path: Path) -> Iterator[AddFile]:
-    """Yield a function that adds a file under its name; a path that ends in .zip becomes a zip, any other a folder.
+    """Create a bundle, and yield a function that adds a file with a name and its content.
 
-    A zip is complete or absent; so is each file of a folder.
+    A zip is written atomically. In a folder, each file is written atomically.
+
+    Args:
+        path: A path with the extension .zip becomes a zip, any other path a folder.
 
     Raises:
-        VisError: A file cannot be written, its name leaves the folder, or two names are equal on some file systems.
+        VisError: A file cannot be written, its name is unsafe, or two names are equal on some file systems.
     """
     names = _Names(path)
     if path.suffix.lower() != ZIP_SUFFIX:
@@ -59,10 +62,10 @@ def write_bundle(path: Path) -> Iterator[AddFile]:
 
 @contextmanager
 def read_bundle(path: Path) -> Iterator[Bundle]:
-    """Open a folder or a zip; hidden files of a folder are left out.
+    """Open a folder or a zip. Hidden files of a folder are omitted.
 
     Raises:
-        VisError: It is neither, or damaged.
+        VisError: The path is neither a folder nor a zip, or the zip is damaged.
     """
     if path.is_dir():
         files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
@@ -74,7 +77,7 @@ def read_bundle(path: Path) -> Iterator[Bundle]:
 
 
 class _Names:
-    """Check the names of a bundle, each against those before it."""
+    """Check of the names in a bundle. It compares each name with the previous names."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -85,8 +88,8 @@ class _Names:
         key = folded_name(safe)
         if key in self._seen:
             first, second = printable(self._seen[key]), printable(safe)
-            cause = "would be written twice" if first == second else f"and {second} differ only in case or Unicode form"
-            raise VisError(f"cannot write {self._path}: {first} {cause}. Rename one of the two.")
+            cause = "occurs twice" if first == second else f"and {second} differ only in case or Unicode form"
+            raise VisError(f"cannot write {self._path}: {first} {cause}", hint="Rename one of the files.")
         self._seen[key] = safe
         return safe
 

@@ -1,4 +1,4 @@
-"""Which category of one data set a name of another means: the same name, else one of the synonyms listed here.
+"""Mapping of category names between datasets, by equal names or by the synonyms listed here.
 
 Used by every export.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from vis_cli.records.types import Category
 
-# A data set's own name (YouTube-VIS 2019 / 2021, OVIS, COCO, PASCAL VOC, MOTS), and the names of others that stand for
-# the same or for a part of it. They count only where the data set has no category of their own name: sedan is car in
-# YouTube-VIS 2021, but stays sedan in 2019. Of two that claim a name, the first gets it.
+# Keys are categories of the target datasets (YouTube-VIS 2019 and 2021, OVIS, COCO, PASCAL VOC, MOTS). Values are names
+# of the same category, or of a part of it, in other datasets. A synonym counts only if the target dataset has no
+# category of that name: "sedan" maps to "car" in YouTube-VIS 2021, but stays "sedan" in 2019. The first match wins.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "airplane": ("aeroplane", "aircraft", "plane"),
     "aeroplane": ("airplane", "aircraft", "plane"),
@@ -35,15 +35,15 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "tennis racket": ("racket", "tennis racquet"),
     "truck": ("lorry",),
     "turtle": ("tortoise",),
-    "vehical": ("bus", "car", "lorry", "sedan", "truck", "van", "vehicle"),  # OVIS spells it so
+    "vehical": ("bus", "car", "lorry", "sedan", "truck", "van", "vehicle"),  # spelling of OVIS
 }
 
 
 class CategoryMap:
-    """Find the category that a name means, and remember which names took a synonym or were not known at all."""
+    """Map from category names to the categories of a dataset. It records which names were synonyms or unknown."""
 
     def __init__(self, categories: Iterable[Category]) -> None:
-        """Prepare to find names among `categories`."""
+        """Create the map to the `categories` of the target dataset."""
         self._named = {plain_name(category.name): category for category in categories}
         self._meant: dict[str, Category] = {}
         for name, others in SYNONYMS.items():
@@ -54,7 +54,7 @@ class CategoryMap:
         self._unmapped: set[str] = set()
 
     def find(self, name: str) -> int | None:
-        """Return the id of the category that `name` means, None where there is none."""
+        """Return the id of the category that corresponds to `name`, or None."""
         plain = plain_name(name)
         if plain in self._named:
             return self._named[plain].id
@@ -66,15 +66,15 @@ class CategoryMap:
 
     @property
     def synonyms(self) -> tuple[tuple[str, str], ...]:
-        """Return the pairs of a name that was asked for and the category's own name, where a synonym was taken."""
+        """Return the names that `find` mapped by a synonym, each with the name of its category."""
         return tuple(sorted(self._synonyms.items()))
 
     @property
     def unmapped(self) -> tuple[str, ...]:
-        """Return the names that were asked for in vain."""
+        """Return the names for which `find` returned None."""
         return tuple(sorted(self._unmapped))
 
 
 def plain_name(name: str) -> str:
-    """Return what counts of a category's name when two data sets are compared: not its case, its blanks or strokes."""
+    """Normalize a category name for comparison: lower case, and single spaces for spaces, hyphens and underscores."""
     return re.sub(r"[\s_-]+", " ", name.casefold()).strip()

@@ -1,6 +1,6 @@
-"""Results as a data set: a JSON of videos, annotations and categories in YouTube-VIS's layout, with scores.
+"""Writer of results as a dataset: JSON with videos, annotations and categories in the format of YouTube-VIS.
 
-Used by `export-json`; `youtube_vis` reads it again.
+Used by `vis export-json`. The annotations have a score. `youtube_vis` reads the file.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any, TextIO
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.names import printable
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames
+from vis_cli.records.json_fields import shown
 from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences
 from vis_cli.records.rle import rle_area, rle_box
 from vis_cli.records.selection import Selection
@@ -24,30 +26,31 @@ from vis_cli.records.youtube_vis import YouTubeVis
 def write_coco_video(
     results: Iterable[VideoResult], split: YouTubeVis | None, path: Path, *, selection: Selection
 ) -> ExportReport:
-    """Write all results into one JSON; an instance is one annotation, of its best category.
+    """Write all results into one JSON file. Each instance is one annotation with its category of highest score.
 
     Args:
-        results: one a video; they are taken one at a time.
-        split: gives the ids of videos and categories; None: videos are numbered from 1, categories keep their ids.
-        path: of the JSON.
-        selection: which instances are taken.
+        results: One result per video. They are read one at a time.
+        split: The split, with the ids of videos and categories. None numbers the videos from 1 and keeps the ids of
+            the categories.
+        path: The JSON file to write.
+        selection: The instances to export.
 
     Raises:
-        VisError: a result does not fit the split, two results use one category id for two names, or the file cannot
-            be written.
+        VisError: A result does not match the split, two results use the same category id for different names, or the
+            file cannot be written.
     """
-    data_set = _DataSet(split, selection)
+    dataset = _Dataset(split, selection)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.write('{"annotations":[')
         for result in results:
-            data_set.add(result, stream)
-        rest = {"videos": data_set.videos, "categories": data_set.categories()}
+            dataset.add(result, stream)
+        rest = {"videos": dataset.videos, "categories": dataset.categories()}
         stream.write("],\n" + _to_json(rest)[1:] + "\n")
-    return data_set.report()
+    return dataset.report()
 
 
-class _DataSet:
-    """Write the annotations of results one by one, and gather what comes after them."""
+class _Dataset:
+    """Writer of the annotations. It collects the videos and categories, which follow the annotations in the file."""
 
     def __init__(self, split: YouTubeVis | None, selection: Selection) -> None:
         self.matcher = ResultMatcher(youtube_vis_sequences(split) if split else None, selection)
@@ -73,11 +76,11 @@ class _DataSet:
                 stream.write(separator + _to_json({"id": self.num_annotations, "video_id": video_id, **entry}))
 
     def categories(self) -> list[dict[str, Any]]:
-        """Return all categories, by id."""
+        """Return all categories in the order of their ids."""
         return [{"id": key, "name": name} for key, name in sorted(self.names.items())]
 
     def report(self) -> ExportReport:
-        """Sum up what was added."""
+        """Return the report of the export."""
         return self.matcher.report(self.num_annotations, self.known)
 
     def _map_categories(self, result: VideoResult, instances: Sequence[InstanceSequence]) -> dict[int, int | None]:
@@ -91,10 +94,8 @@ class _DataSet:
     def _keep_category(self, category: Category, video: str) -> None:
         name = self.names.setdefault(category.id, category.name)
         if name != category.name:
-            raise VisError(
-                f"{video}: category {category.id} is {category.name!r} here, but {name!r} in a result before it; "
-                "give a split, whose ids are used then"
-            )
+            problem = f"category {category.id} is {shown(category.name)} here, but {shown(name)} in a previous result"
+            raise VisError(problem, where=printable(video), hint="Use --split FILE to take the ids of a split.")
 
 
 def _video_to_json(sequence: SequenceFrames, video_id: int) -> dict[str, Any]:

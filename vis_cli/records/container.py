@@ -1,6 +1,6 @@
-"""A media file opened with PyAV: allowed formats, the choice of the video stream, and the times in the header.
+"""Opening of media files with PyAV: allowed formats, choice of the streams, and the duration in the header.
 
-Used by `decoder`, `video_file`, `sound` and `video_writer`.
+Used by `decoder`, `video_file`, `audio` and `video_writer`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 from vis_cli.files.reading import require_regular
 
-# FFmpeg's demuxers that read one file and open no other: no playlists, no lists, no image patterns, no devices, no
-# network. Those of audio and subtitles are here because a file without a video stream then gets the right message.
+# Demuxers of FFmpeg that read only the given file. Playlists, lists, image patterns, devices and network are excluded.
+# The list contains formats of audio and subtitles, so that the error for such a file is "no video stream".
 FORMATS = (
     *("3gp", "3g2", "amv", "apng", "asf", "asf_o", "avi", "cavsvideo", "dirac", "dnxhd", "dv", "flic", "flv", "gif"),
     *("gxf", "h261", "h263", "h264", "hevc", "ivf", "live_flv", "m4v", "matroska", "mj2", "mjpeg", "mjpeg_2000"),
@@ -36,29 +36,29 @@ OPTIONS = {
     "enable_drefs": "0",  # MOV: references to other files
 }
 LIST_STARTS = (b"ffconcat", b"#EXTM3U", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"[Reference]", b"RTSPtext", b"<asx")
-TS_DISCONT = 0x0200  # FFmpeg's AVFMT_TS_DISCONT: the clock of the format may start again
-# Tags may be in any encoding: from version 19 on PyAV reads them all, before that it has to be told.
+TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT of FFmpeg: the clock of the format can jump
+# Tags can have any encoding. PyAV 19 and newer read them all; older versions need this option.
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-MICROSECOND = Fraction(1, 1_000_000)  # the unit of a container's start and duration
+MICROSECOND = Fraction(1, 1_000_000)  # unit of the start and the duration of a container
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
-EXACT_DURATION = frozenset({"asf", "avi", "matroska", "mov", "mxf", "wtv"})  # formats whose header holds the duration
+EXACT_DURATION = frozenset({"asf", "avi", "matroska", "mov", "mxf", "wtv"})  # formats with the duration in the header
 
 
 @contextmanager
 def opened_container(path: Path) -> Iterator[InputContainer]:
-    """Open a media file for reading; a file that refers to other files or addresses is rejected.
+    """Open a media file for reading. A file that refers to other files or URLs is rejected.
 
     Raises:
-        VisError: the file is missing, empty, no regular file, or in no format of the list.
+        VisError: The file is missing, empty, not a regular file, or has an unsupported format.
     """
     require_regular(path)
     if path.stat().st_size == 0:
-        raise VisError(f"cannot read {path}: the file is empty. Restore the file.")
+        raise VisError(f"cannot read {path}: the file is empty", hint="Restore the file.")
     try:
-        # An absolute path, as FFmpeg would take "12:30.mp4" for a protocol.
+        # The path is absolute, because FFmpeg reads "12:30.mp4" as a protocol.
         container = av.open(str(path.absolute()), options=OPTIONS, **ANY_TAGS)
     except av.FFmpegError as error:
-        raise VisError(_why_unreadable(path, error)) from error
+        raise _unreadable(path, error) from error
     with container:
         yield container
 
@@ -67,77 +67,78 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
 def opened_video(
     path: Path, *, threads: int, number: int | None = None
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and one video stream of it; a cover picture is no video stream.
+    """Open a file and one of its video streams. Cover images are not video streams.
 
     Args:
         path: The file.
         threads: Number of decoder threads; 0 lets FFmpeg choose.
-        number: Index among the video streams; None is the one that FFmpeg ranks best.
+        number: Index among the video streams. None lets FFmpeg choose the best video stream.
 
     Raises:
-        VisError: the file cannot be read, or does not hold that video stream.
+        VisError: The file cannot be read, or does not have this video stream.
     """
     with opened_container(path) as container:
         stream = _chosen_stream(container, path, number)
         context = stream.codec_context
         if context is None:
-            raise VisError(f"cannot read {path}: no decoder for the video stream. Convert the video to H.264.")
+            raise VisError(f"cannot read {path}: no decoder for the video stream", hint="Convert the video to H.264.")
         if max(context.width, context.height) > MAX_IMAGE_SIDE or context.width * context.height > MAX_IMAGE_PIXELS:
-            raise VisError(
-                f"cannot read {path}: the frames are {context.width:,}x{context.height:,}, the limit is "
-                f"{MAX_IMAGE_PIXELS:,} pixels. Scale the video down."
-            )
+            size = f"{context.width:,}x{context.height:,}"
+            problem = f"cannot read {path}: the frames are {size}, the limit is {MAX_IMAGE_PIXELS:,} pixels"
+            raise VisError(problem, hint="Scale the video down.")
         context.thread_type = "AUTO"
         context.thread_count = threads
         yield container, stream
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """List the video streams of a file without cover pictures and thumbnails."""
+    """Return the video streams of a file without cover images and thumbnails."""
     return [stream for stream in container.streams.video if not stream.disposition & NO_VIDEO]
 
 
 def best_audio_stream(container: InputContainer) -> AudioStream | None:
-    """Return the audio stream that FFmpeg ranks best, or None where there is none that decodes."""
+    """Return the audio stream that FFmpeg chooses as the best, or None if no audio stream can be decoded."""
     stream = container.streams.best("audio")
     return stream if isinstance(stream, AudioStream) and stream.codec_context is not None else None
 
 
 class Ratio(Protocol):
-    """A rate or time base: a Fraction, or from PyAV 19 on an AVRational."""
+    """A rate or time base of PyAV: a Fraction, or an AVRational from version 19."""
 
     @property
     def numerator(self) -> int:
-        """Return what is above the line."""
+        """Return the numerator."""
 
     @property
     def denominator(self) -> int:
-        """Return what is below it."""
+        """Return the denominator."""
 
 
 def as_fraction(value: Ratio | None) -> Fraction | None:
-    """Return a rate or time base of PyAV's; None where it is unset, which PyAV says by None or, from 19 on, by 0/1."""
+    """Convert a rate or time base of PyAV. Return None if it is unset: None, or 0/1 from PyAV 19."""
     return Fraction(value.numerator, value.denominator) if value else None
 
 
 def start_seconds(container: InputContainer) -> Fraction:
-    """Return when the file's own clock starts: 0 in most formats, anything in a transport stream.
+    """Return the start of the file's clock in seconds: 0 in most formats, any value in a transport stream.
 
-    FFmpeg reports a negative time for a transport stream that starts less than a minute before its clock overflows.
+    The value is negative for a transport stream that starts less than a minute before its clock overflows.
     """
     start = container.start_time or 0
     return (start if clock_may_jump(container) else max(start, 0)) * MICROSECOND
 
 
 def clock_may_jump(container: InputContainer) -> bool:
-    """Tell whether recordings of this format can be joined byte by byte, each with its own clock."""
+    """Return whether the clock can jump: files of this format can be concatenated, each with its own clock."""
     return bool(container.format.flags & TS_DISCONT)
 
 
 def promised_seconds(container: InputContainer, stream: VideoStream) -> tuple[Fraction | None, bool]:
-    """Return the duration in the header, and whether it is the stream's own and not that of the whole file.
+    """Return the duration in the header.
 
-    None means that the format has no exact duration.
+    Returns:
+        The duration in seconds, or None if the header has no exact duration; and whether it is the duration of the
+        stream instead of the file.
     """
     time_base = as_fraction(stream.time_base)
     if EXACT_DURATION.isdisjoint(container.format.name.split(",")):
@@ -151,21 +152,25 @@ def _chosen_stream(container: InputContainer, path: Path, number: int | None) ->
     streams = video_streams(container)
     if not streams:
         cause = "no video stream (audio only)" if container.streams.audio else "no video stream"
-        raise VisError(f"cannot read {path}: {cause}. Pass a file with a video stream.")
+        raise VisError(f"cannot read {path}: {cause}", hint="Pass a file with a video stream.")
     if number is None:
         best = container.streams.best("video")
         return best if isinstance(best, VideoStream) and best in streams else streams[0]
     if number >= len(streams):
         count = "1 video stream" if len(streams) == 1 else f"{len(streams)} video streams"
-        raise VisError(f"cannot read video stream {number} of {path}: the file has {count}. Count from 0.")
+        hint = f"Use --stream with a value from 0 to {len(streams) - 1}."
+        raise VisError(f"cannot read video stream {number} of {path}: the file has {count}", hint=hint)
     return streams[number]
 
 
-def _why_unreadable(path: Path, error: av.FFmpegError) -> str:
+def _unreadable(path: Path, error: av.FFmpegError) -> VisError:
     with path.open("rb") as file:
         start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(LIST_STARTS):
-        return f"cannot read {path}: the file is a list of other files, which are not opened. Pass a video file."
+        problem = f"cannot read {path}: the file is a list of other files, which are not opened"
+        return VisError(problem, hint="Pass a video file.")
     if isinstance(error, av.ArgumentError):
-        return f"cannot read {path}: not a supported container format, or damaged. Convert the video to MP4."
-    return f"cannot read {path}: not a video that can be read ({error.strerror}). Restore or convert the file."
+        problem = f"cannot read {path}: not a supported container format, or damaged"
+        return VisError(problem, hint="Convert the video to MP4.")
+    problem = f"cannot read {path}: not a readable video ({error.strerror})"
+    return VisError(problem, hint="Restore or convert the file.")

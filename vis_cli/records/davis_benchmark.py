@@ -1,6 +1,6 @@
-"""The part of a DAVIS folder that an evaluation needs: true masks, frames and the sequences of one split.
+"""Ground truth, frames and sequences of one DAVIS split.
 
-Used by `eval`.
+Used by `vis eval` and by the validation of a training run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.records.davis import list_sequences
 from vis_cli.records.davis_layout import (
     ANNOTATIONS,
@@ -27,41 +28,48 @@ YEARS = ("2017", "2019")  # of the lists of sequences; test-dev and challenge of
 
 @dataclass(frozen=True, slots=True)
 class DavisBenchmark:
-    """Hold where the true masks lie, and the frames where there are any, in one folder a sequence."""
+    """Folders of one split. Each of them contains one folder per sequence."""
 
-    masks: Path
-    frames: Path | None
+    masks: Path  # ground truth
+    frames: Path | None  # None if the DAVIS folder has no frames
     sequences: tuple[str, ...]
 
 
 def find_davis_benchmark(root: Path, task: Task, *, split: str, sequences: Sequence[str] = ()) -> DavisBenchmark:
-    """Find the data of a task in DAVIS's own layout, or in a plain one: Annotations/<sequence>, JPEGImages/<sequence>.
+    """Find the data of a task in the layout of DAVIS, or in a plain layout.
+
+    The folders of a plain layout are Annotations/<sequence> and JPEGImages/<sequence>.
 
     Args:
-        root: holds both, and ImageSets or <split>.json, which name the sequences.
-        task: decides which annotations are meant.
-        split: names the sequences to score; without such a list they are all.
-        sequences: only these.
+        root: The DAVIS folder. It contains annotations and frames, and lists of sequences as ImageSets or
+            <split>.json.
+        task: The task, which determines the annotations.
+        split: Name of the list of sequences. Without lists, all sequences are used.
+        sequences: Names of the sequences to use. An empty list uses all sequences of the split.
 
     Raises:
-        VisError: there are no such annotations, list or sequences.
+        VisError: The annotations, the list or a sequence are missing.
     """
     frames = find_davis_folders(root).frames
     masks = find_davis_masks(root, task)
     if masks is None:
         own, plain = ANNOTATIONS[task], ANNOTATIONS["semi-supervised"]
-        raise VisError(f"{root}: has neither {own}/{RESOLUTIONS[0]} nor a plain {plain} folder, which {task} needs")
+        problem = f"neither {own}/{RESOLUTIONS[0]} nor a plain {plain} folder exists"
+        raise VisError(problem, where=root, hint=f"Pass the DAVIS folder of the {task} task.")
     known = _list_split(root, split) or list_sequences(masks)
     for name in sequences:
-        require(name in known, name, f"is no sequence of {split} in {root}; there are: {', '.join(sorted(known))}")
+        problem = f"the sequence is not in {split} of {root}"
+        require(name in known, printable(name), problem, hint=f"Use one of: {', '.join(sorted(known))}.")
     chosen = tuple(name for name in known if name in sequences) if sequences else tuple(known)
     for name in chosen:
-        require((masks / name).is_dir(), str(masks / name), f"is missing, though {split} names it")
+        problem = f"the folder does not exist, but {split} lists the sequence"
+        hint = "Restore the folder, or remove the sequence from the list."
+        require((masks / name).is_dir(), str(masks / name), problem, hint=hint)
     return DavisBenchmark(masks, None if frames == root else frames, chosen)
 
 
 def _list_split(root: Path, split: str) -> list[str] | None:
-    """Name the sequences of a split; None where nothing here lists splits."""
+    """Return the sequences of a split, or None if the DAVIS folder has no lists."""
     for year in YEARS:
         listed = root / "ImageSets" / year / f"{split}.txt"
         if listed.exists():
@@ -71,8 +79,7 @@ def _list_split(root: Path, split: str) -> list[str] | None:
         require_distinct_names(listed_videos)
         return [video.name for video in listed_videos.videos]
     if (root / "ImageSets").is_dir():
-        raise VisError(
-            f"{root}: has no ImageSets/{YEARS[0]}/{split}.txt; --davis-split names another list, in a training config "
-            "`split` does"
-        )
+        problem = f"ImageSets/{YEARS[0]}/{split}.txt does not exist"
+        hint = "Use --davis-split, or `split` in a training config, with the name of a list."
+        raise VisError(problem, where=root, hint=hint)
     return None

@@ -1,6 +1,6 @@
-"""Everything that the DAVIS evaluator would stop at, or count wrongly without a word, in an unsupervised submission.
+"""Check of a DAVIS unsupervised submission. It finds what the official evaluator rejects, or silently miscounts.
 
-Used by `export-json --check`, for submissions of any tool.
+Used by `vis export-json --check`, for submissions of any tool.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.records.bundle import Bundle, read_bundle
 from vis_cli.records.davis import MAX_PROPOSALS, VOID, decode_label_png
 from vis_cli.records.davis_layout import SequenceFrames
@@ -20,30 +21,32 @@ from vis_cli.records.problems import Problem
 
 
 def iter_davis_problems(path: Path, split: SplitSequences) -> Iterator[Problem]:
-    """Yield every problem of a submission for the sequences of `split`.
+    """Yield all problems of a submission.
 
     Args:
-        path: a zip, or a folder of <sequence>/<frame>.png.
-        split: the sequences, frames and sizes that it must have.
+        path: A zip, or a folder, with <sequence>/<frame>.png.
+        split: The required sequences, frames and sizes.
 
     Raises:
-        VisError: it cannot be read at all.
+        VisError: The submission cannot be read.
     """
     with read_bundle(path) as bundle:
         prefix = find_enclosing_folder(bundle.names, {sequence.name for sequence in split.sequences})
         if prefix:
-            yield Problem("enclosing folder", f"{path}: {prefix}", "the sequences must lie at the root, in no folder")
+            description = "the sequences are inside this folder. Move them to the root"
+            yield Problem("enclosing folder", f"{path}: {printable(prefix)}", description)
         files = {name.removeprefix(prefix): name for name in bundle.names if name.startswith(prefix)}
         wanted = {f"{s.name}/{frame}.png" for s in split.sequences for frame in s.frame_names}
         for name in bundle.names:
             if name.removeprefix(prefix) not in wanted:
-                yield Problem("extra file", f"{path}: {name}", f"is no frame of {split.path}; take it out")
+                description = f"the file is not a frame of {split.path}. Remove the file"
+                yield Problem("extra file", f"{path}: {printable(name)}", description)
         for sequence in split.sequences:
             yield from _iter_sequence_problems(bundle, files, sequence)
 
 
 def find_enclosing_folder(names: tuple[str, ...], sequences: Set[str]) -> str:
-    """Return the folder, with / behind it, that all known sequences lie in; "" where it is the root."""
+    """Return the path of the folder that contains the sequences, with a final slash; "" for the root."""
     for name in names:
         parts = name.split("/")
         for depth, part in enumerate(parts[:-1]):
@@ -55,12 +58,13 @@ def find_enclosing_folder(names: tuple[str, ...], sequences: Set[str]) -> str:
 def _iter_sequence_problems(bundle: Bundle, files: dict[str, str], sequence: SequenceFrames) -> Iterator[Problem]:
     paths = [f"{sequence.name}/{frame}.png" for frame in sequence.frame_names]
     if not any(path in files for path in paths):
-        yield Problem("missing sequence", sequence.name, f"none of its {len(paths)} PNGs is there; write black ones")
+        description = f"all {len(paths)} PNGs are missing. Add black PNGs if nothing was detected"
+        yield Problem("missing sequence", printable(sequence.name), description)
         return
     highest = 0
     for path in paths:
         if path not in files:
-            yield Problem("missing PNG", path, "is missing; write a black one where nothing was found")
+            yield Problem("missing PNG", path, "the file is missing. Add a black PNG if nothing was detected")
             continue
         try:
             labels = decode_label_png(bundle.read(files[path]), path)
@@ -70,14 +74,15 @@ def _iter_sequence_problems(bundle: Bundle, files: dict[str, str], sequence: Seq
         yield from _iter_label_problems(labels, sequence, path)
         highest = max(highest, int(labels[labels != VOID].max(initial=0)))
     if highest > MAX_PROPOSALS:
-        complaint = f"its highest label is {highest}, but at most {MAX_PROPOSALS} proposals are allowed"
-        yield Problem("too many proposals", sequence.name, complaint)
+        description = f"the highest label is {highest}. Use labels from 0 to {MAX_PROPOSALS}"
+        yield Problem("too many proposals", printable(sequence.name), description)
 
 
 def _iter_label_problems(labels: NDArray[np.uint8], sequence: SequenceFrames, path: str) -> Iterator[Problem]:
     height, width = labels.shape
     if (width, height) != (sequence.width, sequence.height):
-        complaint = f"is {width}x{height}, but the sequence is {sequence.width}x{sequence.height}"
-        yield Problem("size", path, complaint)
+        description = f"the size is {width}x{height}, the sequence is {sequence.width}x{sequence.height}"
+        yield Problem("size", path, description)
     if (labels == VOID).any():
-        yield Problem("void", path, f"has pixels of value {VOID}, which is void in the ground truth and no proposal")
+        description = f"pixels have label {VOID}, which means void in ground truth. Use 0 for the background"
+        yield Problem("void", path, description)

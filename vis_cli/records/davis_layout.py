@@ -1,6 +1,6 @@
-"""DAVIS on disk: which sequences a split has, and the names and the size of their frames.
+"""Folders and lists of DAVIS: the sequences of a split, and the names and the size of their frames.
 
-Used by `matching`, for the exports and the checks that need a split.
+Used by `davis_benchmark` and `training.annotations`, and by `matching` for exports and checks.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from vis_cli.records.png import read_label_header
 
 Task: TypeAlias = Literal["unsupervised", "semi-supervised"]
 
-RESOLUTIONS = ("480p", "Full-Resolution")  # subfolders of the official packages; the benchmark uses the first
+RESOLUTIONS = ("480p", "Full-Resolution")  # subfolders of the official packages; the benchmark uses 480p
 FRAMES = "JPEGImages"
 ANNOTATIONS: dict[Task, str] = {"unsupervised": "Annotations_unsupervised", "semi-supervised": "Annotations"}
 LIST_SUFFIX = ".txt"
-TURNED = "The EXIF rotation of the frames is applied. Remove it from all frames, or rotate the masks like the frames."
+ROTATED = "The EXIF rotation of the frames is applied. Remove it from all frames, or rotate the masks like the frames."
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceFrames:
-    """Name the frames of one sequence, in order."""
+    """One sequence and its frames."""
 
     name: str
     width: int
     height: int
-    file_names: tuple[str, ...]  # with the folder before them
+    file_names: tuple[str, ...]  # of the frames in order, as <sequence>/<frame>.jpg
 
     @property
     def frame_names(self) -> tuple[str, ...]:
-        """Return the names without folder and suffix: 00000, 00005, …"""
+        """Return the names of the frames without folder and file extension: 00000, 00005, …"""
         return tuple(PurePosixPath(file).stem for file in self.file_names)
 
 
 @dataclass(frozen=True, slots=True)
 class DavisFolders:
-    """Hold where frames and masks lie; one of them may be absent, as the masks of a test split are."""
+    """Folders of frames and masks. One of them can be None, for example the masks of a test split."""
 
     frames: Path | None
     masks: Path | None
 
 
 def read_davis(path: Path) -> list[SequenceFrames]:
-    """Read the sequences of a split and see that every frame and mask is there and of one size.
+    """Read the sequences of a split, and check that all frames and masks exist and have the same size.
 
     Args:
-        path: a list of sequences inside a DAVIS folder, such as ImageSets/2017/val.txt; a DAVIS folder; or a folder of
+        path: A list of sequences in a DAVIS folder, such as ImageSets/2017/val.txt, a DAVIS folder, or a folder of
             sequence folders.
 
     Raises:
-        VisError: a folder, a frame or a mask is missing or of another size; the first one is named.
+        VisError: A folder, a frame or a mask is missing or has another size.
     """
     names: list[str] | None = None
     root = path
@@ -70,35 +70,36 @@ def read_davis(path: Path) -> list[SequenceFrames]:
     if names is None:
         names = list_sequences(folders.frames or folders.masks or root)
     if folders.frames and folders.masks and not any((folders.masks / name).is_dir() for name in names):
-        folders = DavisFolders(folders.frames, None)  # of a test split
+        folders = DavisFolders(folders.frames, None)  # a test split
     return [_read_sequence(folders, name) for name in names]
 
 
 def read_sequence_list(path: Path) -> list[str]:
-    """Read a list of sequences, one a line; a byte order mark is skipped.
+    """Read a list with one sequence per line.
 
     Raises:
-        VisError: it cannot be read, is empty, or names a sequence twice or a path.
+        VisError: The list cannot be read, is empty, or contains a path or the same sequence twice.
     """
     names = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if name := line.strip():
             where = f"{path}: line {number}"
-            plain = "/" not in name and "\\" not in name and len(name.split()) == 1
-            require(plain, where, f"{printable(name)!r} is no name of a sequence; put one on each line")
+            is_plain = "/" not in name and "\\" not in name and len(name.split()) == 1
+            problem = f"{printable(name)!r} is not the name of a sequence"
+            require(is_plain, where, problem, hint="Use one name per line.")
             names.append(safe_relative_path(name, where).name)
-    require(bool(names), str(path), "names no sequence; it must hold one a line")
+    require(bool(names), str(path), "the list is empty", hint="Use one name of a sequence per line.")
     require_unique(names, str(path))
     return names
 
 
 def find_davis_folders(root: Path) -> DavisFolders:
-    """Find where frames and masks lie; a folder without DAVIS's own folders holds sequence folders itself.
+    """Find the folders of frames and masks. A folder without the folders of DAVIS is itself the folder of frames.
 
     Raises:
-        VisError: `root` is no folder.
+        VisError: `root` is not a folder.
     """
-    require(root.is_dir(), str(root), "is no folder; give the one that holds the sequences")
+    require(root.is_dir(), str(root), "not a folder", hint="Pass the folder that contains the sequences.")
     frames, masks = _find_frames(root), find_davis_masks(root)
     return DavisFolders(frames or (None if masks else root), masks)
 
@@ -111,7 +112,7 @@ def find_davis_masks(root: Path, task: Task | None = None) -> Path | None:
 
     Args:
         root: The DAVIS folder.
-        task: None accepts the masks of either task; those of the unsupervised task are preferred.
+        task: The task. None accepts both, and prefers the masks of the unsupervised task.
     """
     names = list(ANNOTATIONS.values()) if task is None else [ANNOTATIONS[task]]
     found = _first_folder(root, names)
@@ -131,17 +132,18 @@ def _first_folder(root: Path, names: Sequence[str]) -> Path | None:
 
 
 def find_davis_root(path: Path) -> Path:
-    """Return the DAVIS folder that a list of sequences lies in; a folder is it itself.
+    """Return the DAVIS folder that contains a list of sequences. If `path` is a folder, return it.
 
     Raises:
-        VisError: the list lies in no such folder.
+        VisError: The list is not inside a DAVIS folder.
     """
     if path.suffix.lower() != LIST_SUFFIX:
         return path
     for root in path.absolute().parents:
         if _find_frames(root) or find_davis_masks(root):
             return root
-    raise VisError(f"{path}: lies in no folder with JPEGImages or Annotations, where its sequences would be")
+    problem = "the list is not inside a folder with JPEGImages or Annotations"
+    raise VisError(problem, where=path, hint="Move the list into the DAVIS folder.")
 
 
 def _read_sequence(folders: DavisFolders, name: str) -> SequenceFrames:
@@ -154,20 +156,21 @@ def _read_sequence(folders: DavisFolders, name: str) -> SequenceFrames:
     first, (width, height) = next(iter(sizes.items()))
     for path, size in sizes.items():
         if size != (width, height):
-            is_turned = any(sizes[file] != read_image_size(file, upright=False) for file in {first, path} & {*frames})
-            rotation = f". {TURNED}" if is_turned else ""
-            raise VisError(f"{path}: is {size[0]}x{size[1]}, but {first} is {width}x{height}{rotation}")
+            is_rotated = any(sizes[file] != read_image_size(file, upright=False) for file in {first, path} & {*frames})
+            problem = f"the size is {size[0]}x{size[1]}, the size of {first} is {width}x{height}"
+            raise VisError(problem, where=path, hint=ROTATED if is_rotated else "Use one size per sequence.")
     return SequenceFrames(name, width, height, tuple(f"{name}/{file.name}" for file in frames or masks))
 
 
 def _list_frames(folder: Path) -> list[Path]:
     frames = image_files(folder) if folder.is_dir() else []
-    require(bool(frames), str(folder), "the sequence has no frames; restore them or take it off the list")
+    hint = "Restore the frames, or remove the sequence from the list."
+    require(bool(frames), str(folder), "the sequence has no frames", hint=hint)
     return frames
 
 
 def _list_masks(folder: Path, *, num_frames: int) -> list[Path]:
-    """List a sequence's masks; none where only the first frame has one, as in the semi-supervised test splits."""
+    """Return the masks of a sequence; none if only the first frame has a mask (semi-supervised test splits)."""
     masks = list_label_pngs(folder)
     return masks if len(masks) > 1 or num_frames <= 1 else []
 
@@ -175,13 +178,15 @@ def _list_masks(folder: Path, *, num_frames: int) -> list[Path]:
 def _require_same_names(frames: Sequence[Path], masks: Sequence[Path]) -> None:
     have_frame, have_mask = ({path.stem for path in paths} for paths in (frames, masks))
     for mask in masks:
-        require(mask.stem in have_frame, str(mask), f"{frames[0].parent} has no frame of this name; restore it")
+        problem = f"{frames[0].parent} has no frame of this name"
+        require(mask.stem in have_frame, str(mask), problem, hint="Restore the frame.")
     for frame in frames:
-        require(frame.stem in have_mask, str(frame), f"{masks[0].parent} has no mask of this name; restore it")
+        problem = f"{masks[0].parent} has no mask of this name"
+        require(frame.stem in have_mask, str(frame), problem, hint="Restore the mask.")
 
 
 def _read_size(path: Path, *, labels: bool) -> tuple[int, int]:
-    """Read an image's width and height as the readers of videos and of masks see it; a mask must hold labels."""
+    """Return the width and the height of a frame after its EXIF rotation, or of a mask."""
     if labels:
         header = read_label_header(path)
         return header.width, header.height

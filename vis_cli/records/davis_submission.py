@@ -1,6 +1,6 @@
-"""A DAVIS unsupervised submission: a palette PNG for every frame, in a folder for every sequence.
+"""Writer of a DAVIS unsupervised submission, with one folder per sequence and one palette PNG per frame.
 
-Used by `export-json`; `davis_check` reads it again.
+Used by `vis export-json`. `davis_check` checks the files.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from vis_cli.records.types import VideoResult
 def write_davis_submission(
     results: Iterable[VideoResult], split: SplitSequences | None, path: Path, *, selection: Selection
 ) -> ExportReport:
-    """Write <sequence>/<frame>.png into a zip or a folder, with no folder around the sequences.
+    """Write <sequence>/<frame>.png into a zip or a folder.
 
     Args:
-        results: one a video; they are taken one at a time.
-        split: names sequences and frames, and those without a result get black frames, since the server asks for all;
-            None: each result is a sequence, its frames named as its images, or 00000, 00001, …
-        path: a name that ends in .zip becomes a zip, any other a folder.
-        selection: the best `top` instances of a video are painted. The limit of MAX_PROPOSALS holds for results that
-            started from detections; given masks keep their ids, up to 254.
+        results: One result per video. They are read one at a time.
+        split: The split, with the names of sequences and frames. A sequence without a result gets black frames,
+            because the server requires all frames. None makes each result a sequence, with the names of its images or
+            with the names 00000, 00001, …
+        path: A path with the extension .zip becomes a zip, any other path a folder.
+        selection: The instances to export. The limit of MAX_PROPOSALS applies only to detected instances. Instances
+            from given masks keep their ids, up to 254.
 
     Raises:
-        VisError: a result does not fit the split, or a file cannot be written.
+        VisError: A result does not match the split, or a file cannot be written.
     """
     matcher, num_entries, relabelled = ResultMatcher(split, selection), 0, list[str]()
     with write_bundle(path) as add:

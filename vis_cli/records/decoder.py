@@ -1,6 +1,6 @@
-"""The frames of a video stream that decode, in order, with their colours, their orientation and a record of damage.
+"""Decoding of a video stream: frames in order, their colours and orientation, and a record of damage.
 
-Used by `video_file`, which adds frame numbers and seeking, and by `sound`.
+Used by `video_file`, which adds frame indices and seeking, and by `audio`.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from vis_cli.records.timestamps import is_jump
 StreamT = TypeVar("StreamT", bound=Stream)
 
 ALL_CORES = 0  # thread count with which FFmpeg uses all cores
-SHORTFALL_SECONDS = 0.5  # the streams of a complete file may end so far before the duration in its header
-HELD_PACKETS = 2  # from a packet that FFmpeg marks to the one after a gap, at most
-GAP_STEPS = 1.5  # a longer step in time has room for a frame
+SHORTFALL_SECONDS = 0.5  # a complete file can end this much before the duration in its header
+HELD_PACKETS = 2  # maximum number of packets from a packet that FFmpeg marks to the packet after a gap
+GAP_STEPS = 1.5  # a step in time of more frame durations than this means that a frame is missing
 MAX_START_PACKETS = 10_000  # at the start of a recording, before its second codec key frame
-UNSPECIFIED, BT709, BT601 = 2, 1, 6  # matrices in ITU-T H.273
-HD_WIDTH, HD_HEIGHT = 1280, 720  # from here on players take an untagged video for BT.709
+UNSPECIFIED, BT709, BT601 = 2, 1, 6  # matrix coefficients in ITU-T H.273
+HD_WIDTH, HD_HEIGHT = 1280, 720  # players decode an untagged video of at least this size as BT.709
 
 
 @dataclass(slots=True)
 class Damage:
-    """Count what went wrong while a file was decoded."""
+    """Record of damage in a file that is decoded."""
 
-    bad_packets: int = 0
-    bad_frames: int = 0  # decoded, but FFmpeg had to guess a part of the picture
+    bad_packets: int = 0  # could not be decoded
+    bad_frames: int = 0  # decoded, but FFmpeg concealed a damaged part of the frame
     resized_frames: int = 0
-    packet_dts: array[int] = field(default_factory=lambda: array("q"))  # of the video, in order
+    packet_dts: array[int] = field(default_factory=lambda: array("q"))  # of the video packets, in order
     start_pts: list[int] = field(default_factory=list)  # of the packets before the second codec key frame
     num_key_packets: int = 0
-    end_seconds: Fraction = Fraction(0)  # where the last packet of any stream ends
-    num_gaps: int = 0  # places where packets of a transport stream are missing
-    num_missing: int = 0  # frames in these gaps, by time
-    _since_break: int | None = None  # packets after one that is marked
-    _usual_step: int = 0  # the smallest one between packets, in ticks
+    end_seconds: Fraction = Fraction(0)  # end of the last packet of all streams
+    num_gaps: int = 0  # positions where packets of a transport stream are missing
+    num_missing: int = 0  # missing frames in these gaps, estimated from the timestamps
+    _since_break: int | None = None  # packets after a packet that FFmpeg marked as corrupt
+    _usual_step: int = 0  # smallest step between packets, in units of the time base
 
     @property
     def is_none(self) -> bool:
@@ -60,7 +60,7 @@ class Damage:
         return self.bad_packets == self.bad_frames == self.num_gaps == 0
 
     def note_packet(self, packet: Packet[Any]) -> None:
-        """Take the times of a packet of the video stream."""
+        """Record the timestamps of a packet of the video stream."""
         self.num_key_packets += packet.is_keyframe
         self._note_gap(packet)
         if packet.dts is not None:
@@ -70,11 +70,11 @@ class Damage:
             self.start_pts.append(packet.pts)
 
     def _note_gap(self, packet: Packet[Any]) -> None:
-        """Count gaps: a break in the continuity counters of a transport stream together with a step in time.
+        """Count gaps: a break in the continuity counters of a transport stream, followed by a step in time.
 
-        FFmpeg marks the packet before a break as corrupt, or the one before that if a parser holds one packet back. A
-        break without a step is a joint of recordings, or damages a frame that the decoder then marks. The counters have
-        4 bits, so the loss of a multiple of 16 transport packets is not seen.
+        FFmpeg marks the last or the second to last packet before a break as corrupt, depending on its parser. A break
+        without a step is a joint of two recordings, or damage in a frame, which the decoder reports. The counters have
+        4 bits, so a loss of 16, 32, 48, ... transport packets is not detected.
         """
         base = as_fraction(packet.time_base)
         step = packet.dts - self.packet_dts[-1] if self.packet_dts and packet.dts is not None else 0
@@ -91,8 +91,13 @@ class Damage:
         if step > 0:
             self._usual_step = min(step, self._usual_step or step)
 
-    def words(self, num_frames: int, size: tuple[int, int]) -> list[str]:
-        """Say each kind of damage in plain words; `size` is (width, height) of the frames as used."""
+    def warnings(self, num_frames: int, size: tuple[int, int]) -> list[str]:
+        """Return one warning per kind of damage.
+
+        Args:
+            num_frames: Number of decoded frames.
+            size: Width and height of the frames after scaling.
+        """
         lines = []
         if self.bad_packets:
             lines.append(f"{_count(self.bad_packets, 'packet')} did not decode; {_count(num_frames, 'frame')} used")
@@ -105,26 +110,26 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """Turn a coded picture as a person is to see it: transposed first, then mirrored."""
+    """Rotation from the coded to the displayed frame, as a transposition followed by flips."""
 
     transposed: bool
     flip_x: bool
     flip_y: bool
 
-    def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the (H, W, 3) picture turned; (W, H, 3) where transposed."""
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the displayed frame of a coded frame (H, W, 3); (W, H, 3) if it is transposed."""
         if self.transposed:
-            picture = cv2.transpose(picture).astype(np.uint8, copy=False)
+            image = cv2.transpose(image).astype(np.uint8, copy=False)
         if self.flip_x or self.flip_y:
             axes = -1 if self.flip_x and self.flip_y else int(self.flip_x)  # cv2: -1 both, 1 left-right, 0 up-down
-            picture = cv2.flip(picture, axes).astype(np.uint8, copy=False)
-        return picture
+            image = cv2.flip(image, axes).astype(np.uint8, copy=False)
+        return image
 
 
 def stream_packets(container: InputContainer, stream: StreamT, damage: Damage) -> Iterator[Packet[StreamT]]:
-    """Yield the packets of a stream for as long as the file can be read.
+    """Yield the packets of a stream up to the end of the file, or to its first unreadable part.
 
-    Empty packets (AVI's word for "as before") are left out: to a decoder they would mean the end.
+    Empty packets, which mean "same frame" in AVI, are omitted, because they mean "end of stream" to a decoder.
     """
     try:
         for packet in container.demux(stream):
@@ -135,7 +140,7 @@ def stream_packets(container: InputContainer, stream: StreamT, damage: Damage) -
 
 
 def _video_packets(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[Packet[VideoStream]]:
-    """Yield the packets of the video stream, and note where the packets of all streams end."""
+    """Yield the packets of the video stream, and record the end of the packets of all streams."""
     try:
         for packet in container.demux():
             base = as_fraction(packet.time_base)
@@ -150,8 +155,8 @@ def _video_packets(container: InputContainer, stream: VideoStream, damage: Damag
 
 
 def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[VideoFrame]:
-    """Yield the frames that decode from here on in the order they are shown, and count the rest in `damage`."""
-    for packet in chain(_video_packets(container, stream, damage), (None,)):  # None: what the decoder still holds
+    """Yield the remaining frames in display order, and record packets that cannot be decoded in `damage`."""
+    for packet in chain(_video_packets(container, stream, damage), (None,)):  # None flushes the decoder
         try:
             frames = stream.decode(packet)
         except av.FFmpegError:
@@ -162,10 +167,10 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
             yield frame
 
 
-def rgb_picture(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3) RGB of the given (width, height).
+def rgb_image(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Convert a frame to (H, W, 3) uint8 RGB of the given width and height.
 
-    Frames without a colour tag are taken for BT.709 in HD and for BT.601 below, as players do.
+    Like video players, it decodes frames without a colour tag as BT.709 if they are HD, and as BT.601 otherwise.
     """
     if frame.colorspace == UNSPECIFIED and not frame.format.is_rgb:
         frame.colorspace = BT709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else BT601
@@ -173,9 +178,10 @@ def rgb_picture(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """Read a frame's display matrix, rounded to quarter turns.
+    """Return the orientation in the display matrix of a frame, rounded to multiples of 90 degrees.
 
-    FFmpeg's matrix takes (x, y) to (a x + c y, b x + d y); with the axes' signs it says all eight orientations.
+    The matrix of FFmpeg maps (x, y) to (a x + c y, b x + d y). The larger entries and their signs determine one of
+    eight orientations.
     """
     a, b, c, d = _display_matrix(frame)
     transposed = abs(b) > abs(a)
@@ -185,7 +191,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 def _display_matrix(frame: VideoFrame) -> tuple[float, float, float, float]:
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV has no name for another kind of side data (EXIF) and then gives none; the angle it does
+    except ValueError:  # PyAV fails if the frame also has side data that it does not know (EXIF), but has the angle
         angle = math.radians(frame.rotation)
         return math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
     if matrix is None:

@@ -1,4 +1,4 @@
-"""A folder of images as a video: each image is a frame, in frame order of the names.
+"""Folders of images as videos. Each image is a frame. `frame_order` sorts the names.
 
 Used by `video.open_video`.
 """
@@ -14,23 +14,24 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES
+from vis_cli.files.names import printable
 from vis_cli.files.reading import real_path, require_regular
 from vis_cli.records.image_file import read_image
 from vis_cli.records.image_pages import num_pages
 from vis_cli.records.media_folder import MediaFolder, disguised_media, listed, read_folder, require_readable_suffix
 from vis_cli.records.timestamps import ClockSegment
 
-FOLDER_FPS = 24.0  # DAVIS's rate; YouTube-VIS's frames are 6 a second of 30
-NARROW_BITS, WIDE_BITS = 8, 16  # of a value in an image file
+FOLDER_FPS = 24.0  # frame rate of DAVIS
+NARROW_BITS, WIDE_BITS = 8, 16  # bits per channel of an image file
 PAGED_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".webp"})  # formats that can hold more than one image
 
 
 class FrameFolder:
-    """The images of a folder (or one image alone) as the frames of a video.
+    """A folder of images, or a single image, as a video.
 
-    Every common depth and colour comes out as 8-bit RGB. Files of 16 bits are scaled by one factor, so that the
-    largest bit depth in use becomes 8 bits. An image that cannot be read is an error, not a gap, because a gap would
-    shift every later frame of a submission.
+    Images of any bit depth and colour type are converted to 8-bit RGB. 16-bit images are scaled by one factor, so that
+    the largest bit depth in use becomes 8 bits. An image that cannot be read is an error. Skipping it would shift the
+    index of every later frame.
     """
 
     has_audio = False
@@ -38,11 +39,15 @@ class FrameFolder:
     clock_segments: tuple[ClockSegment, ...] = ()
 
     def __init__(self, path: Path, *, fps: float = FOLDER_FPS) -> None:
-        """List the images and read the first one, which settles the size.
+        """List the images and read the first one, which determines the size.
+
+        Args:
+            path: The folder, or an image.
+            fps: Frames per second.
 
         Raises:
-            VisError: there are no images, two that differ in their ending alone, an entry that may be a frame but
-                cannot be read, or the first image cannot be read.
+            VisError: There are no images, two names differ only in the file extension, or an image has an unsupported
+                format, or the first image cannot be read.
         """
         self.path = path
         self.warnings: list[str] = []
@@ -50,13 +55,13 @@ class FrameFolder:
         self.time_base = 1 / Fraction(fps).limit_denominator(1001)
         self.name = real_path(path).name if path.is_dir() else path.stem
         self._images = self._list_images(path)
-        self._bits: int | None = None  # in use in 16-bit files; None: not known yet
+        self._bits: int | None = None  # bits in use in the 16-bit images; None before the first 16-bit image
         self.height, self.width = self._read(self._images[0]).shape[:2]
         self._report_pages()
 
     @property
     def frame_names(self) -> tuple[str, ...] | None:
-        """Return the file names of the images in a folder; None for one image alone."""
+        """Return the file names of the images in a folder; None for a single image."""
         return tuple(image.name for image in self._images) if self.path.is_dir() else None
 
     @property
@@ -72,23 +77,22 @@ class FrameFolder:
         """Yield the frames as (H, W, 3) uint8 RGB.
 
         Raises:
-            VisError: an image cannot be read, or is of another size than the first one.
+            VisError: An image cannot be read, or its size differs from the first image.
         """
         for image in self._images:
             frame = self._read(image)
             height, width = frame.shape[:2]
             if (width, height) != (self.width, self.height):
-                raise VisError(
-                    f"{image}: {width}x{height}, but the folder's first image {self._images[0].name} is "
-                    f"{self.width}x{self.height}; frames of one video must be of one size"
-                )
+                first = f"the first image {self._images[0].name} is {self.width}x{self.height}"
+                problem = f"the size is {width}x{height}, {first}"
+                raise VisError(problem, where=image, hint="Use one size for all frames of a video.")
             yield frame
 
     def settle_times(self) -> None:
-        """Do nothing, as the times of images are known."""
+        """Do nothing, because the timestamps of images are known."""
 
     def frame_pts(self, number: int) -> int:
-        """Return when frame `number` is shown, in ticks of `time_base`: one a frame."""
+        """Return the timestamp of frame `number` in units of `time_base`, which is one frame."""
         return number
 
     def _list_images(self, path: Path) -> list[Path]:
@@ -101,11 +105,11 @@ class FrameFolder:
             require_readable_suffix(image)
         images = list(content.images)
         if not images:
-            raise VisError(f"{path}: no images (jpg, png, bmp, webp, tiff, ppm, jp2, avif) in this folder")
+            hint = "Pass a folder with JPEG, PNG, BMP, WebP, TIFF, PPM, JPEG 2000 or AVIF files."
+            raise VisError(f"cannot read {path}: no images in this folder", hint=hint)
         if len(images) > MAX_FRAMES:
-            raise VisError(
-                f"cannot read {path}: {len(images):,} images, the limit is {MAX_FRAMES:,}. Split the folder."
-            )
+            problem = f"cannot read {path}: {len(images):,} images, the limit is {MAX_FRAMES:,}"
+            raise VisError(problem, hint="Split the folder.")
         for image in images:
             require_regular(image)
         _require_one_image_per_frame(path, images)
@@ -117,17 +121,17 @@ class FrameFolder:
             self.warnings.append(f"{content.order}; to change the order, pad the numbers with zeros")
         others = [*content.videos, *content.folders, *disguised_media(content.unknown)]
         if others:
-            self.warnings.append(f"the images are the frames of one video; not used: {listed(others)}")
+            self.warnings.append(f"only the images are used, as frames of one video; not used: {listed(others)}")
 
     def _report_pages(self) -> None:
-        """Report files with several pages. They may be meant as frames, but in a folder each file is one frame."""
+        """Add a warning for files with several pages, because only the first page becomes a frame."""
         pages = {image: num_pages(image) for image in self._images if image.suffix.lower() in PAGED_SUFFIXES}
         several = [image for image, count in pages.items() if count > 1]
         if several and not self.path.is_dir():
-            self.warnings.append(f"{pages[self.path]} pictures are in this file, of which the first is used")
+            self.warnings.append(f"only the first of {pages[self.path]} images in this file is used")
         elif several:
             self.warnings.append(
-                f"{len(several)} of {len(self._images)} images have more than one page, of which the first is used: "
+                f"{len(several)} of {len(self._images)} images have several pages, and only the first page is used: "
                 f"{listed(several)}; to use all pages as frames, save each page as an image"
             )
 
@@ -157,8 +161,9 @@ class FrameFolder:
 
 
 def _require_one_image_per_frame(folder: Path, images: list[Path]) -> None:
-    """Refuse a folder in which images and, say, their masks lie side by side: every frame would count twice."""
+    """Reject a folder with two images of the same name, for example an image and its mask, because both are frames."""
     seen: dict[str, Path] = {}
     for image in images:
         if (other := seen.setdefault(image.stem, image)) is not image:
-            raise VisError(f"{folder}: both {other.name} and {image.name} would be a frame; leave one of each in it")
+            problem = f"{printable(other.name)} and {printable(image.name)} are the same frame"
+            raise VisError(problem, where=folder, hint="Keep one file per frame in the folder.")

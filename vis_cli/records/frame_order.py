@@ -1,6 +1,6 @@
-"""Order of the frames in a folder: natural, or by the decimal numbers that the names stand for.
+"""Order of the frames in a folder: natural order, or by value if the names are decimal numbers.
 
-Used by `media_folder`, for frames and for everything that is paired with them.
+Used by `media_folder`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from vis_cli.files.names import natural_key
 
-# A number with or without sign, decimals and exponent, between a text before it and a unit after it: t=-0.25s
+# A number with optional sign, decimals and exponent, between a prefix and a unit: t=-0.25s
 _NUMBER = re.compile(
     r"(?P<prefix>.*?)(?<![0-9][.,])(?P<sign>-?)(?P<whole>[0-9]+)(?:[.,](?P<part>[0-9]+))?(?P<exponent>e-[0-9]{1,3})?(?P<unit>[^0-9.,]*)"
 )
 
 
 def in_frame_order(paths: Sequence[Path]) -> tuple[list[Path], str | None]:
-    """Sort frames as a person means it.
+    """Sort frames in natural order, or by value.
 
-    The order is natural: 2 comes before 10. Names that are decimal numbers, such as 0.066, 0.1 and 0.25, are sorted by
-    value. Names such as 1.9 and 1.10 can be both; the order of the digits tells which one is meant.
+    In natural order, 2 comes before 10. Names that are decimal numbers, such as 0.066, 0.1 and 0.25, are sorted by
+    value. Names such as 1.9 and 1.10 can be counters or decimal numbers; `_are_counters` decides.
 
     Returns:
-        The sorted paths, and the assumption in one sentence where the two orders differ.
+        The sorted paths, and the assumption as a sentence if the two orders differ, or None.
     """
     natural = sorted(paths, key=lambda path: (natural_key(path.stem), path.suffix))
     numbers = [_parsed(path.stem) for path in natural]
@@ -46,10 +46,10 @@ def in_frame_order(paths: Sequence[Path]) -> tuple[list[Path], str | None]:
 
 
 class _Number:
-    """A frame's name as a number."""
+    """The name of a frame as a number."""
 
     def __init__(self, match: re.Match[str]) -> None:
-        """Take the parts of the name."""
+        """Store the parts of the name."""
         self.prefix, self.sign, self.whole = match["prefix"], match["sign"], match["whole"]
         self.part, self.exponent, self.unit = match["part"] or "", match["exponent"] or "", match["unit"]
 
@@ -65,10 +65,10 @@ def _parsed(stem: str) -> _Number | None:
 
 
 def _are_counters(numbers: Sequence[_Number]) -> bool:
-    """Tell whether the digits after the points count (1.9, 1.10) instead of being decimals (0.9, 0.15).
+    """Return whether the digits after the points are counters (1.9, 1.10) instead of decimals (0.9, 0.15).
 
-    Unpadded counters never start with a zero. Decimals without padding never end with one. Otherwise counters are
-    consecutive.
+    Counters without padding never start with a zero. Decimals without padding never end with a zero. If neither rule
+    decides, consecutive numbers are counters.
     """
     parts = [number.part for number in numbers]
     if any(number.exponent for number in numbers) or any(part.startswith("0") and len(part) > 1 for part in parts):

@@ -1,4 +1,4 @@
-"""`--masks`: label maps that a person gives instead of detections, each with the frame that it belongs to.
+"""Reader of `--masks`: label maps that the user gives instead of detections, and the frame of each label map.
 
 Used by `commands.batch` and `evaluation`.
 """
@@ -26,29 +26,29 @@ Labels: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """A mask as its file holds it."""
+    """A label map and its file."""
 
     path: Path
     labels: Labels
-    is_palette: bool  # made by a tool for labels, so that each value is meant
+    is_palette: bool  # whether it is a palette PNG, whose values a labelling tool chose
 
 
 def read_given_masks(
     masks: Path, video: Path, *, first: int | None = None, messages: Messages | None = None
 ) -> dict[int, Labels]:
-    """Read label maps (H, W) by frame index: 0 background, 1 to 254 the id of an object.
+    """Read label maps (H, W) by frame index. 0 is background, and 1 to 254 are ids of objects.
 
-    Void (255) becomes background. If 255 is the only value, as in DAVIS 2016, it is object 1.
+    Void (255) becomes background. If 255 is the only value, as in DAVIS 2016, it becomes object 1.
 
     Args:
-        masks: One PNG, for the first frame or the image of its name; or a folder of PNGs that are named as the images
-            of the video, or by number.
-        video: A file or a folder of images.
-        first: Number of the first frame in the names of the masks; None: the numbers of the images, or 0.
-        messages: Takes the assumptions.
+        masks: A PNG, or a folder of PNGs. The names of the PNGs are names of images or frame numbers. A single PNG
+            with another name is for the first frame.
+        video: A video file or a folder of images.
+        first: Number of the first frame in the names of the masks. None uses the numbers of the images, or 0.
+        messages: Receives notes and warnings about assumptions.
 
     Raises:
-        VisError: A PNG cannot be read, is antialiased, or its frame is not clear.
+        VisError: A PNG cannot be read or is antialiased, or its frame is unknown.
     """
     messages = messages or NoMessages()
     paths = _find_frames(masks, video, first, messages)
@@ -60,7 +60,7 @@ def read_given_masks(
 
 
 def _find_frames(masks: Path, video: Path, first: int | None, messages: Messages) -> dict[int, Path]:
-    """Return the masks by frame index."""
+    """Return the files of the masks by frame index."""
     names = [image.stem for image in image_files(video)] if video.is_dir() else []
     if not masks.is_dir():
         if first is None:
@@ -73,55 +73,58 @@ def _find_frames(masks: Path, video: Path, first: int | None, messages: Messages
 
 
 def _frame_of_one(mask: Path, names: list[str], messages: Messages) -> int:
-    """Return the frame of a single mask: the image of its name, or else the first."""
+    """Return the frame of a single mask: the image of the same name, or the first frame."""
     frame = names.index(mask.stem) if mask.stem in names else 0
     if frame:
-        messages.note(f"{mask}: has the name of an image, so it is the mask of frame {frame}")
+        messages.note(f"{mask}: used for frame {frame}, because the image of this frame has the same name")
     return frame
 
 
 def _by_image(pngs: list[Path], indices: dict[str, int], video: Path) -> dict[int, Path]:
     for png in pngs:
         if png.stem not in indices:
-            raise VisError(f"{png}: {video} has no image of that name; give masks the names of their images")
+            problem = f"{video} has no image of this name"
+            raise VisError(problem, where=png, hint="Use the names of the images for all masks.")
     return {indices[png.stem]: png for png in pngs}
 
 
 def _by_number(
     pngs: list[Path], names: list[str], video: Path, first: int | None, messages: Messages
 ) -> dict[int, Path]:
-    """Pair masks by the numbers of the images, where these have numbers, or else by frame index."""
+    """Pair masks with frames by the numbers of the images, or by frame index if the images have no numbers."""
     by_number: dict[int, Path] = {}
     for png in pngs:
         number = _frame_number(png)
         if (other := by_number.setdefault(number, png)) is not png:
-            raise VisError(f"{png}: {other.name} is for frame {number}, too; keep one of them")
+            raise VisError(f"{other.name} is also for frame {number}", where=png, hint="Keep one of them.")
     if first is None and names and all(_is_number(name) for name in names):
         return _by_image_number(by_number, {int(name): index for index, name in enumerate(names)}, video)
     if first is None and min(by_number) == 1:
         named = by_number[1].name
-        messages.warn(f"{named}: assumed to be the mask of the second frame. Use --masks-from 1 if it is of the first")
+        messages.warn(f"{named}: used for the second frame. If it is for the first frame, use --masks-from 1")
     return {number - (first or 0): _require_after(png, first or 0) for number, png in by_number.items()}
 
 
 def _by_image_number(by_number: dict[int, Path], indices: dict[int, int], video: Path) -> dict[int, Path]:
     for number, png in by_number.items():
         if number not in indices:
-            rule = f"--masks-from {min(by_number)} makes it the number of the first frame"
-            raise VisError(f"{png}: {video} has no image of number {number}. {rule}.")
+            first = min(by_number)
+            hint = f"If {first} is the number of the first frame, use --masks-from {first}."
+            raise VisError(f"{video} has no image with the number {number}", where=png, hint=hint)
     return {indices[number]: png for number, png in by_number.items()}
 
 
 def _require_after(png: Path, first: int) -> Path:
-    """Return the path unless its number is below that of the first frame."""
+    """Return the path, or raise a VisError if its number is below the number of the first frame."""
     if _frame_number(png) < first:
-        raise VisError(f"{png}: its number is below {first}, the first of --masks-from. Use a smaller value.")
+        raise VisError(f"the number is below --masks-from {first}", where=png, hint="Use a smaller --masks-from.")
     return png
 
 
 def _frame_number(png: Path) -> int:
     if not _is_number(png.stem):
-        raise VisError(f"{png}: not named by its frame number; frame 12 is 12.png or 00012.png")
+        problem = "the name is not a frame number"
+        raise VisError(problem, where=png, hint="Name the mask of frame 12, for example, 12.png or 00012.png.")
     return int(png.stem)
 
 
@@ -139,9 +142,9 @@ def _without_void(masks: Path, images: dict[int, _Image], messages: Messages) ->
     if VOID not in values:
         return {frame: image.labels for frame, image in images.items()}
     if values <= {0, VOID}:
-        messages.note(f"{masks}: the only value is {VOID}, which is read as object 1")
+        messages.note(f"{masks}: {VOID} is the only value, so it is object 1")
         return {frame: (image.labels == VOID).astype(np.uint8) for frame, image in images.items()}
     are_palettes = all(image.is_palette for image in images.values())
-    say = messages.note if are_palettes else messages.warn
-    say(f"{masks}: the value {VOID} means void, so its pixels belong to no object. Use the ids 1 to {VOID - 1}")
+    report = messages.note if are_palettes else messages.warn
+    report(f"{masks}: {VOID} means void, so these pixels are background. Use the ids 1 to {VOID - 1} for objects")
     return {frame: np.where(image.labels == VOID, 0, image.labels).astype(np.uint8) for frame, image in images.items()}

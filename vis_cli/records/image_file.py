@@ -1,4 +1,4 @@
-"""The one function that reads an image file, and the one that reads its size.
+"""Readers of image files: `read_image` for the pixels and `read_image_size` for the width and height.
 
 Used by `frame_folder`, `davis_layout` and `training.annotations`.
 """
@@ -30,11 +30,11 @@ PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 DTYPES = (np.uint8, np.uint16)
 SIZE_ERROR = "CV_IO_MAX_IMAGE"  # in OpenCV's messages
 EXIF_ORIENTATION = 0x0112
-TRANSPOSED = frozenset({5, 6, 7, 8})  # values of the orientation that exchange width and height
+TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 SIZED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")  # Pillow's names
-# Formats whose headers Pillow reads before it allocates memory for pixels. PNGs have a check of their own.
+# Formats whose headers Pillow reads before it allocates memory for pixels. `_require_complete_png` checks PNGs.
 CHECKED_FORMATS = ("JPEG", "BMP", "TIFF", "PPM", "JPEG2000")
-# What Pillow raises for damaged headers: SyntaxError for a broken PNG chunk, the others for values it does not check.
+# Exceptions of Pillow for damaged headers: SyntaxError for a damaged PNG chunk, the others for values without a check.
 PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, struct.error, IndexError, KeyError, TypeError, OverflowError),
     *(EOFError, ZeroDivisionError),
@@ -42,35 +42,38 @@ PILLOW_ERRORS = (
 
 
 def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read an image file as (H, W, 3) RGB of 8 or 16 bits. Alpha is dropped.
+    """Read an image file as (H, W, 3) RGB of 8 or 16 bits. The alpha channel is dropped.
 
     Args:
         path: The file.
-        upright: Whether an EXIF rotation is applied, as viewers do.
+        upright: Whether to apply the EXIF rotation, like image viewers.
 
     Raises:
-        VisError: The file is missing, damaged, too large, or of a kind that OpenCV does not read.
+        VisError: The file is missing, damaged or too large, or has a format that OpenCV does not read.
     """
     data = read_bytes(path, limit=MAX_IMAGE_BYTES)
     image = _decoded(path, data, 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     if image.dtype not in DTYPES:
-        raise VisError(f"cannot read {path}: the pixels are {image.dtype}. Convert the image to 8 or 16 bits.")
+        problem = f"cannot read {path}: the pixels are {image.dtype}"
+        raise VisError(problem, hint="Convert the image to 8 or 16 bits.")
     height, width = image.shape[:2]
-    if max(height, width) > MAX_IMAGE_SIDE or height * width > MAX_IMAGE_PIXELS:  # OpenCV was set up by someone else
+    if max(height, width) > MAX_IMAGE_SIDE or height * width > MAX_IMAGE_PIXELS:  # OpenCV has other limits
         raise _too_large(path)
     rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return rgb.astype(np.uint8, copy=False) if rgb.dtype == np.uint8 else rgb.astype(np.uint16, copy=False)
 
 
 def read_image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
-    """Return the width and height of what `read_image` returns, from the header where no EXIF rotation changes them.
+    """Return the width and the height of the image that `read_image` returns.
+
+    The pixels are decoded only if an EXIF rotation can swap width and height.
 
     Args:
         path: The file.
-        upright: Whether an EXIF rotation is applied.
+        upright: Whether to apply the EXIF rotation.
 
     Raises:
-        VisError: The file is missing, damaged, too large, or of a kind that is not read.
+        VisError: The file is missing, damaged or too large, or has another format.
     """
     try:
         with open_regular(path) as file, _header(file, SIZED_FORMATS) as image:
@@ -78,13 +81,13 @@ def read_image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except UnidentifiedImageError as error:
-        raise VisError(f"cannot read {path}: not an image. Restore the file.") from error
+        raise VisError(f"cannot read {path}: not an image", hint="Restore the file.") from error
     except PILLOW_ERRORS as error:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else printable(str(error))
-        raise VisError(f"cannot read {path}: not a complete image ({cause}). Restore the file.") from error
+        raise VisError(f"cannot read {path}: not a complete image ({cause})", hint="Restore the file.") from error
     if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
         raise _too_large(path)
-    if upright and orientation in TRANSPOSED:  # OpenCV decides for which formats it counts
+    if upright and orientation in TRANSPOSED:  # OpenCV applies the rotation only in some formats
         height, width = read_image(path).shape[:2]
     return width, height
 
@@ -92,7 +95,7 @@ def read_image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
 @contextmanager
 def _header(file: BinaryIO, formats: Sequence[str]) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, for damaged tags and for sizes that are checked here
+        warnings.simplefilter("ignore")  # Pillow warns about damaged tags, and about sizes that are checked here
         with Image.open(file, formats=list(formats)) as image:
             yield image
 
@@ -100,7 +103,7 @@ def _header(file: BinaryIO, formats: Sequence[str]) -> Iterator[Image.Image]:
 def _require_moderate_size(path: Path, data: bytes) -> None:
     """Reject an image above the limits before it is decoded.
 
-    OpenCV checks them, too, but if a program imports it before this package, its own limit of 2^30 pixels holds.
+    OpenCV has the same limits only if this package is imported before OpenCV. Otherwise its limit is 2^30 pixels.
     """
     try:
         with _header(io.BytesIO(data), CHECKED_FORMATS) as image:
@@ -108,14 +111,14 @@ def _require_moderate_size(path: Path, data: bytes) -> None:
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except PILLOW_ERRORS:
-        return  # another format, or damaged, which the decoder reports
+        return  # another format, or a damaged file, which the decoder reports
     if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
         raise _too_large(path)
 
 
 def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.integer[Any] | np.floating[Any]]:
     if not data:
-        raise VisError(f"cannot read {path}: the file is empty. Restore the file.")
+        raise VisError(f"cannot read {path}: the file is empty", hint="Restore the file.")
     _require_complete_png(path, data)
     _require_moderate_size(path, data)
     encoded = np.frombuffer(data, np.uint8)
@@ -123,21 +126,24 @@ def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.integer[Any] | n
         with silenced_libraries():
             image = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | flags)
             if image is None:
-                image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # float or 32 bits, which is rejected by its dtype
+                image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)  # float or 32 bits, which `read_image` rejects
     except cv2.error as error:
         if SIZE_ERROR in error.err:
             raise _too_large(path) from error
         if error.code == cv2.Error.StsNoMem:
-            raise VisError(f"cannot read {path}: not enough memory for its pixels. Use a smaller image.") from error
-        cause = f"not an image that OpenCV decodes ({error.err})"
-        raise VisError(f"cannot read {path}: {cause}. Convert the image to JPEG or PNG.") from error
+            problem = f"cannot read {path}: not enough memory for its pixels"
+            raise VisError(problem, hint="Use a smaller image.") from error
+        problem = f"cannot read {path}: not an image that OpenCV decodes ({error.err})"
+        raise VisError(problem, hint="Convert the image to JPEG or PNG.") from error
     if image is None or (image.ndim != 3 and image.dtype in DTYPES):
-        raise VisError(f"cannot read {path}: not a complete image. Restore the file.")
+        raise VisError(f"cannot read {path}: not a complete image", hint="Restore the file.")
     return image
 
 
 def _require_complete_png(path: Path, data: bytes) -> None:
-    """Reject a damaged PNG before OpenCV decodes it: libpng prints, and a chunk of 4 GB is allocated before it is read.
+    """Reject a damaged PNG before OpenCV decodes it.
+
+    libpng prints messages for a damaged file, and allocates up to 4 GB for a chunk before it reads the chunk.
 
     Raises:
         VisError: The data are a PNG, and a chunk is missing, damaged or longer than the file.
@@ -147,25 +153,24 @@ def _require_complete_png(path: Path, data: bytes) -> None:
     kinds: list[bytes] = []
     for kind, body, crc in _png_chunks(data):
         if kind in PNG_CRITICAL and zlib.crc32(body, zlib.crc32(kind)) != crc:
-            raise VisError(f"cannot read {path}: not a complete image ({kind.decode()} is damaged). Restore the file.")
+            problem = f"cannot read {path}: not a complete image ({kind.decode()} is damaged)"
+            raise VisError(problem, hint="Restore the file.")
         if not kinds and kind == b"IHDR" and len(body) == 13:
             width, height = struct.unpack(">II", body[:8])
             if max(width, height) > MAX_IMAGE_SIDE or width * height > MAX_IMAGE_PIXELS:
                 raise _too_large(path)
         kinds.append(kind)
     if kinds[:1] != [b"IHDR"] or b"IDAT" not in kinds or kinds[-1] != b"IEND":
-        raise VisError(f"cannot read {path}: not a complete image. Restore the file.")
+        raise VisError(f"cannot read {path}: not a complete image", hint="Restore the file.")
 
 
 def _too_large(path: Path) -> VisError:
-    return VisError(
-        f"cannot read {path}: the image is larger than {MAX_IMAGE_SIDE:,} pixels per side or "
-        f"{MAX_IMAGE_PIXELS:,} pixels. Use a smaller image."
-    )
+    limit = f"{MAX_IMAGE_SIDE:,} pixels per side or {MAX_IMAGE_PIXELS:,} pixels"
+    return VisError(f"cannot read {path}: the image is larger than {limit}", hint="Use a smaller image.")
 
 
 def _png_chunks(data: bytes) -> list[tuple[bytes, bytes, int]]:
-    """List kind, content and checksum of the complete chunks of a PNG up to IEND."""
+    """Return the type, content and checksum of each complete chunk of a PNG, up to IEND."""
     chunks: list[tuple[bytes, bytes, int]] = []
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):

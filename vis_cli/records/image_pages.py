@@ -1,4 +1,4 @@
-"""Number of images in one image file, read from its headers only.
+"""Number of images in one image file, from its headers.
 
 Used by `frame_folder`.
 """
@@ -13,15 +13,15 @@ from vis_cli.errors import VisError
 from vis_cli.files.reading import open_regular
 from vis_cli.records.image_file import PNG_SIGNATURE
 
-TIFF_SUBFILE_TYPE, TIFF_REDUCED = 254, 1  # a page that is a thumbnail of another one
+TIFF_SUBFILE_TYPE, TIFF_REDUCED = 254, 1  # tag and flag of a page that is a thumbnail of another page
 TIFF_SHORT = 3
-MAX_STEPS = 10_000  # chunks or directories of one file that are visited
+MAX_STEPS = 10_000  # maximum number of chunks or directories to read in one file
 
 
 def num_pages(path: Path) -> int:
     """Return the number of images in a TIFF, an animated WebP or an animated PNG, without thumbnails.
 
-    Other formats, and files that are damaged, count as one image.
+    The result is 1 for other formats and for damaged files.
 
     Raises:
         VisError: The file cannot be read.
@@ -36,7 +36,7 @@ def num_pages(path: Path) -> int:
             if start.startswith(PNG_SIGNATURE):
                 return max(1, _png_frames(file))
     except OSError as error:
-        raise VisError(f"cannot read {path}: {error.strerror}.") from error
+        raise VisError(f"cannot read {path}: {error.strerror}") from error
     return 1
 
 
@@ -80,7 +80,7 @@ def _webp_frames(file: BinaryIO) -> int:
 
 
 def _png_frames(file: BinaryIO) -> int:
-    """Read the number of frames from the acTL chunk, which stands before the pixels."""
+    """Return the number of frames in the acTL chunk, which precedes the pixels."""
     position = len(PNG_SIGNATURE)
     for _ in range(MAX_STEPS):
         file.seek(position)

@@ -1,4 +1,4 @@
-"""From what a user typed to the videos meant: files, folders of frames, folders of videos, patterns.
+"""Expansion of the paths on the command line to videos: files, folders of frames, folders of videos, patterns.
 
 Used by the commands through `video.find_inputs`.
 """
@@ -22,13 +22,15 @@ _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
     """Expand files, folders of frames, folders of videos, folders of folders of frames, and patterns.
 
-    A path that exists is itself even if it looks like a pattern. A folder with images is one video. A folder with
-    videos stands for each of them, otherwise its folders with images are one video each. A single image, or images
-    that are named like the videos, are posters and not frames. Hidden files are passed over. Within each path the
-    order is natural (2 before 10), and what is named twice is taken once. `files_left_out` lists the other media.
+    A folder with images is one video. A folder with videos means all of its videos. A folder without videos means all
+    of its folders with images. In a folder with videos, a single image, or images with the names of the videos, are
+    posters instead of frames.
+
+    A path that exists is not expanded as a pattern. Hidden files are omitted. The order within each path is natural (2
+    before 10). A video that occurs twice is returned once. `files_left_out` returns the other media.
 
     Raises:
-        VisError: a path matches nothing, is a folder without videos and images, or cannot be read.
+        VisError: A path matches nothing, is a folder without videos and images, or cannot be read.
     """
     found: dict[Path, Path] = {}
     for path in paths:
@@ -36,20 +38,17 @@ def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
             for video in _expand(path):
                 found.setdefault(real_path(video), video)
         except OSError as error:
-            raise VisError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+            raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     return list(found.values())
 
 
 def is_folder(path: str | Path) -> bool:
-    """Tell whether what a user typed is a folder; a name that no file system takes is none."""
+    """Return whether a path is a folder; False for a name that the file system rejects."""
     return os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
 
 
 def files_left_out(path: str | Path) -> list[Path]:
-    """List the media that `find_inputs` leaves out of what a user typed.
-
-    Media next to the frames of one video are not listed here: `FrameFolder` reports them.
-    """
+    """Return the media in a path that `find_inputs` omits, except media next to frames, which `FrameFolder` reports."""
     if not str(path):
         return []
     folders = [path] if is_folder(path) else [match for match in _matches(path) if is_folder(match)]
@@ -57,23 +56,22 @@ def files_left_out(path: str | Path) -> list[Path]:
 
 
 def _expand(path: str | Path) -> list[Path]:
-    if not str(path):  # Path("") is the current folder, which an unset variable of the shell does not mean
-        raise VisError("an input is named by an empty text; is a variable of the shell unset?")
+    if not str(path):  # Path("") would be the current folder
+        raise VisError("cannot read an input: its name is empty", hint="Check the shell variables in the command.")
     literal = Path(path)
     if literal.is_dir():
         videos, _ = _choose(literal)
         if not videos:
-            raise VisError(
-                f"{path}: no videos and no images in this folder; those deeper in it need a pattern, quoted: "
-                f"'{Path(glob.escape(str(path)), '**', '*.mp4')}'"
-            )
+            pattern = Path(glob.escape(str(path)), "**", "*.mp4")
+            hint = f"For videos in deeper folders, use a pattern in quotes: '{pattern}'."
+            raise VisError(f"cannot read {path}: no videos or images in this folder", hint=hint)
         return videos
     if literal.exists():
         return [literal]
     matches = map(Path, _matches(path))
     videos = [video for match in matches for video in (_choose(match)[0] if match.is_dir() else [match])]
     if not videos:
-        raise VisError(_why_missing(path))
+        raise _missing(path)
     return videos
 
 
@@ -81,18 +79,20 @@ def _matches(path: str | Path) -> list[str]:
     return sorted(glob.glob(str(path), recursive=True), key=natural_key)  # noqa: PTH207 (the pattern may be absolute)
 
 
-def _why_missing(path: str | Path) -> str:
+def _missing(path: str | Path) -> VisError:
     if _ADDRESS.match(str(path)):
-        return f"cannot read {path}: addresses are not opened. Download the video, then pass the file."
+        return VisError(f"cannot read {path}: URLs are not opened", hint="Download the video, then pass the file.")
     if str(path) == "-":
-        return "cannot read -: standard input is not a video. Save the video to a file, then pass the file."
+        hint = "Save the video to a file, then pass the file."
+        return VisError("cannot read -: standard input is not a video", hint=hint)
     if os.path.islink(path):  # noqa: PTH114 (Path.is_symlink raises for a name that is too long)
-        return f"cannot read {path}: the target of the symbolic link does not exist. Restore the file."
-    return f"{path}: no such file, folder or pattern"
+        problem = f"cannot read {path}: the target of the symbolic link does not exist"
+        return VisError(problem, hint="Restore the file.")
+    return VisError(f"cannot read {path}: no such file, folder or pattern", hint="Check the path.")
 
 
 def _choose(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the videos that a folder stands for, and the media in it that are left out."""
+    """Return the videos that a folder means, and the media in it that are omitted."""
     content = read_folder(folder)
     frames, videos = [*content.images, *content.unreadable], list(content.videos)
     sequences = [entry for entry in content.folders if _may_be_frames(entry)]
@@ -108,13 +108,13 @@ def _choose(folder: Path) -> tuple[list[Path], list[Path]]:
 def _may_be_frames(folder: Path) -> bool:
     try:
         content = read_folder(folder)
-    except OSError:  # a broken link, or a folder that cannot be read: an input that fails
+    except OSError:  # a broken link, or an unreadable folder: it stays an input, whose reader reports the error
         return True
     return bool(content.images or content.unreadable)
 
 
 def _are_posters(content: MediaFolder) -> bool:
-    """Tell whether images next to videos or folders show what is in these, instead of being frames."""
+    """Return whether the images next to videos or folders are posters of them instead of frames."""
     frames = [*content.images, *content.unreadable]
     stems = {path.stem for path in content.videos}
     return len(frames) == 1 or all(path.stem in stems for path in frames)

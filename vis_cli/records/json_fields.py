@@ -1,4 +1,4 @@
-"""JSON files: bounded reading, and fields that are checked one by one; an error names the file and the entry.
+"""Bounded reading of JSON files and checks of their fields. Each error contains the file, the entry and the field.
 
 Used by every reader of JSON in `records` and `training`.
 """
@@ -20,46 +20,58 @@ from vis_cli.files.reading import read_bytes
 from vis_cli.records.types import Category
 
 T = TypeVar("T", int, float, str, dict[str, Any], list[Any])
-NAMES = {int: "a whole number", float: "a number", str: "a text", dict: "an object", list: "a list"}
+
+RESTORE = "Restore the file, or export it again."  # hint for damaged files
+NAMES = {int: "an integer", float: "a number", str: "a string", dict: "an object", list: "a list"}
 
 
-class _RefusedError(ValueError):
-    """What the JSON parser accepts and this reader does not."""
+class _RejectedError(ValueError):
+    """Input that Python's JSON parser accepts, but `vis` rejects."""
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds one object.
+    """Read a JSON file that contains one object.
 
     Raises:
-        VisError: The file cannot be read, is too large or is not JSON, or it holds something else.
+        VisError: The file cannot be read, is too large or is not JSON, or it contains another value than an object.
     """
     data = parse_json(read_bytes(path, limit=MAX_JSON_BYTES), str(path))
     if not isinstance(data, dict):
-        raise VisError(f"must hold one JSON object, but holds {describe(data)}", where=path)
+        raise VisError(f"the file contains {describe(data)}", where=path, hint="Use a file with one JSON object.")
     return data
 
 
 def parse_json(data: bytes | str, where: str) -> object:
-    """Parse JSON that may be damaged or hostile; a byte order mark is skipped.
+    """Parse JSON that may be damaged or hostile. A byte order mark is removed.
 
     Raises:
-        VisError: It is not JSON, nests too deeply, holds too many values, NaN, or a key twice in one object.
+        VisError: The data are not JSON, have too many levels or values, or contain NaN or duplicate keys.
     """
     require_bounded(data, where)
     try:
-        return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
-    except (UnicodeError, json.JSONDecodeError, _RefusedError) as error:
-        raise VisError(f"not a JSON file, or damaged ({printable(str(error))})", where=where) from error
+        return json.loads(data, parse_constant=_reject_constant, object_pairs_hook=_unique_keys)
+    except (UnicodeError, json.JSONDecodeError, _RejectedError) as error:
+        problem = f"not a JSON file, or damaged ({printable(str(error))})"
+        raise VisError(problem, where=where, hint=RESTORE) from error
     except ValueError as error:  # Python limits the digits of a number
-        raise VisError("not a JSON file of ours: a number has thousands of digits", where=where) from error
+        raise VisError("a number has thousands of digits", where=where, hint=RESTORE) from error
     except RecursionError as error:
-        raise VisError("not a JSON file of ours: lists and objects nest too deeply", where=where) from error
+        raise VisError("the lists and objects are nested too deeply", where=where, hint=RESTORE) from error
     except MemoryError as error:
-        raise VisError("the file does not fit into memory", where=where) from error
+        raise VisError("the file does not fit into memory", where=where, hint="Use a smaller file.") from error
 
 
 def require_bounded(data: bytes | str, where: str, limit: int | None = None) -> None:
-    """Raise a VisError if JSON holds more values than fit into memory: "[]," is 3 bytes, and 64 once it is parsed."""
+    """Reject JSON with more values than fit into memory. The 3 bytes "[]," need 64 bytes once they are parsed.
+
+    Args:
+        data: The JSON text.
+        where: File and entry, for the error message.
+        limit: Maximum number of values; None is MAX_JSON_VALUES.
+
+    Raises:
+        VisError: The limit is exceeded.
+    """
     opened, commas = ("[", "{"), ","
     if isinstance(data, str):
         num_values = 2 * sum(map(data.count, opened)) + data.count(commas)
@@ -67,65 +79,73 @@ def require_bounded(data: bytes | str, where: str, limit: int | None = None) -> 
         num_values = 2 * sum(data.count(text.encode()) for text in opened) + data.count(commas.encode())
     limit = MAX_JSON_VALUES if limit is None else limit
     if num_values > limit:
-        raise VisError(f"holds too many values, the limit is {limit:,}", where=where)
+        raise VisError(f"the limit of {limit:,} values is exceeded", where=where, hint="Use a smaller file.")
 
 
 def is_finite_number(value: object) -> TypeGuard[float]:
-    """Tell whether a value from a file is a number that a float can hold; true and false are not."""
+    """Return whether a value from a file is a number (not a boolean) that a float can represent."""
     if isinstance(value, int):
         return not isinstance(value, bool) and abs(value) <= MAX_INTEGER
     return isinstance(value, float) and math.isfinite(value)
 
 
 def describe(value: object) -> str:
-    """Return what a value from a file is, short enough for a message."""
+    """Describe a value from a file in a few words, for a message."""
     if value is None:
         return "null"
     return NAMES[type(value)] if type(value) in NAMES and not isinstance(value, (int, float)) else shown(value)
 
 
 def shown(value: object) -> str:
-    """Return a value from a file as a message can show it: one line, shortened, however long or deep it is."""
+    """Convert a value from a file to one short printable line, for a message."""
     return printable(reprlib.repr(value))
 
 
 def take_field(entry: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
-    """Return `entry[key]`, which must be there and of `kind`; a whole number is also a number.
+    """Return `entry[key]` after a check of its type.
+
+    Args:
+        entry: A JSON object.
+        key: Name of the field.
+        kind: Required type. An integer is also a valid float.
+        where: File and entry, for the error message.
 
     Raises:
-        VisError: it is not.
+        VisError: The field is missing, has another type, is not finite, or is an integer beyond MAX_INTEGER.
     """
+    field = f"'{key}'"
     if key not in entry:
-        raise VisError(f"'{key}' is missing", where=where)
+        raise VisError("is missing", where=where, field=field, hint=f"Add {field}, {NAMES[kind]}.")
     value = entry[key]
     if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        raise VisError(f"'{key}' must be {NAMES[kind]}, but is {describe(value)}", where=where)
-    require(not isinstance(value, float) or math.isfinite(value), where, f"'{key}' is not a finite number")  # 1e999
+        raise VisError(f"is {describe(value)}", where=where, field=field, hint=f"Use {NAMES[kind]}.")
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999
+        raise VisError("is not finite", where=where, field=field, hint="Use a finite number.")
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise VisError(f"'{key}' is {shown(value)}, the limit is {MAX_INTEGER:,}", where=where)
+        raise VisError(f"is {shown(value)}", where=where, field=field, hint=f"Use at most {MAX_INTEGER:,}.")
     return value  # type: ignore[return-value]
 
 
 def take_objects(entry: Mapping[str, Any], key: str, where: str) -> list[tuple[dict[str, Any], str]]:
-    """Return the objects of the list `entry[key]`, each with the words that name it in an error.
+    """Return the objects of the list `entry[key]`, each with its name for error messages.
 
     Raises:
-        VisError: it is missing, no list, or holds something else.
+        VisError: The field is missing, is not a list, or contains another value than an object.
     """
     objects = []
     for index, item in enumerate(take_field(entry, key, list, where)):
         name = f"{where}: {key}[{index}]"
         if not isinstance(item, dict):
-            raise VisError(f"{name} must be an object, but is {describe(item)}")
+            raise VisError(f"the entry is {describe(item)}", where=name, hint="Use an object.")
         objects.append((item, name))
     return objects
 
 
 def take_categories(entry: Mapping[str, Any], where: str) -> tuple[Category, ...]:
-    """Return the categories under `entry["categories"]`.
+    """Return the categories in `entry["categories"]`.
 
     Raises:
-        VisError: they are missing or damaged, or two have the same id.
+        VisError: The categories are missing or invalid, or two have the same id.
     """
     categories = tuple(
         Category(id=take_field(item, "id", int, name), name=take_field(item, "name", str, name))
@@ -136,56 +156,76 @@ def take_categories(entry: Mapping[str, Any], where: str) -> tuple[Category, ...
 
 
 def take_crowd(entry: Mapping[str, Any], where: str) -> bool:
-    """Return whether `entry["iscrowd"]` marks a crowd; many files leave it out, which means that it does not.
+    """Return whether `entry["iscrowd"]` marks a crowd. If the field is missing, as in many files, return False.
 
     Raises:
-        VisError: it is neither 0 nor 1.
+        VisError: The field is neither 0 nor 1.
     """
     value = entry.get("iscrowd")
-    require(value is None or value in (0, 1), where, f"'iscrowd' is {shown(value)}, but must be 0 or 1")
+    require(value is None or value in (0, 1), where, f"'iscrowd' is {shown(value)}", hint="Use 0 or 1.")
     return bool(value)
 
 
 def take_size(entry: Mapping[str, Any], where: str) -> tuple[int, int]:
-    """Return the width and the height of an image or a video, which memory must hold.
+    """Return the width and the height of an image or a video in pixels.
 
     Raises:
-        VisError: one is missing, is not positive, or both are beyond all images.
+        VisError: A field is missing or not positive, or the size is above the limits.
     """
     width, height = take_field(entry, "width", int, where), take_field(entry, "height", int, where)
-    require(width > 0 and height > 0, where, f"its size is {width}x{height}, but both must be positive")
+    require(width > 0 and height > 0, where, f"the size is {width}x{height}", hint="Use a positive width and height.")
     require_size(width, height, where)
     return width, height
 
 
 def require_size(width: int, height: int, where: str) -> None:
-    """Raise a VisError if an image is beyond the limits."""
-    complaint = (
-        f"its size is {width}x{height}, the limit is {MAX_IMAGE_SIDE:,} on a side and {MAX_IMAGE_PIXELS:,} pixels"
+    """Reject the size of an image in pixels that is above the limits.
+
+    Raises:
+        VisError: The size is above MAX_IMAGE_SIDE or MAX_IMAGE_PIXELS.
+    """
+    require(
+        max(width, height) <= MAX_IMAGE_SIDE and width * height <= MAX_IMAGE_PIXELS,
+        where,
+        f"the size is {width}x{height}, the limit is {MAX_IMAGE_SIDE:,} per side and {MAX_IMAGE_PIXELS:,} pixels",
+        hint="Use smaller images.",
     )
-    require(max(width, height) <= MAX_IMAGE_SIDE and width * height <= MAX_IMAGE_PIXELS, where, complaint)
 
 
 def require_unique(values: Iterable[int | str], where: str) -> None:
-    """Raise a VisError if a value appears twice."""
+    """Check that all values are different.
+
+    Raises:
+        VisError: A value occurs twice.
+    """
     value, count = max(Counter(values).items(), key=lambda item: item[1], default=("", 0))
-    require(count <= 1, where, f"{shown(value)} is used {count} times, but must be unique")
+    require(count <= 1, where, f"{shown(value)} is used {count} times", hint="Use each value once.")
 
 
-def require(holds: bool, where: str, complaint: str) -> None:
-    """Raise a VisError unless `holds`."""
+def require(holds: bool, where: str, problem: str, *, hint: str = "") -> None:
+    """Check a condition.
+
+    Args:
+        holds: The condition.
+        where: File and entry, for the error message.
+        problem: What is wrong if the condition does not hold.
+        hint: How to fix it.
+
+    Raises:
+        VisError: The condition does not hold.
+    """
     if not holds:
-        raise VisError(complaint, where=where)
+        raise VisError(problem, where=where, hint=hint)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its pairs; of a key that is there twice, other programs take the first or the last."""
+    """Create an object from its pairs. Reject duplicate keys, because other programs use the first or the last one."""
     entry = dict(pairs)
     if len(entry) != len(pairs):
         key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise _RefusedError(f"an object has the key {shown(key)} twice")
+        raise _RejectedError(f"an object has the key {shown(key)} twice")
     return entry
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise _RefusedError(f"{name} is not JSON")
+def _reject_constant(name: str) -> NoReturn:
+    raise _RejectedError(f"{name} is not JSON")

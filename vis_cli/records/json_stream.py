@@ -1,6 +1,7 @@
-"""A JSON list read item by item, so that a file of any size is never whole in memory.
+"""Streaming reader of a JSON list. It keeps one item in memory, so that the file may be larger than the memory.
 
-Used by `youtube_vis_results` and `submission_check`.
+Used by `youtube_vis_results` and `submission_check`. docs/explanation/architecture.md#reading-large-files compares it
+with ijson and json-stream.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from typing import Any, BinaryIO, TextIO
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_ENTRY_CHARACTERS, MAX_ENTRY_VALUES
 from vis_cli.files.names import printable
-from vis_cli.records.json_fields import require_bounded
+from vis_cli.records.json_fields import RESTORE, require_bounded
 
-CHUNK = 2**23  # characters read at once, at least
-LONGEST_WORD = 16  # characters of what can be cut off inside of it, as -Infinity, except a string
-_BLANKS = re.compile(r"[ \t\n\r]*")
+CHUNK = 2**23  # minimum number of characters per read
+LONGEST_WORD = 16  # characters of the longest token except strings, such as -Infinity
+_SPACES = re.compile(r"[ \t\n\r]*")
 
 
 def open_json_text(stream: BinaryIO) -> tuple[TextIO, str | None]:
-    """Decode a JSON file, and return what of its encoding no server reads, None where it is plain UTF-8."""
+    """Open a JSON file as text.
+
+    Returns:
+        The text, and the property of the encoding that evaluation servers reject; None for UTF-8 without a byte order
+        mark.
+    """
     head = stream.read(4)
     encoding = json.detect_encoding(head)
     text = io.TextIOWrapper(io.BufferedReader(_Joined(head, stream)), encoding=encoding)
@@ -32,7 +38,7 @@ def open_json_text(stream: BinaryIO) -> tuple[TextIO, str | None]:
 
 
 class _Joined(io.RawIOBase):
-    """Bytes that were read already, and the stream that they were read from."""
+    """A stream whose first bytes were already read, with these bytes."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head = head
@@ -49,14 +55,20 @@ class _Joined(io.RawIOBase):
 
 
 def iter_json_list(stream: TextIO, where: str) -> Iterator[tuple[object, str]]:
-    """Yield the items of a list and the text that each was read from; an item that is a bare number may be cut.
+    """Yield each item of a JSON list with its JSON text.
+
+    An item that is a number, instead of an object, can be cut at the end of a read. All callers reject such items.
+
+    Args:
+        stream: The JSON text.
+        where: File, for the error message.
 
     Raises:
-        VisError: the stream is no JSON, holds no list, or ends too early.
+        VisError: The stream is not JSON, does not contain a list, or ends early.
     """
     text = _Text(stream, where)
     if text.take("[]{") != "[":
-        raise VisError("must hold a list of entries, as results.json does", where=where)
+        raise VisError("the file contains an object", where=where, hint="Use a list of entries, as in results.json.")
     if text.peek() == "]":
         text.take("]")
     else:
@@ -64,11 +76,11 @@ def iter_json_list(stream: TextIO, where: str) -> Iterator[tuple[object, str]]:
         while text.take(",]") == ",":
             yield text.take_value()
     if text.peek():
-        raise text.damage("something follows the end of the list")
+        raise text.damage("text after the end of the list")
 
 
 class _Text:
-    """Hold the part of a stream that is being read."""
+    """Buffer for the part of a stream that is being parsed."""
 
     def __init__(self, stream: TextIO, where: str) -> None:
         self._stream = stream
@@ -78,9 +90,9 @@ class _Text:
         self._position = 0
 
     def peek(self) -> str:
-        """Return the next character that is not a blank, nothing at the end."""
+        """Return the next character that is not white space, or an empty string at the end."""
         while True:
-            match = _BLANKS.match(self._buffer, self._position)
+            match = _SPACES.match(self._buffer, self._position)
             self._position = match.end() if match else self._position
             if self._position < len(self._buffer):
                 return self._buffer[self._position]
@@ -88,15 +100,23 @@ class _Text:
                 return ""
 
     def take(self, allowed: str) -> str:
-        """Step over the next character, which must be one of `allowed`."""
+        """Consume the next character and return it.
+
+        Raises:
+            VisError: The character is not in `allowed`, or the stream ends.
+        """
         character = self.peek()
         if not character or character not in allowed:
-            raise self.damage(f"one of {' '.join(allowed)} is missing" if character else "it ends too early")
+            raise self.damage(f"one of {' '.join(allowed)} is missing" if character else "the file ends early")
         self._position += 1
         return character
 
     def take_value(self) -> tuple[object, str]:
-        """Step over the next value and return it with its text."""
+        """Consume the next value and return it with its text.
+
+        Raises:
+            VisError: The value is damaged or exceeds a limit.
+        """
         self.peek()
         while True:
             try:
@@ -107,22 +127,22 @@ class _Text:
             except ValueError as error:  # Python limits the digits of a number
                 raise self.damage("a number has thousands of digits") from error
             except RecursionError as error:
-                raise self.damage("lists and objects nest too deeply") from error
+                raise self.damage("the lists and objects are nested too deeply") from error
             else:
                 source = self._buffer[self._position : end]
                 self._position = end
                 return value, source
 
     def damage(self, reason: str) -> VisError:
-        """Return the error that says what is wrong."""
-        return VisError(f"not a JSON file, or damaged ({printable(reason)})", where=self._where)
+        """Return the error for a damaged file."""
+        return VisError(f"not a JSON file, or damaged ({printable(reason)})", where=self._where, hint=RESTORE)
 
     def _is_cut_off(self, error: json.JSONDecodeError) -> bool:
-        """Tell whether the end of the buffer may be the cause of an error."""
+        """Return whether the end of the buffer can be the cause of an error."""
         return error.pos + LONGEST_WORD >= len(self._buffer) or error.msg.startswith("Unterminated string")
 
     def _read_on(self) -> bool:
-        """Forget what was read and append what follows; say whether there was anything."""
+        """Drop the consumed part of the buffer and append the next part of the stream. Return False at its end."""
         rest = self._buffer[self._position :]
         if len(rest) > CHUNK:
             require_bounded(rest, self._where, MAX_ENTRY_VALUES)

@@ -1,4 +1,4 @@
-"""Which sequence of a split each result is of: matched by name, with its size and its number of frames compared.
+"""Matching of results with the sequences of a split by name, with a check of their size and number of frames.
 
 Used by every export.
 """
@@ -21,38 +21,38 @@ from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis, require_di
 
 @dataclass(frozen=True, slots=True)
 class SplitSequences:
-    """Hold the sequences of a split and the file or folder that lists them."""
+    """Sequences of a split."""
 
-    path: Path
+    path: Path  # file or folder that lists them
     sequences: tuple[SequenceFrames, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """Say what an export holds and what it had to leave out."""
+    """Contents of an export, and what it omits."""
 
-    num_videos: int  # with a result, be it empty
+    num_videos: int  # videos with a result, including results without instances
     num_entries: int
-    num_left_out: int  # instances of the results that were not selected
-    videos_without_result: tuple[str, ...]  # of the split; they count as found nothing
-    synonyms: tuple[tuple[str, str], ...]  # categories of the results that go under another name, and that name
-    unmapped_categories: tuple[str, ...]  # of the results, unknown to the split; their entries are left out
-    relabelled: tuple[str, ...] = ()  # given ids that are no label, with the label that stands for each
+    num_left_out: int  # instances that were not selected
+    videos_without_result: tuple[str, ...]  # videos of the split, exported without instances
+    synonyms: tuple[tuple[str, str], ...]  # names of a category in the results and in the export
+    unmapped_categories: tuple[str, ...]  # names that the split does not have; their entries are omitted
+    relabelled: tuple[str, ...] = ()  # given ids that are not valid labels, each with its label in the export
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Hold the sequence that a result is of, and the instances to export, in the result's order."""
+    """The sequence of a result and the instances to export."""
 
     sequence: SequenceFrames
-    instances: tuple[InstanceSequence, ...]
+    instances: tuple[InstanceSequence, ...]  # in the order of the result
 
 
 class ResultMatcher:
-    """Match results with the sequences of a split, each once; without a split each result is its own sequence."""
+    """Match of each result with one sequence of a split. Without a split, each result is a sequence."""
 
     def __init__(self, split: SplitSequences | None, selection: Selection) -> None:
-        """Prepare to match; no result was seen yet."""
+        """Store the split, or None, and the instances to export."""
         self._split = split
         self._selection = selection
         self._num_left_out = 0
@@ -60,10 +60,10 @@ class ResultMatcher:
         self._seen: set[str] = set()
 
     def match(self, result: VideoResult, *, max_instances: int | None = None) -> Match:
-        """Find the sequence that a result is of, and select its instances, at most `max_instances`.
+        """Return the sequence of a result, and at most `max_instances` selected instances.
 
         Raises:
-            VisError: it is of none, of one that was seen before, or of another size or length.
+            VisError: The video of the result is not in the split, has two results, or has another size or length.
         """
         sequence = self._find_sequence(result)
         instances = self._selection.limited(max_instances).instances(result)
@@ -71,11 +71,11 @@ class ResultMatcher:
         return Match(sequence, tuple(instances))
 
     def unmatched(self) -> list[SequenceFrames]:
-        """Return the sequences of the split that no result was of."""
+        """Return the sequences of the split without a result."""
         return [sequence for sequence in self._sequences.values() if sequence.name not in self._seen]
 
     def report(self, num_entries: int, categories: CategoryMap | None = None) -> ExportReport:
-        """Sum up an export of all results that were matched."""
+        """Return the report of an export of all matched results."""
         return ExportReport(
             num_videos=len(self._seen),
             num_entries=num_entries,
@@ -87,26 +87,29 @@ class ResultMatcher:
 
     def _find_sequence(self, result: VideoResult) -> SequenceFrames:
         name = result.video.name
-        require(name not in self._seen, printable(name), "has two results; keep one of them")
+        require(name not in self._seen, printable(name), "two results have this video", hint="Keep one of them.")
         self._seen.add(name)
         if self._split is None:
             is_plain = safe_relative_path(name, "name of the video in a result").as_posix() == name and "/" not in name
-            require(is_plain, shown(name), "cannot name a file or folder; rename the video in its result")
+            problem = "the name of the video is not a valid file name"
+            require(is_plain, shown(name), problem, hint="Rename the video in its result.")
             return own_frames(result.video)
         path = self._split.path
-        require(name in self._sequences, printable(name), f"is no video of {path}; give the split that it belongs to")
+        problem = f"the video is not in {path}"
+        require(name in self._sequences, printable(name), problem, hint="Pass the split that contains the video.")
         sequence = self._sequences[name]
-        has = f"{result.video.width}x{result.video.height}, {result.video.num_frames} frames"
-        needs = f"{sequence.width}x{sequence.height}, {len(sequence.file_names)} frames"
-        require(has == needs, name, f"the result is {has}, but {path} lists {needs}; segment its own frames")
+        has = f"{result.video.num_frames} frames of {result.video.width}x{result.video.height} pixels"
+        needs = f"{len(sequence.file_names)} frames of {sequence.width}x{sequence.height} pixels"
+        problem = f"the result has {has}, {path} lists {needs}"
+        require(has == needs, printable(name), problem, hint="Segment the frames of the split.")
         return sequence
 
 
 def read_split(path: Path) -> SplitSequences:
-    """Read the sequences of a split in either layout: a YouTube-VIS JSON, or a DAVIS list or folder.
+    """Read the sequences of a split from a YouTube-VIS JSON, a DAVIS list or a DAVIS folder.
 
     Raises:
-        VisError: it is damaged or contradicts itself.
+        VisError: The split is damaged or inconsistent.
     """
     if path.suffix.lower() == ".json":
         split = youtube_vis_sequences(read_youtube_vis(path))
@@ -120,7 +123,7 @@ def youtube_vis_sequences(split: YouTubeVis) -> SplitSequences:
     """Return the sequences of a YouTube-VIS split.
 
     Raises:
-        VisError: two videos have one name.
+        VisError: Two videos have the same name.
     """
     require_distinct_names(split)
     sequences = (SequenceFrames(video.name, video.width, video.height, video.file_names) for video in split.videos)
@@ -128,7 +131,7 @@ def youtube_vis_sequences(split: YouTubeVis) -> SplitSequences:
 
 
 def _require_distinct_names(split: SplitSequences) -> None:
-    """Raise a VisError if two sequences, or two frames of one, would get one file of an export."""
+    """Reject a split in which two sequences, or two frames of a sequence, have the same file name in an export."""
     _require_distinct({sequence.name: sequence.name for sequence in split.sequences}.items(), str(split.path))
     for sequence in split.sequences:
         named = zip(sequence.file_names, sequence.frame_names, strict=True)
@@ -141,15 +144,15 @@ def _require_distinct(named: Iterable[tuple[str, str]], where: str) -> None:
         other = first.setdefault(folded_name(name), source)
         if other is not source:
             both = f"{printable(other)} and {printable(source)}"
-            rule = "have one name, but for suffix, case or Unicode form, and would be one file"
-            raise VisError(f"{where}: {both} {rule}. Rename one of them.")
+            problem = f"{both} differ only in file extension, case or Unicode form, so an export has one file for both"
+            raise VisError(problem, where=where, hint="Rename one of them.")
 
 
 def own_frames(video: VideoInfo) -> SequenceFrames:
-    """Name the frames of a video as its result stores them; else 00000, 00001, …
+    """Return the frames of a video with the names stored in its result, or 00000, 00001, … without stored names.
 
     Raises:
-        VisError: A stored name is unsafe, or two frames would be one file.
+        VisError: A stored name is unsafe, or two frames have the same file name in an export.
     """
     names = video.frame_names or tuple(f"{frame:05d}.jpg" for frame in range(video.num_frames))
     where = f"{printable(video.name)}: frame names"

@@ -1,6 +1,7 @@
-"""Media in a folder: which entries are frames, videos and folders of frames, and which files no decoder reads.
+"""Classification of the entries of a folder: images, videos, folders with media, and formats that are not decoded.
 
-Used by `inputs` and `frame_folder`. No file that may be media is passed over without a name in a list.
+Used by `inputs` and `frame_folder`. Each file that can be a media file is in one of the lists, so that `vis` reports
+the files that it does not use.
 """
 
 from __future__ import annotations
@@ -15,52 +16,52 @@ from vis_cli.files.names import natural_key
 from vis_cli.files.reading import open_regular
 from vis_cli.records.frame_order import in_frame_order
 
-IMAGE_SUFFIXES = frozenset(  # what OpenCV reads
+IMAGE_SUFFIXES = frozenset(  # formats that OpenCV reads
     {".avif", ".bmp", ".dib", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".ras"}
     | {".sr", ".tif", ".tiff", ".webp"}
 )
-VIDEO_SUFFIXES = frozenset(  # looked for in folders; a file that is named by itself may have any suffix
+VIDEO_SUFFIXES = frozenset(  # of videos in folders; a file on the command line can have any extension
     {".264", ".265", ".3g2", ".3gp", ".amv", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264"}
     | {".h265", ".hevc", ".insv", ".ivf", ".lrv", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2", ".mjpeg", ".mjpg"}
     | {".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpg4", ".mts", ".mxf", ".nut", ".obu", ".ogm"}
     | {".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"}
 )
-UNREADABLE_SUFFIXES = frozenset(  # images and videos that are not decoded here
+UNREADABLE_SUFFIXES = frozenset(  # images and videos that `vis` does not decode
     {".3fr", ".arw", ".braw", ".cin", ".cr2", ".cr3", ".dcm", ".dcr", ".dng", ".dpx", ".erf", ".exr", ".fff", ".flif"}
     | {".hdr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".iiq", ".j2c", ".j2k", ".jls", ".jpc", ".jpf", ".jpm"}
     | {".jpx", ".jxl", ".jxr", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pam", ".pcx", ".pef"}
     | {".pfm", ".pic", ".psb", ".psd", ".qoi", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".sgi", ".sr2", ".srf", ".srw"}
     | {".tga", ".wdp", ".x3f", ".xcf"}
 )
-INCOMPLETE_SUFFIXES = frozenset({".crdownload", ".download", ".opdownload", ".part", ".partial"})  # a download's
+INCOMPLETE_SUFFIXES = frozenset({".crdownload", ".download", ".opdownload", ".part", ".partial"})  # of downloads
 SIGNATURES = (  # of images, then of videos
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
     *(b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"DDS ", b"8BPS", b"v/1\x01", b"#?RADIANCE"),
     *(b"\x1aE\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\0\0\0\x01", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11"),
     *(b"DKIF", b"YUV4MPEG2", b"\x06\x0e+4\x02\x05\x01\x01"),
 )
-TS_PACKET_BYTES = 188  # each packet of a transport stream begins with G
-NUM_NAMED = 5  # files that a message names
+TS_PACKET_BYTES = 188  # each packet of a transport stream starts with "G"
+NUM_NAMED = 5  # maximum number of file names in a message
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFolder:
-    """The visible entries of a folder by what they are.
+    """The visible entries of a folder by kind.
 
-    An entry is an image or a video by its suffix even if it is a broken link, a pipe or an empty folder. Whoever reads
-    such an entry then reports it, and the frames after it keep their index.
+    The file extension decides between image and video, even for a broken link, a pipe or an empty folder. The reader
+    of such an entry reports the error, and the frames after it keep their index.
     """
 
     images: tuple[Path, ...]  # in frame order
-    order: str | None  # the assumption behind the order, where there is one
+    order: str | None  # assumption about the order as a sentence; None without an assumption
     videos: tuple[Path, ...]
-    unreadable: tuple[Path, ...]
-    folders: tuple[Path, ...]  # of frames or of videos
-    unknown: tuple[Path, ...]  # files of another suffix
+    unreadable: tuple[Path, ...]  # in formats that are not decoded, and incomplete downloads
+    folders: tuple[Path, ...]  # with images or videos
+    unknown: tuple[Path, ...]  # files with other extensions
 
 
 def read_folder(folder: Path) -> MediaFolder:
-    """Sort the entries of a folder by what they are.
+    """Classify the entries of a folder.
 
     Raises:
         OSError: The folder cannot be read.
@@ -70,7 +71,7 @@ def read_folder(folder: Path) -> MediaFolder:
     for path in entries:
         kinds[_kind(path)].append(path)
     images, videos = kinds["image"], kinds["video"]
-    if all(path.is_dir() for path in images):  # folders that have a dot in their names
+    if all(path.is_dir() for path in images):  # folders whose names end like image files
         kinds["folder"] += images
         images = []
     ordered, order = in_frame_order(images)
@@ -85,33 +86,31 @@ def read_folder(folder: Path) -> MediaFolder:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the images of a folder in frame order.
-
-    The list holds every entry that is named like an image, also one that cannot be read.
-    """
+    """Return the images of a folder in frame order, including unreadable files with the extension of an image."""
     images = [path for path in _visible(folder) if _suffix(path) in IMAGE_SUFFIXES]
     return [] if all(path.is_dir() for path in images) else in_frame_order(images)[0]
 
 
 def disguised_media(paths: Iterable[Path]) -> list[Path]:
-    """Return those files that begin like an image or a video, whatever their suffix."""
+    """Return the files with the signature of an image or a video in their first bytes, and any file extension."""
     return [path for path in paths if _begins_like_media(path)]
 
 
 def require_readable_suffix(path: Path) -> None:
-    """Reject a file whose suffix names a format that is not decoded here.
+    """Reject a file whose extension belongs to a format that is not decoded, or to an incomplete download.
 
     Raises:
-        VisError: The suffix is on the list.
+        VisError: The file is rejected.
     """
     if path.suffix.lower() in INCOMPLETE_SUFFIXES:
-        raise VisError(f"cannot read {path}: the download is incomplete. Finish the download.")
+        raise VisError(f"cannot read {path}: the download is incomplete", hint="Finish the download.")
     if path.suffix.lower() in UNREADABLE_SUFFIXES:
-        raise VisError(f"cannot read {path}: {path.suffix} files are not decoded. Convert the file to JPEG or PNG.")
+        problem = f"cannot read {path}: {path.suffix} files are not decoded"
+        raise VisError(problem, hint="Convert the file to JPEG or PNG.")
 
 
 def listed(paths: Sequence[Path]) -> str:
-    """Return the names of some files for a message, at most NUM_NAMED of them."""
+    """Return the names of at most NUM_NAMED files for a message."""
     names = ", ".join(path.name for path in paths[:NUM_NAMED])
     return names if len(paths) <= NUM_NAMED else f"{names}, … ({len(paths)} in total)"
 
@@ -122,7 +121,7 @@ def _kind(path: Path) -> str:
         return "image"
     if suffix in VIDEO_SUFFIXES:
         return "folder" if path.is_dir() and image_files(path) else "video"
-    if path.is_dir() or (not suffix and path.is_symlink() and not path.exists()):  # a broken link may be a folder
+    if path.is_dir() or (not suffix and path.is_symlink() and not path.exists()):  # a broken link can be a folder
         return "folder"
     if suffix in UNREADABLE_SUFFIXES or (suffix in INCOMPLETE_SUFFIXES and _is_media_name(Path(path.stem))):
         return "unreadable"
@@ -136,7 +135,7 @@ def _is_media_name(path: Path) -> bool:
 def _holds_media(folder: Path) -> bool:
     try:
         return any(_is_media_name(path) for path in _visible(folder))
-    except OSError:  # a folder that cannot be listed may hold anything
+    except OSError:  # a folder that cannot be listed can contain media
         return True
 
 
@@ -146,7 +145,7 @@ def _begins_like_media(path: Path) -> bool:
             return False
         with open_regular(path) as file:
             start = file.read(TS_PACKET_BYTES + 1)
-    except OSError:  # a file that cannot be read may hold anything
+    except OSError:  # a file that cannot be read can be a media file
         return True
     is_box = start[4:8] == b"ftyp" and start[8:12] != b"M4A "  # MP4, MOV, HEIF, AVIF
     is_riff = start[:4] == b"RIFF" and start[8:12] in (b"WEBP", b"AVI ")

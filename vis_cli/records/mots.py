@@ -1,6 +1,6 @@
-"""MOTS text files, as the KITTI MOTS and MOTSChallenge tools read them: a line for each object in each frame.
+"""Writer of MOTS text files for the KITTI MOTS and MOTSChallenge tools, with one line per object and frame.
 
-Used by `export-json`. A line is `frame id class height width rle`; masks of one frame never overlap.
+Used by `vis export-json`. A line is `frame id class height width rle`. The masks of a frame do not overlap.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vis_cli.records.selection import Selection, rank_instances
 from vis_cli.records.types import Category, InstanceSequence, VideoResult
 
 MOTS_CATEGORIES = (Category(1, "car"), Category(2, "pedestrian"))
-MAX_DIGITS = 18  # of a frame's number: what readers hold in 64 bits
-IDS_A_CLASS = 1000  # an object's id is its class times this, plus its number among those of the class
+MAX_DIGITS = 18  # of a frame number, so that it fits into 64 bits
+IDS_PER_CLASS = 1000  # the id of an object is class * IDS_PER_CLASS + number within the class
 
 
 @dataclass(frozen=True, slots=True)
 class MotsObject:
-    """One object of a file, with its number in it."""
+    """One object of a MOTS file."""
 
     id: int
     class_id: int
@@ -40,16 +40,16 @@ class MotsObject:
 def write_mots(
     results: Iterable[VideoResult], split: SplitSequences | None, path: Path, *, selection: Selection
 ) -> ExportReport:
-    """Write <sequence>.txt for each result into a zip or a folder; what is no car and no pedestrian is left out.
+    """Write <sequence>.txt for each result into a zip or a folder. Only cars and pedestrians are exported.
 
     Args:
-        results: one a video; they are taken one at a time.
-        split: names sequences and frames; None: each result is a sequence by itself.
-        path: a name that ends in .zip becomes a zip, any other a folder.
-        selection: which instances are taken.
+        results: One result per video. They are read one at a time.
+        split: The split, with the names of sequences and frames. None makes each result a sequence.
+        path: A path with the extension .zip becomes a zip, any other path a folder.
+        selection: The instances to export.
 
     Raises:
-        VisError: a result does not fit the split or has too many objects, or a file cannot be written.
+        VisError: A result does not match the split or has too many objects, or a file cannot be written.
     """
     matcher, categories, num_objects = ResultMatcher(split, selection), CategoryMap(MOTS_CATEGORIES), 0
     with write_bundle(path) as add:
@@ -64,23 +64,23 @@ def write_mots(
 
 
 def frame_numbers(sequence: SequenceFrames) -> list[int]:
-    """Return the numbers that the frames are named by, else their places from 0.
+    """Return the frame numbers in the names of the frames, or the frame indices if a name is not a number.
 
     Raises:
-        VisError: Two frames have one number.
+        VisError: Two frames have the same number.
     """
     names = sequence.frame_names
     if not all(name.isdecimal() and len(name.lstrip("0")) <= MAX_DIGITS for name in names):
         return list(range(len(names)))
     numbers = [int(name) for name in names]
-    require_unique(numbers, f"{printable(sequence.name)}: numbers of frames")
+    require_unique(numbers, f"{printable(sequence.name)}: frame numbers")
     return numbers
 
 
 def _number_objects(
     result: VideoResult, instances: Sequence[InstanceSequence], categories: CategoryMap
 ) -> list[MotsObject]:
-    """Return the cars and pedestrians, the best first, each class numbered from 1."""
+    """Return the cars and pedestrians by descending score, numbered from 1 within each class."""
     names = {category.id: category.name for category in result.categories}
     counts: Counter[int] = Counter()
     objects = []
@@ -88,14 +88,15 @@ def _number_objects(
         class_id = categories.find(names[instance.category_id])
         if class_id is not None:
             counts[class_id] += 1
-            objects.append(MotsObject(class_id * IDS_A_CLASS + counts[class_id], class_id, instance))
-    if max(counts.values(), default=0) >= IDS_A_CLASS:
-        raise VisError(f"{result.video.name}: more than {IDS_A_CLASS - 1} objects of a class; take fewer with --top")
+            objects.append(MotsObject(class_id * IDS_PER_CLASS + counts[class_id], class_id, instance))
+    if max(counts.values(), default=0) >= IDS_PER_CLASS:
+        problem = f"more than {IDS_PER_CLASS - 1} objects of a class"
+        raise VisError(problem, where=printable(result.video.name), hint=f"Use --top {IDS_PER_CLASS - 1}.")
     return objects
 
 
 def _iter_lines(objects: list[MotsObject], sequence: SequenceFrames) -> Iterator[str]:
-    """Yield the lines of a file in the order of frames; a pixel belongs to the best object that claims it."""
+    """Yield the lines of a file in the order of the frames. A pixel belongs to the object of highest score."""
     for index, number in enumerate(frame_numbers(sequence)):
         taken = np.zeros((sequence.height, sequence.width), np.bool_)
         for item in objects:

@@ -1,4 +1,4 @@
-"""What is wrong with a submission, told by kind: the first of each kind with the entry's name, then how many more.
+"""Problems of a submission, grouped by kind: the first ones of each kind in full, then the number of others.
 
 Used by the checks of submissions.
 """
@@ -14,29 +14,29 @@ from vis_cli.files.limits import MAX_PROBLEMS
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Name one entry or file, what is wrong with it, and what kind of wrong that is."""
+    """One problem of a submission."""
 
-    kind: str
-    where: str
-    complaint: str
+    kind: str  # name of the group, such as "missing PNG"
+    where: str  # file or entry
+    description: str
 
     def __str__(self) -> str:
-        """Return the problem as a line."""
-        return f"{self.where}: {self.complaint}"
+        """Return the problem as one line."""
+        return f"{self.where}: {self.description}"
 
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """Hold the lines to show of all problems found, and how many there are."""
+    """Summary of all problems of a submission."""
 
-    count: int
-    lines: tuple[str, ...]
+    count: int  # number of all problems
+    lines: tuple[str, ...]  # to print
 
 
 def summarise_problems(problems: Iterable[Problem], *, shown: int) -> Problems:
-    """Count the problems, and keep the first ones of each kind in the order in which the kinds appear.
+    """Count the problems and keep the first `shown` of each kind. The kinds stay in the order of occurrence.
 
-    The check ends at MAX_PROBLEMS: a list of millions of damaged entries would take hours.
+    The check stops at MAX_PROBLEMS, because a list of millions of damaged entries takes hours.
     """
     kept: dict[str, list[str]] = {}
     counts: dict[str, int] = {}

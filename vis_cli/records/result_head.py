@@ -1,6 +1,6 @@
-"""The first part of NAME.json: which source a result is of and how it was made, without its masks.
+"""The first part of NAME.json: source, model and settings of a result, without the masks.
 
-Used by `commands.outputs`, which looks through all results of a folder.
+Used by `commands.outputs`, which reads this part of all results in a folder.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from vis_cli.records.types import ModelInfo, SourceIdentity
 from vis_cli.records.video_json import LONG_FIELD, source_from_json
 from vis_cli.settings import rename_old
 
-HEAD_BYTES = 128 * KIB  # of a file; longer than the head with two paths of 4,096 characters
-# What `write_result` puts after the head, in schema 2 and 1, and what closes the head when the rest is cut off.
+HEAD_BYTES = 128 * KIB  # at the start of a file; the head is shorter, even with two paths of 4,096 characters
+# Text that `write_result` writes after the head (schema 2 and 1), and text that completes the JSON of the head.
 ENDS = ((f',"{LONG_FIELD}":'.encode(), b"}}"), (b',"categories":', b"}"))
 
 
@@ -29,18 +29,18 @@ class ResultHead:
     """Source and production of one result."""
 
     path: Path  # of the JSON file
-    video_path: Path  # as the user gave it
-    source: SourceIdentity | None  # None: no fingerprint is stored
+    video_path: Path  # as given by the user
+    source: SourceIdentity | None  # None if the file contains no fingerprint
     model: ModelInfo
     config: dict[str, Any]  # under the current names of the settings
     given_masks: str | None
 
 
 def read_head(path: Path) -> ResultHead | None:
-    """Read the head of a result; return None for any other file and for one that is damaged or cannot be read.
+    """Read the head of a result. Return None for other files, and for damaged or unreadable files.
 
-    Files that `write_result` wrote are not read beyond the head, so that a folder of many results is read quickly.
-    `read_result` names what is wrong with a file.
+    To read a folder of many results fast, a file by `write_result` is read only up to the end of the head. Call
+    `read_result` to get the error of a damaged file.
     """
     try:
         with open_regular(path) as file:
@@ -54,7 +54,7 @@ def read_head(path: Path) -> ResultHead | None:
 
 
 def _parse_start(start: bytes) -> dict[str, Any] | None:
-    """Parse the head alone. Its end cannot be part of a text, because JSON escapes the quotes of texts."""
+    """Parse only the head. Its end cannot be inside a string, because JSON escapes quotes in strings."""
     for end, closing in ENDS:
         head, found, _ = start.partition(end)
         if found:

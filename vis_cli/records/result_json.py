@@ -1,6 +1,6 @@
-"""NAME.json: everything found in one video, as one file.
+"""NAME.json: the result of one video.
 
-Written by `segment`, read by `render`, `export-json` and `eval`.
+`vis segment` writes it. `vis render`, `vis export-json` and `vis eval` read it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vis_cli.records.json_fields import (
     read_json_object,
     require,
     require_unique,
+    shown,
     take_categories,
     take_field,
     take_objects,
@@ -29,21 +30,21 @@ from vis_cli.records.video_json import video_from_json, video_to_json
 from vis_cli.settings import rename_old
 
 SCHEMA = 2
-RESULT_START = b'{"schema":'  # `write_result` begins with it
-START_BYTES = 64 * KIB  # longer than everything before this key
-RESULT_KEY = b'"video":'  # and soon writes this key
-SCHEMAS = (1, 2)  # that can be read; schema 1 stores no fingerprint, frame names and timestamps
+RESULT_START = b'{"schema":'  # first bytes that `write_result` writes
+RESULT_KEY = b'"video":'  # key that `write_result` writes within the first START_BYTES
+START_BYTES = 64 * KIB
+SCHEMAS = (1, 2)  # schemas that `read_result` accepts; schema 1 has no fingerprint, frame names and timestamps
 
 
 def list_results(folder: Path) -> list[Path]:
-    """List the results in a folder in natural order, damaged ones too; see `list_json` for other JSON files."""
+    """Return the results in a folder, including damaged ones, in natural order of the names."""
     return list_json(folder)[0]
 
 
 def list_json(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the results in a folder and its other JSON files, which are exports, scores or files of other programs.
+    """Return the results in a folder, and its other JSON files: exports, scores and files of other programs.
 
-    Hidden files are left out: macOS and interrupted runs make them.
+    Hidden files, which macOS and interrupted runs create, are omitted.
     """
     paths = [path for path in folder.glob("*.json") if not path.name.startswith(".")]
     results: list[Path] = []
@@ -54,7 +55,7 @@ def list_json(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _is_result(path: Path) -> bool:
-    """Tell whether a file is a result; one that cannot be read is, so that nobody misses it."""
+    """Return whether a file is a result. Return True for an unreadable file, so that a command reports it."""
     try:
         with open_limited(path, limit=MAX_JSON_BYTES) as file:
             start = file.read(START_BYTES)
@@ -67,17 +68,17 @@ def _is_result(path: Path) -> bool:
 
 
 def write_result(result: VideoResult, path: Path) -> None:
-    """Write `result` so that `read_result` gives it back.
+    """Write a result. `read_result` reads it.
 
     Raises:
-        VisError: the file cannot be written.
+        VisError: The file cannot be written.
     """
     data = {
         "schema": SCHEMA,
         "model": _model_to_json(result.model),
         "config": result.config,
         "given_masks": result.given_masks,
-        "video": video_to_json(result.video),  # `result_head` reads up to the frame names
+        "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
         "categories": [{"id": category.id, "name": category.name} for category in result.categories],
         "instances": [_instance_to_json(instance) for instance in result.instances],
     }
@@ -86,15 +87,16 @@ def write_result(result: VideoResult, path: Path) -> None:
 
 
 def read_result(path: Path) -> VideoResult:
-    """Read what `write_result` wrote.
+    """Read a result.
 
     Raises:
-        VisError: the file is missing, damaged, contradicts itself or has another schema; the entry is named.
+        VisError: The file is missing, damaged or inconsistent, or has an unknown schema.
     """
     data = read_json_object(path)
     schema = take_field(data, "schema", int, str(path))
     known = " and ".join(map(str, SCHEMAS))
-    require(schema in SCHEMAS, str(path), f"has schema {schema}, this version reads {known}; segment the video again")
+    problem = f"'schema' is {schema}, this version of vis reads {known}"
+    require(schema in SCHEMAS, str(path), problem, hint="Segment the video again.")
     video = video_from_json(take_field(data, "video", dict, str(path)), f"{path}: video")
     categories = take_categories(data, str(path))
     category_ids = {category.id for category in categories}
@@ -114,10 +116,10 @@ def read_result(path: Path) -> VideoResult:
 
 
 def model_from_json(entry: dict[str, Any], where: str) -> ModelInfo:
-    """Return the model that made a result.
+    """Convert the `model` object of a result.
 
     Raises:
-        VisError: A field is missing or is not a text.
+        VisError: A field is missing or is not a string.
     """
     name, sha256 = (take_field(entry, key, str, where) for key in ("name", "sha256"))
     parts = take_objects(entry, "parts", where) if "parts" in entry else []
@@ -142,14 +144,18 @@ def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
 
 def _instance_from_json(entry: dict[str, Any], video: VideoInfo, categories: set[int], where: str) -> InstanceSequence:
     category_id = take_field(entry, "category_id", int, where)
-    require(category_id in categories, where, f"'category_id' is {category_id}, which is not among the categories")
+    require(
+        category_id in categories, where, f"'category_id' is {category_id}", hint="Use the id of a listed category."
+    )
     key_frame = take_field(entry, "key_frame", int, where)
-    require(0 <= key_frame < video.num_frames, where, f"'key_frame' is {key_frame}, which is no frame of the video")
+    problem = f"'key_frame' is {key_frame}, the video has {video.num_frames} frames"
+    require(0 <= key_frame < video.num_frames, where, problem, hint="Use the index of a frame, counted from 0.")
     segmentations = take_field(entry, "segmentations", list, where)
     require(
         len(segmentations) == video.num_frames,
         where,
-        f"has {len(segmentations)} segmentations, but the video has {video.num_frames} frames",
+        f"'segmentations' has {len(segmentations)} entries, the video has {video.num_frames} frames",
+        hint="Use one mask or null per frame.",
     )
     return InstanceSequence(
         id=take_field(entry, "id", int, where),
@@ -165,5 +171,6 @@ def _category_scores_from_json(entry: dict[str, Any], categories: set[int], wher
     scores = take_field(entry, "category_scores", dict, where)
     by_text = {str(category): category for category in categories}
     for text in scores:
-        require(text in by_text, where, f"'category_scores' has {text!r}, which is not among the categories")
+        problem = f"'category_scores' has the category {shown(text)}"
+        require(text in by_text, where, problem, hint="Use the ids of listed categories.")
     return {by_text[text]: float(take_field(scores, text, float, f"{where}.category_scores")) for text in scores}

@@ -23,24 +23,24 @@ class Rle(TypedDict):
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> Rle:
-    """Encode an (H, W) mask, a non-zero pixel being foreground."""
+    """Encode an (H, W) mask. Non-zero pixels are foreground."""
     encoded = coco_mask.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     return as_rle(encoded)
 
 
 def decode_rle(rle: Rle) -> NDArray[np.bool_]:
-    """Decode to an (H, W) mask."""
+    """Decode an RLE to an (H, W) mask."""
     mask: NDArray[np.bool_] = np.ascontiguousarray(coco_mask.decode(rle)).astype(np.bool_)
     return mask
 
 
 def rle_area(rle: Rle) -> int:
-    """Count the foreground pixels without decoding."""
+    """Return the number of foreground pixels without decoding the mask."""
     return int(coco_mask.area(rle))
 
 
 def rle_areas(rles: Sequence[Rle | None]) -> NDArray[np.int64]:
-    """Count the foreground pixels of each mask, None being an empty one: int64 (len(rles),)."""
+    """Return the number of foreground pixels of each mask, int64 (len(rles),). None is an empty mask."""
     areas = np.zeros(len(rles), dtype=np.int64)
     present = np.flatnonzero([rle is not None for rle in rles])
     for start in range(0, len(present), MAX_AREAS):
@@ -50,19 +50,23 @@ def rle_areas(rles: Sequence[Rle | None]) -> NDArray[np.int64]:
 
 
 def rle_box(rle: Rle) -> tuple[int, int, int, int]:
-    """Return the tight box (x, y, width, height) in pixels; all 0 for an empty mask."""
+    """Return the tight bounding box (x, y, width, height) in pixels; all 0 for an empty mask."""
     x, y, width, height = (int(side) for side in coco_mask.toBbox(rle))
     return x, y, width, height
 
 
 def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> NDArray[np.int64]:
-    """Count the pixels that each mask of `a` shares with each of `b`, None being an empty mask.
+    """Return the number of pixels that each mask of `a` has in common with each mask of `b`.
+
+    Args:
+        a: Masks of one size; None is an empty mask.
+        b: Masks of the same size; None is an empty mask.
 
     Returns:
-        int64 (len(a), len(b)); with `rle_areas` it gives every union.
+        int64 (len(a), len(b)).
 
     Raises:
-        ValueError: the masks differ in size.
+        ValueError: The masks differ in size.
     """
     intersections = np.zeros((len(a), len(b)), dtype=np.int64)
     rows = [i for i, rle in enumerate(a) if rle is not None]
@@ -71,7 +75,7 @@ def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> 
         return intersections
     present_a, present_b = [rle for rle in a if rle is not None], [rle for rle in b if rle is not None]
     _require_one_size([*present_a, *present_b])
-    # pycocotools divides the intersection by the area of `a` alone where `b` is crowd: times that area it is exact.
+    # If `b` is a crowd, pycocotools divides the intersection by the area of `a`. Multiplying by this area is exact.
     shares = np.asarray(coco_mask.iou(present_a, present_b, [1] * len(present_b)))
     areas = rle_areas(present_a)
     intersections[np.ix_(rows, columns)] = np.rint(shares * areas[:, None]).astype(np.int64)
@@ -79,13 +83,17 @@ def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> 
 
 
 def sequence_intersections(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> NDArray[np.int64]:
-    """Count the pixels that each sequence of masks of `a` shares with each of `b`, summed over all frames.
+    """Return the number of pixels that each sequence of `a` has in common with each of `b`, summed over all frames.
+
+    Args:
+        a: Sequences of masks, one mask or None per frame.
+        b: Sequences with the same number of frames.
 
     Returns:
         int64 (len(a), len(b)).
 
     Raises:
-        ValueError: the masks of a frame differ in size, or the sequences in length.
+        ValueError: The masks of a frame differ in size, or the sequences differ in length.
     """
     intersections = np.zeros((len(a), len(b)), dtype=np.int64)
     if len(a) and len(b):

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_OUTLINE
-from vis_cli.records.json_fields import is_finite_number, require, shown
+from vis_cli.records.json_fields import is_finite_number, shown
 from vis_cli.records.polygons import clip_polygon, outline_length
 from vis_cli.records.rle import Rle, as_rle, encode_mask
 
@@ -22,48 +22,52 @@ MIN_POLYGON_NUMBERS = 6  # three corners
 
 
 def parse_segmentation(data: object, height: int, width: int, where: str) -> Rle | None:
-    """Read one frame's entry of a JSON file: null, an RLE with counts as text or as a list, or polygons.
+    """Convert the mask of one frame from JSON: null, an RLE with counts as a string or a list, or polygons.
 
     Args:
-        data: what the JSON parser gave.
-        height: of the video, in pixels.
-        width: of the video, in pixels.
-        where: file and entry, for the error.
+        data: The parsed JSON value.
+        height: Height of the video in pixels.
+        width: Width of the video in pixels.
+        where: File and entry, for the error message.
+
+    Returns:
+        The mask, or None if `data` is null or an empty list.
 
     Raises:
-        VisError: the entry is none of these, has another size, or its counts do not fill the picture.
+        VisError: The value is not a mask, has another size, or its counts do not fill the frame.
     """
     if data is None or data == []:
         return None
     if isinstance(data, list):
         return _parse_polygons(data, height, width, where)
     if not isinstance(data, Mapping) or not {"size", "counts"} <= data.keys():
-        raise VisError("a segmentation must be null, polygons, or an object with 'size' and 'counts'", where=where)
+        hint = "Use null, polygons, or an object with 'size' and 'counts'."
+        raise VisError(f"the mask is {shown(data)}", where=where, hint=hint)
     size, counts = data["size"], data["counts"]
     if size != [height, width]:
-        raise VisError(
-            f"the mask's size is {shown(size)}, but the video's is [{height}, {width}] (height, width)", where=where
-        )
+        problem = f"the size of the mask is {shown(size)}, the size of the video is [{height}, {width}]"
+        raise VisError(problem, where=where, hint="Write masks as [height, width] of the video.")
     runs = _decode_counts(counts, num_pixels=height * width)
     if runs is None:
-        raise VisError(f"damaged mask, its RLE counts do not fill {width}x{height} pixels", where=where)
+        problem = f"the RLE counts of the mask do not fill {width}x{height} pixels"
+        raise VisError(problem, where=where, hint="Encode the mask again, for example with pycocotools.")
     if (runs[1:] > 0).all():
         return _compress(counts, height, width)
-    foreground = np.arange(len(runs)) % 2 == 1  # also mends runs of length 0, which pycocotools measures wrongly
+    foreground = np.arange(len(runs)) % 2 == 1  # also removes runs of length 0, for which pycocotools is wrong
     return encode_mask(np.repeat(foreground, runs).reshape(width, height).T)
 
 
 def parse_segmentations(data: Sequence[object], height: int, width: int, where: str) -> tuple[Rle | None, ...]:
-    """Read the entries of all frames of a JSON file; as `parse_segmentation`, but ten times as fast on compressed RLE.
+    """Convert the masks of all frames from JSON, 10 times as fast as `parse_segmentation` for compressed RLE.
 
     Args:
-        data: one entry a frame.
-        height: of the video, in pixels.
-        width: of the video, in pixels.
-        where: file and entry, for the error; the frame is added.
+        data: The parsed JSON values, one per frame.
+        height: Height of the video in pixels.
+        width: Width of the video in pixels.
+        where: File and entry, for the error message. The index of the frame is added.
 
     Raises:
-        VisError: as `parse_segmentation`.
+        VisError: See `parse_segmentation`.
     """
     present = [item for item in data if item is not None]
     rles = [item for item in present if isinstance(item, dict) and item.get("size") == [height, width]]
@@ -86,20 +90,24 @@ def _parse_polygons(data: list[object], height: int, width: int, where: str) -> 
     polygons: list[list[float]] = []
     for polygon in data:
         if not isinstance(polygon, list) or len(polygon) < MIN_POLYGON_NUMBERS or len(polygon) % 2:
-            raise VisError("a polygon must be a list [x1, y1, x2, y2, ...] of three corners or more", where=where)
+            hint = "Use a list [x1, y1, x2, y2, x3, y3, ...] of at least 3 corners."
+            raise VisError(f"a polygon is {shown(polygon)}", where=where, hint=hint)
         if not all(map(is_finite_number, polygon)):
-            raise VisError("a polygon has a corner that is not a number", where=where)
+            hint = "Use finite numbers as coordinates."
+            raise VisError(f"a polygon is {shown(polygon)}", where=where, hint=hint)
         clipped = clip_polygon(polygon, height, width)
         polygons += [clipped] if clipped else []
     length = sum(map(outline_length, polygons))
-    require(length <= MAX_OUTLINE, where, f"the polygons are {length:,.0f} pixels long, the limit is {MAX_OUTLINE:,}")
+    if length > MAX_OUTLINE:
+        problem = f"the polygons are {length:,.0f} pixels long, the limit is {MAX_OUTLINE:,}"
+        raise VisError(problem, where=where, hint="Simplify the polygons.")
     if not polygons:
         return encode_mask(np.zeros((height, width), np.bool_))
     return as_rle(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
 
 
 def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
-    """Return the run lengths, background first; None where they do not fill `num_pixels`."""
+    """Return the run lengths, background first, or None if they do not fill `num_pixels`."""
     if isinstance(counts, str):
         decoded = _run_lengths([counts])
         runs = None if decoded is None else decoded[0]
@@ -112,7 +120,7 @@ def _decode_counts(counts: object, num_pixels: int) -> NDArray[np.int64] | None:
 
 
 def _are_plain_counts(texts: Sequence[str], num_pixels: int) -> bool:
-    """Say whether all are compressed counts that fill `num_pixels` with no run of length 0 but the first."""
+    """Return whether all strings are compressed counts that fill `num_pixels`, and only first runs have length 0."""
     decoded = _run_lengths(texts)
     if decoded is None:
         return False
@@ -122,25 +130,26 @@ def _are_plain_counts(texts: Sequence[str], num_pixels: int) -> bool:
 
 
 def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.intp]] | None:
-    """Decode COCO's compressed counts to run lengths, background first; None where one is not such a text.
+    """Decode COCO's compressed counts to run lengths, background first.
 
-    Each character holds five bits, low ones first, and whether more follow; from the fourth run on a number is the
-    difference to the run two before. Needed because pycocotools decodes short counts to uninitialised memory.
+    Each character stores 5 bits of a run, lowest bits first, and a bit that is set if more characters follow. From the
+    fourth run, the number is the difference to the run two positions before. `vis` decodes the counts itself because
+    pycocotools returns uninitialised memory for counts that are too short.
 
     Returns:
-        The runs of all texts, one text after the other, and the index of each text's first run.
+        The runs of all strings in one array, and the index of each string's first run. None if a string is invalid.
     """
     sizes = np.array([len(text) for text in texts], dtype=np.intp)
     if len(sizes) == 0 or sizes.min() == 0:
         return None
     characters = np.frombuffer("".join(texts).encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    codes = characters - np.uint8(ord("0"))  # what is below "0" wraps, and is too great then
+    codes = characters - np.uint8(ord("0"))  # characters below "0" wrap around to codes above the maximum
     text_ends = np.cumsum(sizes)
     if codes.max() > 0x3F or (codes[text_ends - 1] & 0x20).any():
         return None
     ends = np.flatnonzero(codes < 0x20)  # the last character of each run
     starts = np.append(0, ends[:-1] + 1)
-    lengths = ends - starts + 1  # characters a run
+    lengths = ends - starts + 1  # characters per run
     if lengths.max() > MAX_RUN_CHARACTERS:
         return None
     runs = (codes[starts] & 0x1F).astype(np.int64)
@@ -154,11 +163,14 @@ def _run_lengths(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _add_up_differences(runs: NDArray[np.int64], firsts: NDArray[np.intp]) -> None:
-    """Turn differences to the run two before into runs, in place; a text's first run belongs to no such chain."""
+    """Replace the differences to the run two positions before by run lengths, in place.
+
+    Odd and even runs are summed separately. The first run of a string is not a difference.
+    """
     positions = np.arange(len(runs)) - np.repeat(firsts, np.diff(np.append(firsts, len(runs))))
     for chain in (positions % 2 == 1, (positions % 2 == 0) & (positions > 0)):
         members = np.flatnonzero(chain)
         sums = np.append(0, np.cumsum(runs[members]))
-        begins = np.searchsorted(members, firsts)  # of each text's part of the chain
+        begins = np.searchsorted(members, firsts)  # index of each string's first run in the chain
         before = np.repeat(sums[begins], np.diff(np.append(begins, len(members))))
         runs[members] = sums[1:] - before

@@ -1,4 +1,4 @@
-"""Which of a result's instances and categories an export takes.
+"""Selection of the instances and categories of a result that an export contains.
 
 Used by every export.
 """
@@ -15,18 +15,20 @@ from vis_cli.records.types import InstanceSequence, VideoResult
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Hold what is taken; None means all."""
+    """Limits of a selection. None means no limit."""
 
-    min_score: float = 0.0  # of an instance, and of each of its categories
-    top: int | None = None  # instances a video
-    max_categories: int | None = None  # an instance
+    min_score: float = 0.0  # of an instance and of each of its categories, from 0 to 1
+    top: int | None = None  # maximum number of instances per video
+    max_categories: int | None = None  # maximum number of categories per instance
 
-    def limited(self, most: int | None) -> Selection:
-        """Return the same selection with at most so many instances per video."""
-        return self if most is None else dataclasses.replace(self, top=min(self.top or most, most))
+    def limited(self, max_instances: int | None) -> Selection:
+        """Return the same selection with at most `max_instances` instances per video."""
+        if max_instances is None:
+            return self
+        return dataclasses.replace(self, top=min(self.top or max_instances, max_instances))
 
     def instances(self, result: VideoResult) -> list[InstanceSequence]:
-        """Return the best instances of a video, in the result's order; of equal scores the earlier count as better."""
+        """Return the selected instances of a video in the order of the result. The first instance wins a tie."""
         scored = [instance for instance in result.instances if instance.score >= self.min_score]
         kept = {instance.id for instance in rank_instances(scored)[: self.top]}
         return [instance for instance in scored if instance.id in kept]
@@ -34,14 +36,14 @@ class Selection:
     def categories(
         self, instance: InstanceSequence, names: dict[int, str], known: CategoryMap
     ) -> list[tuple[int, float]]:
-        """Return the ids of the best categories that are `known`, with their scores, best first.
+        """Return the ids and scores of the selected categories of an instance, highest score first.
 
-        Of several categories that mean the same one, the best stands for it.
+        If several categories of the result map to the same category, the highest score counts.
 
         Args:
-            instance: whose categories are ranked.
-            names: of the result's categories, by id.
-            known: the categories of the data set to export for.
+            instance: The instance.
+            names: Names of the result's categories, by id.
+            known: The categories of the target dataset. Other categories are omitted.
         """
         scores = {instance.category_id: instance.score} | instance.category_scores
         ranked: dict[int, float] = {}
@@ -54,5 +56,5 @@ class Selection:
 
 
 def rank_instances(instances: Sequence[InstanceSequence]) -> list[InstanceSequence]:
-    """Sort by score, the best first; equal ones keep their order."""
+    """Sort instances by descending score. Instances of equal score keep their order."""
     return sorted(instances, key=lambda instance: -instance.score)

@@ -1,4 +1,4 @@
-"""Which file or folder a result was made of, recognised by a fast fingerprint of its content.
+"""Identity of the source of a result: path, size, and a fast fingerprint of the content.
 
 Used by `result_json`, and by the commands that skip, draw and export results.
 """
@@ -17,18 +17,19 @@ from vis_cli.files.reading import open_regular, real_path
 from vis_cli.records.inputs import image_files
 from vis_cli.records.types import SourceIdentity
 
-VERSION = "1"  # of the fingerprint; a change makes every earlier fingerprint differ
-FILE_BLOCKS, FILE_BLOCK_BYTES = 16, 64 * KIB  # 1 MiB of a file, evenly spread; a smaller file is read completely
-IMAGE_BLOCKS, IMAGE_BLOCK_BYTES = 3, 4 * KIB  # of each sampled image: its head, middle and tail
-SAMPLED_IMAGES = 1024  # of a folder, evenly spread; of the others only names and sizes count
+VERSION = "1"  # of the fingerprint; fingerprints of another version never match
+FILE_BLOCKS, FILE_BLOCK_BYTES = 16, 64 * KIB  # 1 MiB of a file in evenly spaced blocks; a smaller file is read fully
+IMAGE_BLOCKS, IMAGE_BLOCK_BYTES = 3, 4 * KIB  # start, middle and end of each sampled image
+SAMPLED_IMAGES = 1024  # evenly spaced images of a folder; only the names and sizes of other images count
 DIGEST_CHARACTERS = 32  # 128 bits
 
 
 def identify_source(path: Path) -> SourceIdentity:
-    """Return where a video is, its size and the fingerprint of its content.
+    """Return the path and the size of a video, and the fingerprint of its content.
 
-    A file is sampled in blocks, since a complete hash of a long video takes minutes. A folder of images is recognised
-    by the names and sizes of all images and by blocks of a sample. A moved or copied video keeps its fingerprint.
+    The fingerprint of a file is a hash of sampled blocks, because a hash of all bytes of a long video takes minutes.
+    The fingerprint of a folder is a hash of the names and sizes of all images and of blocks of sampled images. It does
+    not depend on the location of the video.
 
     Raises:
         VisError: The path is missing, cannot be read, or is neither a regular file nor a folder.
@@ -40,16 +41,16 @@ def identify_source(path: Path) -> SourceIdentity:
         size, fingerprint = _fingerprint_file(path)
         return SourceIdentity(absolute_path(path), "file", size, fingerprint)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
+        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def absolute_path(path: Path) -> Path:
-    """Return the absolute path as the user names it; symlinks are resolved only where `..` follows them."""
+    """Return an absolute path. Symbolic links are resolved only if the path contains `..`."""
     return real_path(path) if ".." in path.parts else path.absolute()
 
 
 def source_size(path: Path) -> int:
-    """Return the size that `identify_source` reports, without reading the content.
+    """Return the size in bytes of `identify_source`, without reading the content.
 
     Raises:
         OSError: The path is missing or cannot be read.
@@ -58,7 +59,7 @@ def source_size(path: Path) -> int:
 
 
 def source_difference(stored: SourceIdentity, now: SourceIdentity) -> str | None:
-    """Return how the content of a source differs from a stored one in a few words, None if both agree."""
+    """Describe in a few words how the content of a source differs from its stored identity. None: no difference."""
     if stored.kind != now.kind:
         return f"a {stored.kind} -> a {now.kind}"
     if stored.size != now.size:
@@ -86,12 +87,12 @@ def _fingerprint_folder(images: Sequence[Path]) -> tuple[int, str]:
 
 
 def _portable_name(path: Path) -> bytes:
-    """Return a name as bytes that do not depend on how a file system stores accents."""
+    """Encode a name independently of how the file system stores accents (Unicode NFC)."""
     return unicodedata.normalize("NFC", path.name).encode("utf-8", "surrogatepass")
 
 
 def _read_blocks(path: Path, num_blocks: int, block_bytes: int) -> tuple[int, list[bytes]]:
-    """Return the size of a file and blocks of it from the first to the last byte, or the file if it is small."""
+    """Return the size of a file in bytes, and evenly spaced blocks of it, or the complete content of a small file."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= num_blocks * block_bytes:
@@ -104,7 +105,7 @@ def _read_blocks(path: Path, num_blocks: int, block_bytes: int) -> tuple[int, li
 
 
 def _spread(last: int, count: int) -> list[int]:
-    """Return at most `count` integers from 0 to `last`, both included, evenly spaced."""
+    """Return at most `count` evenly spaced integers from 0 to `last`, including both."""
     if last < count:
         return list(range(last + 1))
     return [index * last // (count - 1) for index in range(count)]

@@ -1,6 +1,6 @@
-"""Presentation times of the frames of a file, with its clock repaired.
+"""Timestamps of the frames and the audio of a file, with corrections for jumps of its clock and missing timestamps.
 
-Used by `video_file` for frames, by `sound` for audio and by `decoder`.
+Used by `video_file` for frames, by `audio` for audio and by `decoder`. A tick is one unit of the time base.
 """
 
 from __future__ import annotations
@@ -11,52 +11,52 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-MAX_PAUSE = 10  # seconds; a longer step of a clock that may jump is a jump, as in FFmpeg's dts_delta_threshold
-MAX_BACKWARD = Fraction(1, 2)  # seconds; a smaller step back is a frame without a correct time of its own
+MAX_PAUSE = 10  # seconds; a longer step is a jump of the clock, as in FFmpeg's dts_delta_threshold
+MAX_BACKWARD = Fraction(1, 2)  # seconds; a smaller step backward is a wrong timestamp of one frame
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSegment:
     """A part of a file between two jumps of its clock, in seconds."""
 
-    first: Fraction  # time of the first frame by the file's clock
-    last: Fraction
-    shift: Fraction  # what is added to the file's clock
+    first: Fraction  # time of the first frame on the file's clock
+    last: Fraction  # time of the last frame on the file's clock
+    shift: Fraction  # to add to the file's clock
 
 
 def is_jump(step: Fraction) -> bool:
-    """Return whether a step from one packet or frame to the next, in seconds, is a jump of a clock that may jump."""
+    """Return whether a step from one packet or frame to the next, in seconds, is a jump of the clock."""
     return step > MAX_PAUSE or step < -MAX_BACKWARD
 
 
 class FrameTimes:
-    """Hold when each frame is shown, in ticks.
+    """Timestamps of the frames, in ticks.
 
-    A jump of the clock counts as one frame step. A frame without a time, or with a time that is not after the frame
-    before it, follows that frame.
+    A jump of the clock counts as one frame. A frame without a timestamp, or with a timestamp that is not after the
+    previous frame, is displayed after the previous frame.
     """
 
     def __init__(self, frame_ticks: int, time_base: Fraction, *, may_jump: bool) -> None:
-        """Start empty.
+        """Create an empty list of timestamps.
 
         Args:
-            frame_ticks: The usual duration of a frame.
-            time_base: Seconds of a tick.
-            may_jump: Whether the format's clock may start again.
+            frame_ticks: Usual duration of a frame, in ticks.
+            time_base: Duration of a tick, in seconds.
+            may_jump: Whether the clock of the format can jump.
         """
         self.pts = array("q")  # strictly increasing
-        self.shown = self.pts  # as shown; other ticks only where `settle` corrects guessed times
-        self.end_pts = 0  # where the last frame ends
+        self.shown = self.pts  # displayed timestamps; they differ from `pts` only if `settle` corrects them
+        self.end_pts = 0  # end of the last frame
         self._frame_ticks = max(1, frame_ticks)
         self._time_base = time_base
         self._may_jump = may_jump
         self._shift = 0
-        self._parts: list[tuple[int, int, int]] = []  # first and last time by the file's clock, shift
+        self._parts: list[tuple[int, int, int]] = []  # first and last time on the file's clock, and shift
         self._num_faulty = 0
 
     @property
     def num_jumps(self) -> int:
-        """Return how often the clock jumped."""
+        """Return the number of jumps of the clock."""
         return max(0, len(self._parts) - 1)
 
     @property
@@ -65,7 +65,7 @@ class FrameTimes:
         return [ClockSegment(*(ticks * self._time_base for ticks in part)) for part in self._parts]
 
     def append(self, pts: int | None, duration: int) -> None:
-        """Add the next frame; a duration of 0 is unknown."""
+        """Add the next frame. A duration of 0 is unknown."""
         shown = None if pts is None else pts + self._shift
         if pts is not None and shown is not None and self.pts and self._is_jump(shown):
             self._shift += self.end_pts - shown
@@ -81,11 +81,11 @@ class FrameTimes:
         self.end_pts = shown + (duration if duration > 0 else self._frame_ticks)
 
     def settle(self, packet_dts: Sequence[int], *, guessed: bool) -> None:
-        """Replace faulty times by the decoding times of the packets in order, where each frame has a packet.
+        """Replace wrong timestamps by the decoding timestamps of the packets, if there is one packet per frame.
 
         Args:
-            packet_dts: Decoding times of the packets of the video stream.
-            guessed: Whether the format stores no presentation times (AVI), so that all of them are guesses.
+            packet_dts: Decoding timestamps of the packets of the video stream.
+            guessed: Whether all timestamps are guesses of FFmpeg, because the format (AVI) does not store them.
         """
         increasing = all(first < second for first, second in pairwise(packet_dts))
         if not self.pts or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
@@ -93,7 +93,7 @@ class FrameTimes:
         last_ticks = self.end_pts - self.pts[-1]
         if self._num_faulty > 0:
             self.shown = array("q", packet_dts)
-        elif guessed:  # late by the frames that the decoder reorders
+        elif guessed:  # too late by the number of frames that the decoder reorders
             delay = max(0, min(pts - dts for pts, dts in zip(self.pts, packet_dts, strict=True)))
             self.shown = array("q", (pts - delay for pts in self.pts))
         self.end_pts = self.shown[-1] + last_ticks
@@ -103,15 +103,15 @@ class FrameTimes:
 
 
 class AudioClock:
-    """Shift the times of audio packets like those of the frames of the same recording."""
+    """Clock of an audio stream. It shifts the packets of each clock segment like the frames of this segment."""
 
     def __init__(self, clock_segments: Sequence[ClockSegment], *, origin: Fraction, may_jump: bool) -> None:
-        """Take the clock_segments of the frames.
+        """Store the clock segments.
 
         Args:
-            clock_segments: From `FrameTimes`, in order.
-            origin: Time of the file's clock that becomes 0, in seconds.
-            may_jump: Whether the format's clock may start again.
+            clock_segments: Clock segments of the frames, in order, from `FrameTimes`.
+            origin: Time on the file's clock that becomes 0, in seconds.
+            may_jump: Whether the clock of the format can jump.
         """
         self._following = list(clock_segments[1:])
         self._may_jump = may_jump
@@ -121,7 +121,12 @@ class AudioClock:
         self._step = Fraction(0)
 
     def shift_at(self, seconds: Fraction, duration: Fraction) -> Fraction:
-        """Return what is added to the time of the next audio packet; all in seconds."""
+        """Return the shift to add to the timestamp of the next audio packet, in seconds.
+
+        Args:
+            seconds: Timestamp of the packet on the file's clock.
+            duration: Duration of the packet in seconds.
+        """
         shown = seconds + self._shift
         if self._last is not None and self._may_jump and is_jump(shown - self._last):
             self._shift = self._shift_after_jump(seconds)

@@ -1,4 +1,4 @@
-"""The facts that outlive a run: what a video is and what was found in it; read and written by `result_json`."""
+"""Description of a video and of the instances that `vis segment` finds in it. `result_json` reads and writes both."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from vis_cli.records.rle import Rle, decode_rle
 
 @dataclass(frozen=True, slots=True)
 class SourceIdentity:
-    """The file or folder that a video was read from; `size` and `fingerprint` identify its content."""
+    """File or folder of a video. `size` and `fingerprint` identify its content."""
 
     path: Path  # absolute
     kind: Literal["file", "folder"]
-    size: int  # bytes; of a folder: of its images
+    size: int  # bytes of the file, or of all images of the folder
     fingerprint: str
     stream: int | None = None  # index of the video stream that the user chose
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """Describe a video as a person sees it: rotation applied, `num_frames` frames that decode."""
+    """Properties of a video as it is displayed, after rotation."""
 
     name: str
-    path: Path  # as the user gave it
+    path: Path  # as given by the user
     width: int
     height: int
     fps: float
-    num_frames: int
-    source: SourceIdentity | None = None  # None: a result of schema 1, or frames that come from no file
-    frame_names: tuple[str, ...] | None = None  # file names of a folder of images; None for a video file
+    num_frames: int  # frames that can be decoded
+    source: SourceIdentity | None = None  # None for a result of schema 1, and for frames that are not from a file
+    frame_names: tuple[str, ...] | None = None  # file names in a folder of images; None for a video file
     timestamps: tuple[float, ...] | None = None  # seconds, one per frame
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """Name the model that made a result; `sha256` is its weights file's."""
+    """Model that produced a result."""
 
     name: str
-    sha256: str
+    sha256: str  # of the weights file
     parts: tuple[ModelInfo, ...] = ()  # detector and propagator of a composed model
 
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A class of objects; `id` is the dataset's category_id, not the network's label."""
+    """A category of a dataset. `id` is the dataset's category_id, not the label of the network."""
 
     id: int
     name: str
@@ -57,34 +57,34 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class InstanceSequence:
-    """One object through a whole video: a mask or None for each frame, and how sure the model is of its class."""
+    """One object of a video: its masks in all frames, and the scores of its categories."""
 
     id: int
     category_id: int
-    score: float
-    category_scores: dict[int, float]  # category_id -> score, for every category worth reporting
-    key_frame: int  # the frame this sequence was propagated from
-    segmentations: tuple[Rle | None, ...]  # one a frame; None where the object is absent
+    score: float  # of `category_id`, from 0 to 1
+    category_scores: dict[int, float]  # category_id -> score from 0 to 1, for the categories that are reported
+    key_frame: int  # index of the frame from which the masks were propagated
+    segmentations: tuple[Rle | None, ...]  # one per frame; None if the object is absent
 
     def mask(self, frame: int) -> NDArray[np.bool_] | None:
-        """Decode the (H, W) mask of `frame`, or None where the object is absent."""
+        """Return the (H, W) mask of the frame with index `frame`, or None if the object is absent."""
         segmentation = self.segmentations[frame]
         return None if segmentation is None else decode_rle(segmentation)
 
 
 @dataclass(frozen=True, slots=True)
 class VideoResult:
-    """Everything `vis segment` found in one video; N = 0 instances is a normal result."""
+    """Result of `vis segment` for one video. It can have 0 instances."""
 
     video: VideoInfo
     model: ModelInfo
-    config: dict[str, Any]  # SegmentSettings's fields, as JSON
+    config: dict[str, Any]  # the fields of SegmentSettings, as JSON
     categories: tuple[Category, ...]
     instances: tuple[InstanceSequence, ...]
-    given_masks: str | None = None  # hash of the label maps that were given instead of detections
+    given_masks: str | None = None  # hash of the label maps that the user gave instead of detections
 
     def __post_init__(self) -> None:
-        """Check that every instance has one entry a frame and a known category."""
+        """Check that each instance has one entry per frame and a category of the result."""
         known = {category.id for category in self.categories}
         for instance in self.instances:
             if len(instance.segmentations) != self.video.num_frames:

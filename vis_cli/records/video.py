@@ -1,6 +1,6 @@
-"""A video as everything above sees it: a size, a rate, and RGB frames by number, from a file or a folder of images.
+"""Videos from files and folders of images, with the same interface: size, frame rate, and RGB frames by index.
 
-Used by the engine and the commands; the doors to `inputs` and `video_writer` are here too.
+Used by the engine and the commands. It also exports `find_inputs` and `write_video`.
 """
 
 from __future__ import annotations
@@ -23,56 +23,58 @@ __all__ = ["Video", "find_inputs", "frame_times", "open_video", "overlay_problem
 
 
 class Video(TimedSource, Protocol):
-    """What an opened video offers, beside the timing that `write_video` needs of it."""
+    """An opened video. `TimedSource` adds the properties that `write_video` needs."""
 
     @property
     def name(self) -> str:
-        """Return the name results are filed under: the file's without suffix, or the folder's."""
+        """Return the name of its result: the name of the file without extension, or the name of the folder."""
 
     @property
     def frame_names(self) -> tuple[str, ...] | None:
-        """Return the file name of each frame of a folder of images; None for a file."""
+        """Return the file name of each frame for a folder of images, and None for a file."""
 
     @property
     def num_frames(self) -> int | None:
-        """Return the number of frames: exact after one full iteration, until then a guess or None."""
+        """Return the number of frames. It is exact after one full iteration; before, it is an estimate or None."""
 
     @property
     def warnings(self) -> list[str]:
-        """Return what a user should know: what did not decode, was not used or was assumed.
+        """Return warnings for the user about damaged or unused parts of the input, and about assumptions.
 
         The list is complete after one full iteration.
         """
 
     def count_frames(self) -> int:
-        """Return the exact number of frames, decoding the video for it unless that has been done."""
+        """Return the exact number of frames. This decodes the video, if it was not decoded completely before."""
 
     def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the frames as (H, W, 3) uint8 RGB. Each iteration yields the same images."""
+        """Yield the frames as (H, W, 3) uint8 RGB. Each iteration yields the same pixels."""
 
 
 def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:
-    """Return when each frame is shown, in seconds; call it after one full iteration."""
+    """Return the timestamp of each frame in seconds. Call it after one full iteration."""
     return tuple(float(video.frame_pts(number) * video.time_base) for number in range(num_frames))
 
 
 def open_video(path: Path, *, folder_fps: float = FOLDER_FPS, stream: int | None = None) -> Video:
-    """Open a video file, a folder of images or one image; frames are decoded when they are asked for.
+    """Open a video file, a folder of images or one image. Frames are decoded by `iter_frames`.
 
     Args:
         path: The file or folder.
         folder_fps: Frames per second of a folder of images.
-        stream: Index among the video streams of a file; None is the one that FFmpeg ranks best.
+        stream: Index among the video streams of a file. None lets FFmpeg choose the best video stream.
 
     Raises:
-        VisError: it is missing, empty, no video and no folder of images, or its first frame cannot be had.
+        VisError: The path is missing, empty, or neither a video nor a folder of images, or its first frame cannot be
+            decoded.
     """
     try:
         if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
             if stream is not None:
-                raise VisError(f"cannot read video stream {stream} of {path}: images have no streams. Omit --stream.")
+                problem = f"cannot read video stream {stream} of {path}: images have no streams"
+                raise VisError(problem, hint="Omit --stream.")
             return FrameFolder(path, fps=folder_fps)
         require_readable_suffix(path)
         return VideoFile(path, stream=stream)
     except OSError as error:
-        raise VisError(f"{path}: cannot be read ({error.strerror})") from error
+        raise VisError(f"cannot read {path}: {error.strerror}") from error

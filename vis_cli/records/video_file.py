@@ -1,4 +1,4 @@
-"""A video file as RGB frames with their times; used by `video.open_video`."""
+"""Video files as RGB frames with timestamps. Used by `video.open_video`."""
 
 from __future__ import annotations
 
@@ -28,35 +28,36 @@ from vis_cli.records.decoder import (
     Damage,
     decoded_frames,
     orientation_of,
-    rgb_picture,
+    rgb_image,
 )
 from vis_cli.records.timestamps import ClockSegment, FrameTimes
 
-FALLBACK_FPS = Fraction(25)  # where a file tells no frame rate
-FALLBACK_TIME_BASE = Fraction(1, 90_000)  # MPEG's clock
+FALLBACK_FPS = Fraction(25)  # for a file without a frame rate
+FALLBACK_TIME_BASE = Fraction(1, 90_000)  # clock of MPEG
 
 
 class VideoFile:
-    """A file that PyAV decodes, as the frames a person sees: rotation applied, RGB, all of the first frame's size.
+    """A video file as displayed frames: rotated, in RGB, and scaled to the size of the first frame.
 
-    Pixels are taken as square, so that masks fit the stored frames. `pixel_aspect` says how wide they are shown.
+    Masks have the size of the stored frames, with square pixels. `pixel_aspect` is the aspect ratio of a displayed
+    pixel.
 
-    Each iteration decodes the file from its start, so a frame index always means the same image. The first one uses one
-    decoder thread, because several threads conceal damage in another way in each run. Later iterations use all cores if
-    the file is not damaged.
+    Each iteration decodes the file from its start, so that a frame index always gives the same pixels. The first
+    iteration uses one decoder thread, because several threads conceal damage differently in each run. Later iterations
+    use all CPU cores if the file is not damaged.
     """
 
     frame_names: tuple[str, ...] | None = None  # frames of a file have no names
 
     def __init__(self, path: Path, *, stream: int | None = None) -> None:
-        """Open the file and decode its first frame, which settles size and orientation.
+        """Open the file and decode its first frame, which determines size and orientation.
 
         Args:
             path: The file.
-            stream: Index among the video streams; None is the one that FFmpeg ranks best.
+            stream: Index among the video streams. None lets FFmpeg choose the best video stream.
 
         Raises:
-            VisError: the file is missing, empty, no video, or no frame of it decodes.
+            VisError: The file is missing, empty or not a video, or none of its frames can be decoded.
         """
         self.path = path
         self.name = path.stem
@@ -66,7 +67,7 @@ class VideoFile:
             self._report_streams(video_streams(container), chosen)
             first = next(decoded_frames(container, chosen, Damage()), None)
             if first is None:
-                raise VisError(f"{path}: no frame of it decodes; check that it is a whole video")
+                raise VisError(f"cannot read {path}: none of its frames can be decoded", hint="Restore the file.")
             rate = _frame_rate(chosen)
             self.time_base = as_fraction(chosen.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
@@ -96,11 +97,11 @@ class VideoFile:
 
     @property
     def num_frames(self) -> int | None:
-        """Return the number of frames: exact after one full iteration, until then the header's word or None."""
+        """Return the number of frames. It is exact after one full iteration; before, it is from the header, or None."""
         return len(self._times.pts) if self._is_complete else self._header_frames
 
     def count_frames(self) -> int:
-        """Return the exact number of frames. The file is decoded for it, unless that has been done."""
+        """Return the exact number of frames. This decodes the file, if it was not decoded completely before."""
         if not self._is_complete:
             for _ in self._iter_decoded():
                 pass
@@ -113,15 +114,15 @@ class VideoFile:
             VisError: The file has too many frames.
         """
         for frame in self._iter_decoded():
-            yield self._orientation.apply(rgb_picture(frame, self._coded_size))
+            yield self._orientation.apply(rgb_image(frame, self._coded_size))
 
     def settle_times(self) -> None:
-        """Make the times final: decode a file once whose times may be repaired as a whole (AVI, joined recordings)."""
+        """Make the timestamps final. This decodes a file whose timestamps need corrections (AVI, joined recordings)."""
         if self._times_depend_on_all:
             self.count_frames()
 
     def frame_pts(self, number: int) -> int:
-        """Return when frame `number` is shown, in ticks of `time_base`; of `num_frames`, when the video ends."""
+        """Return the timestamp of frame `number` in units of `time_base`. For `num_frames`, return the video's end."""
         times = self._times
         if number >= len(times.pts):
             self.count_frames()
@@ -131,18 +132,19 @@ class VideoFile:
         if self.stream is None and len(streams) > 1:
             number = [stream.index for stream in streams].index(chosen.index)
             self.warnings.append(
-                f"{len(streams)} video streams, of which stream {number} ({chosen.width}x{chosen.height}) is used; "
-                "--stream N selects another one, counted from 0"
+                f"stream {number} ({chosen.width}x{chosen.height}) of {len(streams)} video streams is used; "
+                "to select another stream, use --stream N, counted from 0"
             )
 
     def _iter_decoded(self) -> Iterator[VideoFrame]:
-        """Decode the file from its start. The first full iteration completes the times and the list of losses."""
+        """Decode the file from its start. The first full iteration completes the timestamps and the warnings."""
         damage, first_pts = Damage(), None
         threads = ALL_CORES if self._is_intact else 1
         with opened_video(self.path, threads=threads, number=self.stream) as (container, stream):
             for number, frame in enumerate(decoded_frames(container, stream, damage)):
                 if number == MAX_FRAMES:
-                    raise VisError(f"cannot read {self.path}: more than {MAX_FRAMES:,} frames. Split the video.")
+                    problem = f"cannot read {self.path}: more than {MAX_FRAMES:,} frames"
+                    raise VisError(problem, hint="Split the video.")
                 first_pts = frame.pts if number == 0 else first_pts
                 damage.resized_frames += (frame.width, frame.height) != self._coded_size
                 if number == len(self._times.pts):
@@ -152,12 +154,12 @@ class VideoFile:
             self._is_complete = True
             self._is_intact = damage.is_none
             self._times.settle(damage.packet_dts, guessed=self._times_are_guessed)
-            self.warnings += damage.words(len(self._times.pts), (self.width, self.height))
+            self.warnings += damage.warnings(len(self._times.pts), (self.width, self.height))
             self.warnings += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
             self.warnings += [*self._jumps(), *self._shortfall(damage)]
 
     def _lost_at_start(self, damage: Damage, first_pts: int | None) -> list[str]:
-        """Report packets from before the first frame: a recording that starts between codec key frames."""
+        """Return a warning for packets before the first frame, if a recording starts between codec key frames."""
         lost = sum(first_pts is not None and pts < first_pts for pts in damage.start_pts)
         if lost == 0:
             return []
@@ -165,7 +167,7 @@ class VideoFile:
         return [f"the file starts between codec key frames: {packets} before the first frame did not decode"]
 
     def _gaps(self, damage: Damage) -> list[str]:
-        """Report gaps in a transport stream: frames are gone, which no decoder notices."""
+        """Return a warning for gaps in a transport stream, whose missing frames a decoder does not report."""
         if not self._may_have_gaps or damage.num_gaps == 0:
             return []
         places = "1 place" if damage.num_gaps == 1 else f"{damage.num_gaps} places"
@@ -178,9 +180,9 @@ class VideoFile:
         return [f"the clock of the file jumps {times} (joined recordings); a jump counts as one frame"] if count else []
 
     def _shortfall(self, damage: Damage) -> list[str]:
-        """Say so where the file ends well before the header promises: a file cut between two packets.
+        """Return a warning if the file ends before the duration in its header, because it was cut between two packets.
 
-        Audio or subtitles may be longer than the video, so only the stream's own duration is compared with the frames.
+        The frames are compared only with the duration of the video stream, because audio or subtitles can be longer.
         """
         promised, is_of_stream = self._promised
         times = self._times
@@ -189,10 +191,10 @@ class VideoFile:
         if promised is None or float(end) >= float(promised) - SHORTFALL_SECONDS:
             return []
         shown = float(self.frame_pts(len(self._times.pts)) * self.time_base)
-        return [f"the file ends early: its header promises {float(promised):.1f} s, its frames end at {shown:.1f} s"]
+        return [f"the file ends early: the header has {float(promised):.1f} s, the frames end at {shown:.1f} s"]
 
 
 def _frame_rate(stream: VideoStream) -> Fraction:
-    """Return frames a second by the header, averaged where they vary."""
+    """Return the frames per second in the header; the average for a variable frame rate."""
     rates = map(as_fraction, (stream.average_rate, stream.guessed_rate, stream.base_rate))
     return next((rate for rate in rates if rate is not None), FALLBACK_FPS)

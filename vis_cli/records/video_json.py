@@ -1,4 +1,4 @@
-"""The `video` object of NAME.json: what the video is, where its source is, and the names and times of its frames.
+"""The `video` object of NAME.json: properties and source of the video, and names and timestamps of its frames.
 
 Used by `result_json` and `result_head`.
 """
@@ -12,12 +12,12 @@ from vis_cli.files.limits import MAX_FRAMES
 from vis_cli.records.json_fields import is_finite_number, require, shown, take_field, take_size
 from vis_cli.records.types import SourceIdentity, VideoInfo
 
-LONG_FIELD = "frame_names"  # the first field of `video` that grows with the video; `result_head` reads up to it
+LONG_FIELD = "frame_names"  # the first field of `video` whose length depends on the video; `result_head` stops there
 TIME_DIGITS = 6  # microseconds
 
 
 def video_to_json(video: VideoInfo) -> dict[str, Any]:
-    """Return the `video` object; the fields that grow with the video come last."""
+    """Return the `video` object. The fields whose length depends on the video are last."""
     source = video.source
     return {
         "name": video.name,
@@ -37,14 +37,15 @@ def video_to_json(video: VideoInfo) -> dict[str, Any]:
 
 
 def video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
-    """Return the video that the `video` object of schema 1 or 2 describes.
+    """Convert the `video` object of schema 1 or 2.
 
     Raises:
-        VisError: A field is missing or contradicts another.
+        VisError: A field is missing or invalid, or two fields contradict each other.
     """
     width, height = take_size(entry, where)
     num_frames = take_field(entry, "num_frames", int, where)
-    require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}, but must be 0 to {MAX_FRAMES:,}")
+    hint = f"Use a value from 0 to {MAX_FRAMES:,}."
+    require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}", hint=hint)
     return VideoInfo(
         name=take_field(entry, "name", str, where),
         path=Path(take_field(entry, "path", str, where)),
@@ -59,15 +60,15 @@ def video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
 
 
 def source_from_json(entry: dict[str, Any], where: str) -> SourceIdentity | None:
-    """Return the identity of the source, None where the `video` object has no fingerprint (schema 1).
+    """Return the identity of the source, or None if the `video` object has no fingerprint (schema 1).
 
     Raises:
-        VisError: A field is missing or of another kind.
+        VisError: A field is missing or has another type.
     """
     if entry.get("fingerprint") is None:
         return None
     kind = take_field(entry, "kind", str, where)
-    require(kind in ("file", "folder"), where, f"'kind' is {shown(kind)}, but must be 'file' or 'folder'")
+    require(kind in ("file", "folder"), where, f"'kind' is {shown(kind)}", hint="Use 'file' or 'folder'.")
     known: Literal["file", "folder"] = "file" if kind == "file" else "folder"
     return SourceIdentity(
         path=Path(take_field(entry, "absolute_path", str, where)),
@@ -82,8 +83,10 @@ def _frame_names(entry: dict[str, Any], num_frames: int, where: str) -> tuple[st
     if entry.get("frame_names") is None:
         return None
     names = take_field(entry, "frame_names", list, where)
-    require(len(names) == num_frames, where, f"has {len(names)} frame names, but 'num_frames' is {num_frames}")
-    require(all(isinstance(name, str) for name in names), where, "'frame_names' must hold only texts")
+    problem = f"'frame_names' has {len(names)} entries, 'num_frames' is {num_frames}"
+    require(len(names) == num_frames, where, problem, hint="Use one name per frame.")
+    is_valid = all(isinstance(name, str) for name in names)
+    require(is_valid, where, "'frame_names' contains a value that is not a string", hint="Use only strings.")
     return tuple(names)
 
 
@@ -91,6 +94,8 @@ def _timestamps(entry: dict[str, Any], num_frames: int, where: str) -> tuple[flo
     if entry.get("timestamps") is None:
         return None
     times = take_field(entry, "timestamps", list, where)
-    require(len(times) == num_frames, where, f"has {len(times)} timestamps, but 'num_frames' is {num_frames}")
-    require(all(map(is_finite_number, times)), where, "'timestamps' must hold only finite numbers")
+    problem = f"'timestamps' has {len(times)} entries, 'num_frames' is {num_frames}"
+    require(len(times) == num_frames, where, problem, hint="Use one timestamp per frame.")
+    is_valid = all(map(is_finite_number, times))
+    require(is_valid, where, "'timestamps' contains a value that is not a finite number", hint="Use only seconds.")
     return tuple(float(time) for time in times)

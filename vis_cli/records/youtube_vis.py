@@ -1,6 +1,6 @@
-"""The JSON of YouTube-VIS 2019 / 2021 and OVIS: reads a split.
+"""Reader of a split of YouTube-VIS 2019, YouTube-VIS 2021 or OVIS (JSON).
 
-Used by `export-json`, `eval` and the training's datasets. `youtube_vis_submission` writes for it.
+Used by `vis export-json`, `vis eval` and the datasets of `training`.
 """
 
 from __future__ import annotations
@@ -31,45 +31,45 @@ from vis_cli.records.types import Category
 
 @dataclass(frozen=True, slots=True)
 class YouTubeVisVideo:
-    """Name the frames of one video; `name` is the folder that they lie in."""
+    """One video of a split."""
 
     id: int
-    name: str
+    name: str  # name of the folder that contains the frames
     width: int
     height: int
-    file_names: tuple[str, ...]  # relative to the split's folder of pictures
+    file_names: tuple[str, ...]  # of the frames, relative to the image folder of the split
 
 
 @dataclass(frozen=True, slots=True)
 class YouTubeVisAnnotation:
-    """Hold one object's true masks; `areas` are the file's own, else counted, None where the object is absent."""
+    """Ground truth of one object."""
 
     id: int
     video_id: int
     category_id: int
     is_crowd: bool
-    segmentations: tuple[Rle | None, ...]  # one a frame
-    areas: tuple[float | None, ...]  # one a frame, in pixels
+    segmentations: tuple[Rle | None, ...]  # one per frame; None if the object is absent
+    areas: tuple[float | None, ...]  # in pixels, one per frame; from the file, or the area of the mask
 
 
 @dataclass(frozen=True, slots=True)
 class YouTubeVis:
-    """Hold one split; `annotations` is None where the file has none, as in the released val and test splits."""
+    """One split."""
 
     path: Path
     videos: tuple[YouTubeVisVideo, ...]
     categories: tuple[Category, ...]
-    annotations: tuple[YouTubeVisAnnotation, ...] | None
+    annotations: tuple[YouTubeVisAnnotation, ...] | None  # None for the published val and test splits
 
 
 def read_youtube_vis(path: Path) -> YouTubeVis:
-    """Read a split's JSON; masks may be RLE (counts as text or list) or polygons.
+    """Read the JSON file of a split. Masks can be RLE (counts as a string or a list) or polygons.
 
-    Two videos may lie in folders of one name, such as a/frames and b/frames. What finds a video by its name calls
-    `require_distinct_names`.
+    Two videos can have folders of the same name, such as a/frames and b/frames. If you look up videos by name, call
+    `require_distinct_names` first.
 
     Raises:
-        VisError: the file is missing or damaged, or an entry lacks a key or contradicts another; the entry is named.
+        VisError: The file is missing or damaged, or an entry is invalid or contradicts another entry.
     """
     data = read_json_object(path)
     categories = take_categories(data, str(path))
@@ -86,47 +86,55 @@ def read_youtube_vis(path: Path) -> YouTubeVis:
 
 
 def require_distinct_names(split: YouTubeVis) -> None:
-    """Require that each video of a split can be found by its name.
+    """Check that the names of the videos are unique.
 
     Raises:
-        VisError: two videos lie in folders of one name.
+        VisError: Two videos have folders of the same name.
     """
     first: dict[str, YouTubeVisVideo] = {}
     for video in split.videos:
         other = first.setdefault(video.name, video)
         if other is not video:
             folders = [shown(str(PurePosixPath(item.file_names[0]).parent)) for item in (other, video)]
-            cause = f"videos {other.id} and {video.id} lie in folders of one name, {folders[0]} and {folders[1]}"
-            raise VisError(f"{split.path}: {cause}, by which a result is found. Rename one of the folders.")
+            problem = f"videos {other.id} and {video.id} have folders of the same name, {folders[0]} and {folders[1]}"
+            raise VisError(problem, where=split.path, hint="Rename one of the folders.")
 
 
 def _parse_video(entry: dict[str, Any], where: str) -> YouTubeVisVideo:
     listed = take_field(entry, "file_names", list, where)
-    plain = bool(listed) and all(isinstance(file, str) for file in listed)
-    require(plain, where, "'file_names' must be a list of texts")
+    is_valid = bool(listed) and all(isinstance(file, str) for file in listed)
+    if not is_valid:
+        hint = "Use a list of at least one string."
+        raise VisError(f"is {shown(listed)}", where=where, field="'file_names'", hint=hint)
     files = [safe_relative_path(file, where).as_posix() for file in listed]
-    require(entry.get("length", len(files)) == len(files), where, f"'length' is not that of 'file_names', {len(files)}")
+    length = entry.get("length", len(files))
+    problem = f"'length' is {shown(length)}, 'file_names' has {len(files)} entries"
+    require(length == len(files), where, problem, hint="Use the number of frames.")
     name = PurePosixPath(files[0]).parent.name
-    require(name != "", where, f"{files[0]!r} lies in no folder, which would name the video")
+    problem = f"{shown(files[0])} has no folder, whose name is the name of the video"
+    require(name != "", where, problem, hint="Use <video>/<frame>.jpg.")
     _check_files(files, where)
     width, height = take_size(entry, where)
     return YouTubeVisVideo(take_field(entry, "id", int, where), name, width, height, tuple(files))
 
 
 def _check_files(files: list[str], where: str) -> None:
-    """Check that the frames of one video lie in one folder, each listed once."""
+    """Check that all frames of a video are in one folder, and that each frame is listed once."""
     require_unique(files, f"{where}: file_names")
     folder = PurePosixPath(files[0]).parent
     for file in files:
-        require(PurePosixPath(file).parent == folder, where, f"{file!r} lies in another folder than {files[0]!r}")
+        if PurePosixPath(file).parent != folder:
+            problem = f"{shown(file)} and {shown(files[0])} are in different folders"
+            raise VisError(problem, where=where, hint="Use one folder per video.")
 
 
 def _parse_annotation(
     entry: dict[str, Any], videos: dict[int, YouTubeVisVideo], categories: set[int], where: str
 ) -> YouTubeVisAnnotation:
     video_id, category_id = take_field(entry, "video_id", int, where), take_field(entry, "category_id", int, where)
-    require(video_id in videos, where, f"'video_id' is {video_id}, which is not among the videos")
-    require(category_id in categories, where, f"'category_id' is {category_id}, which is not among the categories")
+    require(video_id in videos, where, f"'video_id' is {video_id}", hint="Use the id of a listed video.")
+    problem = f"'category_id' is {category_id}"
+    require(category_id in categories, where, problem, hint="Use the id of a listed category.")
     video = videos[video_id]
     _check_lengths(entry, video, where)
     masks = take_field(entry, "segmentations", list, where)
@@ -142,21 +150,24 @@ def _parse_annotation(
 
 
 def _check_lengths(entry: dict[str, Any], video: YouTubeVisVideo, where: str) -> None:
-    """Check the lists and the copies of the video's own numbers, which the benchmark's evaluator never compares."""
+    """Check the lengths of the lists, and the copies of the video's fields, which the official evaluator ignores."""
     for key in ("segmentations", "areas", "bboxes"):
         if key == "segmentations" or entry.get(key) is not None:
             length, frames = len(take_field(entry, key, list, where)), len(video.file_names)
-            require(length == frames, where, f"{key!r} has {length} entries, but video {video.id} has {frames} frames")
+            problem = f"{key!r} has {length} entries, video {video.id} has {frames} frames"
+            require(length == frames, where, problem, hint="Use one entry per frame.")
     for key, value in (("width", video.width), ("height", video.height), ("length", len(video.file_names))):
         has = entry.get(key, value)
-        require(has == value, where, f"{key!r} is {shown(has)}, but {value} in video {video.id}")
+        problem = f"{key!r} is {shown(has)}, the entry of video {video.id} has {value}"
+        require(has == value, where, problem, hint="Use equal values.")
 
 
 def _parse_areas(entry: dict[str, Any], segmentations: Sequence[Rle | None], where: str) -> tuple[float | None, ...]:
-    """Return the file's own areas, which the benchmark bins by, or count the pixels where it has none."""
+    """Return the areas in the file, which the benchmark uses for its area ranges, or the areas of the masks."""
     if entry.get("areas") is None:
         return tuple(None if rle is None else float(rle_area(rle)) for rle in segmentations)
     areas = entry["areas"]
-    plain = all(area is None or is_finite_number(area) for area in areas)
-    require(plain, where, "'areas' must be numbers or null")
+    is_valid = all(area is None or is_finite_number(area) for area in areas)
+    if not is_valid:
+        raise VisError(f"is {shown(areas)}", where=where, field="'areas'", hint="Use numbers or null.")
     return tuple(None if area is None else float(area) for area in areas)

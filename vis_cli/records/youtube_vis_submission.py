@@ -1,6 +1,6 @@
-"""results.json inside a zip: a submission to the YouTube-VIS and OVIS servers.
+"""Writer of a submission to the YouTube-VIS and OVIS servers: results.json inside a zip.
 
-Used by `export-json`; `submission_check` reads it again. `youtube_vis_results` takes the entries for `eval`.
+Used by `vis export-json`. `submission_check` checks the file. `youtube_vis_results` uses the entries for `vis eval`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import YouTubeVis
 
-SUBMISSION_NAME = "results.json"  # the only name that the evaluation servers look for
+SUBMISSION_NAME = "results.json"  # the only name that the evaluation servers accept
 
 
 def write_youtube_vis_submission(
     results: Iterable[VideoResult], split: YouTubeVis, path: Path, *, selection: Selection
 ) -> ExportReport:
-    """Write results.json inside a zip, ready for the evaluation server.
+    """Write a zip with results.json for the evaluation server.
 
     Args:
-        results: one a video, matched with the split's videos by name; they are taken one at a time.
-        split: gives the ids of videos and categories.
-        path: of the zip.
-        selection: an instance is listed once for each of its categories that is selected.
+        results: One result per video, matched with the videos of the split by name. They are read one at a time.
+        split: The split, with the ids of videos and categories.
+        path: The zip file to write.
+        selection: The instances and categories to export. An instance has one entry per selected category.
 
     Raises:
-        VisError: a result is of no video of the split, of one seen before, or of another size or length; or the file
-            cannot be written.
+        VisError: The video of a result is not in the split, has two results, or has another size or length; or the
+            file cannot be written.
     """
     matcher, categories = ResultMatcher(youtube_vis_sequences(split), selection), CategoryMap(split.categories)
     num_entries = 0
@@ -60,10 +60,10 @@ def iter_entries(
     categories: CategoryMap,
     selection: Selection,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the entries of results.json, one for each instance and each of its categories that is selected.
+    """Yield the entries of results.json, one per selected category of each selected instance.
 
     Raises:
-        VisError: a result is of no video of the split, of one seen before, or of another size or length.
+        VisError: The video of a result is not in the split, has two results, or has another size or length.
     """
     video_ids = {video.name: video.id for video in split.videos}
     for result in results:
