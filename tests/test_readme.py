@@ -1,4 +1,4 @@
-"""README.md does what it says: its `vis` commands are run in their order, section by section, and so is its Python."""
+"""The commands of README.md and of docs/how-to run in their order, section by section; so does the Python example."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from vis_cli.zoo.weights import LoadedModel
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("how-to/*.md")), ROOT / "docs/explanation/presets.md")
 
 NAMES = ("beach", "clip", "frames", "holiday", "walk")  # of all videos here, in every split
 IMAGES = ("00000.jpg", "00001.jpg", "00002.jpg")  # of each of them
@@ -36,10 +37,13 @@ OUTPUT_OPTIONS = ("-o", "--out", "--json", "--plots")
 def sections() -> dict[str, list[str]]:
     """Return the lines that are `vis` commands, by the heading they stand under."""
     found: dict[str, list[str]] = {}
-    for part in README.split("\n## ")[1:]:
-        heading, _, text = part.partition("\n")
-        if lines := [line.strip() for line in text.splitlines() if re.match(r"\s*(\$ )?vis\s", line)]:
-            found[heading] = lines
+    for page in PAGES:
+        for part in re.split(r"^##? ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            heading, _, text = part.partition("\n")
+            if lines := [line.strip() for line in text.splitlines() if re.match(r" {4}(\$ )?vis\s", line)]:
+                name = heading if page.name == "README.md" else f"{page.stem}: {heading}"
+                assert name not in found
+                found[name] = lines
     return found
 
 
@@ -153,9 +157,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_is_in_a_section() -> None:
-    written = re.findall(r"^[\s>$]*(vis\s.*)", README, re.MULTILINE)
+    texts = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    written = re.findall(r"^ {4}[>$ ]*(vis\s.*)", texts, re.MULTILINE)
     assert written == [line.removeprefix("$ ") for lines in sections().values() for line in lines]
-    assert len(written) > 15
+    assert len(written) > 30
 
 
 @pytest.mark.parametrize("heading", sections())
