@@ -21,6 +21,7 @@ from vis_cli.records.result_json import read_result
 from .conftest import Network, RunVis
 
 Mark = Callable[[Path], Path]
+FOR_IMAGES = "are not decoded. Convert the file to JPEG or PNG."
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -127,6 +128,30 @@ def test_a_folder_of_all_sorts(tmp_path: Path, run_vis: RunVis, network: Network
     assert network.segmented == ["a", "b"]
     said = f"warning: {folder}: not segmented, as other videos are in this folder: frames "
     assert said in outcome.err
+
+
+def test_a_folder_of_videos_with_unreadable_ones(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    folder = tmp_path / "all"
+    folder.mkdir()
+    for name in ("v.mp4", "w.mp4"):
+        make_video(folder, name, num_frames=2)
+    for name in ("a.braw", "b.r3d", "x.ts.part", "y.mp4.crdownload", "z.cr2", *(f"{n}.dng" for n in range(7))):
+        write(folder / name, b"raw")
+    outcome = run_vis("segment", folder, "-o", tmp_path / "out")
+    assert (outcome.code, network.segmented) == (0, ["v", "w"])
+    incomplete = "the download is incomplete. Finish the download."
+    for_videos = "are not decoded. Convert the video to MP4 (H.264)."
+    assert outcome.err.count("warning: ") == 11
+    for line in (
+        *(f"cannot read {folder / f'{n}.dng'}: .dng files {FOR_IMAGES}" for n in range(5)),
+        f"{folder}: 2 more .dng files cannot be read.",
+        f"cannot read {folder / 'z.cr2'}: .cr2 files {FOR_IMAGES}",
+        f"cannot read {folder / 'a.braw'}: .braw files {for_videos}",
+        f"cannot read {folder / 'b.r3d'}: .r3d files {for_videos}",
+        f"cannot read {folder / 'x.ts.part'}: {incomplete}",
+        f"cannot read {folder / 'y.mp4.crdownload'}: {incomplete}",
+    ):
+        assert f"warning: {line}" in outcome.err
 
 
 class TestOutput:

@@ -206,11 +206,11 @@ def test_frames_of_rarer_suffixes_are_used(tmp_path: Path) -> None:
 def test_media_next_to_the_frames_is_named(tmp_path: Path) -> None:
     make_images(tmp_path, ["0.png", "1.png"])
     make_images(tmp_path / "masks", ["0.png"])
-    for name in ("preview.mp4", "thumb.gif", "Thumbs.db", "desktop.ini", ".DS_Store", "notes.txt"):
+    for name in ("preview.mp4", "thumb.gif", "raw.braw", "Thumbs.db", "desktop.ini", ".DS_Store", "notes.txt"):
         (tmp_path / name).touch()
     (tmp_path / "frame_without_suffix").write_bytes((tmp_path / "0.png").read_bytes())
     (warning,) = FrameFolder(tmp_path).warnings
-    assert warning.endswith("not used: preview.mp4, thumb.gif, masks, frame_without_suffix")
+    assert warning.endswith("not used: preview.mp4, thumb.gif, raw.braw, masks, frame_without_suffix")
 
 
 @pytest.mark.parametrize("suffix", ["bmp", "ppm", "jp2"])

@@ -10,7 +10,13 @@ from tests.records.video_factory import make_entry, make_video
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
 from vis_cli.records.inputs import files_left_out, find_inputs, is_folder
-from vis_cli.records.media_folder import IMAGE_SUFFIXES, UNREADABLE_SUFFIXES, VIDEO_SUFFIXES
+from vis_cli.records.media_folder import (
+    IMAGE_SUFFIXES,
+    UNREADABLE_IMAGES,
+    UNREADABLE_VIDEOS,
+    VIDEO_SUFFIXES,
+    suffix_problem,
+)
 from vis_cli.records.video import open_video
 
 
@@ -122,6 +128,18 @@ def names(paths: list[Path]) -> list[str]:
         ("0.heic 1.heic", ".", ""),  # FrameFolder rejects these
         ("a/0.heic b/0.png", "a b", ""),
         ("v.mp4.part v2.mp4", "v2.mp4", "v.mp4.part"),
+        ("v.mp4 w.mp4 x.ts.part y.mp4.crdownload", "v.mp4 w.mp4", "x.ts.part y.mp4.crdownload"),
+        ("v.mp4 x.braw y.r3d", "v.mp4", "x.braw y.r3d"),
+        ("v.mp4 w.mp4 x.cr2 y.tga z.jpg.part", "v.mp4 w.mp4", "x.cr2 y.tga z.jpg.part"),
+        ("preview.mp4 0.heic 1.heic", ".", ""),  # FrameFolder rejects these
+        ("x.braw y.r3d z.mp4.part", "x.braw y.r3d z.mp4.part", ""),  # inputs that fail
+        ("0.jpg 1.jpg x.braw y.mov.part", ".", ""),  # FrameFolder reports these
+        ("a/0.png b/0.png x.braw y.braw", "a b", "x.braw y.braw"),
+        ("v.mp4 x.targa", "v.mp4", "x.targa"),
+        ("v.mp4 x.icb", "v.mp4", "x.icb"),
+        ("v.mp4 x.vda", "v.mp4", "x.vda"),
+        ("v.mp4 x.vst", "v.mp4", "x.vst"),
+        ("v.mp4 x.fits", "v.mp4", "x.fits"),
         ("v.mp4 Thumbs.db desktop.ini .DS_Store notes.txt", "v.mp4", ""),
     ],
 )
@@ -140,12 +158,28 @@ def test_image_of_an_unknown_suffix_next_to_videos_is_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("suffix", "codec"), [("ts", "mpeg2video"), ("asf", "mpeg4"), ("flv", "flv"), ("mkv", "mpeg4")]
+    ("suffix", "codec"),
+    [("ts", "mpeg2video"), ("m2ts", "mpeg2video"), ("asf", "mpeg4"), ("flv", "flv"), ("mkv", "mpeg4")],
 )
 def test_a_video_with_an_unknown_suffix_next_to_videos_is_named(tmp_path: Path, suffix: str, codec: str) -> None:
     touch(tmp_path, "v.mp4")
     make_video(tmp_path, f"a.{suffix}", codec=codec).rename(tmp_path / "recording")
     assert names(files_left_out(tmp_path)) == ["recording"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("x.ts.part", "the download is incomplete. Finish the download."),
+        ("x.braw", ".braw files are not decoded. Convert the video to MP4 (H.264)."),
+        ("x.R3D", ".R3D files are not decoded. Convert the video to MP4 (H.264)."),
+        ("x.tga", ".tga files are not decoded. Convert the file to JPEG or PNG."),
+        ("x.mp4", None),
+    ],
+)
+def test_the_remedy_fits_the_format(name: str, cause: str | None) -> None:
+    problem = suffix_problem(Path(name))
+    assert (problem and str(problem)) == (cause and f"cannot read {name}: {cause}")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
@@ -184,6 +218,6 @@ def test_nothing_asked_is_nothing_found() -> None:
 
 
 def test_suffixes_are_written_as_they_are_compared() -> None:
-    suffixes = [*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *UNREADABLE_SUFFIXES]
+    suffixes = [*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *UNREADABLE_IMAGES, *UNREADABLE_VIDEOS]
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
     assert len(set(suffixes)) == len(suffixes)

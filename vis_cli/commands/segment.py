@@ -19,7 +19,7 @@ from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError,
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
 from vis_cli.records.inputs import files_left_out
-from vis_cli.records.media_folder import listed
+from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
 
 
@@ -93,12 +93,29 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
     for text in inputs:
         try:
             found.update((real_path(path), path) for path in find_inputs([text]) if real_path(path) not in found)
-            if others := files_left_out(text):
-                reporter.warn(f"{text}: not segmented, as other videos are in this folder: {listed(others)}")
+            _report_left_out(text, files_left_out(text), reporter)
         except VisError as error:
             reporter.error(str(error), error)
             missing.append(VideoReport(text, text, "failed", reason=str(error)))
     return list(found.values()), missing
+
+
+def _report_left_out(text: str, paths: Sequence[Path], reporter: Reporter) -> None:
+    """Name the media of a folder that are not segmented: those that no decoder reads with a remedy for each."""
+    others = []
+    unreadable: dict[str, list[Path]] = {}
+    for path in paths:
+        if suffix_problem(path) is None:
+            others.append(path)
+        else:
+            unreadable.setdefault(path.suffix.lower(), []).append(path)
+    if others:
+        reporter.warn(f"{text}: not segmented, as other videos are in this folder: {listed(others)}")
+    for alike in unreadable.values():
+        for path in alike[:NUM_NAMED]:
+            reporter.warn(f"{suffix_problem(path)}")
+        if len(alike) > NUM_NAMED:
+            reporter.warn(f"{text}: {len(alike) - NUM_NAMED} more {alike[0].suffix} files cannot be read.")
 
 
 def print_report_line(report: VideoReport) -> None:

@@ -101,7 +101,7 @@ class FrameFolder:
             require_regular(path)
             return [path]
         content = read_folder(path)
-        for image in content.unreadable:
+        for image in content.unreadable_images:
             require_readable_suffix(image)
         images = list(content.images)
         if not images:
@@ -119,7 +119,7 @@ class FrameFolder:
     def _report_content(self, content: MediaFolder) -> None:
         if content.order is not None:
             self.warnings.append(f"{content.order}; to change the order, pad the numbers with zeros")
-        others = [*content.videos, *content.folders, *disguised_media(content.unknown)]
+        others = [*content.videos, *content.unreadable_videos, *content.folders, *disguised_media(content.unknown)]
         if others:
             self.warnings.append(f"only the images are used, as frames of one video; not used: {listed(others)}")
 

@@ -94,14 +94,14 @@ def _missing(path: str | Path) -> VisError:
 def _choose(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the videos that a folder means, and the media in it that are omitted."""
     content = read_folder(folder)
-    frames, videos = [*content.images, *content.unreadable], list(content.videos)
+    frames, videos = [*content.images, *content.unreadable_images], list(content.videos)
     sequences = [entry for entry in content.folders if _may_be_frames(entry)]
     others = [entry for entry in content.folders if entry not in sequences]
-    if frames and (not (videos or sequences) or not _are_posters(content)):
+    if frames and (not (videos or sequences) or not _are_secondary(content)):
         return [folder], []
     if not videos and not sequences:
-        return [], []
-    loose = [*frames, *disguised_media(content.unknown)]
+        return list(content.unreadable_videos), []  # inputs that fail
+    loose = [*frames, *content.unreadable_videos, *disguised_media(content.unknown)]
     return (videos, [*loose, *sequences, *others]) if videos else (sequences, [*loose, *others])
 
 
@@ -110,14 +110,19 @@ def _may_be_frames(folder: Path) -> bool:
         content = read_folder(folder)
     except OSError:  # a broken link, or an unreadable folder: it stays an input, whose reader reports the error
         return True
-    return bool(content.images or content.unreadable)
+    return bool(content.images or content.unreadable_images)
 
 
-def _are_posters(content: MediaFolder) -> bool:
-    """Return whether the images next to videos or folders are posters of them instead of frames."""
-    frames = [*content.images, *content.unreadable]
+def _are_secondary(content: MediaFolder) -> bool:
+    """Return whether images next to videos or folders are not the frames of a video.
+
+    A poster shows what is in a video or a folder. Images that no decoder reads do not replace several videos. Next to
+    one video, which may be a preview of them, they do.
+    """
+    frames = [*content.images, *content.unreadable_images]
     stems = {path.stem for path in content.videos}
-    return len(frames) == 1 or all(path.stem in stems for path in frames)
+    are_posters = len(frames) == 1 or all(path.stem in stems for path in frames)
+    return are_posters or (not content.images and len(content.videos) > 1)
 
 
 __all__ = ["files_left_out", "find_inputs", "image_files", "is_folder"]

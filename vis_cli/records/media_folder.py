@@ -7,6 +7,7 @@ the files that it does not use.
 from __future__ import annotations
 
 import stat
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,21 +27,23 @@ VIDEO_SUFFIXES = frozenset(  # of videos in folders; a file on the command line 
     | {".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpg4", ".mts", ".mxf", ".nut", ".obu", ".ogm"}
     | {".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"}
 )
-UNREADABLE_SUFFIXES = frozenset(  # images and videos that `vis` does not decode
-    {".3fr", ".arw", ".braw", ".cin", ".cr2", ".cr3", ".dcm", ".dcr", ".dng", ".dpx", ".erf", ".exr", ".fff", ".flif"}
-    | {".hdr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".iiq", ".j2c", ".j2k", ".jls", ".jpc", ".jpf", ".jpm"}
-    | {".jpx", ".jxl", ".jxr", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pam", ".pcx", ".pef"}
-    | {".pfm", ".pic", ".psb", ".psd", ".qoi", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".sgi", ".sr2", ".srf", ".srw"}
-    | {".tga", ".wdp", ".x3f", ".xcf"}
+UNREADABLE_IMAGES = frozenset(  # file extensions of images that `vis` does not decode
+    {".3fr", ".arw", ".cin", ".cr2", ".cr3", ".dcm", ".dcr", ".dng", ".dpx", ".erf", ".exr", ".fff", ".fit", ".fits"}
+    | {".flif", ".fts", ".hdr", ".heic", ".heics", ".heif", ".heifs", ".hif", ".icb", ".iiq", ".j2c", ".j2k", ".jls"}
+    | {".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf"}
+    | {".pam", ".pcx", ".pef", ".pfm", ".pic", ".psb", ".psd", ".qoi", ".raf", ".raw", ".rw2", ".rwl", ".sgi", ".sr2"}
+    | {".srf", ".srw", ".targa", ".tga", ".vda", ".vst", ".wdp", ".x3f", ".xcf"}
 )
+UNREADABLE_VIDEOS = frozenset({".ari", ".arx", ".bik", ".bk2", ".braw", ".cine", ".crm", ".r3d"})  # videos
 INCOMPLETE_SUFFIXES = frozenset({".crdownload", ".download", ".opdownload", ".part", ".partial"})  # of downloads
 SIGNATURES = (  # of images, then of videos
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
     *(b"P1\n", b"P2\n", b"P3\n", b"P4\n", b"P5\n", b"P6\n", b"DDS ", b"8BPS", b"v/1\x01", b"#?RADIANCE"),
     *(b"\x1aE\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\0\0\0\x01", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11"),
-    *(b"DKIF", b"YUV4MPEG2", b"\x06\x0e+4\x02\x05\x01\x01"),
+    *(b"SIMPLE  =", b"DKIF", b"YUV4MPEG2", b"\x06\x0e+4\x02\x05\x01\x01"),
 )
 TS_PACKET_BYTES = 188  # each packet of a transport stream starts with "G"
+M2TS_PACKET_BYTES = 192  # a packet of a transport stream after 4 bytes of time, as cameras write it
 NUM_NAMED = 5  # maximum number of file names in a message
 
 
@@ -55,7 +58,8 @@ class MediaFolder:
     images: tuple[Path, ...]  # in frame order
     order: str | None  # assumption about the order as a sentence; None without an assumption
     videos: tuple[Path, ...]
-    unreadable: tuple[Path, ...]  # in formats that are not decoded, and incomplete downloads
+    unreadable_images: tuple[Path, ...]  # in formats that are not decoded, and incomplete downloads
+    unreadable_videos: tuple[Path, ...]
     folders: tuple[Path, ...]  # with images or videos
     unknown: tuple[Path, ...]  # files with other extensions
 
@@ -66,7 +70,7 @@ def read_folder(folder: Path) -> MediaFolder:
     Raises:
         OSError: The folder cannot be read.
     """
-    kinds: dict[str, list[Path]] = {"image": [], "video": [], "unreadable": [], "folder": [], "unknown": []}
+    kinds: defaultdict[str, list[Path]] = defaultdict(list)
     entries = _visible(folder)
     for path in entries:
         kinds[_kind(path)].append(path)
@@ -79,7 +83,8 @@ def read_folder(folder: Path) -> MediaFolder:
         images=tuple(ordered),
         order=order,
         videos=tuple(videos),
-        unreadable=tuple(kinds["unreadable"]),
+        unreadable_images=tuple(kinds["unreadable image"]),
+        unreadable_videos=tuple(kinds["unreadable video"]),
         folders=tuple(path for path in kinds["folder"] if _holds_media(path)),
         unknown=tuple(kinds["unknown"]),
     )
@@ -102,11 +107,19 @@ def require_readable_suffix(path: Path) -> None:
     Raises:
         VisError: The file is rejected.
     """
-    if path.suffix.lower() in INCOMPLETE_SUFFIXES:
-        raise VisError(f"cannot read {path}: the download is incomplete", hint="Finish the download.")
-    if path.suffix.lower() in UNREADABLE_SUFFIXES:
-        problem = f"cannot read {path}: {path.suffix} files are not decoded"
-        raise VisError(problem, hint="Convert the file to JPEG or PNG.")
+    if problem := suffix_problem(path):
+        raise problem
+
+
+def suffix_problem(path: Path) -> VisError | None:
+    """Return the error for a file that cannot be read because of its extension, or None."""
+    suffix = _suffix(path)
+    if suffix in INCOMPLETE_SUFFIXES:
+        return VisError(f"cannot read {path}: the download is incomplete", hint="Finish the download.")
+    problem = f"cannot read {path}: {path.suffix} files are not decoded"
+    if suffix in UNREADABLE_VIDEOS:
+        return VisError(problem, hint="Convert the video to MP4 (H.264).")
+    return VisError(problem, hint="Convert the file to JPEG or PNG.") if suffix in UNREADABLE_IMAGES else None
 
 
 def listed(paths: Sequence[Path]) -> str:
@@ -123,13 +136,17 @@ def _kind(path: Path) -> str:
         return "folder" if path.is_dir() and image_files(path) else "video"
     if path.is_dir() or (not suffix and path.is_symlink() and not path.exists()):  # a broken link can be a folder
         return "folder"
-    if suffix in UNREADABLE_SUFFIXES or (suffix in INCOMPLETE_SUFFIXES and _is_media_name(Path(path.stem))):
-        return "unreadable"
+    is_incomplete = suffix in INCOMPLETE_SUFFIXES
+    meant = _suffix(Path(path.stem)) if is_incomplete else suffix
+    if meant in UNREADABLE_IMAGES or (is_incomplete and meant in IMAGE_SUFFIXES):
+        return "unreadable image"
+    if meant in UNREADABLE_VIDEOS or (is_incomplete and meant in VIDEO_SUFFIXES):
+        return "unreadable video"
     return "unknown"
 
 
 def _is_media_name(path: Path) -> bool:
-    return _suffix(path) in IMAGE_SUFFIXES | VIDEO_SUFFIXES | UNREADABLE_SUFFIXES
+    return _suffix(path) in IMAGE_SUFFIXES | VIDEO_SUFFIXES | UNREADABLE_IMAGES | UNREADABLE_VIDEOS
 
 
 def _holds_media(folder: Path) -> bool:
@@ -144,15 +161,16 @@ def _begins_like_media(path: Path) -> bool:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
         with open_regular(path) as file:
-            start = file.read(TS_PACKET_BYTES + 1)
+            start = file.read(M2TS_PACKET_BYTES + 5)
     except OSError:  # a file that cannot be read can be a media file
         return True
     is_box = start[4:8] == b"ftyp" and start[8:12] != b"M4A "  # MP4, MOV, HEIF, AVIF
     is_riff = start[:4] == b"RIFF" and start[8:12] in (b"WEBP", b"AVI ")
     is_bmp = start[:2] == b"BM" and start[6:10] == bytes(4)
-    is_ts = start[:1] == start[TS_PACKET_BYTES:] == b"G"
+    is_ts = start[:1] == start[TS_PACKET_BYTES : TS_PACKET_BYTES + 1] == b"G"
+    is_m2ts = start[4:5] == start[M2TS_PACKET_BYTES + 4 :] == b"G"
     is_ogg_video = start[:4] == b"OggS" and b"theora" in start
-    return start.startswith(SIGNATURES) or is_box or is_riff or is_bmp or is_ts or is_ogg_video
+    return start.startswith(SIGNATURES) or is_box or is_riff or is_bmp or is_ts or is_m2ts or is_ogg_video
 
 
 def _suffix(path: Path) -> str:
