@@ -230,6 +230,11 @@ def test_a_frame_with_an_unknown_suffix_is_named(tmp_path: Path, suffix: str) ->
         ("-2 -1 0 1", "-2 -1 0 1"),
         ("1e-05 0.5 0.1", "1e-05 0.1 0.5"),
         ("cam1_0.066 cam1_0.1", "cam1_0.066 cam1_0.1"),
+        ("1m0.5s 0m59.5s 1m0.25s", "0m59.5s 1m0.25s 1m0.5s"),
+        ("1m0.9s 0m59.10s 0m59.9s 1m0.10s", "0m59.9s 0m59.10s 1m0.9s 1m0.10s"),
+        ("2024-1-2_1.5 2024-1-10_1.5 2024-1-2_1.25", "2024-1-2_1.25 2024-1-2_1.5 2024-1-10_1.5"),
+        ("1h2m3,5 1h2m3,25 1h10m0,5", "1h2m3,25 1h2m3,5 1h10m0,5"),
+        ("title 0.5 0.25", "0.5 0.25 title"),
     ],
 )
 def test_numbers_in_names_are_read_as_a_person_means_it(tmp_path: Path, names: str, expected: str) -> None:
@@ -242,8 +247,18 @@ def test_numbers_in_names_are_read_as_a_person_means_it(tmp_path: Path, names: s
 
 
 @pytest.mark.parametrize(
+    ("names", "first"),
+    [("1 01 2", "01.png and 1.png have the same number: 01.png"), ("A1 a1", "A1.png and a1.png have the same")],
+)
+def test_names_with_the_same_number_are_reported(tmp_path: Path, names: str, first: str) -> None:
+    make_images(tmp_path, [f"{name}.png" for name in names.split()])
+    (warning,) = FrameFolder(tmp_path).warnings
+    assert warning.startswith(first)
+
+
+@pytest.mark.parametrize(
     "names",
-    ["frame frame2 frame10", "frame-1 frame-2 frame-10", "v1.2.9 v1.2.10", "0.05 0.10 0.15", "0 0.5 1 1.5", "007 8"],
+    ["2024-1-2 2024-1-10 2024-2-1", "1m2s 1m10s 2m0s", "a_0.05 b_0.10 b_0.15", "frame frame2 frame10", "frame-1 frame-2 frame-10", "v1.2.9 v1.2.10", "0.05 0.10 0.15", "0 0.5 1 1.5", "007 8"],
 )
 def test_natural_order_without_a_choice_is_not_reported(tmp_path: Path, names: str) -> None:
     make_images(tmp_path, [f"{name}.png" for name in names.split()])

@@ -118,7 +118,7 @@ class FrameFolder:
 
     def _report_content(self, content: MediaFolder) -> None:
         if content.order is not None:
-            self.warnings.append(f"{content.order}; to change the order, pad the numbers with zeros")
+            self.warnings.append(content.order)
         others = [*content.videos, *content.unreadable_videos, *content.folders, *disguised_media(content.unknown)]
         if others:
             self.warnings.append(f"only the images are used, as frames of one video; not used: {listed(others)}")
