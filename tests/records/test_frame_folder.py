@@ -258,7 +258,17 @@ def test_names_with_the_same_number_are_reported(tmp_path: Path, names: str, fir
 
 @pytest.mark.parametrize(
     "names",
-    ["2024-1-2 2024-1-10 2024-2-1", "1m2s 1m10s 2m0s", "a_0.05 b_0.10 b_0.15", "frame frame2 frame10", "frame-1 frame-2 frame-10", "v1.2.9 v1.2.10", "0.05 0.10 0.15", "0 0.5 1 1.5", "007 8"],
+    [
+        "2024-1-2 2024-1-10 2024-2-1",
+        "1m2s 1m10s 2m0s",
+        "a_0.05 b_0.10 b_0.15",
+        "frame frame2 frame10",
+        "frame-1 frame-2 frame-10",
+        "v1.2.9 v1.2.10",
+        "0.05 0.10 0.15",
+        "0 0.5 1 1.5",
+        "007 8",
+    ],
 )
 def test_natural_order_without_a_choice_is_not_reported(tmp_path: Path, names: str) -> None:
     make_images(tmp_path, [f"{name}.png" for name in names.split()])
@@ -278,6 +288,52 @@ def test_bits_in_use_become_the_full_range_with_one_scale(tmp_path: Path, bits: 
     assert [int(frame.max()) for frame in folder.iter_frames()] == brightest
     np.testing.assert_array_equal(list(folder.iter_frames())[1][0, :, 1], (ramp[0] / full * 255).round())
     assert folder.warnings == [f"the 16-bit images use {bits} bits: 0 to {full} become 0 to 255"]
+
+
+@pytest.mark.parametrize("num_hot", [1, 4])
+def test_hot_pixels_do_not_darken_the_video(tmp_path: Path, num_hot: int) -> None:
+    image = np.linspace(0, 4095, 64).round().astype(np.uint16)[None].repeat(48, 0)
+    write_image(tmp_path / "0.png", image)
+    hot = image.copy()
+    hot[0, :num_hot] = 65_535
+    write_image(tmp_path / "1.png", hot)
+    folder = FrameFolder(tmp_path)
+    first, second = folder.iter_frames()
+    np.testing.assert_array_equal(first[0, :, 1], (image[0] / 4095 * 255).round())
+    np.testing.assert_array_equal(second[1:], first[1:])
+    assert second[0, :num_hot].tolist() == [[255] * 3] * num_hot
+    assert folder.warnings == [
+        "the 16-bit images use 12 bits: 0 to 4095 become 0 to 255; single larger values (hot pixels) become 255"
+    ]
+
+
+def test_a_small_bright_object_is_no_hot_pixel(tmp_path: Path) -> None:
+    image = np.full((48, 64), 500, np.uint16)
+    image[0, :5] = 65_535
+    write_image(tmp_path / "0.png", image)
+    folder = FrameFolder(tmp_path)
+    assert next(folder.iter_frames())[1, 0].tolist() == [2, 2, 2]
+    assert folder.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "expected"),
+    [
+        (b"P5 4 1 100\n", bytes([0, 50, 100, 101]), [0, 128, 255, 255]),
+        (b"P5\n# a comment\n4 1\n#100\n200\n", bytes([0, 50, 100, 200]), [0, 64, 128, 255]),
+        (b"P2\n4 1\n10\n", b"0 1 5 10\n", [0, 25, 127, 255]),
+        (b"P2\n4 1\n1000\n", b"0 250 500 1000\n", [0, 64, 128, 255]),
+        (b"P5\n4 1\n4095\n", b"\0\0\x01\0\x08\0\x0f\xff", [0, 16, 128, 255]),
+        (b"P5\n4 1\n255\n", bytes([0, 50, 100, 101]), [0, 50, 100, 101]),
+    ],
+)
+def test_pgm_is_scaled_by_the_value_of_white_in_its_header(
+    tmp_path: Path, header: bytes, values: bytes, expected: list[int]
+) -> None:
+    (tmp_path / "0.pgm").write_bytes(header + values)
+    folder = FrameFolder(tmp_path)
+    assert next(folder.iter_frames())[0, :, 0].tolist() == expected
+    assert folder.warnings == []
 
 
 def test_all_16_bits_need_no_report_and_8_bit_images_stay(tmp_path: Path) -> None:

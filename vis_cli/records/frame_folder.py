@@ -23,6 +23,7 @@ from vis_cli.records.timestamps import ClockSegment
 
 FOLDER_FPS = 24.0  # frame rate of DAVIS
 NARROW_BITS, WIDE_BITS = 8, 16  # bits per channel of an image file
+MIN_HOT_PIXELS, HOT_FRACTION = 4, 1e-4  # maximum of the pixels of an image that exceed its bit depth
 PAGED_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".webp"})  # formats that can hold more than one image
 
 
@@ -140,24 +141,37 @@ class FrameFolder:
         if image.dtype == np.uint8:
             return image.astype(np.uint8, copy=False)
         if self._bits is None:
-            self._bits = self._bits_in_use()
+            self._bits, is_clipped = self._bits_in_use()
             if self._bits < WIDE_BITS:
+                clipped = "; single larger values (hot pixels) become 255" if is_clipped else ""
                 self.warnings.append(
-                    f"the 16-bit images use {self._bits} bits: 0 to {2**self._bits - 1} become 0 to 255"
+                    f"the 16-bit images use {self._bits} bits: 0 to {2**self._bits - 1} become 0 to 255{clipped}"
                 )
         levels = (np.arange(2**WIDE_BITS) * 255 / (2**self._bits - 1)).round().clip(0, 255).astype(np.uint8)
         return np.take(levels, image)
 
-    def _bits_in_use(self) -> int:
-        """Return the smallest bit depth, from 8 to 16, that holds every value of the 16-bit images."""
-        bits = NARROW_BITS
+    def _bits_in_use(self) -> tuple[int, bool]:
+        """Return the smallest bit depth, from 8 to 16, that holds the values of the 16-bit images without hot pixels.
+
+        The second value tells whether there are hot pixels.
+        """
+        bits, largest = NARROW_BITS, 0
         for path in self._images:
             image = read_image(path)
             if image.dtype == np.uint16:
-                bits = max(bits, int(image.max()).bit_length())
+                peaks = image.max(axis=2)
+                bits = max(bits, _robust_bits(peaks))
+                largest = max(largest, int(peaks.max()))
             if bits == WIDE_BITS:
                 break
-        return bits
+        return bits, largest >= 2**bits
+
+
+def _robust_bits(peaks: NDArray[np.uint16]) -> int:
+    """Return the bit depth that holds the pixels (H, W) of an image except for its hot pixels."""
+    most = max(MIN_HOT_PIXELS, int(peaks.size * HOT_FRACTION))
+    kth_largest = np.partition(peaks, -1 - most, axis=None)[-1 - most] if most < peaks.size else peaks.max()
+    return int(kth_largest).bit_length()
 
 
 def _require_one_image_per_frame(folder: Path, images: list[Path]) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-from vis_cli.files.names import NaturalKey, natural_key
+from vis_cli.files.names import natural_key
 
 PADDING = "to change the order, pad the numbers with zeros"
 
@@ -97,9 +97,9 @@ class _Number:
         return _DIGITS.sub("#", self.prefix), self.unit
 
     @property
-    def sort_key(self) -> tuple[NaturalKey, Decimal]:
+    def sort_key(self) -> tuple[tuple[str | tuple[int, str], ...], Decimal]:
         """Return a key that sorts by the text before the number, then by the number."""
-        return natural_key(self.prefix), self.value
+        return natural_key(self.prefix)[0], self.value
 
 
 def _parsed(stem: str) -> _Number | None:

@@ -6,6 +6,7 @@ Used by `frame_folder`, `davis_layout` and `training.annotations`.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -28,6 +29,9 @@ from vis_cli.files.reading import open_regular, read_bytes
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 DTYPES = (np.uint8, np.uint16)
+# Header of PGM and PPM: magic number, width, height and the value of white, with spaces and comments between them.
+PNM_HEADER = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+([0-9]{1,9})){3}\s")
+PNM_HEADER_BYTES = 4096  # a header with longer comments is not scaled
 SIZE_ERROR = "CV_IO_MAX_IMAGE"  # in OpenCV's messages
 EXIF_ORIENTATION = 0x0112
 TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
@@ -59,7 +63,7 @@ def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8] | NDArr
     height, width = image.shape[:2]
     if max(height, width) > MAX_IMAGE_SIDE or height * width > MAX_IMAGE_PIXELS:  # OpenCV has other limits
         raise _too_large(path)
-    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    rgb = _scaled_by_maxval(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), data)
     return rgb.astype(np.uint8, copy=False) if rgb.dtype == np.uint8 else rgb.astype(np.uint16, copy=False)
 
 
@@ -138,6 +142,20 @@ def _decoded(path: Path, data: bytes, flags: int) -> NDArray[np.integer[Any] | n
     if image is None or (image.ndim != 3 and image.dtype in DTYPES):
         raise VisError(f"cannot read {path}: not a complete image", hint="Restore the file.")
     return image
+
+
+def _scaled_by_maxval(image: NDArray[Any], data: bytes) -> NDArray[Any]:
+    """Scale an image whose PGM or PPM header has another value of white than the largest one of the data type.
+
+    OpenCV scales P2 and P3 (text) of 8 bits itself.
+    """
+    header = PNM_HEADER.match(data[:PNM_HEADER_BYTES])
+    white = np.iinfo(image.dtype).max
+    is_scaled = image.dtype == np.uint8 and data[:2] in (b"P2", b"P3")
+    if header is None or is_scaled or not 0 < (maxval := int(header[1])) < white:
+        return image
+    levels = (np.arange(white + 1) * white / maxval).round().clip(0, white).astype(image.dtype)
+    return np.take(levels, image)
 
 
 def _require_complete_png(path: Path, data: bytes) -> None:
