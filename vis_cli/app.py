@@ -25,6 +25,7 @@ from vis_cli.commands.train import train
 from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
 from vis_cli.home_paths import expand_home
 from vis_cli.options import examples
+from vis_cli.path_options import require_paths
 from vis_cli.signals import SIGNAL_EXIT, install_handlers, received_signal, restore_handlers
 from vis_cli.standard_streams import make_streams_safe
 
@@ -35,6 +36,7 @@ class OneLineGroup(TyperGroup):
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         """Parse the command line; `--help` and `--version` print here."""
         with _one_line():
+            require_paths(args, app)
             return super().make_context(info_name, expand_home(args), *more, **extra)
 
     def invoke(self, ctx: Any) -> Any:
