@@ -152,6 +152,13 @@ def test_existing_files_are_kept(result: Path, tmp_path: Path, run_vis: RunVis) 
     assert run_vis("render", result, "-o", out, "--overwrite").code == 0
 
 
+def test_a_folder_is_not_overwritten(tmp_path: Path, result: Path, run_vis: RunVis) -> None:
+    (tmp_path / "masks.mp4").mkdir()
+    outcome = run_vis("render", result, "-o", tmp_path / "masks.mp4", "--overwrite")
+    assert outcome.code == 2
+    assert outcome.err == f"error: {tmp_path / 'masks.mp4'} is a folder: give another name with -o"
+
+
 def test_the_video_itself_is_never_overwritten(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
     before = (tmp_path / "clip.mp4").read_bytes()
     outcome = run_vis("render", result, "-o", tmp_path / "clip.mp4", "--overwrite")

@@ -155,6 +155,19 @@ def test_a_folder_of_videos_with_unreadable_ones(tmp_path: Path, run_vis: RunVis
 
 
 class TestOutput:
+    @pytest.mark.parametrize("options", [[], ["--overwrite"]])
+    @pytest.mark.parametrize("name", ["clip.json", "clip.mp4"])
+    def test_a_folder_with_the_name_of_an_output(
+        self, name: str, options: list[str], tmp_path: Path, run_vis: RunVis, network: Network
+    ) -> None:
+        folder = tmp_path / "out" / name
+        folder.mkdir(parents=True)
+        outcome = run_vis("segment", make_video(tmp_path, num_frames=2), "-o", folder.parent, *options)
+        remedy = "Rename the folder, or use another --out."
+        assert outcome.err == f"error: {tmp_path / 'clip.mp4'}: cannot write {folder}: it is a folder. {remedy}"
+        assert (outcome.code, network.segmented) == (1, [])
+        assert list(folder.parent.iterdir()) == [folder]
+
     @pytest.mark.parametrize("below", ["", "deeper"])
     def test_a_file_in_the_place_of_the_folder(
         self, below: str, tmp_path: Path, run_vis: RunVis, network: Network, untouched: Mark

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, sole_writer
+from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
 from vis_cli.commands.own_results import Production, find_difference, hash_masks
 from vis_cli.commands.render import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
@@ -95,6 +95,7 @@ class Batch:
         report = VideoReport(job.name, str(job.source), "done", outputs=job.outputs)
         started = time.perf_counter()
         try:
+            require_no_folders(job)
             if not self._options.overwrite:
                 job = refreshed(job)
             masks = self._read_masks(job)

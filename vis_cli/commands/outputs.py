@@ -113,6 +113,17 @@ def refreshed(job: Job) -> Job:
     return dataclasses.replace(job, stored=head, version=_version(job.result))
 
 
+def require_no_folders(job: Job) -> None:
+    """Check that no folder has the name of an output: `--overwrite` does not replace a folder.
+
+    Raises:
+        VisError: A folder has the name.
+    """
+    for output in job.outputs:
+        if output.is_dir():
+            raise VisError(f"cannot write {output}: it is a folder", hint="Rename the folder, or use another --out.")
+
+
 def require_free(job: Job) -> None:
     """See that nothing is in the place of the outputs of a job without a result of its own.
 

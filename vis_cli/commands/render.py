@@ -105,6 +105,8 @@ def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{out}: the overlay video is an mp4, give a name that ends in .mp4")
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{out} is the video itself, which is never written to: give another name with -o")
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: give another name with -o")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists: --overwrite replaces it")
 
