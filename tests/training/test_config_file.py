@@ -143,7 +143,7 @@ def test_new_names_are_reported_by_no_line(tmp_path: Path) -> None:
 def test_a_setting_is_there_under_one_name(tmp_path: Path) -> None:
     path = make_run(tmp_path, extra="detect_share = 0.5\ndetect_fraction = 0.5")
     with pytest.raises(
-        VisError, match=r"detect_share is the old name of detect_fraction, which is also there\. Remove"
+        VisError, match=r"detect_share is the old name of detect_fraction, and the table has both\. Remove"
     ):
         read_train_config(path)
 

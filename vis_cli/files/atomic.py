@@ -73,9 +73,8 @@ class LockedFolder:
         with named_failures(final):
             if final.parent not in self._prepared:
                 if not final.parent.resolve().is_relative_to(self._folder.resolve()):
-                    raise VisError(
-                        f"cannot write {final}: a symbolic link leads out of {self._folder}. Remove the link."
-                    )
+                    problem = f"cannot write {final}: a symbolic link leads out of {self._folder}"
+                    raise VisError(problem, hint="Remove the link.")
                 self._stack.enter_context(created_folders(final.parent))
                 remove_leftovers(final.parent)
                 self._prepared.add(final.parent)
@@ -110,7 +109,7 @@ def atomic_folder(folder: Path) -> Iterator[LockedFolder]:
 
 @contextmanager
 def created_folders(folder: Path) -> Iterator[None]:
-    """Create a folder and its missing parents. After an exception, remove those of them that are empty."""
+    """Create a folder and its missing parents. After an exception, remove the created folders that are empty."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]  # the deepest first
     folder.mkdir(parents=True, exist_ok=True)
     try:

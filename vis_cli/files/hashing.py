@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from vis_cli.errors import VisError
 from vis_cli.files.limits import MIB
-from vis_cli.files.reading import open_regular
+from vis_cli.files.reading import open_regular, read_error
 
 
 def sha256_of(path: Path) -> str:
@@ -22,5 +21,5 @@ def sha256_of(path: Path) -> str:
             while part := file.read(MIB):
                 digest.update(part)
     except (OSError, ValueError) as error:
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise read_error(path, error) from error
     return digest.hexdigest()

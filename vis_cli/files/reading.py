@@ -5,6 +5,7 @@ Used by every reader of `records`, `network` and `training` that reads a file co
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -13,6 +14,15 @@ from typing import BinaryIO
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_TEXT_BYTES, MIB
 
+REMEDIES = {
+    errno.ENOENT: "Check the path.",
+    errno.ENOTDIR: "Check the path.",
+    errno.ELOOP: "Remove the loop of symbolic links.",
+    errno.EACCES: "Use a file that you may read.",
+    errno.EPERM: "Use a file that you may read.",
+    errno.ENAMETOOLONG: "Use a shorter path.",
+    errno.EIO: "Copy the file to another disk.",
+}
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -32,7 +42,7 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         try:
             return file.read(os.fstat(file.fileno()).st_size)
         except OSError as error:
-            raise VisError(f"cannot read {path}: {error.strerror or error}") from error
+            raise read_error(path, error) from error
 
 
 def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
@@ -58,7 +68,7 @@ def open_limited(path: Path, *, limit: int) -> BinaryIO:
     try:
         file = open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise VisError(f"cannot read {path}: {_cause(path, error)}") from error
+        raise read_error(path, error) from error
     size = os.fstat(file.fileno()).st_size
     if size > limit:
         file.close()
@@ -101,15 +111,18 @@ def require_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise VisError(f"cannot read {path}: {_cause(path, error)}") from error
+        raise read_error(path, error) from error
     if not stat.S_ISREG(mode):
         raise _not_regular(path, mode)
 
 
-def _cause(path: Path, error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return "the target of the symbolic link does not exist"
-    return str(getattr(error, "strerror", None) or error)
+def read_error(path: str | Path, error: OSError | ValueError) -> VisError:
+    """Return the error for a file that cannot be read, with a remedy for common causes."""
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):  # noqa: PTH114 (the path can be too long)
+        problem = f"cannot read {path}: the target of the symbolic link does not exist"
+        return VisError(problem, hint="Restore the file.")
+    cause = getattr(error, "strerror", None) or error
+    return VisError(f"cannot read {path}: {cause}", hint=REMEDIES.get(getattr(error, "errno", None) or 0, ""))
 
 
 def _not_regular(path: Path, mode: int) -> VisError:

@@ -1,4 +1,4 @@
-"""A TOML file as plain values, limited in size and depth. Code after it may recurse and print.
+"""Reader of TOML files with limits of size and depth, so that later code can recurse over the values and print them.
 
 Used by `training.config_file` and `commands.method_settings`.
 """
@@ -27,32 +27,35 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file of settings.
 
     Raises:
-        VisError: The file cannot be read, is not TOML, is nested too deeply, or has an integer of more than 64 bits
-            or a string that is too long or has NUL.
+        VisError: The file cannot be read, is not TOML, or has too many levels. Or an integer has more than 64 bits, or
+            a string is too long or contains NUL.
     """
     text = read_text(path, limit=MAX_CONFIG_BYTES)
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MAX_CONFIG_DOTS:
-            raise VisError(
-                f"{path}: line {number} has more than {MAX_CONFIG_DOTS} dots. Split a list over several lines."
-            )
+            problem = f"line {number} has more than {MAX_CONFIG_DOTS} dots"
+            raise VisError(problem, where=path, hint="Split a list over several lines.")
     try:
         raw: dict[str, Any] = tomllib.loads(text)
     except RecursionError as error:
-        raise VisError(f"{path}: not valid TOML (it is nested more than {MAX_CONFIG_DEPTH} levels deep)") from error
-    except ValueError as error:  # a TOMLDecodeError, or the bare one of an integer with thousands of digits
-        raise VisError(f"{path}: not valid TOML ({printable(str(error))})") from error
+        raise _too_deep(path) from error
+    except ValueError as error:  # a TOMLDecodeError, or a ValueError for an integer with thousands of digits
+        problem = f"not valid TOML ({printable(str(error))})"
+        raise VisError(problem, where=path, hint="Correct the file.") from error
     _require_plain(raw, path)
     return raw
 
 
 def replace_old_names(table: Mapping[str, Any], names: Mapping[str, str], where: str) -> tuple[dict[str, Any], str]:
-    """Return a table under the current names of its settings, and a line that lists the changes or is empty.
+    """Replace the old names of settings in a table.
 
     Args:
-        table: The settings as a file has them.
+        table: The settings in a file.
         names: The current name of each old name.
         where: File and table, for the messages.
+
+    Returns:
+        The table with the current names, and a line with the changes, or an empty string.
 
     Raises:
         VisError: The table has a setting under its old and its current name.
@@ -60,34 +63,40 @@ def replace_old_names(table: Mapping[str, Any], names: Mapping[str, str], where:
     old = [name for name in table if name in names]
     for name in old:
         if names[name] in table:
-            raise VisError(f"{where}: {name} is the old name of {names[name]}, which is also there. Remove {name}.")
+            problem = f"is the old name of {names[name]}, and the table has both"
+            raise VisError(problem, where=where, field=name, hint=f"Remove {name}.")
     changes = ", ".join(f"{name} is now {names[name]}" for name in old)
     line = f"{where}: {changes}. Old names are still read." if old else ""
     return {names.get(name, name): value for name, value in table.items()}, line
 
 
 def _require_plain(raw: dict[str, Any], path: Path) -> None:
-    """Check depth, integers and strings level by level, since a recursion could be too deep."""
+    """Check depth, integers and strings, one level at a time, because a recursion could be too deep."""
     level: list[Any] = [raw]
     for _ in range(MAX_CONFIG_DEPTH):
         level = [part for value in level for part in _parts(value)]
         for value in level:
             if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-                raise VisError(f"{path}: not valid TOML (an integer has more than 64 bits)")
+                problem = "not valid TOML (an integer has more than 64 bits)"
+                raise VisError(problem, where=path, hint="Use a smaller number.")
             if isinstance(value, str):
                 _require_plain_string(value, path)
         if not level:
             return
-    raise VisError(f"{path}: not valid TOML (it is nested more than {MAX_CONFIG_DEPTH} levels deep)")
+    raise _too_deep(path)
+
+
+def _too_deep(path: Path) -> VisError:
+    problem = f"not valid TOML (it is nested more than {MAX_CONFIG_DEPTH} levels deep)"
+    return VisError(problem, where=path, hint="Use fewer levels.")
 
 
 def _require_plain_string(value: str, path: Path) -> None:
     if "\0" in value:
-        raise VisError(f"{path}: a string contains the character NUL. Remove it.")
+        raise VisError("a string contains the character NUL", where=path, hint="Remove it.")
     if len(value) > MAX_CONFIG_CHARACTERS:
-        raise VisError(
-            f"{path}: the string {printable(value)!r} is too long. Use at most {MAX_CONFIG_CHARACTERS:,} characters."
-        )
+        hint = f"Use at most {MAX_CONFIG_CHARACTERS:,} characters."
+        raise VisError(f"the string {printable(value)!r} is too long", where=path, hint=hint)
 
 
 def _parts(value: Any) -> list[Any]:

@@ -9,8 +9,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from vis_cli.errors import VisError
-from vis_cli.files.reading import open_regular
+from vis_cli.files.reading import open_regular, read_error
 from vis_cli.records.image_file import PNG_SIGNATURE
 
 TIFF_SUBFILE_TYPE, TIFF_REDUCED = 254, 1  # tag and flag of a page that is a thumbnail of another page
@@ -36,7 +35,7 @@ def num_pages(path: Path) -> int:
             if start.startswith(PNG_SIGNATURE):
                 return max(1, _png_frames(file))
     except OSError as error:
-        raise VisError(f"cannot read {path}: {error.strerror}") from error
+        raise read_error(path, error) from error
     return 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
-from vis_cli.files.reading import real_path
+from vis_cli.files.reading import read_error, real_path
 from vis_cli.records.media_folder import MediaFolder, disguised_media, image_files, read_folder
 
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
@@ -38,7 +38,7 @@ def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
             for video in _expand(path):
                 found.setdefault(real_path(video), video)
         except OSError as error:
-            raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+            raise read_error(path, error) from error
     return list(found.values())
 
 

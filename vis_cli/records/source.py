@@ -11,9 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from vis_cli.errors import VisError
 from vis_cli.files.limits import KIB
-from vis_cli.files.reading import open_regular, real_path
+from vis_cli.files.reading import open_regular, read_error, real_path
 from vis_cli.records.inputs import image_files
 from vis_cli.records.types import SourceIdentity
 
@@ -41,7 +40,7 @@ def identify_source(path: Path) -> SourceIdentity:
         size, fingerprint = _fingerprint_file(path)
         return SourceIdentity(absolute_path(path), "file", size, fingerprint)
     except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise VisError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise read_error(path, error) from error
 
 
 def absolute_path(path: Path) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.reading import read_error
 from vis_cli.records.frame_folder import FOLDER_FPS, FrameFolder
 from vis_cli.records.inputs import find_inputs
 from vis_cli.records.media_folder import IMAGE_SUFFIXES, require_readable_suffix
@@ -77,4 +78,4 @@ def open_video(path: Path, *, folder_fps: float = FOLDER_FPS, stream: int | None
         require_readable_suffix(path)
         return VideoFile(path, stream=stream)
     except OSError as error:
-        raise VisError(f"cannot read {path}: {error.strerror}") from error
+        raise read_error(path, error) from error
