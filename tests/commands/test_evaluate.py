@@ -394,7 +394,10 @@ def test_davis_without_frames(network: Network, davis: Path, run_vis: RunVis) ->
         ("RESULTS --annotations TRUTH --preset ovis", "--preset needs --segment"),
         ("RESULTS --annotations TRUTH --set max_instances=3", "--set needs --segment"),
         ("RESULTS --annotations TRUTH --device cpu", "--device needs --segment"),
-        ("RESULTS --annotations TRUTH --max-instances 3", "--max-instances is now --set max_instances=VALUE."),
+        (
+            "RESULTS --annotations TRUTH --max-instances 3",
+            "No such option: --max-instances. Use --set max_instances=VALUE.",
+        ),
         ("--segment --annotations TRUTH", "--segment needs the images of the split. Use --frames DIR"),
         ("--segment --davis DAVIS --render", "--render needs -o DIR"),
         ("--segment --davis DAVIS --preset davis-uvo", "no preset 'davis-uvo'. Did you mean davis-uvos?"),

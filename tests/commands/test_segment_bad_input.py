@@ -351,12 +351,12 @@ class TestModel:
         ("--set", "mask_nms_iuo=0.5", "no setting 'mask_nms_iuo'. Did you mean mask_nms_iou?"),
         ("--set", "reduction=mns", "reduction is mns. Use nms, soft-nms, category-aware or none."),
         ("--set", "mask_nms_iou", "'mask_nms_iou' has no '='. Use NAME=VALUE"),
-        ("--mask-nms-iou", "0.5", "--mask-nms-iou is now --set mask_nms_iou=VALUE."),
-        ("--detection-score", "0.3", "--detection-score is now --set detection_score_threshold=VALUE."),
-        ("--sequence-score", "0.3", "--sequence-score is now --score-threshold VALUE."),
-        ("--no-memory-previous", "--quiet", "--no-memory-previous is now --set memory_previous=false."),
+        ("--mask-nms-iou", "0.5", "No such option: --mask-nms-iou. Use --set mask_nms_iou=VALUE."),
+        ("--detection-score", "0.3", "No such option: --detection-score. Use --set detection_score_threshold=VALUE."),
+        ("--sequence-score", "0.3", "No such option: --sequence-score. Use --score-threshold VALUE."),
+        ("--no-memory-previous", "--quiet", "No such option: --no-memory-previous. Use --set memory_previous=false."),
         ("--modle", "lite", "--model"),
-        ("--reduction", "nms", "--reduction is now --set reduction=VALUE."),
+        ("--reduction", "nms", "No such option: --reduction. Use --set reduction=VALUE."),
     ],
 )
 def test_an_option_that_cannot_be_meant(

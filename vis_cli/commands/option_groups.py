@@ -39,7 +39,7 @@ class GroupedCommand(TyperCommand):
             if word == "--":
                 break
             if name in REMOVED and name not in known:
-                raise UsageError(f"{name} is now {REMOVED[name]}")
+                raise UsageError(f"No such option: {name}. Use {REMOVED[name]}")
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -155,7 +155,7 @@ def _removed() -> dict[str, str]:
     return {
         **removed,
         "--sequence-score": "--score-threshold VALUE.",
-        "--render": "the default. Omit it, or use --no-render.",
+        "--render": "--no-render to omit the overlay; drawing it is the default.",
     }
 
 
