@@ -1,7 +1,7 @@
 """Video instance segmentation with the Propose-Reduce paradigm (ICCV 2021).
 
 `__all__` lists the public names, which docs/reference/python.md describes. All other names are private. Importing the
-package imports neither torch nor the modules of the public names: each is imported at its first use.
+package does not import torch. The module of a public name is imported at the first use of the name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 
 from vis_cli.files.limits import MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE
 
-TYPE_CHECKING = False  # without `typing`, so that the handlers of signals in `__main__` are there sooner
+TYPE_CHECKING = False  # not imported from `typing`, so that `__main__` installs the signal handlers sooner
 if TYPE_CHECKING:
     from typing import Any
 
@@ -46,7 +46,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Module and name of each public name.
+# Module and original name of each public name.
 _PUBLIC = {
     "PRESETS": ("settings", "PRESETS"),
     "Category": ("records.types", "Category"),
@@ -68,7 +68,7 @@ _PUBLIC = {
 }
 
 
-# OpenCV reads these when it is imported: size limits for images, and no messages of its own on stderr.
+# OpenCV reads these variables when it is imported: size limits for images, and no OpenCV messages on stderr.
 for _name, _value in (
     ("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_IMAGE_PIXELS)),
     ("OPENCV_IO_MAX_IMAGE_WIDTH", str(MAX_IMAGE_SIDE)),

@@ -1,4 +1,4 @@
-"""The Typer app: which commands there are and their order in `vis --help`.
+"""The Typer app: registers the commands in their order in `vis --help`.
 
 Used by the console script and by `python -m vis_cli`.
 """
@@ -31,7 +31,7 @@ from vis_cli.standard_streams import make_streams_safe
 
 
 class OneLineGroup(TyperGroup):
-    """The group of all commands: what fails outside of `Reporter.guard` ends in one line, too."""
+    """Group of all commands. An error outside of `Reporter.guard` is also printed as one line."""
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         """Parse the command line; `--help` and `--version` print here."""
@@ -50,7 +50,7 @@ def _one_line() -> Iterator[None]:
     with Reporter().guard():
         try:
             yield
-        except Exception as error:  # a usage error of Typer: the values in its message are made safe for a terminal
+        except Exception as error:  # a usage error of Typer: its message may contain control characters of an argument
             message = getattr(error, "message", None)
             if isinstance(message, str):
                 error.message = cleaned(message)  # type: ignore[attr-defined]
@@ -68,7 +68,7 @@ app = typer.Typer(
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and leave, where it is wanted."""
+    """Print the version and exit if `--version` is given."""
     if wanted:
         print_line(f"vis {__version__}")
         raise typer.Exit
@@ -85,7 +85,7 @@ app.command(
     ),
 )(segment)
 app.command(
-    context_settings={"allow_extra_args": True},  # `render` prints what replaces the second argument
+    context_settings={"allow_extra_args": True},  # `render` reports the option that replaces the second argument
     epilog=examples(
         "vis render results/holiday.json -o holiday_masks.mp4 --min-score 0.5",
         "vis render results/holiday.json -o cat.mp4 --only 1,4 --video moved/holiday.mp4",
@@ -97,7 +97,7 @@ app.command(
         "vis export-json results/ --split valid.json -o submission.zip",
         "vis export-json --check submission.zip --annotations valid.json",
         "vis export-json results/ --split DAVIS/ImageSets/2017/val.txt -o davis.zip",
-        "vis export-json results/ --format coco-video -o found.json --min-score 0.3",
+        "vis export-json results/ --format coco-video -o instances.json --min-score 0.3",
         "vis export-json results/ --format mots -o mots/ --top 50",
     ),
 )(export_json)
@@ -106,7 +106,7 @@ app.command(
     cls=GroupedCommand,
     epilog=examples(
         "vis eval results.json --annotations valid.json",
-        "vis eval results/ --annotations valid.json --json figures.json --plots plots",
+        "vis eval results/ --annotations valid.json --json scores.json --plots plots",
         "vis eval pngs/ --davis DAVIS",
         "vis eval --segment --annotations valid.json --frames JPEGImages --preset ytvis2021",
         "vis eval --segment --davis DAVIS --task semi-supervised",
@@ -136,14 +136,18 @@ def vis(
         typer.Option("--version", metavar="", help="Print the version.", is_eager=True, callback=print_version),
     ] = False,
 ) -> None:
-    """Video instance segmentation: a class, a score and a mask in every frame for each object of a video.
+    """Segment the objects of videos: a class, a score and a mask in every frame for each object.
 
-    Exit code: 0 all is done, 1 some input failed, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+    Exit codes:
+
+    0: success. 1: at least one input failed. 2: wrong usage.
+
+    130: interrupted by Ctrl-C. 143: interrupted by SIGTERM. 129: interrupted by SIGHUP.
     """
 
 
 def main() -> None:
-    """Run `vis` with the arguments of the process."""
+    """Run `vis` with the command-line arguments of the process."""
     install_handlers()
     try:
         make_streams_safe()
@@ -153,7 +157,7 @@ def main() -> None:
     except BaseException:
         if received_signal() is None:
             raise
-        Reporter().error("interrupted")  # a library turned the signal's exception into another one
+        Reporter().error("interrupted")  # a library replaced the signal's exception by another exception
         code = EXIT_INTERRUPTED
     finally:
         restore_handlers()

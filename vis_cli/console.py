@@ -1,6 +1,6 @@
-"""All printing: messages, progress bars and the closing table on stderr, the product on stdout.
+"""All printing: messages, progress bars and the summary table on stderr, the output of a command on stdout.
 
-Used by the commands; the trainer may use it too, nothing else prints.
+Used by `app` and the commands. No other module prints.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-MESSAGE_CHARACTERS = 2000  # of a message or a cell of a table; the middle of a longer one is left out
-SHOWN_END = 500  # characters of the end that stay, since a message ends with its cause
+MESSAGE_CHARACTERS = 2000  # maximum length of a message or a table cell; the middle of a longer text is omitted
+SHOWN_END = 500  # number of last characters that are kept, because the cause is at the end of a message
 
 _stderr = Console(stderr=True, highlight=False)
 _stdout = Console(highlight=False)
 
 
 class UsageError(VisError):
-    """Say in one line what of the command line itself cannot be meant; the exit code is 2."""
+    """An error in the command line itself. The exit code is 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Tell a person on stderr what happens: `quiet` leaves warnings and errors, `debug` adds tracebacks."""
+    """Printer of messages on stderr. `quiet` omits notes, `debug` adds the traceback of each error."""
 
     quiet: bool = False
     debug: bool = False
 
     def note(self, message: str) -> None:
-        """Print a line that is good to know."""
+        """Print information in one line."""
         if not self.quiet:
             _print_line("", "", message)
 
     def warn(self, message: str) -> None:
-        """Print a line about something that is not as it should be."""
+        """Print a warning in one line."""
         _print_line("warning: ", "yellow", message)
 
     def error(self, message: str, cause: BaseException | None = None) -> None:
-        """Print the one line of a mistake, under the traceback of its `cause` where that is asked for."""
+        """Print an error in one line. With `debug`, print the traceback of its `cause` first."""
         if self.debug and cause is not None:
             for line in "".join(traceback.format_exception(cause)).splitlines():
                 _stderr.print(Text(cleaned(line)), soft_wrap=True)
@@ -65,17 +65,17 @@ class Reporter:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Turn a user's mistake into one line and its exit code, and Ctrl-C into 130.
+        """Print an error of the body in one line and exit with its exit code.
 
         Raises:
-            typer.Exit: 1 for a VisError or a failure of the file system, 2 for a UsageError, 130 for an interruption.
+            typer.Exit: 1 for a VisError or an error of the file system, 2 for a UsageError, 130 for Ctrl-C.
         """
         try:
             yield
         except VisError as error:
             self.error(str(error), error)
             raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from error
-        except OSError as error:  # a look at a path: a name that is too long, a folder without permission
+        except OSError as error:  # from a path: its name is too long, or its folder has no read permission
             if error.strerror is None:
                 raise
             self.error(f"cannot access {error.filename or 'a file'}: {error.strerror}.", error)
@@ -87,7 +87,7 @@ class Reporter:
 
 @dataclass(frozen=True, slots=True)
 class VideoReport:
-    """Hold what became of one input: a row of the closing table."""
+    """Outcome of one input: a row of the summary table."""
 
     video: str
     source: str
@@ -96,7 +96,7 @@ class VideoReport:
     instances: int | None = None
     seconds: float | None = None
     outputs: tuple[Path, ...] = ()
-    reason: str | None = None  # why it was skipped or failed
+    reason: str | None = None  # the cause, if the input was skipped or failed
 
     def as_json(self) -> str:
         """Return the report as one JSON line."""
@@ -104,21 +104,21 @@ class VideoReport:
 
 
 def print_line(text: str) -> None:
-    """Print text of the product on stdout, each line made safe for a terminal."""
+    """Print text on stdout, without control characters."""
     for line in text.split("\n"):
         print_json(cleaned(line))
 
 
 def print_json(text: str) -> None:
-    """Print a line of JSON on stdout and flush it; JSON in ASCII contains no character that a terminal obeys."""
+    """Print a line of JSON on stdout and flush it. ASCII JSON contains no control characters of a terminal."""
     _stdout.file.write(f"{text}\n")
     _stdout.file.flush()
 
 
 def cleaned(text: str) -> str:
-    """Return text that may contain anything from a file or its name, as it can be printed in one line.
+    """Return a text from any source as one line that is safe to print.
 
-    The limit applies to what is printed: an escaped character is longer than the character itself.
+    The length limit applies to the escaped text, in which an escaped character is longer than the original.
     """
     ends = text if len(text) <= MESSAGE_CHARACTERS else text[:MESSAGE_CHARACTERS] + text[-SHOWN_END:]
     escaped = printable(ends, limit=len(ends))
@@ -129,24 +129,24 @@ def cleaned(text: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table that is the product on stdout; columns whose names end in ' #' hold numbers."""
+    """Print a table on stdout. A column whose name ends in ' #' contains numbers."""
     _stdout.print(_table(columns, rows))
 
 
 def print_reports(reports: Sequence[VideoReport]) -> None:
-    """Print the closing table of a batch on stderr."""
+    """Print the summary table of a batch on stderr."""
     columns = ("video", "frames #", "instances #", "seconds #", "output")
     _stderr.print(_table(columns, [_report_cells(report) for report in reports]))
 
 
 class BatchProgress:
-    """Show how far the batch and the video at work are, while stderr is a terminal.
+    """Progress bars of a batch and of its current video, shown if stderr is a terminal.
 
-    Use as a context manager around the batch; `update` is the progress callback of the engine.
+    Use it as a context manager around the batch. `update` is the progress callback of the engine.
     """
 
     def __init__(self, num_videos: int, reporter: Reporter) -> None:
-        """Prepare the bars of a batch of `num_videos`."""
+        """Prepare the progress bars of a batch of `num_videos`."""
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -160,10 +160,10 @@ class BatchProgress:
         self._batch = self._bars.add_task("videos", total=num_videos, visible=num_videos > 1, frames=0, as_of=0.0)
         self._video: TaskID | None = None
         self._name = self._stage = ""
-        self._num_done = self._num_frames = 0  # videos that ended, and the frames in them
+        self._num_done = self._num_frames = 0  # finished videos, and their frames
 
     def __enter__(self) -> BatchProgress:
-        """Show the bars."""
+        """Show the progress bars."""
         self._bars.start()
         add_cleanup(self._bars.stop)
         return self
@@ -171,18 +171,18 @@ class BatchProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bars away."""
+        """Remove the progress bars."""
         remove_cleanup(self._bars.stop)
         if not self._bars.disable:  # where it is, rich before 15 ends with an empty line
             self._bars.stop()
 
     def start_video(self, name: str) -> None:
-        """Begin the bar of the next video."""
+        """Start the progress bar of the next video."""
         self._name, self._stage = cleaned(name), ""
         self._video = self._bars.add_task(self._name, total=None, frames=0, as_of=0.0)
 
     def update(self, stage: str, done: int, total: int) -> None:
-        """Say that `done` of the `total` frames of a stage are done; total 0 means that it is not known."""
+        """Show that `done` of `total` frames of a stage are processed. A total of 0 means unknown."""
         if self._video is None:
             raise ValueError("update before start_video")
         if stage != self._stage:
@@ -191,7 +191,7 @@ class BatchProgress:
         _progressed(self._bars, self._video, completed=done, total=total or None, frames=done)
 
     def end_video(self, frames: int) -> None:
-        """Count the video at work, of so many frames, as done."""
+        """Count the current video and its number of frames as finished."""
         if self._video is not None:
             self._bars.remove_task(self._video)
         self._video = None
@@ -201,13 +201,19 @@ class BatchProgress:
 
 
 class StepProgress:
-    """Show how far a training or an evaluation is, while stderr is a terminal; a context manager around it.
+    """Progress bar of a training or an evaluation, shown if stderr is a terminal. Use it as a context manager.
 
-    Where it is none, a line now and then may stand for the bar.
+    If stderr is not a terminal, lines at a fixed interval can replace the bar.
     """
 
     def __init__(self, reporter: Reporter, *, name: str = "steps", line_every: float | None = None) -> None:
-        """Prepare the bar of what `name` says is counted; lines are `line_every` seconds apart, None: no lines."""
+        """Prepare the progress bar.
+
+        Args:
+            reporter: Prints the lines.
+            name: Name of the units that are counted, such as "steps".
+            line_every: Interval between lines in seconds. None prints no lines.
+        """
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -218,13 +224,13 @@ class StepProgress:
             disable=reporter.quiet or not _is_live(),
         )
         self._steps = self._bars.add_task(name, total=None, losses="", as_of=0.0)
-        self._before: int | None = None  # steps that were done before the first update
+        self._before: int | None = None  # number of steps before the first update
         self._reporter = reporter
         self._line_every = None if _is_live() else line_every
-        self._line_due = monotonic()  # when the next line is
+        self._line_due = monotonic()  # time of the next line
 
     def __enter__(self) -> StepProgress:
-        """Show the bar."""
+        """Show the progress bar."""
         self._bars.start()
         add_cleanup(self._bars.stop)
         return self
@@ -232,13 +238,13 @@ class StepProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the bar where it is."""
+        """Stop the progress bar and keep it on the screen."""
         remove_cleanup(self._bars.stop)
         if not self._bars.disable:  # where it is, rich before 15 ends with an empty line
             self._bars.stop()
 
     def update(self, step: int, num_steps: int, losses: Mapping[str, float]) -> None:
-        """Say that `step` of `num_steps` are done, the last with these losses."""
+        """Show that `step` of `num_steps` steps are done, and the losses of the last step."""
         if self._before is None:
             self._before = step - 1
         words = " ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
@@ -250,20 +256,20 @@ class StepProgress:
 
 
 class _Rate(ProgressColumn):
-    """Show the frames a second from a task's begin to its last frame so far."""
+    """Column with the frames per second since the start of a task."""
 
     def render(self, task: Task) -> Text:
-        """Return for instance '4.2 frames/s', or nothing before the first frame."""
+        """Return a text such as '4.2 frames/s', or an empty text before the first frame."""
         frames, seconds = task.fields["frames"], task.fields["as_of"]
         return Text(f"{frames / seconds:.1f} frames/s" if frames and seconds else "")
 
 
 class _TimeLeft(ProgressColumn):
-    """Show the time left at the mean pace so far; rich's own forgets what is older than 30 s."""
+    """Column with the remaining time at the mean speed. The column of rich uses only the last 30 s."""
 
     def render(self, task: Task) -> Text:
-        """Return for instance '0:02:10 left', or nothing while it cannot be known."""
-        before = task.fields.get("before", 0)  # done by an earlier run, in no time of this one
+        """Return a text such as '0:02:10 left', or an empty text before the first step."""
+        before = task.fields.get("before", 0)  # steps of an earlier run, which took no time in this run
         done = task.completed - before
         if not (task.total and done and task.elapsed):
             return Text("")
@@ -273,7 +279,7 @@ class _TimeLeft(ProgressColumn):
 
 
 def _progressed(bars: Progress, task: TaskID, **changes: Any) -> None:
-    """Enter a task's progress with the second it is known at, so that its pace does not sink between two steps."""
+    """Update a task together with its elapsed time, so that the shown speed does not drop between two steps."""
     elapsed = next((entry.elapsed for entry in bars.tasks if entry.id == task), None)
     bars.update(task, as_of=elapsed or 0.0, **changes)
 
@@ -283,7 +289,7 @@ def _print_line(prefix: str, style: str, message: str) -> None:
 
 
 def _is_live() -> bool:
-    """Return whether stderr is a terminal; FORCE_COLOR asks for colours in a file, but bars would be garbage there."""
+    """Return whether stderr is a terminal. FORCE_COLOR does not count: it must not write progress bars to a file."""
     return _stderr.file.isatty()
 
 

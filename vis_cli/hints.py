@@ -1,10 +1,10 @@
-"""The nearest known name for a mistyped one; used wherever a name comes from a command line or a file."""
+"""Suggestion of the nearest known name for a mistyped name of a command line or a file."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-CUTOFF = 0.6  # similarity from 0 to 1; the default of `difflib`
+CUTOFF = 0.6  # minimum similarity from 0 to 1; the default of `difflib`
 
 
 def nearest(name: str, known: Collection[str], *, cutoff: float = CUTOFF) -> str | None:

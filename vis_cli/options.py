@@ -1,6 +1,6 @@
-"""Options that several commands have, and the groups of options of `vis segment` and `vis eval`.
+"""Options that several commands share, and the groups of options of `vis segment` and `vis eval`.
 
-Ranges, choices and defaults of the settings come from `settings`; an option only adds its name and its panel.
+`settings` defines the ranges, choices and defaults of the settings. An option adds its name and its panel.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ INPUT_PANEL = "Input parts"
 PROMPT_PANEL = "Prompts and masks"
 DETECTOR_PANEL = "Detectors"
 RUN_PANEL = "Run"
-RARE_PANELS = (INPUT_PANEL, PROMPT_PANEL, DETECTOR_PANEL, RUN_PANEL)  # listed by --help-all only
+RARE_PANELS = (INPUT_PANEL, PROMPT_PANEL, DETECTOR_PANEL, RUN_PANEL)  # only `--help-all` lists their options
 
-FRACTION = "0..1"  # what help shows for a value between them
+FRACTION = "0..1"  # metavar of a value from 0 to 1
 METAVARS = {int: "N", float: FRACTION}
 DEFAULT_MODEL = "lite"
 RUN = RunSettings()
 
 
 def examples(*lines: str) -> str:
-    """Lay out example commands for the end of a help page."""
+    """Return the example commands at the end of a help page."""
     return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 
 def flag_of(name: str) -> str:
-    """Return the option of a setting."""
+    """Return the option name of a setting, such as `--short-side`."""
     return f"--{name.replace('_', '-')}"
 
 
 def complete_preset() -> list[str]:
-    """Return what the shell may complete after --preset."""
+    """Return the shell completions of --preset."""
     return list(PRESETS)
 
 
 def complete_setting() -> list[str]:
-    """Return what the shell may complete after --set."""
+    """Return the shell completions of --set."""
     return [f"{name}=" for name in settings_of(SegmentSettings)]
 
 
 def _setting(name: str, metavar: str | None = None) -> OptionInfo:
-    """Describe the option of a setting of the method; None stands for the value of the preset."""
+    """Return the option of a setting of the method. If the user omits it, the preset applies."""
     setting = settings_of(SegmentSettings)[name]
     default = "none" if setting.default is None else setting.default
     info: OptionInfo = typer.Option(
@@ -82,7 +82,7 @@ Quiet: TypeAlias = Annotated[bool, _flag_option("--quiet", "Print warnings and e
 Debug: TypeAlias = Annotated[bool, _flag_option("--debug", "Print the traceback of every error.", MESSAGE_PANEL)]
 RareDebug: TypeAlias = Annotated[bool, _flag_option("--debug", "Print the traceback of every error.", RUN_PANEL)]
 Overwrite: TypeAlias = Annotated[
-    bool, _flag_option("--overwrite", "Replace existing results of these videos, but never results of other videos.")
+    bool, _flag_option("--overwrite", "Replace existing results of the input videos. Results of other videos are kept.")
 ]
 Device: TypeAlias = Annotated[str, _run("device", "DEVICE", None)]
 
@@ -90,26 +90,30 @@ Inputs: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Videos, folders of frames, folders of either, or quoted patterns such as 'day?/*.mp4'.",
+        help="Video files, folders of frames, folders that contain videos, or quoted glob patterns such as "
+        "'day?/*.mp4'.",
         show_default=False,
     ),
 ]
 OutFolder: TypeAlias = Annotated[
-    Path, typer.Option("-o", "--out", metavar="DIR", file_okay=False, help="Folder of the results; made if missing.")
+    Path,
+    typer.Option(
+        "-o", "--out", metavar="DIR", file_okay=False, help="Folder of the results. It is created if missing."
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """The network."""
+    """Options that select the network."""
 
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             metavar="NAME|DIR",
-            help="A model that `vis models` lists, the folder of another, or coco-r50: 80 classes of COCO, downloaded "
-            f"by torchvision at first use. [dim]\\[default: {DEFAULT_MODEL}][/dim]",
+            help="Model: a name that `vis models` lists, or a model folder. coco-r50 detects the 80 classes of COCO; "
+            f"torchvision downloads its weights at the first use. [dim]\\[default: {DEFAULT_MODEL}][/dim]",
         ),
     ] = None
     detector: Annotated[
@@ -127,7 +131,7 @@ class ModelOptions:
             "--propagator",
             metavar="NAME|DIR",
             rich_help_panel=DETECTOR_PANEL,
-            help="Model that propagates masks, which needs no classes. Overrides --model.",
+            help="Model that propagates masks. Its classes are not used. Overrides --model.",
         ),
     ] = None
 
@@ -139,15 +143,15 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True)
 class MethodOptions:
-    """The settings of the method; `commands.method_settings` reads them."""
+    """Options for the settings of the method. `commands.method_settings` reads them."""
 
     preset: Annotated[
         str | None,
         typer.Option(
             "--preset",
             metavar="NAME",
-            help=f"Settings of a benchmark: {', '.join(PRESETS)}. Those named released-* follow the authors' "
-            "implementation. [dim]\\[default: default; davis-uvos for `vis eval --davis`][/dim]",
+            help=f"Named group of settings: {', '.join(PRESETS)}. The presets released-* reproduce "
+            "the authors' implementation. [dim]\\[default: default; davis-uvos for `vis eval --davis`][/dim]",
             autocompletion=complete_preset,
         ),
     ] = None
@@ -159,7 +163,8 @@ class MethodOptions:
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Set any setting of the method, such as memory_frames=none. `vis settings` lists all settings.",
+            help="Setting of the method and its value, such as memory_frames=none. Repeatable. `vis settings` lists "
+            "all settings.",
             autocompletion=complete_setting,
         ),
     ] = None
@@ -171,14 +176,14 @@ class MethodOptions:
             exists=True,
             dir_okay=False,
             rich_help_panel=RUN_PANEL,
-            help="Read settings of the method from a file of lines NAME = VALUE. They override --preset.",
+            help="TOML file of settings, with lines NAME = VALUE. They override --preset; --set overrides them.",
         ),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class MaskOptions:
-    """Given masks, and the video stream that they belong to."""
+    """Options for given masks and for the video stream."""
 
     masks: Annotated[
         Path | None,
@@ -186,8 +191,9 @@ class MaskOptions:
             "--masks",
             metavar="PNG|DIR",
             exists=True,
-            help="Track these objects instead of detecting: a palette PNG for the first frame (pixel value = object, "
-            "0 = background), or a folder of PNGs named by frame index or like the images of the video.",
+            help="Masks of the objects to track instead of detected objects. Either a palette PNG for the first frame: "
+            "pixel value = object id, 0 = background. Or a folder of such PNGs, named by frame index or like the "
+            "images of the video.",
         ),
     ] = None
     masks_from: Annotated[
@@ -197,8 +203,8 @@ class MaskOptions:
             metavar="N",
             min=0,
             rich_help_panel=PROMPT_PANEL,
-            help="Number of the first frame in the names of --masks. Use 1 if 00001.png belongs to the first frame. "
-            "[dim]\\[default: the numbers of the video's images, or 0][/dim]",
+            help="Number of the first frame in the file names of --masks. Use 1 if 00001.png belongs to the first "
+            "frame. [dim]\\[default: 0; in a folder of numbered images, the masks have the images' numbers][/dim]",
         ),
     ] = None
     stream: Annotated[
@@ -208,14 +214,14 @@ class MaskOptions:
             metavar="N",
             min=0,
             rich_help_panel=INPUT_PANEL,
-            help="Video stream of each file, counted from 0. [dim]\\[default: the best][/dim]",
+            help="Index of the video stream in each file, counted from 0. [dim]\\[default: FFmpeg's choice][/dim]",
         ),
     ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where and how the method runs."""
+    """Options for the device, the precision and the memory of a run."""
 
     device: Device = RUN.device
     precision: Annotated[Precision, _run("precision", "FORMAT")] = RUN.precision
@@ -223,10 +229,10 @@ class RunOptions:
     frame_budget_mb: Annotated[int, _run("frame_budget_mb", "MB")] = RUN.frame_budget_mb
 
     def settings(self, preset: str | None) -> RunSettings:
-        """Return the settings of a run; presets that reproduce published results compute in float32.
+        """Return the settings of a run. The presets that reproduce published results compute in float32.
 
         Raises:
-            UsageError: The device has another form than the option allows.
+            UsageError: The device name or another value is invalid.
         """
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             known = ("auto", "cpu", "cuda", "cuda:0", "mps")
@@ -241,7 +247,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What `vis segment` writes."""
+    """Options for the output of `vis segment`."""
 
     no_render: Annotated[bool, _flag_option("--no-render", "Write no overlay video.")] = False
     overwrite: Overwrite = False
@@ -250,12 +256,12 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class MessageOptions:
-    """What is printed on stderr."""
+    """Options for the messages on stderr."""
 
     quiet: Quiet = False
     debug: RareDebug = False
 
     @property
     def reporter(self) -> Reporter:
-        """Return what prints the messages."""
+        """Return the printer of the messages."""
         return Reporter(self.quiet, self.debug)

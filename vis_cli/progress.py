@@ -1,9 +1,9 @@
-"""The callback that reports progress; used by the engine, the evaluators and the programs that call them."""
+"""Type of the callback that reports progress. Used by the engine, the evaluators and their callers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-# Called with the name of a stage, the number of frames or videos that are done, and their total (0: not known).
+# Called with the name of a stage, the number of finished frames or videos, and the total number (0: unknown).
 Progress: TypeAlias = Callable[[str, int, int], None]

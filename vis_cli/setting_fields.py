@@ -1,4 +1,4 @@
-"""What a setting is: a field of a dataclass with a range and one line of help, parsed and checked in one way.
+"""Definition of a setting: a field of a dataclass with a range and one line of help.
 
 Used by `settings`, which defines the settings.
 """
@@ -15,36 +15,36 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vis_cli.errors import VisError
 
-NONE = "none"  # how None is written where a setting may have no value
+NONE = "none"  # text for None, the value of a setting that is switched off
 BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
-SHOWN_CHARACTERS = 40  # of a value in a message
+SHOWN_CHARACTERS = 40  # maximum length of a value in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Meaning and range of a setting. `settings_of` adds what the field itself says: name, type and default."""
+    """Meaning and range of a setting. `settings_of` adds the name, type and default of the field."""
 
     step: str
     help: str
     low: float | None = None  # smallest value
-    high: float | None = None  # greatest value
-    above: float | None = None  # lower limit that is not a value itself
+    high: float | None = None  # largest value
+    above: float | None = None  # exclusive lower limit
     name: str = ""
     kind: type[Any] = str
     choices: tuple[str, ...] = ()
-    optional: bool = False  # None is a value
+    optional: bool = False  # None is a valid value
     default: object = None
 
     @property
     def values(self) -> str:
-        """Return the range or the choices, for instance '0 to 1'."""
+        """Return the range or the choices, such as '0 to 1'."""
         return ", ".join([*self._words(), *([NONE] if self.optional else [])]).removeprefix("from ")
 
     def parse(self, text: str) -> object:
-        """Return the value that a text such as '0.5', 'true' or 'none' stands for.
+        """Return the value of a string such as '0.5', 'true' or 'none'.
 
         Raises:
-            VisError: It stands for none, or for a value outside the range.
+            VisError: The string is not a value of this type, or the value is outside the range.
         """
         if self.optional and text == NONE:
             return None
@@ -55,10 +55,10 @@ class Setting:
         return self.check(value)
 
     def check(self, value: object) -> object:
-        """Return a value of the right type and range; a whole number becomes a float where the setting is one.
+        """Return a value after a check of its type and range. An integer becomes a float if the setting is a float.
 
         Raises:
-            VisError: The value is of another type or outside the range.
+            VisError: The value has another type or is outside the range.
         """
         if value is None and self.optional:
             return None
@@ -99,7 +99,7 @@ class Setting:
 
 
 def shown_value(value: object) -> str:
-    """Return a value as `Setting.parse` reads it."""
+    """Return a value as the string that `Setting.parse` reads."""
     if value is None:
         return NONE
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -114,7 +114,7 @@ def settings_of(kind: Any) -> Mapping[str, Setting]:
 
 
 def check_settings(settings: Any) -> None:
-    """Check each setting of a new object; a whole number becomes a float where the setting is one.
+    """Check each setting of a new object. An integer becomes a float if the setting is a float.
 
     Raises:
         VisError: A value has another type or is outside its range; the message names the setting.

@@ -1,7 +1,7 @@
-"""Settings of the method and of a run: name, type, range, default and meaning of each, and the presets.
+"""Settings of the method and of a run, with type, range, default and meaning, and the presets.
 
-This is the only place of each setting. Options, `--set`, TOML files, NAME.json, `vis settings` and the settings page of
-the documentation derive from the fields below.
+Each setting is defined once, in this file. Options, `--set`, TOML files, NAME.json, `vis settings` and the settings
+page of the documentation are derived from the fields below.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ MaskCanvas: TypeAlias = Literal["video", "network"]
 Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
-# Names of earlier versions, which TOML files and results may still have.
+# Names of earlier versions. TOML files and results with these names are still read.
 OLD_NAMES: Mapping[str, str] = {
     "detection_score": "detection_score_threshold",
     "followed_iou": "early_reduction_iou",
     "sequence_iou": "sequence_nms_iou",
     "sequence_score": "score_threshold",
 }
-MAX_COUNT = 1_000_000  # of frames, instances and pixels; stops typing errors
+MAX_COUNT = 1_000_000  # upper limit of frames, instances and pixels; rejects typing errors
 MAX_BUDGET_MB = 10_000_000
 
 
@@ -45,28 +45,36 @@ class SegmentSettings:
     """Every setting of the inference (Propose-Reduce, Sec. 3)."""
 
     short_side: Annotated[
-        int | None, _count("input", "Short side of the network input in pixels; none: the size of the model.")
+        int | None, _count("input", "Short side of the network input in pixels. none: the input size of the model.")
     ] = None
     long_side: Annotated[
-        int | None, _count("input", "Maximum long side of the network input in pixels; none: the size of the model.")
+        int | None,
+        _count("input", "Maximum long side of the network input in pixels. none: the input size of the model."),
     ] = None
 
     num_key_frames: Annotated[
-        int, _count("key frames", "Number of frames in which objects are detected (K). More frames find more objects.")
+        int,
+        _count(
+            "key frames", "Number of frames in which objects are detected (K). More key frames detect more objects."
+        ),
     ] = 4
     key_frame_spacing: Annotated[
         KeyFrameSpacing,
-        Setting("key frames", "even: from the first frame (the paper); endpoints: first and last frame included."),
+        Setting(
+            "key frames",
+            "Position of the key frames. even: even spacing from the first frame, as in the paper; endpoints: even "
+            "spacing that includes the first and the last frame.",
+        ),
     ] = "even"
 
-    class_agnostic: Annotated[bool, Setting("detection", "Detect objects of one class only, as DAVIS does.")] = False
+    class_agnostic: Annotated[
+        bool, Setting("detection", "Ignore the classes: detect all objects as one class. Used for DAVIS.")
+    ] = False
     detection_score_threshold: Annotated[
         float, _fraction("detection", "Minimum class score of a detection in a key frame.")
     ] = 0.5
     box_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of box NMS in a key frame.")] = 0.5
-    max_instances: Annotated[
-        int, _count("detection", "Maximum number of instances that one key frame contributes (O).")
-    ] = 10
+    max_instances: Annotated[int, _count("detection", "Maximum number of detections per key frame (O).")] = 10
     mask_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of mask NMS in a key frame.")] = 0.2
     early_reduction_iou: Annotated[
         float,
@@ -78,57 +86,64 @@ class SegmentSettings:
     ] = 0.7
 
     resegment_key_frame: Annotated[
-        bool, Setting("propagation", "Replace the detected masks of the key frame by propagated masks.")
+        bool, Setting("propagation", "Replace the detected masks of a key frame by masks of the propagation head.")
     ] = False
-    memory_stride: Annotated[int, _count("propagation", "Every N-th frame enters the memory bank.")] = 5
+    memory_stride: Annotated[
+        int, _count("propagation", "Stride N of the memory bank: every N-th frame is memorized.")
+    ] = 5
     memory_divisions: Annotated[
         int | None,
         _count(
-            "propagation", "Stride relative to the length T of a video: max(T // N, 1). none: memory_stride applies."
+            "propagation",
+            "Divisor N of the memory stride: for T frames, the stride is max(T // N, 1). none: use memory_stride.",
         ),
     ] = None
     memory_previous: Annotated[
         bool,
         Setting(
             "propagation",
-            "Also keep the previous frame in the memory bank, as STM does. Slower; improves masks of objects that "
-            "rotate or grow.",
+            "Also keep the previous frame in the memory bank. Slower; improves masks of objects that rotate or grow.",
         ),
     ] = False
     memory_frames: Annotated[
         int | None,
-        _count("propagation", "Maximum number of frames in the memory bank; none: unbounded, as in the paper."),
+        _count("propagation", "Maximum number of frames in the memory bank. none: no limit, as in the paper."),
     ] = 6
 
     score_frames: Annotated[
         ScoreFrames,
-        Setting("scoring", "Frames in the mean of Eq. 2. all: all frames (the paper); visible: frames with a mask."),
+        Setting(
+            "scoring",
+            "Frames over which the class scores of a sequence are averaged (Eq. 2). all: all frames, as in the paper; "
+            "visible: frames with a mask.",
+        ),
     ] = "all"
 
     reduction: Annotated[
         Reduction,
         Setting(
             "reduction",
-            "Removal of duplicate sequences: nms, soft-nms, category-aware (NMS at an IoU of 0.9, then soft-NMS per "
-            "class) or none.",
+            "Method that removes duplicate sequences: nms, soft-nms, category-aware (NMS at an IoU of 0.9, then "
+            "soft-NMS per class) or none.",
         ),
     ] = "nms"
     sequence_nms_iou: Annotated[float, _fraction("reduction", "IoU threshold of sequence NMS (Eq. 3).")] = 0.5
     soft_nms_sigma: Annotated[
-        float, Setting("reduction", "Width of the Gaussian of soft-NMS. A smaller value suppresses more.", above=0)
+        float,
+        Setting("reduction", "Width of the Gaussian decay of soft-NMS. A smaller value suppresses more.", above=0),
     ] = 0.5
     score_threshold: Annotated[
         float,
         _fraction(
             "reduction",
-            "Minimum score of an instance in the result, and of its other classes. nms keeps the best instance at any "
-            "score.",
+            "Minimum score of an instance in the result, and of each further class of an instance. nms keeps the best "
+            "instance at any score.",
         ),
     ] = 0.05
-    max_sequences: Annotated[int, _count("reduction", "Maximum number of instances in the result of a video.")] = 100
+    max_sequences: Annotated[int, _count("reduction", "Maximum number of instances per video.")] = 100
 
-    mask_threshold: Annotated[float, _fraction("output", "Minimum probability of a pixel of a mask.")] = 0.5
-    # Class scores always use masks of the network input.
+    mask_threshold: Annotated[float, _fraction("output", "Minimum probability of a mask pixel.")] = 0.5
+    # Class scores always use masks at the size of the network input.
     mask_canvas: Annotated[
         MaskCanvas,
         Setting(
@@ -145,28 +160,33 @@ class SegmentSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Where and how the method runs. These settings change the result by rounding only."""
+    """Device, precision and memory of a run. These settings change the result only by rounding."""
 
-    device: Annotated[str, Setting("run", "auto, cpu, cuda, cuda:N or mps; auto uses a GPU if there is one.")] = "auto"
+    device: Annotated[
+        str, Setting("run", "Device: auto, cpu, cuda, cuda:N or mps. auto selects a GPU if available.")
+    ] = "auto"
     precision: Annotated[
         Precision,
         Setting(
             "run",
-            "auto, float32, bfloat16 or float16; auto is the fastest format of the device, and float32 for the presets "
-            "released-ytvis and released-davis.",
+            "Number format: auto, float32, bfloat16 or float16. auto selects the fastest format of the device; for the "
+            "presets released-ytvis and released-davis, it selects float32.",
         ),
     ] = "auto"
     feature_budget_mb: Annotated[
         int,
         Setting(
-            "run", "Memory for encoded frames in MB. Frames beyond it are encoded twice.", low=0, high=MAX_BUDGET_MB
+            "run",
+            "Memory for encoded frames in MB. Frames beyond the limit are encoded twice.",
+            low=0,
+            high=MAX_BUDGET_MB,
         ),
     ] = 512
     frame_budget_mb: Annotated[
         int,
         Setting(
             "run",
-            "Memory for decoded frames in MB. Frames beyond it are kept in a temporary file.",
+            "Memory for decoded frames in MB. Frames beyond the limit are stored in a temporary file.",
             low=0,
             high=MAX_BUDGET_MB,
         ),
@@ -222,7 +242,7 @@ PRESETS: dict[str, SegmentSettings] = {
     ),
 }
 
-EXACT_PRESETS = ("released-ytvis", "released-davis")  # reproduce published results: float32 unless stated otherwise
+EXACT_PRESETS = ("released-ytvis", "released-davis")  # reproduce published results; they use float32 by default
 
 
 def find_preset(name: str) -> SegmentSettings:
@@ -251,10 +271,10 @@ def find_setting(name: str) -> Setting:
 
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the values of texts such as 'num_key_frames=6', by name.
+    """Return the values of strings such as 'num_key_frames=6', by name.
 
     Raises:
-        VisError: A text has another form, an unknown name or a value outside the range, or a name is there twice.
+        VisError: A string is not NAME=VALUE, a name is unknown or repeated, or a value is outside its range.
     """
     overrides: dict[str, Any] = {}
     for text in texts:

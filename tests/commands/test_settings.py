@@ -23,7 +23,7 @@ def test_a_line_per_setting_with_value_range_and_meaning(run_vis: RunVis) -> Non
     assert header.split() == ["setting", "value", "values", "meaning"]
     assert [line.split()[0] for line in lines if line and line[0] != "["] == NAMES
     (line,) = (line for line in lines if line.startswith("mask_threshold"))
-    assert line.split("  ")[-1].strip() == "Minimum probability of a pixel of a mask."
+    assert line.split("  ")[-1].strip() == "Minimum probability of a mask pixel."
     assert line.split()[1:5] == ["0.5", "0", "to", "1"]
     assert "[reduction]" in lines
 

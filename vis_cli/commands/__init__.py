@@ -1,1 +1,1 @@
-"""The commands of `vis`: parse, call, print; registered by `app`, imported by nobody else."""
+"""The commands of `vis`. They parse options, call the other packages and print. Only `app` imports them."""

@@ -1,4 +1,4 @@
-"""The settings of the method that a command line asks for: preset, then file, then `--set` and options.
+"""Settings of the method from the command line: preset, then file, then `--set` and options.
 
 Used by `segment` and `evaluate`.
 """
@@ -16,14 +16,14 @@ from vis_cli.options import MethodOptions, flag_of
 from vis_cli.setting_fields import NONE
 from vis_cli.settings import OLD_NAMES, SegmentSettings, find_preset, find_setting, parse_overrides
 
-OWN_OPTIONS = ("num_key_frames", "short_side", "score_threshold")  # settings with an option of their own
+OWN_OPTIONS = ("num_key_frames", "short_side", "score_threshold")  # settings that also have an option
 
 
 def method_settings(options: MethodOptions, reporter: Reporter, *, preset: str = "default") -> SegmentSettings:
-    """Return the settings of the method; `preset` applies where no preset is given.
+    """Return the settings of the method; `preset` applies if no preset is given.
 
     Raises:
-        UsageError: There is no such preset, file or setting, or a value is outside its range.
+        UsageError: The preset, file or setting is unknown, or a value is outside its range.
     """
     own = _own_options(options)
     try:
@@ -38,10 +38,10 @@ def method_settings(options: MethodOptions, reporter: Reporter, *, preset: str =
 
 
 def read_settings_file(path: Path, reporter: Reporter) -> dict[str, Any]:
-    """Read a TOML file of settings; old names are reported and replaced.
+    """Read a TOML file of settings. Old names are reported and replaced.
 
     Raises:
-        VisError: The file cannot be read, or a name is unknown, or a value is outside its range.
+        VisError: The file cannot be read, a name is unknown, or a value is outside its range.
     """
     values, changes = replace_old_names(read_toml(path), OLD_NAMES, str(path))
     if changes:

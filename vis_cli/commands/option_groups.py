@@ -1,6 +1,6 @@
-"""How a command declares its options: groups of them as dataclasses, rare ones for `--help-all`, removed ones.
+"""Declaration of options: groups as dataclasses, rare options of `--help-all`, and removed options.
 
-Used by the commands with many options; `options` defines the groups.
+Used by the commands with many options. `options` defines the groups.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from vis_cli.options import RARE_PANELS
 from vis_cli.setting_fields import settings_of
 from vis_cli.settings import OLD_NAMES, SegmentSettings
 
-ALL = "vis_cli.help_all"  # key in the context: the help page lists the rare options, too
+ALL = "vis_cli.help_all"  # key in the context: the help page also lists the rare options
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose `--help` leaves out rare options, and that names the replacement of a removed option."""
+    """Command whose `--help` omits rare options. It reports the replacement of a removed option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line.
@@ -43,7 +43,7 @@ class GroupedCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help page; without `--help-all`, leave out the rare options."""
+        """Print the help page. Without `--help-all`, omit the rare options."""
         rare: list[Any] = [] if ALL in ctx.meta else [item for item in self.params if _panel(item) in RARE_PANELS]
         for parameter in rare:
             parameter.hidden = True
@@ -55,7 +55,7 @@ class GroupedCommand(TyperCommand):
 
 
 def print_all_help(ctx: typer.Context, wanted: bool) -> None:
-    """Print the help page with all options and exit, if it is wanted."""
+    """Print the help page with all options and exit if `--help-all` is given."""
     if wanted:
         ctx.meta[ALL] = True
         if page := ctx.get_help():
@@ -79,7 +79,8 @@ HelpAll: TypeAlias = Annotated[
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with one option for each field of a parameter that is a dataclass.
 
-    The annotation `Annotated[Group, "Panel"]` moves the options of a group without a panel of their own to this panel.
+    The annotation `Annotated[Group, "Panel"]` moves the options of a group to this panel. An option with a panel keeps
+    its panel.
     """
     hints = get_type_hints(command, include_extras=True)
     bare = {name: get_args(hint)[0] if get_origin(hint) is Annotated else hint for name, hint in hints.items()}
@@ -139,7 +140,7 @@ def _panel(parameter: Any) -> str | None:
 
 
 def _removed() -> dict[str, str]:
-    """Return the options of earlier versions, each with what replaces it where the command has no such option."""
+    """Return the removed options of earlier versions, each with its replacement."""
     removed = {}
     old_names = {new: old for old, new in OLD_NAMES.items()}
     for name, setting in settings_of(SegmentSettings).items():

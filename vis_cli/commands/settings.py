@@ -24,7 +24,11 @@ COLUMNS = ("setting", "value", "values", "meaning")
 def settings(
     preset: Annotated[
         str,
-        typer.Argument(metavar="PRESET", help="Preset whose values are printed.", autocompletion=complete_preset),
+        typer.Argument(
+            metavar="PRESET",
+            help="Preset whose values are printed; `vis segment --help` lists the presets.",
+            autocompletion=complete_preset,
+        ),
     ] = "default",
     *,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON instead of a table.")] = False,
@@ -35,7 +39,7 @@ def settings(
 ) -> None:
     """Print every setting of the method with its value in PRESET, its range and its meaning.
 
-    Change a setting with `vis segment --set NAME=VALUE`, several with `vis segment --settings FILE.toml`.
+    To change a setting, use `vis segment --set NAME=VALUE`. To change several, use `vis segment --settings FILE.toml`.
     """
     with Reporter(debug=debug).guard():
         if as_json and as_toml:
