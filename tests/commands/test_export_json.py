@@ -15,7 +15,7 @@ from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.records.bundle import read_bundle
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.rle import encode_mask
-from vis_cli.records.source import identify_source
+from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import read_youtube_vis
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.records.video_factory import make_video
 from vis_cli.records.result_json import read_result, write_result
-from vis_cli.records.source import identify_source
+from vis_cli.records.source_identity import identify_source
 from vis_cli.records.video import open_video
 from vis_cli.settings import SegmentSettings
 

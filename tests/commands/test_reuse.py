@@ -18,7 +18,7 @@ from vis_cli.engine.production import expected_production
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import list_results, read_result
-from vis_cli.records.source import identify_source
+from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import ModelInfo, VideoResult
 from vis_cli.settings import OLD_NAMES, SegmentSettings
 from vis_cli.zoo.weights import save_model

@@ -16,7 +16,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.davis_check import iter_davis_problems
 from vis_cli.records.davis_submission import write_davis_submission
-from vis_cli.records.matching import SplitSequences, read_split
+from vis_cli.records.result_matching import SplitSequences, read_split
 from vis_cli.records.selection import Selection
 
 MASK = make_mask(["####..", "####..", "......", "......"])

@@ -14,7 +14,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.bundle import read_bundle
 from vis_cli.records.davis import decode_label_png, read_label_png
 from vis_cli.records.davis_submission import write_davis_submission
-from vis_cli.records.matching import read_split
+from vis_cli.records.result_matching import read_split
 from vis_cli.records.selection import Selection
 
 LEFT = make_mask(["####..", "####..", "......", "......"])

@@ -13,10 +13,10 @@ import pytest
 from tests.records.result_factory import make_instance, make_result
 from tests.records.split_factory import MASK, SQUARE, write_split
 from vis_cli.errors import VisError
-from vis_cli.records.problems import Problem
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection
 from vis_cli.records.submission_check import iter_youtube_vis_problems
+from vis_cli.records.submission_problems import Problem
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
 from vis_cli.records.youtube_vis_submission import write_youtube_vis_submission
 

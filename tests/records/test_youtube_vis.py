@@ -12,7 +12,7 @@ import pytest
 from tests.records.split_factory import MASK, SQUARE, write_split
 from vis_cli.errors import VisError
 from vis_cli.evaluation.benchmark_videos import youtube_vis_videos
-from vis_cli.records.matching import read_split
+from vis_cli.records.result_matching import read_split
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis

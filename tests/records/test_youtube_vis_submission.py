@@ -13,7 +13,7 @@ import pytest
 from tests.records.result_factory import make_instance, make_result
 from tests.records.split_factory import MASK, SQUARE, write_split
 from vis_cli.errors import VisError
-from vis_cli.records.matching import ExportReport
+from vis_cli.records.result_matching import ExportReport
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import Category, VideoResult

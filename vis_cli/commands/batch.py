@@ -23,7 +23,7 @@ from vis_cli.errors import VisError
 from vis_cli.messages import counted
 from vis_cli.records.given_masks import read_given_masks
 from vis_cli.records.result_json import read_result, write_result
-from vis_cli.records.source import identify_source
+from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
 from vis_cli.records.video import Video, frame_times, open_video, overlay_problem
 from vis_cli.settings import RunSettings, SegmentSettings

@@ -14,9 +14,9 @@ from vis_cli.commands.export_options import Format
 from vis_cli.console import EXIT_FAILED, Reporter, UsageError, print_line
 from vis_cli.messages import counted
 from vis_cli.records.davis_check import iter_davis_problems
-from vis_cli.records.matching import read_split
-from vis_cli.records.problems import Problem, summarise_problems
+from vis_cli.records.result_matching import read_split
 from vis_cli.records.submission_check import iter_youtube_vis_problems
+from vis_cli.records.submission_problems import Problem, summarise_problems
 from vis_cli.records.youtube_vis import read_youtube_vis
 
 SHOWN_PROBLEMS = 5  # of each kind

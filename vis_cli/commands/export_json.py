@@ -34,10 +34,10 @@ from vis_cli.records.bundle import ZIP_SUFFIX
 from vis_cli.records.coco_video import write_coco_video
 from vis_cli.records.davis import MAX_LABEL, MAX_PROPOSALS
 from vis_cli.records.davis_submission import write_davis_submission
-from vis_cli.records.matching import ExportReport, read_split
 from vis_cli.records.mots import write_mots
 from vis_cli.records.result_head import read_head
 from vis_cli.records.result_json import list_json, read_result
+from vis_cli.records.result_matching import ExportReport, read_split
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import read_youtube_vis

@@ -21,7 +21,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.names import folded_name, printable
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import list_results
-from vis_cli.records.source import absolute_path, identify_source, source_difference, source_size
+from vis_cli.records.source_identity import absolute_path, identify_source, source_difference, source_size
 from vis_cli.records.types import ModelInfo, SourceIdentity
 
 SHOWN_SETTINGS = 3  # in a message

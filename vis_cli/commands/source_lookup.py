@@ -12,7 +12,7 @@ from pathlib import Path
 from vis_cli.console import UsageError
 from vis_cli.errors import VisError
 from vis_cli.records.inputs import image_files
-from vis_cli.records.source import identify_source, source_difference
+from vis_cli.records.source_identity import identify_source, source_difference
 from vis_cli.records.types import VideoResult
 
 

@@ -26,7 +26,7 @@ ERROR_KINDS: dict[ErrorKind, str] = {
     "both": "IoU of 0.1 to 0.5 with an object of another category",
     "duplicate": "an object that is matched with a prediction of higher score",
     "background": "IoU below 0.1 with every object",
-    "missed": "an object that no prediction matches or mistakes",
+    "missed": "an object without a match, and without a class or localisation error",
 }
 
 

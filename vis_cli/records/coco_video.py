@@ -16,7 +16,7 @@ from vis_cli.files.names import printable
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames
 from vis_cli.records.json_fields import shown
-from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences
+from vis_cli.records.result_matching import ExportReport, ResultMatcher, youtube_vis_sequences
 from vis_cli.records.rle import rle_area, rle_box
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import Category, InstanceSequence, VideoResult

@@ -19,8 +19,8 @@ from vis_cli.files.limits import MAX_IMAGE_BYTES
 from vis_cli.files.names import natural_key, printable
 from vis_cli.files.reading import read_bytes
 from vis_cli.records.antialiasing import require_sharp
+from vis_cli.records.label_png import decode_labels
 from vis_cli.records.palette import voc_palette
-from vis_cli.records.png import decode_labels
 from vis_cli.records.selection import rank_instances
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
 

@@ -16,8 +16,8 @@ from vis_cli.files.names import printable
 from vis_cli.records.bundle import Bundle, read_bundle
 from vis_cli.records.davis import MAX_PROPOSALS, VOID, decode_label_png
 from vis_cli.records.davis_layout import SequenceFrames
-from vis_cli.records.matching import SplitSequences
-from vis_cli.records.problems import Problem
+from vis_cli.records.result_matching import SplitSequences
+from vis_cli.records.submission_problems import Problem
 
 
 def iter_davis_problems(path: Path, split: SplitSequences) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Folders and lists of DAVIS: the sequences of a split, and the names and the size of their frames.
 
-Used by `davis_benchmark` and `training.annotations`, and by `matching` for exports and checks.
+Used by `davis_benchmark` and `training.annotations`, and by `result_matching` for exports and checks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vis_cli.records.davis import list_label_pngs, list_sequences
 from vis_cli.records.image_file import read_image_size
 from vis_cli.records.inputs import image_files
 from vis_cli.records.json_fields import require, require_unique
-from vis_cli.records.png import read_label_header
+from vis_cli.records.label_png import read_label_header
 
 Task: TypeAlias = Literal["unsupervised", "semi-supervised"]
 

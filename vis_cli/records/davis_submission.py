@@ -13,7 +13,7 @@ import numpy as np
 
 from vis_cli.records.bundle import write_bundle
 from vis_cli.records.davis import MAX_PROPOSALS, encode_label_png, iter_label_maps, label_instances
-from vis_cli.records.matching import ExportReport, ResultMatcher, SplitSequences
+from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 

@@ -19,7 +19,7 @@ from vis_cli.messages import Messages, NoMessages
 from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.davis import VOID, list_label_pngs
 from vis_cli.records.inputs import image_files
-from vis_cli.records.png import decode_labels
+from vis_cli.records.label_png import decode_labels
 
 Labels: TypeAlias = NDArray[np.uint8]
 

@@ -18,7 +18,7 @@ from vis_cli.records.bundle import write_bundle
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.davis_layout import SequenceFrames
 from vis_cli.records.json_fields import require_unique
-from vis_cli.records.matching import ExportReport, ResultMatcher, SplitSequences
+from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection, rank_instances
 from vis_cli.records.types import Category, InstanceSequence, VideoResult

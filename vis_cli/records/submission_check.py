@@ -17,8 +17,8 @@ from vis_cli.files.names import printable
 from vis_cli.files.reading import open_limited
 from vis_cli.records.json_fields import describe, shown
 from vis_cli.records.json_stream import iter_json_list, open_json_text
-from vis_cli.records.problems import Problem
 from vis_cli.records.segmentation_json import parse_segmentation
+from vis_cli.records.submission_problems import Problem
 from vis_cli.records.youtube_vis import YouTubeVis, YouTubeVisVideo
 from vis_cli.records.youtube_vis_submission import SUBMISSION_NAME
 

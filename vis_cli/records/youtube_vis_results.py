@@ -24,8 +24,8 @@ from vis_cli.files.reading import open_limited
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.json_fields import describe, parse_json, require, shown, take_field
 from vis_cli.records.json_stream import iter_json_list, open_json_text
-from vis_cli.records.matching import ResultMatcher, youtube_vis_sequences
 from vis_cli.records.result_json import list_results, read_result
+from vis_cli.records.result_matching import ResultMatcher, youtube_vis_sequences
 from vis_cli.records.rle import Rle
 from vis_cli.records.segmentation_json import parse_segmentations
 from vis_cli.records.selection import Selection

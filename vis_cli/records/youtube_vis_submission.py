@@ -14,7 +14,7 @@ from typing import Any
 from vis_cli.files.atomic import atomic_path
 from vis_cli.records.bundle import zip_entry
 from vis_cli.records.categories import CategoryMap
-from vis_cli.records.matching import ExportReport, ResultMatcher, youtube_vis_sequences
+from vis_cli.records.result_matching import ExportReport, ResultMatcher, youtube_vis_sequences
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 from vis_cli.records.youtube_vis import YouTubeVis

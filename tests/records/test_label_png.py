@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from vis_cli.errors import VisError
 from vis_cli.records.davis import encode_label_png, read_label_png
-from vis_cli.records.png import SIGNATURE, decode_labels, read_label_header
+from vis_cli.records.label_png import SIGNATURE, decode_labels, read_label_header
 
 LABELS = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
 

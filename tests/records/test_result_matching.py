@@ -12,7 +12,7 @@ from tests.records.result_factory import make_instance, make_mask, make_result
 from tests.records.split_factory import write_split
 from vis_cli.errors import VisError
 from vis_cli.records.davis_layout import SequenceFrames
-from vis_cli.records.matching import ResultMatcher, own_frames, read_split
+from vis_cli.records.result_matching import ResultMatcher, own_frames, read_split
 from vis_cli.records.selection import Selection
 
 MASK = make_mask(["......"] * 4)

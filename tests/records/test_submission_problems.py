@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from vis_cli.files.limits import MAX_PROBLEMS
-from vis_cli.records.problems import Problem, summarise_problems
+from vis_cli.records.submission_problems import Problem, summarise_problems
 
 
 def test_the_first_of_each_kind_and_how_many_more() -> None:

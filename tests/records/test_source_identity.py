@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.records import source
-from vis_cli.records.source import identify_source, source_difference, source_size
+from vis_cli.records import source_identity as source
+from vis_cli.records.source_identity import identify_source, source_difference, source_size
 
 
 def fingerprint(path: Path) -> str:
