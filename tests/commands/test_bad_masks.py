@@ -22,7 +22,7 @@ Mark = Callable[[Path], Path]
 @pytest.mark.parametrize(
     ("frame", "size", "said"),
     [
-        (0, (12, 10), "the label map of frame 0 is 12x10, but the video is 64x48"),
+        (0, (12, 10), "{png}: the mask is 12x10, but the video is 64x48. Export the mask in the size of the video."),
         (5, (64, 48), "guidance is for frame 5, but the frames of the video are 0 to 2"),
     ],
 )
@@ -34,8 +34,17 @@ def test_masks_of_another_size_or_frame(
     clip, masks = untouched(make_video(tmp_path, num_frames=3)), untouched(tmp_path / "masks")
     outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", masks, "--model", tmp_path / "tiny")
     assert outcome.code == 1
-    assert outcome.err == f"error: {clip}: {said}"
+    assert outcome.err == f"error: {clip}: {said.format(png=masks / f'{frame}.png')}"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_masks_of_background_only(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    clip, masks = make_video(tmp_path), tmp_path / "first.png"
+    write_label_png(np.zeros((48, 64), np.uint8), masks)
+    outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--masks", masks)
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"error: {clip}: no object is given in {masks}: all pixels are background. ")
+    assert network.segmented == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.records.davis import write_label_png
-from vis_cli.records.given_masks import read_given_masks
+from vis_cli.records.given_masks import read_given_masks, require_objects
 
 
 def make_masks(folder: Path, *names: str) -> Path:
@@ -53,6 +53,26 @@ def test_pngs_are_named_as_the_images(tmp_path: Path) -> None:
 def test_frame_numbers_serve_a_folder_of_other_names_too(tmp_path: Path) -> None:
     video = make_frames(tmp_path / "video", "shot_a.jpg", "shot_b.jpg")
     assert frames_and_values(make_masks(tmp_path / "masks", "1.png"), video) == {1: 1}
+
+
+def test_masks_without_an_object_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_label_png(np.array([[0, 3]], np.uint8), tmp_path / "0.png")
+    write_label_png(np.array([[0, 0]], np.uint8), tmp_path / "1.png")
+    write_label_png(np.array([[0, 255]], np.uint8), tmp_path / "2.png")
+    assert list(read_given_masks(tmp_path, tmp_path / "clip.mp4", messages=Reporter(quiet=True))) == [0, 1, 2]
+    assert f"warning: {tmp_path}: no object is given in 1.png, 2.png\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [["0.png"], ["0.png", "1.png"]])
+def test_masks_that_give_no_object_at_all_are_rejected(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        write_label_png(np.zeros((4, 6), np.uint8), tmp_path / "masks" / name)
+    for masks in (tmp_path / "masks", tmp_path / "masks" / "0.png"):
+        guidance = read_given_masks(masks, tmp_path / "clip.mp4")
+        with pytest.raises(VisError) as caught:
+            require_objects(guidance, masks)
+        remedy = "Mark each object with an id from 1 to 254."
+        assert str(caught.value) == f"no object is given in {masks}: all pixels are background. {remedy}"
 
 
 def test_void_is_background_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

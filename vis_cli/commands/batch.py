@@ -21,7 +21,7 @@ from vis_cli.commands.render import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
-from vis_cli.records.given_masks import read_given_masks
+from vis_cli.records.given_masks import read_given_masks, require_mask_size, require_objects
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
@@ -121,7 +121,9 @@ class Batch:
         if job.masks is None:
             return None
         with _memory_named(f" while {job.masks} was read"):
-            return read_given_masks(job.masks, job.source, first=self._options.masks_from, messages=self._reporter)
+            masks = read_given_masks(job.masks, job.source, first=self._options.masks_from, messages=self._reporter)
+        require_objects(masks, job.masks)
+        return masks
 
     def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
         """Return the result of an earlier run if the same source and settings would make it again now.
@@ -150,6 +152,8 @@ class Batch:
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
         with _memory_named(" while the video was opened. Use smaller frames"):
             video = open_video(job.source, stream=self._options.stream)
+        if masks is not None and job.masks is not None:
+            require_mask_size(masks, job.masks, video, first=self._options.masks_from)
         self._warn(job, video.warnings)
         told = len(video.warnings)
         problem = None if job.overlay is None else overlay_problem(video)

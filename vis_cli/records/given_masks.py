@@ -5,6 +5,7 @@ Used by `commands.batch` and `evaluation`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +21,8 @@ from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.davis import VOID, list_label_pngs
 from vis_cli.records.inputs import image_files
 from vis_cli.records.label_png import decode_labels
+from vis_cli.records.media_folder import listed
+from vis_cli.records.video import Video
 
 Labels: TypeAlias = NDArray[np.uint8]
 
@@ -56,7 +59,46 @@ def read_given_masks(
     for image in images.values():
         if not image.is_palette:
             require_sharp(image.labels, str(image.path))
-    return _without_void(masks, images, messages)
+    guidance = _without_void(masks, images, messages)
+    empty = [paths[frame] for frame, labels in guidance.items() if not labels.any()]
+    if 0 < len(empty) < len(paths):
+        messages.warn(f"{masks}: no object is given in {listed(empty)}")
+    return guidance
+
+
+def require_objects(guidance: Mapping[int, Labels], masks: Path) -> None:
+    """Check that a label map contains an object.
+
+    Args:
+        guidance: What `read_given_masks` returned for `masks`.
+        masks: The PNG or the folder of PNGs.
+
+    Raises:
+        VisError: All label maps contain only background.
+    """
+    if not any(labels.any() for labels in guidance.values()):
+        hint = "Mark each object with an id from 1 to 254."
+        raise VisError(f"no object is given in {masks}: all pixels are background", hint=hint)
+
+
+def require_mask_size(guidance: Mapping[int, Labels], masks: Path, video: Video, *, first: int | None = None) -> None:
+    """Check that label maps have the size of the video.
+
+    Args:
+        guidance: What `read_given_masks` returned for `masks`.
+        masks: The PNG or the folder of PNGs.
+        video: The opened video.
+        first: The same value as for `read_given_masks`.
+
+    Raises:
+        VisError: A label map has another size. The error names its file.
+    """
+    for frame, labels in guidance.items():
+        height, width = labels.shape
+        if (width, height) != (video.width, video.height):
+            png = _find_frames(masks, video.path, first, NoMessages())[frame]
+            problem = f"the mask is {width}x{height}, but the video is {video.width}x{video.height}"
+            raise VisError(problem, where=png, hint="Export the mask in the size of the video.")
 
 
 def _find_frames(masks: Path, video: Path, first: int | None, messages: Messages) -> dict[int, Path]:
