@@ -71,6 +71,17 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
         read_all(path)
 
 
+def test_an_encrypted_member(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", a=b"1")
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flags in front of the data, and in the list of members
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(VisError) as caught:
+        read_all(path)
+    assert str(caught.value) == f"cannot read {path}: a: the member is encrypted. Zip the files without a password."
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_any_changed_byte_is_harmless_or_rejected(tmp_path: Path, method: int) -> None:
     data = bytearray(write_zip(tmp_path / "a.zip", method=method, abc=b"0123456789" * 9).read_bytes())

@@ -27,6 +27,8 @@ ZIP_ERRORS = (
     *(EOFError, OSError, ValueError, IndexError, OverflowError, MemoryError),
 )
 
+ENCRYPTED = 0x1  # flag of a member, also for AES
+
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
@@ -70,6 +72,8 @@ def open_member(archive: zipfile.ZipFile, name: str, *, limit: int) -> BinaryIO:
         if info.file_size > limit:
             size = f"{info.file_size:,} bytes uncompressed, the limit is {limit:,}"
             raise VisError(f"cannot read {where}: the member has {size}", hint="Use a smaller file.")
+        if info.flag_bits & ENCRYPTED:
+            raise VisError(f"cannot read {where}: the member is encrypted", hint="Zip the files without a password.")
         return io.BufferedReader(_Member(archive.open(info), where))
     except (*ZIP_ERRORS, KeyError) as error:
         raise VisError(f"cannot read {where}: {_cause(error)}", hint="Zip the files again.") from error
