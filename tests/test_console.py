@@ -113,6 +113,10 @@ class TestHostileText:
         assert out.count(SAFE) == 4
         assert not set(HOSTILE) & set(out + err) - set(SAFE)
 
+    def test_other_spaces_and_invisible_characters(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Reporter().error("a\u00a0b\u2003 c\u200b\n d\u3000")
+        assert capsys.readouterr().err == "error: a\\xa0b\\u2003 c\\u200b d\\u3000\n"
+
     def test_a_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(typer.Exit), Reporter(debug=True).guard():
             raise VisError(HOSTILE)

@@ -6,6 +6,7 @@ Used by `app` and the commands. No other module prints.
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ EXIT_INTERRUPTED = 130
 
 MESSAGE_CHARACTERS = 2000  # maximum length of a message or a table cell; the middle of a longer text is omitted
 SHOWN_END = 500  # number of last characters that are kept, because the cause is at the end of a message
+ASCII_SPACES = re.compile("[ \\t\\n\\r\\f\\v]+")  # other spaces are escaped
 
 _stderr = Console(stderr=True, highlight=False)
 _stdout = Console(highlight=False)
@@ -285,7 +287,9 @@ def _progressed(bars: Progress, task: TaskID, **changes: Any) -> None:
 
 
 def _print_line(prefix: str, style: str, message: str) -> None:
-    _stderr.print(Text.assemble((prefix, style), cleaned(" ".join(message.split()))), soft_wrap=True)
+    _stderr.print(
+        Text.assemble((prefix, style), cleaned(" ".join(ASCII_SPACES.split(message)).strip(" "))), soft_wrap=True
+    )
 
 
 def _is_live() -> bool:

@@ -55,6 +55,41 @@ def test_digits_sort_by_value_however_many_there_are() -> None:
     assert sorted(names, key=natural_key) == ["09", "9", "010", "10", "9" * 4999, "1" + "0" * 5000]
 
 
+@pytest.mark.parametrize(
+    "character",
+    [
+        *("\u200b", "\u00ad", "\u2060", "\U000e0041", "\u2028", "\u2029", "\u00a0", "\u202f", "\u3000", "\u180e"),
+        *("\u200c", "\u200d", "\ufe0f", "\u3164", "\u2800", "\u034f", "\U000e0101", "\ufeff", "\u2066", "\ufff9"),
+    ],
+    ids=ascii,
+)
+def test_invisible_characters_are_escaped(character: str) -> None:
+    escape = character.encode("unicode_escape").decode()
+    for before, after in (("be", "ar"), ("bear", ""), ("", "bear")):
+        assert printable(before + character + after) == before + escape + after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b",
+        "naïve 東京",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "👩\u200d🚀",
+        "❤\ufe0f",
+        "1\ufe0f\u20e3",
+        "e\u0301",
+    ],
+    ids=ascii,
+)
+def test_visible_text_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_names_with_invisible_characters_stay_usable() -> None:
+    assert str(safe_relative_path("clip\u00a01/a\u00ad.jpg", "split.json")) == "clip\u00a01/a\u00ad.jpg"
+
+
 def test_printable_escapes_what_a_terminal_would_obey_and_shortens() -> None:
     assert printable("a\x1b[31m\u202e\x9b\ud800b") == "a\\x1b[31m\\u202e\\x9b\\ud800b"
     assert printable("x" * 5000, limit=10) == "xxxxxxxxxx… (5000 characters)"

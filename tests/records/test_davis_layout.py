@@ -10,6 +10,7 @@ import pytest
 
 from tests.records.davis_factory import NAMES, VAL, write_davis, write_mask, write_picture
 from tests.records.video_factory import picture, with_exif_orientation, write_image
+from vis_cli.console import cleaned
 from vis_cli.errors import VisError
 from vis_cli.records.davis import list_sequences
 from vis_cli.records.davis_layout import SequenceFrames, read_davis, read_sequence_list
@@ -158,6 +159,15 @@ def test_a_list_with_a_byte_order_mark(tmp_path: Path) -> None:
     root = write_davis(tmp_path)
     (root / VAL).write_text("dog\r\ncat\r\n", encoding="utf-8-sig")
     assert [sequence.name for sequence in read_davis(root / VAL)] == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\u00a0", "\u00ad", "\u3000"], ids=ascii)
+def test_an_invisible_character_in_a_list_is_shown(tmp_path: Path, character: str) -> None:
+    root = write_davis(tmp_path)
+    (root / VAL).write_text(f"dog{character}\ncat\n", encoding="utf-8")
+    with pytest.raises(VisError) as caught:
+        read_davis(root / VAL)
+    assert character.encode("unicode_escape").decode() in cleaned(str(caught.value))
 
 
 def test_frames_are_in_natural_order_and_hidden_files_are_none(tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ NaturalKey: TypeAlias = tuple[tuple[str | tuple[int, str], ...], str]
 _DIGITS = re.compile("([0-9]+)")
 _DRIVE = re.compile("[A-Za-z]:")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line separators
+_INVISIBLE = _UNPRINTABLE | {"Cf", "Zs"}  # in addition: format characters such as U+200B, and spaces other than " "
+# Characters of other categories that show nothing: fillers, the blank of Braille, and variation selectors.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+_JOINERS = frozenset("\u200c\u200d")
+_KEYCAP = "\u20e3"
 # Marks that change the direction of text. The joiners U+200C and U+200D stay: Persian names and emoji need them.
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -78,9 +83,10 @@ def natural_key(name: str) -> NaturalKey:
 def printable(text: str, *, limit: int = SHOWN_CHARACTERS) -> str:
     """Convert text from a file to one printable line without escape sequences, of at most `limit` characters.
 
-    Each control, surrogate or direction character becomes its escape, such as ``\\x1b``.
+    Each control, surrogate, direction or invisible character becomes its escape, such as ``\\x1b`` or ``\\u200b``.
     """
-    shown = "".join(_escape(character) if _is_unprintable(character) else character for character in text[:limit])
+    triples = zip(f" {text}", text[:limit], f"{text[1:]} ", strict=False)
+    shown = "".join(_escape(triple[1]) if _is_hidden(*triple) else triple[1] for triple in triples)
     return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
 
 
@@ -100,6 +106,18 @@ def _unsafe(path: str, parts: list[str]) -> str | None:
 
 def _is_unprintable(character: str) -> bool:
     return character in _DIRECTION or unicodedata.category(character) in _UNPRINTABLE
+
+
+def _is_hidden(before: str, character: str, after: str) -> bool:
+    """Return whether a character shows nothing between two others. Joiners and variation selectors form emoji."""
+    if character == " ":
+        return False
+    if character in _JOINERS:
+        return before.isascii() or after.isascii()
+    if "\ufe00" <= character <= "\ufe0f":
+        return before.isascii() and after != _KEYCAP
+    is_selector = "\U000e0100" <= character <= "\U000e01ef"
+    return is_selector or character in _BLANK or unicodedata.category(character) in _INVISIBLE
 
 
 def _escape(character: str) -> str:

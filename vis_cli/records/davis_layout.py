@@ -82,7 +82,7 @@ def read_sequence_list(path: Path) -> list[str]:
     """
     names = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if name := line.strip():
+        if name := line.strip(" \t\r\f\v"):  # other spaces belong to the name, so that the error shows them
             where = f"{path}: line {number}"
             is_plain = "/" not in name and "\\" not in name and len(name.split()) == 1
             problem = f"{printable(name)!r} is not the name of a sequence"
