@@ -282,6 +282,26 @@ def test_crowds_alone_are_rejected_with_the_setting_that_reads_them(tmp_path: Pa
         read_stills(stored.annotations, stored.images)
 
 
+@pytest.mark.parametrize("name", ["images\\1.png", "images/1.png"])
+def test_names_that_repeat_the_folder_of_images(tmp_path: Path, name: str) -> None:
+    stored = write_stills(tmp_path, [[CAT]]).edit(lambda data: data["images"][0].update(file_name=name))
+    (tmp_path / "images").mkdir()
+    image = (tmp_path / "1.png").rename(tmp_path / "images" / "1.png")
+    assert read_stills(stored.annotations, tmp_path)[0].path == image
+    with pytest.raises(VisError) as caught:
+        read_stills(stored.annotations, tmp_path / "images")
+    problem = f"{tmp_path / 'images/images/1.png'} is missing: the names of the file already start with 'images'"
+    remedy = f"Set images to the folder {tmp_path}."
+    assert str(caught.value) == f"{stored.annotations}: images[0]: {problem}. {remedy}"
+
+
+@pytest.mark.parametrize("name", ["1.png", "./1.png"])
+def test_one_file_with_two_image_ids_is_rejected(tmp_path: Path, name: str) -> None:
+    stored = write_stills(tmp_path, [[CAT], []]).edit(lambda data: data["images"][1].update(file_name=name))
+    with pytest.raises(VisError, match=r"images\[1\]: image 2 and image 1 are the same file 1\.png\. Merge them into"):
+        read_stills(stored.annotations, stored.images)
+
+
 def test_a_windows_path_is_read_and_an_unsafe_one_is_rejected(tmp_path: Path) -> None:
     stored = write_stills(tmp_path, [[CAT]])
     (tmp_path / "images").mkdir()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ def read_video_clips(annotations: Path, images: Path, *, crowds: str = AUTO) -> 
         objects[entry.video_id].append(VideoObject(names[entry.category_id], is_crowd, entry.segmentations))
     return [
         VideoClip(
-            tuple(_existing(images / name, f"{annotations}: video {video.id}") for name in video.file_names),
+            tuple(_existing(images, name, f"{annotations}: video {video.id}") for name in video.file_names),
             video.width,
             video.height,
             tuple(objects[video.id]),
@@ -218,14 +218,19 @@ def _encode_labels(path: Path) -> dict[int, Rle]:
     return {value: encode_mask(labels == value) for value in np.unique(labels).tolist() if value != 0}
 
 
-def _existing(path: Path, where: str) -> Path:
+def _existing(images: Path, name: PurePath | str, where: str) -> Path:
+    """Return the path of an image; the error tells whether the name already starts with the folder of the images."""
+    path = images / name
+    is_repeated = not path.is_file() and PurePath(name).parts[0] == images.name and (images.parent / name).is_file()
+    problem = f"{path} is missing: the names of the file already start with {images.name!r}"
+    require(not is_repeated, where, problem, hint=f"Set images to the folder {images.parent}.")
     require(path.is_file(), where, f"{path} is missing; restore it or remove its entry")
     return path
 
 
 def _parse_still(entry: Mapping[str, Any], images: Path, where: str) -> Still:
     name = safe_relative_path(take_field(entry, "file_name", str, where), where)
-    path = _existing(images / name, where)
+    path = _existing(images, name, where)
     width, height = take_size(entry, where)
     return Still(path, width, height, str(entry.get("source", "")), ())
 
@@ -236,6 +241,11 @@ def _read_images(annotations: Path, images: Path) -> tuple[dict[int, Still], dic
     require(bool(entries), str(annotations), "the list 'images' is empty; there is nothing to train on")
     stills = {take_field(entry, "id", int, where): _parse_still(entry, images, where) for entry, where in entries}
     require_unique((entry["id"] for entry, _ in entries), f"{annotations}: images")
+    first: dict[Path, int] = {}
+    for (key, still), (_, where) in zip(stills.items(), entries, strict=True):
+        other = first.setdefault(still.path, key)
+        problem = f"image {key} and image {other} are the same file {still.path.name}"
+        require(other == key, where, problem, hint="Merge them into one image.")
     return stills, data
 
 
