@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from statistics import median_low
 
 MAX_PAUSE = 10  # seconds; a longer step is a jump of the clock, as in FFmpeg's dts_delta_threshold
 MAX_BACKWARD = Fraction(1, 2)  # seconds; a smaller step backward is a wrong timestamp of one frame
@@ -87,16 +88,22 @@ class FrameTimes:
             packet_dts: Decoding timestamps of the packets of the video stream.
             guessed: Whether all timestamps are guesses of FFmpeg, because the format (AVI) does not store them.
         """
-        increasing = all(first < second for first, second in pairwise(packet_dts))
-        if not self.pts or self.num_jumps or len(packet_dts) != len(self.pts) or not increasing:
+        if not self.pts:
             return
         last_ticks = self.end_pts - self.pts[-1]
-        if self._num_faulty > 0:
-            self.shown = array("q", packet_dts)
-        elif guessed:  # too late by the number of frames that the decoder reorders
-            delay = max(0, min(pts - dts for pts, dts in zip(self.pts, packet_dts, strict=True)))
-            self.shown = array("q", (pts - delay for pts in self.pts))
-        self.end_pts = self.shown[-1] + last_ticks
+        steps = [later - earlier for earlier, later in pairwise(packet_dts)]
+        if not self.num_jumps and len(packet_dts) == len(self.pts) and all(step > 0 for step in steps):
+            if self._num_faulty > 0 or (guessed and len(set(steps)) == 1):
+                self.shown = array("q", packet_dts)
+            elif guessed:  # too late by the number of frames that the decoder reorders
+                delay = max(0, min(pts - dts for pts, dts in zip(self.pts, packet_dts, strict=True)))
+                self.shown = array("q", (pts - delay for pts in self.pts))
+        self.end_pts = self.shown[-1] + (self.usual_step or last_ticks if guessed else last_ticks)
+
+    @property
+    def usual_step(self) -> int:
+        """Return the median of the steps from one frame to the next in ticks, or 0 for fewer than two frames."""
+        return median_low(later - earlier for earlier, later in pairwise(self.shown)) if len(self.shown) > 1 else 0
 
     def _is_jump(self, shown: int) -> bool:
         return self._may_jump and is_jump((shown - self.pts[-1]) * self._time_base)

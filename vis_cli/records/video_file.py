@@ -154,6 +154,8 @@ class VideoFile:
             self._is_complete = True
             self._is_intact = damage.is_none
             self._times.settle(damage.packet_dts, guessed=self._times_are_guessed)
+            if self._times_are_guessed and self._times.usual_step:  # AVI: the header holds the rate of its ticks
+                self.fps = float(1 / (self._times.usual_step * self.time_base))
             self.warnings += damage.warnings(len(self._times.pts), (self.width, self.height))
             self.warnings += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
             self.warnings += [*self._jumps(), *self._shortfall(damage)]
