@@ -58,7 +58,7 @@ def _same_number(paths: Sequence[Path]) -> str | None:
 
 
 def _unclear_part(natural: Sequence[Path], numbers: Sequence[_Number | None]) -> str | None:
-    """Return the assumption for names of several shapes if those of one shape can also be decimal numbers."""
+    """Return the assumption for names of several shapes, if the names of one shape can also be decimal numbers."""
     groups: dict[tuple[str, str], list[tuple[_Number, Path]]] = {}
     for number, path in zip(numbers, natural, strict=True):
         if number is not None:
