@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vis_cli.errors import VisError
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.json_fields import read_json_object, take_categories
-from vis_cli.training.datasets import StillsPseudoVideo
+from vis_cli.training.datasets import PseudoVideos
 from vis_cli.training.labels import LabelMap
 from vis_cli.training.pseudo_video import STRONG
 from vis_cli.training.structures import ClipTargets, TrainClip
@@ -54,12 +54,12 @@ def write_clips(annotations: Path, images: Path, output: Path, *, num: int, seed
         VisError: The data cannot be read, or almost no image shows an object that is large enough.
     """
     names = tuple(category.name for category in take_categories(read_json_object(annotations), str(annotations)))
-    source = StillsPseudoVideo(annotations, images, LabelMap(names), CONFIG)
+    source = PseudoVideos(annotations, images, LabelMap(names), CONFIG)
     for number in range(num):
         _write_clip(draw_clip(source, number, seed), output, f"{number:04d}")
 
 
-def draw_clip(source: StillsPseudoVideo, number: int, seed: int) -> TrainClip:
+def draw_clip(source: PseudoVideos, number: int, seed: int) -> TrainClip:
     """Return the clip with index `number`, which has at least one given object.
 
     Raises:

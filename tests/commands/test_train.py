@@ -103,9 +103,12 @@ def test_a_config_that_is_not_there(tmp_path: Path, run_vis: RunVis) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no [[data]] is given; name at least one dataset"),
-        ("stepz = 3\n[model]\nbackbone = 'r50'\n[[data]]\n", "[data] lacks the field kind"),
-        (TYPO, "has no field stepz. Did you mean steps?"),
+        ("", "has no dataset. Add at least one [[data]]."),
+        (
+            "steps = 3\n[model]\nname = 'x'\nbackbone = 'r50'\ncategories = ['cat']\n[[data]]\n",
+            "[[data]] 1: lacks the setting kind. Add kind.",
+        ),
+        (TYPO, "has no setting stepz. Did you mean steps?"),
         ("not toml", "not valid TOML"),
     ],
 )
@@ -134,5 +137,5 @@ def test_vis_train_starts_nothing_that_it_cannot_validate(
     table = '[validation]\nkind = "davis"\nimages = "DAVIS"\nsequences = ["eel"]\n'
     outcome = run_vis("train", make_run(tmp_path, tables=table), "-o", tmp_path / "out", *check)
     assert outcome.code == 1
-    assert "error: [validation] eel: the sequence is not in val of" in outcome.err
+    assert "error: [validation]: eel: the sequence is not in val of" in outcome.err
     assert not (tmp_path / "out").exists()

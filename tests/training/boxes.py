@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from vis_cli.records.rle import encode_mask
-from vis_cli.training.annotations import Still, StillObject
-from vis_cli.training.cutouts import CutoutBank, Picture
+from vis_cli.training.annotations import AnnotatedImage, ImageObject
+from vis_cli.training.cutouts import CutoutBank, LabelledImage
 
 GREY = 30  # of every background
 RED, GREEN, BLUE, WHITE = (230, 20, 20), (20, 230, 20), (20, 20, 230), (230, 230, 230)
@@ -60,12 +60,12 @@ def draw(boxes: Sequence[Box | None], size: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def make_picture(boxes: list[Box], size: tuple[int, int]) -> Picture:
+def make_picture(boxes: list[Box], size: tuple[int, int]) -> LabelledImage:
     """Return the drawn boxes with the ids 1, 2, ..."""
     id_map = np.zeros(size, np.uint16)
     for i, box in enumerate(boxes, 1):
         id_map[box.mask(size)] = i
-    return Picture(draw(boxes, size), id_map)
+    return LabelledImage(draw(boxes, size), id_map)
 
 
 def make_bank(folder: Path, colours: dict[int, tuple[int, int, int]]) -> CutoutBank:
@@ -75,8 +75,8 @@ def make_bank(folder: Path, colours: dict[int, tuple[int, int, int]]) -> CutoutB
         box = Box("", (30, 30, 70, 60), colour)
         path = folder / f"cutout-{label}.png"
         cv2.imwrite(str(path), draw([box], (100, 100))[..., ::-1])
-        item = StillObject("", False, encode_mask(box.mask((100, 100))), 1200, (30, 30, 40, 30))
-        candidates[label] = [(Still(path, 100, 100, "", (item,)), item)]
+        item = ImageObject("", False, encode_mask(box.mask((100, 100))), 1200, (30, 30, 40, 30))
+        candidates[label] = [(AnnotatedImage(path, 100, 100, "", (item,)), item)]
     return CutoutBank(candidates)
 
 

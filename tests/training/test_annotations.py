@@ -18,7 +18,13 @@ from PIL import Image
 from tests.records.davis_factory import write_davis
 from vis_cli.errors import VisError
 from vis_cli.records.youtube_vis import read_youtube_vis, require_distinct_names
-from vis_cli.training.annotations import read_boxes, read_davis_clips, read_picture, read_stills, read_video_clips
+from vis_cli.training.annotations import (
+    read_annotated_images,
+    read_boxes,
+    read_davis_clips,
+    read_training_image,
+    read_video_clips,
+)
 
 from .boxes import RED, Box, Stored, write_boxes, write_stills, write_video
 
@@ -28,7 +34,7 @@ CAT = Box("cat", (20, 20, 60, 60), RED)
 def test_stills_are_read_with_their_source_and_objects(tmp_path: Path) -> None:
     stored = write_stills(tmp_path, [[CAT], []], source="cats")
 
-    first, second = read_stills(stored.annotations, stored.images)
+    first, second = read_annotated_images(stored.annotations, stored.images)
 
     assert (first.path, first.width, first.height, first.source) == (tmp_path / "1.png", 128, 96, "cats")
     assert [(item.category, item.area, item.box) for item in first.objects] == [("cat", 1600, (20, 20, 40, 40))]
@@ -38,7 +44,7 @@ def test_stills_are_read_with_their_source_and_objects(tmp_path: Path) -> None:
 def test_a_picture_is_read_as_rgb(tmp_path: Path) -> None:
     write_stills(tmp_path, [[CAT]])
 
-    assert read_picture(tmp_path / "1.png", 128, 96)[40, 40].tolist() == list(RED)
+    assert read_training_image(tmp_path / "1.png", 128, 96)[40, 40].tolist() == list(RED)
 
 
 def change_annotation(**fields: Any) -> Callable[[dict[str, Any]], object]:
@@ -48,8 +54,8 @@ def change_annotation(**fields: Any) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (change_annotation(segmentation=None), r"stills.json: annotations\[0\]: has no mask"),
-        (change_annotation(segmentation=[]), r"annotations\[0\]: has no mask"),
+        (change_annotation(segmentation=None), r"stills.json: annotations\[0\]: no mask. Add a .segmentation."),
+        (change_annotation(segmentation=[]), r"annotations\[0\]: no mask"),
         (change_annotation(segmentation=7), r"annotations\[0\]: the mask is 7\. Use null, polygons"),
         (change_annotation(segmentation={"size": [5, 5], "counts": "0"}), r"annotations\[0\]: the size of the mask"),
         (change_annotation(category_id=99), r"annotations\[0\]: category_id 99 is not among"),
@@ -65,7 +71,7 @@ def change_annotation(**fields: Any) -> Callable[[dict[str, Any]], object]:
             r"annotations\[0\]: the size of the mask is \[128, 96\], the size of the video is \[96, 128\]",
         ),
         (lambda data: data["images"][0].update(height=0), r"images\[0\]: the size is 128x0\. Use a positive"),
-        (lambda data: data["images"].clear(), "'images' is empty; there is nothing to train on"),
+        (lambda data: data["images"].clear(), "'images' is empty. Add at least one image"),
         (lambda data: data["images"].append(data["images"][0]), r"images: .*1 is used"),
         (lambda data: data.pop("images"), "'images' is missing"),
         (lambda data: data["images"][0].pop("width"), r"images\[0\]: 'width' is missing"),
@@ -78,15 +84,15 @@ def test_damaged_annotations_are_refused(
     stored = write_stills(tmp_path, [[CAT]]).edit(change)
 
     with pytest.raises(VisError, match=message):
-        read_stills(stored.annotations, stored.images)
+        read_annotated_images(stored.annotations, stored.images)
 
 
 def test_an_annotation_file_that_is_missing_or_no_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"cannot read .*absent\.json: No such file"):
-        read_stills(tmp_path / "absent.json", tmp_path)
+        read_annotated_images(tmp_path / "absent.json", tmp_path)
     (tmp_path / "text.json").write_text("{")
     with pytest.raises(VisError, match=r"text\.json: not a JSON"):
-        read_stills(tmp_path / "text.json", tmp_path)
+        read_annotated_images(tmp_path / "text.json", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +106,7 @@ def test_an_annotation_file_that_is_missing_or_no_json_is_refused(tmp_path: Path
 def test_polygons_and_lists_of_counts_are_read(tmp_path: Path, segmentation: object) -> None:
     stored = write_stills(tmp_path, [[CAT]]).edit(change_annotation(segmentation=segmentation))
 
-    ((item,),) = (still.objects for still in read_stills(stored.annotations, stored.images))
+    ((item,),) = (still.objects for still in read_annotated_images(stored.annotations, stored.images))
 
     assert (item.area, item.box) == (1600, (20, 20, 40, 40))
 
@@ -114,7 +120,7 @@ def test_ids_may_have_gaps_and_a_crowd_need_not_be_marked(tmp_path: Path) -> Non
 
     stored = write_stills(tmp_path, [[CAT], []]).edit(change)
 
-    first, second = read_stills(stored.annotations, stored.images)
+    first, second = read_annotated_images(stored.annotations, stored.images)
 
     assert first.objects == ()
     assert [(item.category, item.is_crowd) for item in second.objects] == [("cat", False)]
@@ -128,7 +134,7 @@ def test_a_png_whose_chunk_is_longer_than_the_file_is_refused_before_it_is_alloc
     (tmp_path / "1.png").write_bytes(data)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(VisError, match=r"1\.png: not a complete image"):
-        read_picture(tmp_path / "1.png", 128, 96)
+        read_training_image(tmp_path / "1.png", 128, 96)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < peak + 2**19  # KiB
 
 
@@ -138,11 +144,11 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
     _, data = cv2.imencode(f".{suffix}", noise)
     path.write_bytes(data.tobytes())
-    assert read_picture(path, 128, 96).shape == (96, 128, 3)
+    assert read_training_image(path, 128, 96).shape == (96, 128, 3)
     path.write_bytes(data.tobytes()[: len(data) // 2])
 
     with pytest.raises(VisError, match=rf"cut\.{suffix}: not a complete image"):
-        read_picture(path, 128, 96)
+        read_training_image(path, 128, 96)
 
 
 @pytest.mark.parametrize(
@@ -154,14 +160,14 @@ def test_a_picture_that_is_none_is_refused(tmp_path: Path, content: bytes | None
         (tmp_path / "1.png").write_bytes(content)
 
     with pytest.raises(VisError, match=rf"1\.png: {message}"):
-        read_picture(tmp_path / "1.png", 128, 96)
+        read_training_image(tmp_path / "1.png", 128, 96)
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), np.zeros((50, 60, 3), np.uint8))
 
-    with pytest.raises(VisError, match="the picture is 60x50, but its annotations say 128x96"):
-        read_picture(tmp_path / "1.png", 128, 96)
+    with pytest.raises(VisError, match="the image has 60x50 pixels, but 128x96 in its annotations"):
+        read_training_image(tmp_path / "1.png", 128, 96)
 
 
 def stored_images(stored: Stored) -> list[dict[str, Any]]:
@@ -216,7 +222,7 @@ def test_a_second_file_adds_boxes_by_image_id_and_category_name(tmp_path: Path) 
             lambda data: data["images"][0].update(file_name="b.png"),
             r"images\[0\]: image 1 is 'b.png', but in .* '1.png'",
         ),
-        (lambda data: data["images"][0].update(width=64), r"images\[0\]: the size of image 1 is 64x96, but in"),
+        (lambda data: data["images"][0].update(width=64), r"images\[0\]: image 1 has the size 64x96, but 128x96 in"),
         (lambda data: data.pop("images"), "'images' is missing"),
     ],
 )
@@ -239,7 +245,7 @@ def test_a_second_file_that_is_missing_is_refused(tmp_path: Path) -> None:
 
 def test_a_video_file_without_masks_is_refused(tmp_path: Path) -> None:
     stored = write_video(tmp_path, [[CAT, CAT]]).edit(lambda data: data.pop("annotations"))
-    with pytest.raises(VisError, match=r"video\.json: has no annotations to train on"):
+    with pytest.raises(VisError, match=r"cannot train on .*video\.json: no annotations"):
         read_video_clips(stored.annotations, stored.images)
 
 
@@ -269,7 +275,7 @@ def test_a_crowd_of_coco_and_a_brush_mask_of_cvat_are_told_apart(
 ) -> None:
     stored = write_stills(tmp_path, [[CAT, CAT]]).edit(change_annotation(**fields))
     notes: list[str] = []
-    (still,) = read_stills(stored.annotations, stored.images, crowds=crowds, note=notes.append)
+    (still,) = read_annotated_images(stored.annotations, stored.images, crowds=crowds, note=notes.append)
     is_crowd, note = expected
     assert [item.is_crowd for item in still.objects] == [is_crowd, False]
     assert len(notes) == (note is not None)
@@ -278,8 +284,8 @@ def test_a_crowd_of_coco_and_a_brush_mask_of_cvat_are_told_apart(
 
 def test_crowds_alone_are_rejected_with_the_setting_that_reads_them(tmp_path: Path) -> None:
     stored = write_stills(tmp_path, [[CAT]]).edit(change_annotation(iscrowd=1))
-    with pytest.raises(VisError, match=r'each of its 1 annotations has iscrowd 1.*crowds = "objects"'):
-        read_stills(stored.annotations, stored.images)
+    with pytest.raises(VisError, match=r'all 1 annotations have iscrowd 1.*crowds = "objects"'):
+        read_annotated_images(stored.annotations, stored.images)
 
 
 @pytest.mark.parametrize("name", ["images\\1.png", "images/1.png"])
@@ -287,9 +293,9 @@ def test_names_that_repeat_the_folder_of_images(tmp_path: Path, name: str) -> No
     stored = write_stills(tmp_path, [[CAT]]).edit(lambda data: data["images"][0].update(file_name=name))
     (tmp_path / "images").mkdir()
     image = (tmp_path / "1.png").rename(tmp_path / "images" / "1.png")
-    assert read_stills(stored.annotations, tmp_path)[0].path == image
+    assert read_annotated_images(stored.annotations, tmp_path)[0].path == image
     with pytest.raises(VisError) as caught:
-        read_stills(stored.annotations, tmp_path / "images")
+        read_annotated_images(stored.annotations, tmp_path / "images")
     problem = f"{tmp_path / 'images/images/1.png'} is missing: the names of the file already start with 'images'"
     remedy = f"Set images to the folder {tmp_path}."
     assert str(caught.value) == f"{stored.annotations}: images[0]: {problem}. {remedy}"
@@ -299,7 +305,7 @@ def test_names_that_repeat_the_folder_of_images(tmp_path: Path, name: str) -> No
 def test_one_file_with_two_image_ids_is_rejected(tmp_path: Path, name: str) -> None:
     stored = write_stills(tmp_path, [[CAT], []]).edit(lambda data: data["images"][1].update(file_name=name))
     with pytest.raises(VisError, match=r"images\[1\]: image 2 and image 1 are the same file 1\.png\. Merge them into"):
-        read_stills(stored.annotations, stored.images)
+        read_annotated_images(stored.annotations, stored.images)
 
 
 def test_a_windows_path_is_read_and_an_unsafe_one_is_rejected(tmp_path: Path) -> None:
@@ -307,10 +313,10 @@ def test_a_windows_path_is_read_and_an_unsafe_one_is_rejected(tmp_path: Path) ->
     (tmp_path / "images").mkdir()
     (tmp_path / "1.png").rename(tmp_path / "images" / "1.png")
     stored.edit(lambda data: data["images"][0].update(file_name="images\\1.png"))
-    assert read_stills(stored.annotations, stored.images)[0].path == tmp_path / "images" / "1.png"
+    assert read_annotated_images(stored.annotations, stored.images)[0].path == tmp_path / "images" / "1.png"
     stored.edit(lambda data: data["images"][0].update(file_name="..\\1.png"))
     with pytest.raises(VisError, match="the path leaves its folder"):
-        read_stills(stored.annotations, stored.images)
+        read_annotated_images(stored.annotations, stored.images)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
@@ -327,21 +333,21 @@ def test_a_rotation_of_exif_follows_the_size_of_the_annotations(
     expected = stored if is_stored_size and orientation in (6, 8) else turned
     height, width = expected.shape[:2]
     notes: list[str] = []
-    found = read_picture(tmp_path / "a.jpg", width, height, note=notes.append)
-    assert ["so the rotation is not applied" in note for note in notes] == [True] * (expected is stored)
+    found = read_training_image(tmp_path / "a.jpg", width, height, note=notes.append)
+    assert ["so its EXIF rotation is not applied" in note for note in notes] == [True] * (expected is stored)
     assert np.abs(found.astype(int) - expected)[::7, ::7].mean() < 12
-    with pytest.raises(VisError, match="its annotations say 61x40"):
-        read_picture(tmp_path / "a.jpg", 61, 40)
+    with pytest.raises(VisError, match="but 61x40 in its annotations"):
+        read_training_image(tmp_path / "a.jpg", 61, 40)
 
 
 def test_a_picture_that_is_not_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     with pytest.raises(VisError, match="is a device"):
-        read_picture(tmp_path / "zero.png", 8, 8)
+        read_training_image(tmp_path / "zero.png", 8, 8)
     (tmp_path / "huge.png").touch()
     os.truncate(tmp_path / "huge.png", 4 * 2**30)
     with pytest.raises(VisError, match="the limit is 512 MiB"):
-        read_picture(tmp_path / "huge.png", 8, 8)
+        read_training_image(tmp_path / "huge.png", 8, 8)
 
 
 def test_two_videos_in_folders_of_one_name_are_two_videos(tmp_path: Path) -> None:
@@ -369,7 +375,7 @@ def test_two_videos_in_folders_of_one_name_are_two_videos(tmp_path: Path) -> Non
 def test_16_bits_become_8(tmp_path: Path) -> None:
     levels = np.arange(0, 2**16, 257, np.uint16)[None, :, None].repeat(3, 2)
     cv2.imwrite(str(tmp_path / "a.png"), levels)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", 256, 1)[0, :, 1], np.arange(256))
+    np.testing.assert_array_equal(read_training_image(tmp_path / "a.png", 256, 1)[0, :, 1], np.arange(256))
 
 
 def test_damaged_images_are_read_without_a_message_of_a_library(
@@ -381,7 +387,7 @@ def test_damaged_images_are_read_without_a_message_of_a_library(
     (tmp_path / "a.jpg").write_bytes(data)
     cv2.imdecode(np.frombuffer(bytes(data), np.uint8), cv2.IMREAD_COLOR)
     assert "Corrupt JPEG data" in capfd.readouterr().err
-    assert read_picture(tmp_path / "a.jpg", 128, 96).shape == (96, 128, 3)
+    assert read_training_image(tmp_path / "a.jpg", 128, 96).shape == (96, 128, 3)
     assert capfd.readouterr().err == ""
 
 

@@ -68,10 +68,10 @@ def test_confident_boxes_teach_by_their_score_and_doubtful_ones_are_apart(tmp_pa
     assert clip.images[0, :, 40, 40].tolist() == list(RED)
 
 
-@pytest.mark.parametrize(("min_score", "taught"), [(0.75, 3), (0.76, 2)])
-def test_a_box_of_the_minimum_score_teaches(tmp_path: Path, min_score: float, taught: int) -> None:
+@pytest.mark.parametrize(("score_threshold", "taught"), [(0.75, 3), (0.76, 2)])
+def test_a_box_of_the_minimum_score_teaches(tmp_path: Path, score_threshold: float, taught: int) -> None:
     stored = add(write_stills(tmp_path, [[CAT, DOG]]), found("dog", (2, 4, 10, 20), 0.75))
-    assert len(sample(open_boxes(stored, min_score=min_score)).targets[0].labels) == taught
+    assert len(sample(open_boxes(stored, score_threshold=score_threshold)).targets[0].labels) == taught
 
 
 def test_the_propagation_head_is_given_nothing(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_images_without_a_confident_object_of_the_model_are_refused(
     stored = write_stills(tmp_path, [[CAT]])
     stored.edit(lambda data: data["annotations"].clear())
     add(stored, *boxes)
-    with pytest.raises(VisError, match=r"boxes\.json: no object is of a category of the model"):
+    with pytest.raises(VisError, match=r"boxes\.json: no object has a category of the model"):
         open_boxes(stored)
 
 

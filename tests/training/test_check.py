@@ -45,7 +45,7 @@ def test_a_check_says_what_would_stop_the_run(tmp_path: Path, run_vis: RunVis) -
     (tmp_path / "discs.png").unlink()
     outcome = run_vis("train", config, "-o", tmp_path / "out", "--check")
     assert outcome.code == 1
-    assert "discs.png is missing; restore it or remove its entry" in outcome.err
+    assert "discs.png is missing. Restore it, or remove the entry." in outcome.err
 
 
 def test_the_assumption_about_a_rotation_is_printed_once(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_assumption_about_a_rotation_is_printed_once(tmp_path: Path) -> None
     run = open_run(config, tmp_path, Processes(0, 1, torch.device("cpu")), hooks=Hooks(note=notes.append))
     assert len(preview_clips(run, 3)) + len(list(iter_parts(run, 0))) == 6
     (note,) = notes
-    assert "discs.jpg: the annotations have the size without the EXIF rotation, so the rotation is not applied" in note
+    assert "discs.jpg: the annotations have the size of the stored image, so its EXIF rotation is not applied" in note
 
 
 def test_a_preview_shows_true_masks_beside_those_that_came_of_the_guidance() -> None:

@@ -15,7 +15,8 @@ import torch
 
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
-from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint, restore, write_checkpoint
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.training.checkpoint import RunState, average_weights, read_checkpoint, restore, write_checkpoint
 from vis_cli.training.config import OptimConfig
 from vis_cli.training.optimizer import build_optimizer
 
@@ -24,14 +25,14 @@ from vis_cli.training.optimizer import build_optimizer
 def state() -> RunState:
     """Return the state of a run that has not begun."""
     model = make_model().train()
-    return RunState(model, WeightAverage(model, 0.9), build_optimizer(model, OptimConfig()))
+    return RunState(model, average_weights(model, 0.9), build_optimizer(model, OptimConfig()))
 
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the content of a checkpoint after an optimiser's step."""
     folder, model = tmp_path_factory.mktemp("stepped"), make_model().train()
-    state = RunState(model, WeightAverage(model, 0.9), build_optimizer(model, OptimConfig()))
+    state = RunState(model, average_weights(model, 0.9), build_optimizer(model, OptimConfig()))
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     state.optimizer.step()
@@ -42,7 +43,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def checksum(state: RunState) -> float:
     return sum(
-        float(value.detach().double().sum()) for value in (*state.model.parameters(), *state.average.values.values())
+        float(value.detach().double().sum()) for value in (*state.model.parameters(), *state.average.parameters())
     )
 
 
@@ -53,12 +54,44 @@ def copy_of_state(content: dict[str, Any]) -> dict[int, dict[str, Any]]:
 def test_an_intact_checkpoint_is_taken(tmp_path: Path, content: dict[str, Any]) -> None:
     torch.save(content, tmp_path / "checkpoint-000000.pt")
     model = make_model().train()
-    read = RunState(model, WeightAverage(model, 0.9), build_optimizer(model, OptimConfig()))
+    read = RunState(model, average_weights(model, 0.9), build_optimizer(model, OptimConfig()))
     read_checkpoint(tmp_path, read)
     assert all(torch.equal(value, content["model"][name]) for name, value in model.state_dict().items())
-    assert all(torch.equal(value, content["average"][name]) for name, value in read.average.values.items())
+    assert all(torch.equal(value, content["average"][name]) for name, value in read.average.module.named_parameters())
     gathered = read.optimizer.state_dict()["state"]
     assert all(torch.equal(gathered[i]["exp_avg"], v["exp_avg"]) for i, v in content["optimizer"]["state"].items())
+
+
+def change_weights(model: SeqMaskRCNN, step: int) -> None:
+    """Change the parameters and the buffers of a model, as a training step does."""
+    generator = torch.Generator().manual_seed(step)
+    with torch.no_grad():
+        for value in (*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())):
+            value.add_(torch.randn(value.shape, generator=generator))
+
+
+def test_the_average_is_the_same_as_by_hand_also_after_a_resume(tmp_path: Path) -> None:
+    decay, num_steps = 0.3, 6  # the decay of the first steps is below 0.3, of the last ones above it
+    model = make_model().train()
+    by_hand = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    state = RunState(model, average_weights(model, decay), build_optimizer(model, OptimConfig()))
+    for step in range(num_steps):
+        change_weights(state.model, step)
+        state.average.update_parameters(state.model)
+        state.step += 1
+        used = min(decay, (1 + step) / (10 + step))
+        for name, parameter in state.model.named_parameters():
+            by_hand[name].lerp_(parameter.detach(), 1.0 - used)
+        if step == 2:
+            write_checkpoint(tmp_path, state, keep=1)
+            fresh = make_model().train()
+            state = RunState(fresh, average_weights(fresh, decay), build_optimizer(fresh, OptimConfig()))
+            read_checkpoint(tmp_path, state)
+    averaged = dict(state.average.module.named_parameters())
+    assert all(torch.equal(averaged[name], value) for name, value in by_hand.items())
+    buffers = zip(state.average.module.buffers(), state.model.buffers(), strict=True)
+    assert all(torch.equal(of_average, of_model) for of_average, of_model in buffers)
+    assert min(decay, 1 / 10) < decay < 6 / 15
 
 
 class Code:
@@ -94,8 +127,8 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (lambda content: content.pop("average"), "has no average"),
-        (lambda content: content.pop("optimizer"), "has no optimizer"),
+        (lambda content: content.pop("average"), "average is missing from this checkpoint"),
+        (lambda content: content.pop("optimizer"), "optimizer is missing from this checkpoint"),
         (lambda content: content.update(step="5"), "its step is not a number"),
         (lambda content: content.update(step=-1), "its step is not a number"),
         (lambda content: content.update(step=10**30), "its step is not a number"),
@@ -106,11 +139,11 @@ NAN = float("nan")
         (lambda content: content.update(model=[1]), "model is not a table of tensors"),
         (lambda content: content["model"].clear(), "model: .* and [0-9]+ more is missing"),
         (lambda content: content["average"].update({b"x": torch.zeros(1)}), "b'x' is a name of type bytes"),
-        (lambda content: content["average"].update(x=torch.zeros(1)), "average: x is missing, left over"),
-        (spoil("model", lambda value: value[:1]), "model: .* of another shape or type"),
-        (spoil("average", lambda value: value[:1]), "average: .* of another shape or type"),
-        (spoil("average", lambda value: value[..., None]), "average: .* of another shape or type"),
-        (spoil("average", torch.Tensor.long), "average: .* of another shape or type"),
+        (lambda content: content["average"].update(x=torch.zeros(1)), "average: x is missing, is unknown"),
+        (spoil("model", lambda value: value[:1]), "model: .* has another shape or type"),
+        (spoil("average", lambda value: value[:1]), "average: .* has another shape or type"),
+        (spoil("average", lambda value: value[..., None]), "average: .* has another shape or type"),
+        (spoil("average", torch.Tensor.long), "average: .* has another shape or type"),
         (spoil("average", torch.Tensor.to_sparse), "is not a dense tensor"),
         (spoil("average", lambda value: 3), "is not a tensor"),
         (spoil("model", lambda value: torch.full_like(value, NAN)), "not finite"),
@@ -119,12 +152,12 @@ NAN = float("nan")
         (lambda content: content["optimizer"].update(param_groups=[]), "its optimizer has other groups"),
         (lambda content: content["optimizer"]["state"].update({10**6: {}}), "its optimizer has other parameters"),
         (lambda content: content["optimizer"]["state"].update(x={}), "its optimizer has other parameters"),
-        (lambda content: content["optimizer"]["state"].update({0: {}}), "its optimizer is another one"),
-        (spoil_optimizer("exp_avg", torch.zeros(3)), "its optimizer is another one, or has other parameters"),
+        (lambda content: content["optimizer"]["state"].update({0: {}}), "its optimizer has another kind"),
+        (spoil_optimizer("exp_avg", torch.zeros(3)), "its optimizer has another kind, or other parameters"),
         (spoil_optimizer("exp_avg", "x"), "'exp_avg' is not a tensor"),
         (spoil_optimizer("step", torch.zeros(3)), "a step that is not a number"),
         (spoil_optimizer("step", torch.tensor(NAN)), "not finite"),
-        (spoil_optimizer("momentum_buffer", torch.zeros(3)), "its optimizer is another one"),
+        (spoil_optimizer("momentum_buffer", torch.zeros(3)), "its optimizer has another kind"),
     ],
 )
 def test_a_damaged_part_of_a_checkpoint_is_named_and_nothing_is_taken(
@@ -151,7 +184,7 @@ def test_code_in_a_checkpoint_is_not_run_and_no_unsafe_advice_is_given(tmp_path:
 @pytest.mark.parametrize("content", [[1, 2], {}, {1: 2}, torch.zeros(3)])
 def test_a_file_that_is_no_checkpoint_of_a_run(content: object, tmp_path: Path, state: RunState) -> None:
     torch.save(content, tmp_path / "checkpoint-000005.pt")
-    with pytest.raises(VisError, match="not a checkpoint of a run"):
+    with pytest.raises(VisError, match="checkpoint of a run"):
         read_checkpoint(tmp_path, state)
 
 

@@ -64,9 +64,11 @@ def test_a_paste_partly_in_view_is_cut_off() -> None:
     assert np.count_nonzero(id_map) == 150
 
 
-def draw_many(bank: CutoutBank, most: int = 4, places: list[Place] | None = None, **limits: float) -> list[list[Paste]]:
+def draw_many(
+    bank: CutoutBank, max_pastes: int = 4, places: list[Place] | None = None, **limits: float
+) -> list[list[Paste]]:
     changed = {"flock": 0.0, "twin": 0.0, "same_class": 0.0, "same_cutout": 0.0, "behind": 0.0, **limits}
-    config = replace(STRONG.paste, most=most, **changed)
+    config = replace(STRONG.paste, max_pastes=max_pastes, **changed)
     places = [Place(1, 1, (10, 20, 150, 170))] if places is None else places
     return [
         draw_pastes(
@@ -88,7 +90,7 @@ def shown_side(paste: Paste) -> float:
 
 
 def test_the_number_of_pastes_is_drawn_from_none_to_the_most(tmp_path: Path) -> None:
-    drawn = draw_many(make_bank(tmp_path, {3: BLUE}), most=3)
+    drawn = draw_many(make_bank(tmp_path, {3: BLUE}), max_pastes=3)
 
     assert {len(pastes) for pastes in drawn} == {0, 1, 2, 3}
 
@@ -128,7 +130,7 @@ def test_a_twin_is_cut_out_of_the_picture_itself(tmp_path: Path) -> None:
 
 
 def test_a_flock_is_large_in_number_and_small_in_size(tmp_path: Path) -> None:
-    drawn = draw_many(make_bank(tmp_path, {3: BLUE}), most=5, flock=1.0)
+    drawn = draw_many(make_bank(tmp_path, {3: BLUE}), max_pastes=5, flock=1.0)
     sides = [shown_side(paste) for pastes in drawn for paste in pastes]
 
     assert all(len(pastes) == 5 for pastes in drawn)
@@ -136,7 +138,7 @@ def test_a_flock_is_large_in_number_and_small_in_size(tmp_path: Path) -> None:
 
 
 def test_a_flock_is_small_beside_a_large_rival(tmp_path: Path) -> None:
-    drawn = draw_many(make_bank(tmp_path, {1: RED}), most=1, flock=1.0, rival=1.0)
+    drawn = draw_many(make_bank(tmp_path, {1: RED}), max_pastes=1, flock=1.0, rival=1.0)
 
     largest = STRONG.paste.flock_side[1] * 200
     assert all(shown_side(paste) <= largest for pastes in drawn for paste in pastes)
@@ -159,7 +161,7 @@ def test_pastes_move_each_on_its_own_path(tmp_path: Path) -> None:
 
 def test_a_rival_is_about_as_large_as_the_object_it_resembles(tmp_path: Path) -> None:
     bank = make_bank(tmp_path, {1: RED})
-    for pastes in draw_many(bank, most=1, rival=1.0, places=[Place(1, 1, (60, 60, 40, 30))]):
+    for pastes in draw_many(bank, max_pastes=1, rival=1.0, places=[Place(1, 1, (60, 60, 40, 30))]):
         for paste in pastes:
             assert 0.45 * 40 < shown_side(paste) < 1.3 * 40
 

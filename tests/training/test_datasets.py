@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from vis_cli.errors import VisError
-from vis_cli.training.annotations import read_stills, read_video_clips
+from vis_cli.training.annotations import read_annotated_images, read_video_clips
 from vis_cli.training.cutouts import CutoutBank, paste_candidates
-from vis_cli.training.datasets import StillsPseudoVideo, VideoClips
+from vis_cli.training.datasets import PseudoVideos, VideoClips
 from vis_cli.training.frame_choice import NearFrames, draw_frames
 from vis_cli.training.labels import LabelMap
 from vis_cli.training.pseudo_video import PAPER
@@ -26,12 +26,12 @@ LABELS = LabelMap(("dog", "cat", "object"))
 PLAIN = replace(PAPER, turns=(), flip=0.0)  # every frame is the picture itself
 
 
-def sample(source: StillsPseudoVideo | VideoClips, index: int = 0, seed: int = 0, num_frames: int = 2) -> TrainClip:
+def sample(source: PseudoVideos | VideoClips, index: int = 0, seed: int = 0, num_frames: int = 2) -> TrainClip:
     return source.sample(index, canvas=SIZE, num_frames=num_frames, rng=np.random.default_rng(seed))
 
 
-def open_stills(stored: Stored, labels: LabelMap = LABELS, **options: Any) -> StillsPseudoVideo:
-    return StillsPseudoVideo(stored.annotations, stored.images, labels, PLAIN, **options)
+def open_stills(stored: Stored, labels: LabelMap = LABELS, **options: Any) -> PseudoVideos:
+    return PseudoVideos(stored.annotations, stored.images, labels, PLAIN, **options)
 
 
 def open_video(stored: Stored, labels: LabelMap = LABELS, **options: Any) -> VideoClips:
@@ -59,7 +59,7 @@ def test_a_star_stands_for_the_sources_that_are_not_named() -> None:
 
 
 def test_a_mistyped_labelled_name_is_refused() -> None:
-    with pytest.raises(VisError, match=r"cats names 'cta'"):
+    with pytest.raises(VisError, match=r"cats: the model has no category 'cta'"):
         LabelMap(("cat",), {"cats": ["cta"]})
 
 
@@ -132,7 +132,7 @@ def test_objects_to_paste_are_whole_and_from_the_chosen_sources(tmp_path: Path) 
         Box("dog", (40, 60, 90, 90), crowd=True),
     ]
     stored = write_stills(tmp_path, [boxes], source="good")
-    (still,) = read_stills(stored.annotations, stored.images)
+    (still,) = read_annotated_images(stored.annotations, stored.images)
 
     assert [item.box for item in paste_candidates(still, 0.01)] == [(20, 20, 40, 40)]
     assert len(open_stills(stored).bank) == 1
@@ -242,11 +242,11 @@ def test_stills_of_other_categories_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_stills_without_any_object_of_the_model_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match=r"stills\.json: no object is of a category of the model"):
+    with pytest.raises(VisError, match=r"stills\.json: no object has a category of the model"):
         open_stills(write_stills(tmp_path, [[CAT], []]), LabelMap(("dog",)))
 
 
 def test_a_video_of_other_categories_is_refused_where_the_detector_learns(tmp_path: Path) -> None:
     stored = write_video(tmp_path, [[CAT, CAT]])
-    with pytest.raises(VisError, match="no frame shows an object of a category of the model"):
+    with pytest.raises(VisError, match="no frame shows an object with a category of the model"):
         open_video(stored, LabelMap(("dog",)))

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.network.factories import SIZES, make_model
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training import objective
-from vis_cli.training.objective import GuidanceShares, clip_losses
+from vis_cli.training.objective import GuidanceFractions, clip_losses
 from vis_cli.training.structures import TrainClip
 
 from .test_pairs import make_clip
@@ -31,7 +31,7 @@ def losses_of(model: SeqMaskRCNN, truncate: int | None) -> dict[str, Tensor]:
     return clip_losses(
         model,
         [make_guided_clip()],
-        guidance=GuidanceShares(true=1.0),
+        guidance=GuidanceFractions(ground_truth=1.0),
         cross_entropy_weight=0.5,
         generator=generator,
         sizes=SIZES,
@@ -80,14 +80,14 @@ def test_guidance_is_mixed_in_the_given_fractions() -> None:
     masks[:, 4:12, 4:12] = 1.0
     estimates = torch.full_like(masks, 0.5)
     mixed = objective._mix_guidance(
-        estimates, masks, GuidanceShares(true=0.3, perturbed=0.2), torch.Generator().manual_seed(0)
+        estimates, masks, GuidanceFractions(ground_truth=0.3, perturbed=0.2), torch.Generator().manual_seed(0)
     )
     is_estimate = (mixed == estimates).flatten(1).all(dim=1)
     is_true = (mixed == masks).flatten(1).all(dim=1)
     assert is_estimate.float().mean().item() == pytest.approx(0.5, abs=0.03)
     # A side of 8 pixels is changed by -1 to 1 pixel in three ways; 1 of 27 changes is none.
     assert is_true.float().mean().item() == pytest.approx(0.3 + 0.2 / 27, abs=0.03)
-    for shares, expected in ((GuidanceShares(true=1.0), masks), (GuidanceShares(), estimates)):
+    for shares, expected in ((GuidanceFractions(ground_truth=1.0), masks), (GuidanceFractions(), estimates)):
         assert torch.equal(objective._mix_guidance(estimates, masks, shares, torch.Generator()), expected)
 
 

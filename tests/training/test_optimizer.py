@@ -8,6 +8,7 @@ import torch
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.training.config import OptimConfig
+from vis_cli.training.config_errors import one_line_errors
 from vis_cli.training.optimizer import build_optimizer, set_rates
 
 
@@ -53,5 +54,5 @@ def test_what_does_not_learn_is_left_out() -> None:
 
 @pytest.mark.parametrize(("fields", "near"), [({"kind": "adam"}, "adamw"), ({"decay": "step"}, "steps")])
 def test_an_unknown_word_is_refused_with_a_near_one(fields: dict[str, str], near: str) -> None:
-    with pytest.raises(VisError, match=f"Did you mean {near}"):
+    with pytest.raises(VisError, match=f"Did you mean {near}"), one_line_errors(OptimConfig):
         OptimConfig(**fields)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
 from vis_cli.training.contact_sheet import draw_contact_sheet
-from vis_cli.training.datasets import StillsPseudoVideo
+from vis_cli.training.datasets import PseudoVideos
 from vis_cli.training.labels import LabelMap
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes, EpochClips, MixedClips, Share, init_worker
 from vis_cli.training.structures import ClipTargets, TrainClip, collate
@@ -173,7 +173,7 @@ def test_the_weight_of_a_source_is_how_often_an_epoch_shows_it() -> None:
 
 def test_a_loader_gives_the_same_clips_with_and_without_a_worker(tmp_path: Path) -> None:
     stored = write_stills(tmp_path, [[Box("cat", (20, 20, 60, 60), RED)], [Box("dog", (30, 10, 80, 70), GREEN)]])
-    stills = StillsPseudoVideo(stored.annotations, stored.images, LabelMap(("cat", "dog")))
+    stills = PseudoVideos(stored.annotations, stored.images, LabelMap(("cat", "dog")))
     loaded = []
     for num_workers in (0, 1):
         loader = DataLoader(
@@ -193,7 +193,7 @@ def test_a_loader_gives_the_same_clips_with_and_without_a_worker(tmp_path: Path)
 
 def test_a_picture_that_breaks_a_worker_is_still_named(tmp_path: Path) -> None:
     stored = write_stills(tmp_path, [[Box("cat", (20, 20, 60, 60), RED)]])
-    stills = StillsPseudoVideo(stored.annotations, stored.images, LabelMap(("cat",)))
+    stills = PseudoVideos(stored.annotations, stored.images, LabelMap(("cat",)))
     (tmp_path / "1.png").unlink()
     loader = DataLoader(
         ClipDataset(MixedClips([stills], [1.0], 0)),

@@ -70,14 +70,16 @@ def test_coco_fills_the_detector_and_matches_classes_by_name(theirs: dict[str, T
 
 
 def test_coco_is_known_for_one_backbone_and_one_width(theirs: dict[str, Tensor]) -> None:
-    with pytest.raises(VisError, match='init = "coco" is known for r50 only, not for efficientnet_lite2'):
+    with pytest.raises(
+        VisError, match='init is "coco", but COCO weights exist only for r50, not for efficientnet_lite2'
+    ):
         load_coco(make_model())
-    with pytest.raises(VisError, match='init = "coco" needs the widths of the paper, but fpn'):
+    with pytest.raises(VisError, match='init is "coco", but fpn'):
         load_coco(make_model(backbone="r50"))
 
 
 def test_a_run_starts_from_coco_and_brings_its_own_prop_head(theirs: dict[str, Tensor]) -> None:
-    data = (SourceConfig("stills", "a.json", "images"),)
+    data = (SourceConfig("images", "a.json", "images"),)
     config = TrainConfig(ModelConfig("r50", "r50", CATEGORIES), data, steps=1, init="coco")
     assert config.starts_prop_head
     model = build_model(config)

@@ -39,7 +39,7 @@ def test_processes_share_the_parts_evenly() -> None:
 
 @pytest.mark.parametrize(("batch_size", "micro_batch_size"), [(3, None), (4, 3), (4, 4), (1, None)])
 def test_a_batch_that_does_not_come_out_even_is_refused(batch_size: int, micro_batch_size: int | None) -> None:
-    with pytest.raises(VisError, match="cannot be shared evenly by 2 processes"):
+    with pytest.raises(VisError, match="cannot be divided evenly among 2 processes"):
         Processes(0, 2, CPU).share(batch_size, micro_batch_size)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vis_cli.training.cutouts import CutoutBank, Picture
+from vis_cli.training.cutouts import CutoutBank, LabelledImage
 from vis_cli.training.photometric import ColourLimits
 from vis_cli.training.pseudo_video import PAPER, PAPER_VIDEO, STRONG, PseudoVideoConfig, RenderedClip, render_clip
 from vis_cli.training.structures import ClipTargets
@@ -33,7 +33,7 @@ def render(
     seed: int,
     config: PseudoVideoConfig = GEOMETRY,
     *,
-    picture: Picture | None = None,
+    picture: LabelledImage | None = None,
     objects: FrameObjects = OBJECTS,
     bank: CutoutBank = NO_BANK,
     num_frames: int = 3,
@@ -71,7 +71,7 @@ def test_every_mask_stays_on_its_object(size: tuple[int, int]) -> None:
 
 def test_pasted_objects_have_masks_of_what_is_seen_of_them(tmp_path: Path) -> None:
     bank = make_bank(tmp_path, {3: BLUE})
-    config = replace(GEOMETRY, paste=replace(GEOMETRY.paste, most=4, flock=1.0, same_class=0.0, twin=0.0))
+    config = replace(GEOMETRY, paste=replace(GEOMETRY.paste, max_pastes=4, flock=1.0, same_class=0.0, twin=0.0))
     ious = []
     for seed in range(10):
         clip = render(seed, config, bank=bank)
@@ -84,7 +84,7 @@ def test_pasted_objects_have_masks_of_what_is_seen_of_them(tmp_path: Path) -> No
 
 
 def test_pasted_objects_keep_their_new_ids_in_all_frames(tmp_path: Path) -> None:
-    config = replace(GEOMETRY, paste=replace(GEOMETRY.paste, most=5, flock=1.0, twin=0.0))
+    config = replace(GEOMETRY, paste=replace(GEOMETRY.paste, max_pastes=5, flock=1.0, twin=0.0))
     clip = render(1, config, bank=make_bank(tmp_path, {1: RED, 3: BLUE}))
     labels: dict[int, int] = {}
     for targets in clip.targets:
@@ -119,7 +119,7 @@ def test_the_papers_three_frames_are_the_picture_or_its_mirror_image_and_its_tur
     assert orders == {0, 1, 2}
 
 
-def both_ways(picture: Picture) -> list[np.ndarray]:
+def both_ways(picture: LabelledImage) -> list[np.ndarray]:
     """Return the picture and its mirror image."""
     return [picture.image, picture.image[:, ::-1]]
 
@@ -171,7 +171,7 @@ def turned_by(after: ClipTargets, before: ClipTargets) -> float:
 
 
 def test_the_object_in_focus_is_brought_to_the_size_drawn_but_not_magnified_without_end() -> None:
-    still = replace(PAPER, turns=(), zoom=(0.5, 1.0), focus=1.0, fill_share=1.0)
+    still = replace(PAPER, turns=(), zoom=(0.5, 1.0), focus=1.0, fill_probability=1.0)
 
     def longer_side(fill: float) -> float:
         clip = render(3, replace(still, fill=(fill, fill)), picture=make_picture(BOXES[:1], SIZE), num_frames=1)
@@ -231,14 +231,16 @@ def test_what_lies_outside_never_doubles_an_object() -> None:
 def test_a_picture_shown_much_smaller_is_averaged() -> None:
     noise = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (480, 640, 3))
 
-    clip = render(0, PAPER, picture=Picture(noise, np.zeros((480, 640), np.uint16)), canvas=SIZE)
+    clip = render(0, PAPER, picture=LabelledImage(noise, np.zeros((480, 640), np.uint16)), canvas=SIZE)
 
     assert float(clip.images[0].float().std()) < 45  # 32: the mean of 4x4 pixels; 64 were it interpolated between 4
 
 
 def test_what_is_behind_an_original_stays_behind_it_whatever_lies_in_front(tmp_path: Path) -> None:
     halves = [Box("cat", (0, 0, 80, 120), RED), Box("dog", (80, 0, 160, 120), GREEN)]  # they hide every background
-    config = replace(PAPER, turns=(), paste=replace(STRONG.paste, most=5, flock=1.0, behind=1.0, flock_side=(0.3, 0.6)))
+    config = replace(
+        PAPER, turns=(), paste=replace(STRONG.paste, max_pastes=5, flock=1.0, behind=1.0, flock_side=(0.3, 0.6))
+    )
     picture, bank, seen = make_picture(halves, SIZE), make_bank(tmp_path, {3: BLUE}), 0
     for seed in range(12):
         plain = render(seed, config, picture=picture, canvas=SIZE, num_frames=1).targets[0].masks.numpy()

@@ -16,7 +16,7 @@ from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training import step as step_module
-from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint, write_checkpoint
+from vis_cli.training.checkpoint import RunState, average_weights, read_checkpoint, write_checkpoint
 from vis_cli.training.config import OptimConfig
 from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.run import Hooks
@@ -31,7 +31,7 @@ VALIDATION = '[validation]\nkind = "davis"\nimages = "DAVIS"\n'
 
 def make_state(optim: OptimConfig | None = None) -> RunState:
     model = make_model().train()
-    return RunState(model, WeightAverage(model, 0.9), build_optimizer(model, optim or OptimConfig()))
+    return RunState(model, average_weights(model, 0.9), build_optimizer(model, optim or OptimConfig()))
 
 
 def names(folder: Path) -> list[str]:
@@ -80,7 +80,7 @@ def test_no_space_for_a_checkpoint_leaves_those_before_as_they_were(tmp_path: Pa
     (tmp_path / "checkpoint-000001.pt").write_bytes(b"good")
     state = make_state()
     state.step = 2
-    with pytest.raises(VisError, match=r"cannot write .*checkpoint-000002\.pt: is there space left\?"):
+    with pytest.raises(VisError, match=r"cannot write .*checkpoint-000002\.pt: the disk can be full"):
         write_checkpoint(tmp_path, state, keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000001.pt"]
     assert (tmp_path / "checkpoint-000001.pt").read_bytes() == b"good"
@@ -114,7 +114,7 @@ def test_a_picture_that_breaks_on_the_way_is_named_and_the_run_is_saved(tmp_path
     def damage(done: int, total: int, figures: dict[str, float]) -> None:
         path.write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(VisError, match=r"discs\.png: not a complete image.*saved at step 1, --resume goes on"):
+    with pytest.raises(VisError, match=r"discs\.png: not a complete image.*saved at step 1\. Resume it with --resume"):
         train(config, tmp_path / "out", hooks=Hooks(damage))
     assert names(tmp_path / "out") == ["checkpoint-000001.pt"]
     path.write_bytes(whole)
@@ -180,7 +180,7 @@ def test_a_validation_that_fails_loses_no_step_and_is_made_up_for(
 
     replace_validation(monkeypatch, validate)
     broken = True
-    failed = r"\[validation\] dog: has no frames; the run is saved at step 2, --resume goes on with this validation"
+    failed = r"\[validation\]: dog: has no frames\. The run is saved at step 2\. Resume it with --resume"
     with pytest.raises(VisError, match=failed):
         train(config, tmp_path / "out")
     assert names(tmp_path / "out") == ["checkpoint-000002.pt"]
@@ -233,11 +233,11 @@ def test_a_checkpoint_that_says_nothing_of_validations_had_them_done(tmp_path: P
 
 def test_a_validation_that_cannot_be_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "DAVIS").mkdir()
-    with pytest.raises(VisError, match=r"^\[validation\] \S*DAVIS: "):
+    with pytest.raises(VisError, match=r"^\[validation\]: \S*DAVIS: "):
         train(make_run(tmp_path, tables=VALIDATION), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_validation_whose_data_is_missing_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match=r"\[validation\] \S*DAVIS is missing"):
+    with pytest.raises(VisError, match=r"\[validation\]: \S*DAVIS is missing"):
         train(make_run(tmp_path, tables=VALIDATION), tmp_path / "out")

@@ -9,8 +9,8 @@ import pytest
 from vis_cli.errors import VisError
 from vis_cli.training.config import OptimConfig
 from vis_cli.training.config_file import read_train_config
-from vis_cli.training.objective import GuidanceShares
-from vis_cli.training.schedule import guidance_shares, learning_rate
+from vis_cli.training.objective import GuidanceFractions
+from vis_cli.training.schedule import guidance_fractions, learning_rate
 from vis_cli.zoo.folder import zoo_dir
 
 from .test_trainer import make_run
@@ -37,7 +37,7 @@ def test_schedule_warms_up_then_falls() -> None:
 
 def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
     config = read_train_config(make_run(tmp_path, steps=100, extra="ground_truth_guidance = [0.9, 0.3]"))
-    shares = [guidance_shares(step, config).true for step in (0, 25, 50, 99)]
+    shares = [guidance_fractions(step, config).ground_truth for step in (0, 25, 50, 99)]
     assert shares == pytest.approx([0.9, 0.6, 0.3, 0.3])
 
 
@@ -45,14 +45,14 @@ def test_true_guidance_falls_over_the_first_half(tmp_path: Path) -> None:
 def test_perturbed_guidance_stays_or_falls_with_the_true(written: str, expected: list[float], tmp_path: Path) -> None:
     extra = f"ground_truth_guidance = [0.9, 0.0]\nperturbed_guidance = {written}"
     config = read_train_config(make_run(tmp_path, steps=100, extra=extra))
-    shares = [guidance_shares(step, config).perturbed for step in (0, 25, 50, 99)]
+    shares = [guidance_fractions(step, config).perturbed for step in (0, 25, 50, 99)]
     assert shares == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("path", sorted((zoo_dir() / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_papers_recipes_end_with_estimated_guidance_alone(path: Path) -> None:
     config = read_train_config(path).settled(1000)
-    assert guidance_shares(config.num_steps - 1, config) == GuidanceShares(0.0, 0.0)
+    assert guidance_fractions(config.num_steps - 1, config) == GuidanceFractions(0.0, 0.0)
 
 
 def test_a_rate_may_fall_in_steps() -> None:
@@ -90,9 +90,9 @@ def test_epochs_become_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ("[[schedule]]\nnum_frames = 3\n", "give either from_step or from_epoch"),
-        ("[[schedule]]\nfrom_epoch = 1.0\n", "uses from_epoch, but the run is counted in steps"),
-        ("[[schedule]]\nfrom_step = 1\nframes = 3\n", r"has no field frames. Did you mean num_frames"),
+        ("[[schedule]]\nnum_frames = 3\n", "Give either from_step or from_epoch"),
+        ("[[schedule]]\nfrom_epoch = 1.0\n", "has from_epoch, but the run has steps"),
+        ("[[schedule]]\nfrom_step = 1\nframes = 3\n", r"has no setting frames. Did you mean num_frames"),
     ],
 )
 def test_a_schedule_that_makes_no_sense_is_refused(tables: str, message: str, tmp_path: Path) -> None:

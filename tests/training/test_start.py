@@ -94,7 +94,7 @@ def test_what_is_of_another_width_starts_anew_and_is_named(tmp_path: Path) -> No
     said: list[str] = []
     model = build_model(read_train_config(make_run(tmp_path, init=str(tmp_path / "trained"))), said.append)
     (line,) = said
-    assert line.startswith(f"{tmp_path / 'trained'} does not bring all of the model; these start anew: ")
+    assert line.startswith(f"{tmp_path / 'trained'} does not contain these parts, which start from random weights: ")
     parts = line.split(": ")[-1].split(", ")
     assert {"detector.box_head", "detector.box_predictor"} <= set(parts)
     assert "detector.mask_head" not in parts
@@ -105,13 +105,15 @@ def test_what_is_of_another_width_starts_anew_and_is_named(tmp_path: Path) -> No
 def test_a_start_of_another_backbone_is_refused(tmp_path: Path) -> None:
     path = make_run(tmp_path, init="lite")
     path.write_text(path.read_text().replace('"efficientnet_lite2"', '"r50"'))
-    with pytest.raises(VisError, match=r"init is lite, .*backbone efficientnet_lite2, but \[model\] backbone is r50"):
+    with pytest.raises(
+        VisError, match=r"init is lite, .*backbone efficientnet_lite2, but \[model\] has the backbone r50"
+    ):
         build_model(read_train_config(path))
 
 
 @pytest.mark.parametrize(("init", "near"), [("imagnet", "imagenet"), ("lit", "lite")])
 def test_a_mistyped_start_is_answered_with_the_near_name(init: str, near: str, tmp_path: Path) -> None:
-    said = f"init is '{init}', but must be one of imagenet, coco, none, lite or a model folder. Did you mean {near}?"
+    said = f"init is '{init}'. Did you mean {near}? Use imagenet, coco, none, lite or a model folder."
     with pytest.raises(VisError, match=re.escape(said)):
         build_model(read_train_config(make_run(tmp_path, init=init)))
 
@@ -123,9 +125,9 @@ def _find_row(row: torch.Tensor, rows: torch.Tensor) -> int | None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ("freeze = ['bckbone']", "freeze is bckbone, but no part"),
-        ("freeze = ['backbone', 'fpn', 'detector', 'prop_head']", "no part of the network learns"),
-        ("num_frames = 1", r"num_frames is 1, .*or freeze = \[.prop_head.\]"),
+        ("freeze = ['bckbone']", "freeze contains bckbone, but the network has no such part. Known: backbone, fpn"),
+        ("freeze = ['backbone', 'fpn', 'detector', 'prop_head']", "all parts of the network are frozen"),
+        ("num_frames = 1", r"num_frames is 1, .*or set freeze = \[.prop_head.\]"),
     ],
 )
 def test_a_network_that_cannot_learn_so_is_refused(extra: str, message: str, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ categories = ["cat", "object"]
 learning_rate = 2e-3
 warmup_steps = 1
 [[data]]
-kind = "stills"
+kind = "images"
 annotations = "stills.json"
 images = "."
 {tables}
@@ -155,12 +155,12 @@ def test_a_gpu_learns_as_the_cpu_does(tmp_path: Path) -> None:
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     config = make_run(tmp_path, steps=1)
     train(config, tmp_path / "out")
-    with pytest.raises(VisError, match="holds a run already"):
+    with pytest.raises(VisError, match="already contains a run"):
         train(config, tmp_path / "out")
 
 
 def test_resume_without_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match="holds no checkpoint; run without --resume first"):
+    with pytest.raises(VisError, match=r"no checkpoint\. Start the run without --resume"):
         train(make_run(tmp_path), tmp_path / "out", resume=True)
 
 
@@ -183,8 +183,8 @@ def test_a_loss_that_is_not_finite_names_the_clips(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ("batchsize = 2", "has no field batchsize. Did you mean batch_size"),
-        ("seed = 'x'", "seed is 'x', but must be of type int"),
+        ("batchsize = 2", "has no setting batchsize. Did you mean batch_size"),
+        ("seed = 'x'", "seed is 'x'. Use an integer"),
         ("this is not toml", "not valid TOML"),
     ],
 )
@@ -196,14 +196,14 @@ def test_a_mistyped_config_is_named(tmp_path: Path, extra: str, message: str) ->
 def test_a_config_without_data_or_file(tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text("steps = 1\n[model]\nname = 'x'\n")
-    with pytest.raises(VisError, match=r"no \[\[data\]\]"):
+    with pytest.raises(VisError, match=r"has no dataset. Add at least one \[\[data\]\]"):
         read_train_config(config)
     with pytest.raises(VisError, match="cannot read"):
         read_train_config(tmp_path / "none.toml")
 
 
 def test_an_unknown_generator_is_named(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match="generator is 'wild', but must be one of strong, paper"):
+    with pytest.raises(VisError, match=r"generator is 'wild'\. Use 'strong' or 'paper'"):
         train(make_run(tmp_path, extra="generator = 'wild'"), tmp_path / "out")
 
 
@@ -275,7 +275,7 @@ def test_one_part_may_learn_alone(tmp_path: Path) -> None:
 
 
 def test_a_part_that_is_not_there_cannot_learn(tmp_path: Path) -> None:
-    with pytest.raises(VisError, match="train_only is detektor, but no part"):
+    with pytest.raises(VisError, match="train_only contains detektor, but the network has no such part"):
         train(make_run(tmp_path, extra="train_only = ['detektor']"), tmp_path / "out")
 
 

@@ -88,7 +88,7 @@ def clips_with(clips: Iterator[object], killer: Iterator[None]) -> Iterator[obje
 @pytest.mark.parametrize("error", MESSAGES[1:], ids=["torch", "python"])
 def test_a_loader_without_memory_is_one_line(error: BaseException, num_workers: int) -> None:
     loader = torch.utils.data.DataLoader(Broken(error), num_workers=num_workers)
-    with pytest.raises(VisError, match=r"memory ran out while clips were loaded.*smaller num_workers"):
+    with pytest.raises(VisError, match=r"out of memory while [01] processes load clips.*smaller num_workers"):
         next(iter_clips(loader))  # type: ignore[arg-type]
 
 
@@ -118,7 +118,7 @@ def test_a_step_without_memory_saves_the_run(
 
     config = make_run(tmp_path, steps=3, every=100)
     with pytest.raises(
-        VisError, match=r"memory ran out at step 1.*micro_batch_size.*saved at step 1, --resume goes on"
+        VisError, match=r"out of memory at step 1.*micro_batch_size.*saved at step 1\. Resume it with --resume"
     ):
         train(config, tmp_path / "out", hooks=Hooks(break_in_time))
     assert (tmp_path / "out" / "checkpoint-000001.pt").is_file()
@@ -131,7 +131,7 @@ def test_memory_that_runs_out_before_the_first_step_is_one_line(
         raise MESSAGES[1]
 
     monkeypatch.setattr("vis_cli.training.trainer.start_state", fail)
-    with pytest.raises(VisError, match=r"memory ran out.*micro_batch_size"):
+    with pytest.raises(VisError, match=r"out of memory.*micro_batch_size"):
         train(make_run(tmp_path), tmp_path / "out")
 
 

@@ -1,1 +1,1 @@
-"""The paper's training: clips from stills and videos, pairs, losses, the loop. Used by `vis train`."""
+"""Training of a Seq Mask R-CNN: datasets, clips, losses and the training loop. Used by `vis train`."""

@@ -1,6 +1,6 @@
-"""Pictures and videos with instance masks as they lie on disk, checked once when read.
+"""Annotated images and videos of a dataset. The readers check the content of each file.
 
-Used by `datasets` and `cutouts`; classes are names here, labels are the model's business.
+Used by `datasets` and `cutouts`. Objects have the category names of the dataset; `labels` maps them to labels.
 """
 
 from __future__ import annotations
@@ -37,39 +37,39 @@ from vis_cli.training.crowds import AUTO, OBJECTS, settle_crowds
 
 Note = Callable[[str], None]
 
-DAVIS_CATEGORY = "object"  # DAVIS names no classes
+DAVIS_CATEGORY = "object"  # DAVIS has no categories
 UNTURNED = (
-    "the annotations have the size without the EXIF rotation, so the rotation is not applied, "
-    "to this image and to others like it"
+    "the annotations have the size of the stored image, so its EXIF rotation is not applied; "
+    "the same is true of similar images"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class StillObject:
-    """One annotated object of a still."""
+class ImageObject:
+    """One annotated object of an image."""
 
     category: str
     is_crowd: bool
-    rle: Rle | None  # None: only the box is known
+    rle: Rle | None  # None: the object has only a box
     area: float  # pixels
     box: tuple[float, float, float, float]  # x, y, width, height
-    score: float = 1.0  # of a box that a detector found
+    score: float = 1.0  # of a box from a detector, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
-    """One annotated picture; `source` says which collection it is from, "" where the file does not."""
+class AnnotatedImage:
+    """One annotated image. `source` is the image collection, or "" if the file does not contain it."""
 
     path: Path
     width: int
     height: int
     source: str
-    objects: tuple[StillObject, ...]
+    objects: tuple[ImageObject, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoObject:
-    """One annotated object of a video; `rles` has None where it is absent."""
+    """One annotated object of a video. `rles` has one entry per frame, None where the object is absent."""
 
     category: str
     is_crowd: bool
@@ -86,55 +86,64 @@ class VideoClip:
     objects: tuple[VideoObject, ...]
 
 
-def read_stills(annotations: Path, images: Path, *, crowds: str = AUTO, note: Note | None = None) -> list[Still]:
-    """Read a COCO instances file; images without an object are kept.
+def read_annotated_images(
+    annotations: Path, images: Path, *, crowds: str = AUTO, note: Note | None = None
+) -> list[AnnotatedImage]:
+    """Read a COCO instances file. Images without an object are kept.
 
     Args:
-        annotations: the JSON file.
-        images: the folder of the images.
-        crowds: what `iscrowd` 1 means, see `crowds.settle_crowds`.
-        note: gets each assumption as a line.
+        annotations: The JSON file.
+        images: Folder of the images.
+        crowds: Meaning of `iscrowd` 1: "auto", "objects" or "ignore" (`crowds.settle_crowds`).
+        note: Is called with one line per assumption.
 
     Raises:
-        VisError: the file is damaged or empty, an annotation has no mask or an image is missing; the entry is named.
+        VisError: The file is damaged or empty, an annotation has no mask, or an image is missing.
     """
-    stills, data = _read_images(annotations, images)
+    annotated_images, data = _read_images(annotations, images)
     assumption = settle_crowds(data, annotations, crowds)
     if assumption is not None and note is not None:
         note(assumption)
-    return _with_objects(stills, _parse_objects(data, stills, annotations, masks_needed=True))
+    return _with_objects(annotated_images, _parse_objects(data, annotated_images, annotations, masks_needed=True))
 
 
-def read_boxes(annotations: Path, images: Path, *, more: Path | None = None) -> list[Still]:
+def read_boxes(annotations: Path, images: Path, *, more: Path | None = None) -> list[AnnotatedImage]:
     """Read a COCO instances file whose annotations have a mask or only a box.
 
     Args:
-        annotations: the JSON file. An annotation without a `segmentation` has a `bbox` and may have a `score`.
-        images: the folder of the images.
-        more: a second such file. Its annotations are added to the images of the same id. It has its own category ids.
+        annotations: The JSON file. An annotation without a `segmentation` has a `bbox` and can have a `score`.
+        images: Folder of the images.
+        more: A second file of the same kind, with separate category ids. Its annotations are added to the images of
+            the same id.
 
     Raises:
-        VisError: as `read_stills`, or the second file names an image that the first file does not have.
+        VisError: A file is damaged or empty, an image is missing, or the second file has an image that the first file
+            does not have.
     """
-    stills, data = _read_images(annotations, images)
-    objects = _parse_objects(data, stills, annotations, masks_needed=False)
+    annotated_images, data = _read_images(annotations, images)
+    objects = _parse_objects(data, annotated_images, annotations, masks_needed=False)
     if more is not None:
         added = read_json_object(more)
-        _require_same_images(added, stills, more, annotations)
-        for key, items in _parse_objects(added, stills, more, masks_needed=False).items():
+        _require_same_images(added, annotated_images, more, annotations)
+        for key, items in _parse_objects(added, annotated_images, more, masks_needed=False).items():
             objects[key] += items
-    return _with_objects(stills, objects)
+    return _with_objects(annotated_images, objects)
 
 
 def read_video_clips(annotations: Path, images: Path, *, crowds: str = AUTO) -> list[VideoClip]:
-    """Read a YouTube-VIS instances file; videos without an object are kept.
+    """Read a YouTube-VIS instances file. Videos without an object are kept.
+
+    Args:
+        annotations: The JSON file.
+        images: Folder of the frames.
+        crowds: "objects" reads annotations with `iscrowd` 1 as objects. Other values read them as crowds.
 
     Raises:
-        VisError: the file is damaged or has no masks, or a frame is missing; the entry is named.
+        VisError: The file is damaged or has no annotations, or a frame is missing.
     """
     split = read_youtube_vis(annotations)
     if split.annotations is None:
-        raise VisError(f"{annotations}: has no annotations to train on; give the training split's JSON")
+        raise VisError(f"cannot train on {annotations}: no annotations. Pass the JSON file of the training split.")
     names = {category.id: category.name for category in split.categories}
     objects: dict[int, list[VideoObject]] = {video.id: [] for video in split.videos}
     for entry in split.annotations:
@@ -152,34 +161,34 @@ def read_video_clips(annotations: Path, images: Path, *, crowds: str = AUTO) -> 
 
 
 def read_davis_clips(path: Path) -> list[VideoClip]:
-    """Read sequences of DAVIS with their palette PNGs; void pixels become a crowd.
+    """Read DAVIS sequences with their palette PNGs. Void pixels become a crowd.
 
     Args:
-        path: a list of sequences such as ImageSets/2017/train.txt, or the DAVIS folder for all of them.
+        path: Text file with sequence names, such as ImageSets/2017/train.txt, or the DAVIS folder for all sequences.
 
     Raises:
-        VisError: a folder, a frame or a mask is missing or damaged, or of another size than the others.
+        VisError: A folder, a frame or a mask is missing or damaged, or frames and masks differ in size.
     """
     folders = find_davis_folders(find_davis_root(path))
     if folders.frames is None or folders.masks is None:
-        raise VisError(f"{path}: training needs both JPEGImages and Annotations beside it")
+        raise VisError(f"cannot train on {path}: JPEGImages or Annotations is missing. Restore the missing folder.")
     return [_read_sequence(sequence, folders.frames, folders.masks) for sequence in read_davis(path)]
 
 
-def read_picture(path: Path, width: int, height: int, *, note: Note | None = None) -> NDArray[np.uint8]:
-    """Return the image as (height, width, 3) RGB, turned as its annotations are.
+def read_training_image(path: Path, width: int, height: int, *, note: Note | None = None) -> NDArray[np.uint8]:
+    """Return an image as (height, width, 3) RGB, rotated in the same way as its annotations.
 
-    An EXIF rotation is applied, as viewers and annotation tools do. If only the stored image has the annotated size,
-    the rotation is not applied. Where both have that size (square images, rotation by 180 degrees), it is applied.
+    The EXIF rotation is applied, because annotation tools apply it. If only the stored image has the annotated size,
+    the rotation is not applied. If both have this size (square images, rotation by 180 degrees), it is applied.
 
     Args:
-        path: the image.
-        width: in its annotations.
-        height: in its annotations.
-        note: is told that a rotation is not applied, by a line that names the image.
+        path: The image file.
+        width: Width in the annotations, in pixels.
+        height: Height in the annotations, in pixels.
+        note: Is called with one line about the image if its rotation is not applied.
 
     Raises:
-        VisError: the file is missing, truncated, no image, or of another size than its annotations say.
+        VisError: The file is missing, truncated or not an image, or has another size than its annotations.
     """
     image = read_image(path)
     if image.shape[:2] == (width, height) and width != height:
@@ -189,8 +198,11 @@ def read_picture(path: Path, width: int, height: int, *, note: Note | None = Non
             if note is not None:
                 note(f"{path}: {UNTURNED}")
     if image.shape[:2] != (height, width):
-        found = f"{image.shape[1]}x{image.shape[0]}"
-        raise VisError(f"{path}: the picture is {found}, but its annotations say {width}x{height}; mend either")
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise VisError(
+            f"cannot train on {path}: the image has {size} pixels, but {width}x{height} in its annotations. "
+            "Correct one of them."
+        )
     return image.astype(np.uint8) if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
 
 
@@ -199,13 +211,16 @@ def _read_sequence(sequence: SequenceFrames, frames: Path, masks: Path) -> Video
     missing = next((name for name in sequence.frame_names if name not in by_name), None)
     if missing is not None:
         where = masks / sequence.name / f"{missing}.png"
-        raise VisError(f"cannot read {where}: no such file. Restore the mask, or take the sequence off the list.")
+        raise VisError(f"cannot read {where}: no such file. Restore the mask, or remove the sequence from the split.")
     pngs = [by_name[name] for name in sequence.frame_names]
-    with ThreadPoolExecutor() as pool:  # reading and encoding release the interpreter
+    with ThreadPoolExecutor() as pool:  # reading and encoding release the GIL
         found = list(pool.map(_encode_labels, pngs))
     values = sorted({value for frame in found for value in frame})
     if not values:
-        raise VisError(f"{masks / sequence.name}: no mask shows an object; restore them or take it off the list")
+        raise VisError(
+            f"cannot train on {masks / sequence.name}: no mask contains an object. Restore the masks, or remove the "
+            "sequence from the split."
+        )
     objects = tuple(
         VideoObject(DAVIS_CATEGORY, value == VOID, tuple(frame.get(value) for frame in found)) for value in values
     )
@@ -219,90 +234,96 @@ def _encode_labels(path: Path) -> dict[int, Rle]:
 
 
 def _existing(images: Path, name: PurePath | str, where: str) -> Path:
-    """Return the path of an image; the error tells whether the name already starts with the folder of the images."""
+    """Return the path of an image. The error reports a name that already starts with the folder of the images."""
     path = images / name
     is_repeated = not path.is_file() and PurePath(name).parts[0] == images.name and (images.parent / name).is_file()
     problem = f"{path} is missing: the names of the file already start with {images.name!r}"
     require(not is_repeated, where, problem, hint=f"Set images to the folder {images.parent}.")
-    require(path.is_file(), where, f"{path} is missing; restore it or remove its entry")
+    require(path.is_file(), where, f"{path} is missing", hint="Restore it, or remove the entry.")
     return path
 
 
-def _parse_still(entry: Mapping[str, Any], images: Path, where: str) -> Still:
+def _parse_image(entry: Mapping[str, Any], images: Path, where: str) -> AnnotatedImage:
     name = safe_relative_path(take_field(entry, "file_name", str, where), where)
     path = _existing(images, name, where)
     width, height = take_size(entry, where)
-    return Still(path, width, height, str(entry.get("source", "")), ())
+    return AnnotatedImage(path, width, height, str(entry.get("source", "")), ())
 
 
-def _read_images(annotations: Path, images: Path) -> tuple[dict[int, Still], dict[str, Any]]:
+def _read_images(annotations: Path, images: Path) -> tuple[dict[int, AnnotatedImage], dict[str, Any]]:
     data = read_json_object(annotations)
     entries = take_objects(data, "images", str(annotations))
-    require(bool(entries), str(annotations), "the list 'images' is empty; there is nothing to train on")
-    stills = {take_field(entry, "id", int, where): _parse_still(entry, images, where) for entry, where in entries}
+    require(bool(entries), str(annotations), "the list 'images' is empty. Add at least one image.")
+    annotated_images = {
+        take_field(entry, "id", int, where): _parse_image(entry, images, where) for entry, where in entries
+    }
     require_unique((entry["id"] for entry, _ in entries), f"{annotations}: images")
     first: dict[Path, int] = {}
-    for (key, still), (_, where) in zip(stills.items(), entries, strict=True):
-        other = first.setdefault(still.path, key)
-        problem = f"image {key} and image {other} are the same file {still.path.name}"
+    for (key, annotated), (_, where) in zip(annotated_images.items(), entries, strict=True):
+        other = first.setdefault(annotated.path, key)
+        problem = f"image {key} and image {other} are the same file {annotated.path.name}"
         require(other == key, where, problem, hint="Merge them into one image.")
-    return stills, data
+    return annotated_images, data
 
 
-def _require_same_images(data: Mapping[str, Any], stills: Mapping[int, Still], more: Path, annotations: Path) -> None:
-    """Require that each image of a second file is the image of that id in the first file."""
+def _require_same_images(
+    data: Mapping[str, Any], annotated_images: Mapping[int, AnnotatedImage], more: Path, annotations: Path
+) -> None:
+    """Check that each image of a second file is the image of the same id in the first file."""
     for entry, where in take_objects(data, "images", str(more)):
         key, name = take_field(entry, "id", int, where), take_field(entry, "file_name", str, where)
         path = safe_relative_path(name, where)
-        require(key in stills, where, f"image {key} is not among the images of {annotations}")
-        still = stills[key]
+        require(key in annotated_images, where, f"image {key} is not among the images of {annotations}")
+        annotated = annotated_images[key]
         require(
-            still.path.parts[-len(path.parts) :] == path.parts,
+            annotated.path.parts[-len(path.parts) :] == path.parts,
             where,
-            f"image {key} is {name!r}, but in {annotations} it is {still.path.name!r}",
+            f"image {key} is {name!r}, but in {annotations} it is {annotated.path.name!r}",
         )
         size = (take_field(entry, "width", int, where), take_field(entry, "height", int, where))
         require(
-            size == (still.width, still.height),
+            size == (annotated.width, annotated.height),
             where,
-            f"the size of image {key} is {size[0]}x{size[1]}, but in {annotations} it is {still.width}x{still.height}",
+            f"image {key} has the size {size[0]}x{size[1]}, but {annotated.width}x{annotated.height} in {annotations}",
         )
 
 
 def _parse_objects(
-    data: Mapping[str, Any], stills: Mapping[int, Still], annotations: Path, *, masks_needed: bool
-) -> dict[int, list[StillObject]]:
+    data: Mapping[str, Any], annotated_images: Mapping[int, AnnotatedImage], annotations: Path, *, masks_needed: bool
+) -> dict[int, list[ImageObject]]:
     names = {category.id: category.name for category in take_categories(data, str(annotations))}
-    objects: dict[int, list[StillObject]] = {key: [] for key in stills}
+    objects: dict[int, list[ImageObject]] = {key: [] for key in annotated_images}
     for entry, where in take_objects(data, "annotations", str(annotations)):
         key = take_field(entry, "image_id", int, where)
-        require(key in stills, where, f"image_id {key} is not among the images")
-        objects[key].append(_parse_object(entry, stills[key], names, where, mask_needed=masks_needed))
+        require(key in annotated_images, where, f"image_id {key} is not among the images")
+        objects[key].append(_parse_object(entry, annotated_images[key], names, where, mask_needed=masks_needed))
     return objects
 
 
-def _with_objects(stills: Mapping[int, Still], objects: Mapping[int, list[StillObject]]) -> list[Still]:
-    return [replace(still, objects=tuple(objects[key])) for key, still in stills.items()]
+def _with_objects(
+    annotated_images: Mapping[int, AnnotatedImage], objects: Mapping[int, list[ImageObject]]
+) -> list[AnnotatedImage]:
+    return [replace(annotated, objects=tuple(objects[key])) for key, annotated in annotated_images.items()]
 
 
 def _parse_object(
-    entry: Mapping[str, Any], still: Still, names: Mapping[int, str], where: str, *, mask_needed: bool
-) -> StillObject:
+    entry: Mapping[str, Any], annotated: AnnotatedImage, names: Mapping[int, str], where: str, *, mask_needed: bool
+) -> ImageObject:
     category = take_field(entry, "category_id", int, where)
     require(category in names, where, f"category_id {category} is not among the categories")
-    rle = parse_segmentation(entry.get("segmentation"), still.height, still.width, where)
+    rle = parse_segmentation(entry.get("segmentation"), annotated.height, annotated.width, where)
     if rle is not None:
-        return StillObject(
+        return ImageObject(
             names[category], take_crowd(entry, where), rle, rle_area(rle), rle_box(rle), _take_score(entry, where)
         )
     if mask_needed:
-        raise VisError(f"{where}: has no mask; every annotation needs a 'segmentation' (polygons or RLE)")
-    box = _take_box(entry, still, where)
-    return StillObject(names[category], take_crowd(entry, where), None, box[2] * box[3], box, _take_score(entry, where))
+        raise VisError(f"{where}: no mask. Add a 'segmentation' (polygons or RLE), or use kind = \"boxes\".")
+    box = _take_box(entry, annotated, where)
+    return ImageObject(names[category], take_crowd(entry, where), None, box[2] * box[3], box, _take_score(entry, where))
 
 
-def _take_box(entry: Mapping[str, Any], still: Still, where: str) -> tuple[float, float, float, float]:
-    """Return the box (x, y, width, height), cut at the edges of the image."""
+def _take_box(entry: Mapping[str, Any], annotated: AnnotatedImage, where: str) -> tuple[float, float, float, float]:
+    """Return the box (x, y, width, height) in pixels, clipped to the image."""
     values = take_field(entry, "bbox", list, where)
     numbers = len(values) == 4 and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
     require(
@@ -311,7 +332,7 @@ def _take_box(entry: Mapping[str, Any], still: Still, where: str) -> tuple[float
         "'bbox' must be a list of 4 numbers: x, y, width and height",
     )
     x, y, width, height = (float(v) for v in values)
-    x0, y0, x1, y1 = max(x, 0.0), max(y, 0.0), min(x + width, still.width), min(y + height, still.height)
+    x0, y0, x1, y1 = max(x, 0.0), max(y, 0.0), min(x + width, annotated.width), min(y + height, annotated.height)
     require(x1 > x0 and y1 > y0, where, f"the box {values} is empty or outside of the image")
     return x0, y0, x1 - x0, y1 - y0
 
@@ -320,5 +341,5 @@ def _take_score(entry: Mapping[str, Any], where: str) -> float:
     if "score" not in entry:
         return 1.0
     score = take_field(entry, "score", float, where)
-    require(0.0 <= score <= 1.0, where, f"'score' is {score}, but must be from 0 to 1")
+    require(0.0 <= score <= 1.0, where, f"'score' is {score}. Use a value from 0 to 1.")
     return float(score)

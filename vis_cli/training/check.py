@@ -1,4 +1,4 @@
-"""A look at a run before its start: its data, twelve clips as a picture, one step; called by `vis train --check`."""
+"""Check of a run before its start: its data, an image of twelve clips, and one step. Used by `vis train --check`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NUM_CLIPS = 12
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """Say what a run would do."""
+    """Result of a check."""
 
-    sheet: Path  # the picture of its clips
-    num_items: dict[str, int]  # stills or frames of each dataset
+    sheet: Path  # image of twelve clips
+    num_items: dict[str, int]  # images or frames of each dataset
     num_steps: int
-    losses: dict[str, float]  # of the first step
-    seconds: float  # that it took, with reading its clips
+    losses: dict[str, float]  # losses of the first step
+    seconds: float  # time of the step and of loading its clips
 
 
 def check_run(
@@ -40,10 +40,17 @@ def check_run(
     data_root: Path | None = None,
     hooks: Hooks | None = None,
 ) -> CheckReport:
-    """Read a run's data, that of its validation too, draw twelve of its clips into `out`, do one step and forget it.
+    """Check the data of a run and of its validation, draw twelve clips and train one step. No weights are written.
+
+    Args:
+        config_path: TOML file of the run.
+        out: Folder of the image.
+        device: Device of the step. None: the CPU.
+        data_root: Folder of relative data paths. None: the folder of the file that contains the path.
+        hooks: Functions that the run calls.
 
     Raises:
-        VisError: what would stop the run at its start.
+        VisError: The run cannot start.
     """
     tune_malloc()
     alone = Processes(0, 1, device or torch.device("cpu"))

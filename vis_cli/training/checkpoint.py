@@ -1,6 +1,7 @@
-"""A run's whole state on disk: weights, their average, optimiser, step and the best figure so far.
+"""Checkpoints of a run: weights, their average, the state of the optimizer, the step and the best score.
 
-Used by the trainer; a resumed run equals an unbroken one. Random draws are functions of seed and step: none are kept.
+Used by `run` and `trainer`. A resumed run gives the same result as an uninterrupted run. Random numbers depend only on
+the seed and the step, so a checkpoint contains no state of a generator.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
@@ -22,47 +25,50 @@ from vis_cli.training.optimizer import load_optimizer
 from vis_cli.zoo.torch_file import load_torch_file, take_tensors
 from vis_cli.zoo.weights_file import listed, require_finite
 
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+
 _NUMBERED = re.compile(r"checkpoint-(\d+)\.pt")
 
 
-class WeightAverage:
-    """Keep the exponential moving average of a model's parameters."""
+def average_weights(model: SeqMaskRCNN, decay: float) -> AveragedModel:
+    """Return the exponential moving average of a model's parameters, to update after each step.
 
-    def __init__(self, model: SeqMaskRCNN, decay: float) -> None:
-        self.decay = decay
-        self.values = {name: p.detach().clone() for name, p in model.named_parameters()}
+    Args:
+        model: The network at its start.
+        decay: Decay per step, from 0 to 1. The first steps use less: (1 + step) / (10 + step).
+    """
 
-    @torch.no_grad()
-    def update(self, model: SeqMaskRCNN, step: int) -> None:
-        """Move the average towards the model; faster in the first steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        parameters: list[torch.Tensor] = [parameter for _, parameter in model.named_parameters()]
-        torch._foreach_lerp_(list(self.values.values()), parameters, 1.0 - decay)
+    def update(averages: Tensors, parameters: Tensors, num_averaged: Tensor | int) -> None:
+        step = int(num_averaged) - 1
+        torch._foreach_lerp_(averages, parameters, 1.0 - min(decay, (1 + step) / (10 + step)))
 
-    @torch.no_grad()
-    def copy_to(self, model: SeqMaskRCNN) -> None:
-        """Set the model's parameters to their average."""
-        for name, parameter in model.named_parameters():
-            parameter.copy_(self.values[name])
+    average = AveragedModel(model, multi_avg_fn=update)
+    _set_step(average, 0)
+    return average
+
+
+def _set_step(average: AveragedModel, step: int) -> None:
+    """Set the steps in an average. The start counts as a step, otherwise torch would replace it at the first one."""
+    average.n_averaged.fill_(1 + step)
 
 
 @dataclass(slots=True)
 class RunState:
-    """Hold what a run changes as it goes."""
+    """The state of a run, which each step changes."""
 
     model: SeqMaskRCNN
-    average: WeightAverage
+    average: AveragedModel
     optimizer: torch.optim.Optimizer
-    step: int = 0  # steps done
-    best_score: float | None = None  # of the validations
-    validated: int = 0  # steps done at the last of them
+    step: int = 0  # number of completed steps
+    best_score: float | None = None  # best score of the validations, from 0 to 1
+    validated: int = 0  # number of completed steps at the last validation
 
 
 def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
-    """Write the state, complete or not at all, then remove all but the last `keep` checkpoints.
+    """Write a checkpoint, then remove all checkpoints except the last `keep`.
 
     Raises:
-        VisError: it cannot be written, for want of space perhaps; those before it are as they were.
+        VisError: The checkpoint cannot be written, for example because the disk is full. The others are unchanged.
     """
     path = out / f"checkpoint-{state.step:06d}.pt"
     content = {
@@ -70,68 +76,75 @@ def write_checkpoint(out: Path, state: RunState, *, keep: int) -> None:
         "best_score": state.best_score,
         "validated": state.validated,
         "model": state.model.state_dict(),
-        "average": state.average.values,
+        "average": _averaged_parameters(state),
         "optimizer": state.optimizer.state_dict(),
     }
     with atomic_path(path) as temporary:
         try:
             torch.save(content, temporary)
-        except RuntimeError as error:  # what torch makes of a full disk
-            raise OSError(f"is there space left? {str(error).splitlines()[0]}") from error
+        except RuntimeError as error:  # torch raises this if the disk is full
+            raise OSError(f"the disk can be full: {str(error).splitlines()[0]}") from error
     for old in _list_checkpoints(out)[:-keep]:
         if not old.is_dir():
             old.unlink(missing_ok=True)
 
 
 def last_checkpoint(out: Path) -> Path | None:
-    """Return the checkpoint that a run would go on from."""
+    """Return the checkpoint from which a run resumes, or None."""
     found = _list_checkpoints(out)
     return found[-1] if found else None
 
 
 def read_checkpoint(out: Path, state: RunState) -> None:
-    """Restore the state that `write_checkpoint` wrote last.
+    """Restore the state of the last checkpoint.
 
     Raises:
-        VisError: there is no readable checkpoint of this model in `out`.
+        VisError: `out` contains no readable checkpoint of this network.
     """
     path = last_checkpoint(out)
     if path is None:
-        raise VisError(f"{out} holds no checkpoint; run without --resume first")
-    hint = " Remove it to resume from the checkpoint before it." if len(_list_checkpoints(out)) > 1 else ""
+        raise VisError(f"cannot resume from {out}: no checkpoint. Start the run without --resume.")
+    hint = "Remove it to resume from the previous checkpoint." if len(_list_checkpoints(out)) > 1 else ""
     try:
         restore(path, load_torch_file(path), state)
     except VisError as error:
-        raise VisError(f"{error}{hint}") from error
+        raise error.with_hint(hint) from error
 
 
 def restore(path: Path, content: Any, state: RunState) -> None:
-    """Check all of a checkpoint's content, then take it over.
+    """Check the complete content of a checkpoint, then copy it to the state.
 
     Args:
-        path: Of the checkpoint, for the message.
-        content: What the file holds.
-        state: Of the run.
+        path: File of the checkpoint, for the message.
+        content: Content of the file.
+        state: State of the run.
 
     Raises:
-        VisError: A part is missing, damaged, or that of another model; the state is as it was.
+        VisError: A part is missing, is damaged or belongs to another network. The state is unchanged.
     """
     if not isinstance(content, Mapping):
-        raise VisError(f"cannot resume from {path}: it is not a checkpoint of a run.")
+        raise VisError(f"cannot resume from {path}: it is not a checkpoint of a run. Remove it.")
     missing = [name for name in ("step", "best_score", "model", "average", "optimizer") if name not in content]
     if missing:
-        raise VisError(f"cannot resume from {path}: it has no {missing[0]}, so it is not a checkpoint of a run.")
+        raise VisError(f"cannot resume from {path}: {missing[0]} is missing from this checkpoint of a run. Remove it.")
     step = _take_step(path, content, "step")
-    validated = _take_step(path, content, "validated") if "validated" in content else step  # older ones lack it
+    validated = (
+        _take_step(path, content, "validated") if "validated" in content else step
+    )  # missing in older checkpoints
     best_score = content["best_score"]
     if best_score is not None and not (type(best_score) in (int, float) and math.isfinite(best_score)):
         raise VisError(f"cannot resume from {path}: its best_score is not a number.")
     model = _take_like(path, content["model"], state.model.state_dict(), "model")
-    average = _take_like(path, content["average"], state.average.values, "average")
+    average = _take_like(path, content["average"], _averaged_parameters(state), "average")
     load_optimizer(state.optimizer, content["optimizer"], path)
     state.model.load_state_dict(model)
-    state.average.values = {name: average[name].to(value.device) for name, value in state.average.values.items()}
+    state.average.module.load_state_dict(model | average)
+    _set_step(state.average, step)
     state.step, state.validated, state.best_score = step, validated, best_score
+
+
+def _averaged_parameters(state: RunState) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in state.average.module.named_parameters()}
 
 
 def _take_step(path: Path, content: Mapping[str, Any], name: str) -> int:
@@ -141,25 +154,25 @@ def _take_step(path: Path, content: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _take_like(path: Path, value: Any, wanted: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a part of a checkpoint, which must have the names, shapes and types of `wanted`."""
+def _take_like(path: Path, value: Any, wanted: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """Return the tensors of a part of a checkpoint, which need the names, shapes and types of `wanted`."""
     tensors = take_tensors(value, path, what)
     other = [name for name in {**wanted, **tensors} if not _are_alike(wanted.get(name), tensors.get(name))]
     if other:
         raise VisError(
-            f"cannot resume from {path}: it is not a checkpoint of this model: {what}: {listed(other)} is missing, "
-            "left over, or of another shape or type."
+            f"cannot resume from {path}: it belongs to another model: {what}: {listed(other)} is missing, is "
+            "unknown, or has another shape or type."
         )
     require_finite(tensors, path)
     return tensors
 
 
-def _are_alike(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
+def _are_alike(a: Tensor | None, b: Tensor | None) -> bool:
     return a is not None and b is not None and a.shape == b.shape and a.dtype == b.dtype
 
 
 def _list_checkpoints(out: Path) -> list[Path]:
-    """List the numbered checkpoints, the oldest first."""
+    """List the numbered checkpoints, from the oldest to the newest."""
     return sorted(
         (path for path in out.glob("checkpoint-*.pt") if _NUMBERED.fullmatch(path.name)),
         key=lambda path: int(path.stem.partition("-")[2]),

@@ -1,4 +1,4 @@
-"""A picture of training clips to look at; used to check what a run is fed with."""
+"""Image of training clips with their targets. Used by `check` and `preview`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from vis_cli.records.palette import instance_color
 from vis_cli.training.structures import TrainClip
 
 _GAP = 4  # pixels between clips
-_FILL = 0.4  # share of the instance's colour inside its mask
+_FILL = 0.4  # opacity of the colour of an instance
 
 
 def draw_contact_sheet(clips: Sequence[TrainClip], *, columns: int = 2) -> NDArray[np.uint8]:
-    """Return an RGB picture of the clips, the frames of each side by side.
+    """Return an RGB image of the clips, with the frames of each clip next to each other.
 
-    An object has one colour in all frames of its clip; guided ones are outlined thick, ignored boxes are white.
+    An object has one colour in all frames of its clip. Guided objects have a thick outline. Ignored boxes are white.
     """
     strips = [np.hstack([_draw_frame(clip, frame) for frame in range(len(clip.images))]) for clip in clips]
     height = max((strip.shape[0] for strip in strips), default=0) + _GAP
     width = max((strip.shape[1] for strip in strips), default=0) + _GAP
     sheet = np.zeros((height * -(-len(strips) // columns), width * columns, 3), np.uint8)
-    for place, strip in enumerate(strips):
-        y, x = place // columns * height, place % columns * width
+    for index, strip in enumerate(strips):
+        y, x = index // columns * height, index % columns * width
         sheet[y : y + strip.shape[0], x : x + strip.shape[1]] = strip
     return sheet
 

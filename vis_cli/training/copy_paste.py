@@ -1,7 +1,7 @@
-"""Objects pasted into a clip, each on a path of its own, hiding one another and the original objects.
+"""Objects pasted into a clip. Each moves on a separate path and can hide other objects.
 
-Used by `pseudo_video`. Several alike objects in one picture are what teaches the propagation head to follow
-the object whose mask it was given, and not the one that stands out.
+Used by `pseudo_video`. Several similar objects in one clip train the Seq-Prop head to propagate the given mask, instead
+of the mask of the most salient object.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.training.cutouts import Cutout, CutoutBank, Picture, cut_out
+from vis_cli.training.cutouts import Cutout, CutoutBank, LabelledImage, cut_out
 from vis_cli.training.photometric import draw_colour
 from vis_cli.training.transforms import (
     Matrix,
@@ -27,45 +27,45 @@ from vis_cli.training.transforms import (
     shift_matrix,
 )
 
-_EDGE_SIGMA = 0.8  # pixels of blur of a cut-out's edge
-_FLOCK_AGAIN = 0.8  # probability that the next of a flock is the same cut-out once more
-_LARGEST_MAGNIFICATION = 2.0  # beyond, a small cut-out looks like a blot
-_WARP_REACH = 3.0  # standard deviations of an elastic warp that its region leaves room for
+_EDGE_SIGMA = 0.8  # blur of the edge of a cut-out, in pixels
+_FLOCK_AGAIN = 0.8  # probability that the next object of a flock is the same cut-out
+_LARGEST_MAGNIFICATION = 2.0  # above this, a small cut-out is too blurred
+_WARP_REACH = 3.0  # margin of the region of an elastic warp, in standard deviations
 
 
 @dataclass(frozen=True, slots=True)
 class PasteLimits:
-    """Say how many objects are pasted, which, how large and how they move."""
+    """Limits of the pasted objects: number, choice, size and motion."""
 
-    most: int  # objects a clip, drawn from 0 to this
-    twin: float  # probability that it looks like an original object: cut out of the same picture
-    same_class: float  # probability that a pasted object is of a class already there
-    same_cutout: float  # probability that it is the previous cut-out once more, near to it
-    flock: float  # probability that a clip has `most` small objects, mostly alike
-    behind: float  # probability that it is behind an original object
-    near: float  # probability that it starts beside an object already there
-    rival: float  # probability that it is about as large as an object of its class, and beside it
-    side: tuple[float, float]  # longer side of the object, fraction of the canvas's shorter side
+    max_pastes: int  # objects per clip; the number is sampled from 0 to this
+    twin: float  # probability that an object is a copy of an original object of the same image
+    same_class: float  # probability that an object has a class that the clip already contains
+    same_cutout: float  # probability that an object is the previous cut-out again, near to it
+    flock: float  # probability that a clip has `max_pastes` small objects, mostly similar
+    behind: float  # probability that an object is behind an original object
+    near: float  # probability that an object starts next to another object
+    rival: float  # probability that an object has the size of an object of its class, and starts next to it
+    side: tuple[float, float]  # longer side of an object, as a fraction of the shorter side of the canvas
     flock_side: tuple[float, float]
-    tilt: float  # degrees of its first pose
-    colour: float  # strength of its own colour change
+    tilt: float  # maximum rotation of the first pose, in degrees
+    colour: float  # strength of the separate colour change
     motion: MotionLimits
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An object in the guidance frame that pasted ones may imitate or stand beside."""
+    """An object of the guidance frame. Pasted objects can resemble it or start next to it."""
 
-    instance_id: int  # 0: a pasted one
+    instance_id: int  # 0: a pasted object
     label: int  # 1..C, 0 if unknown
     box: Sequence[float]  # x, y, width, height in canvas pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Paste:
-    """One pasted object on its way through the clip."""
+    """One pasted object and its path through the clip."""
 
-    cutout: Cutout  # at most as large as it was cut out, alpha soft at the edge
+    cutout: Cutout  # not larger than in its image; alpha is soft at the edge
     matrices: tuple[Matrix, ...]  # T, from the cut-out to the canvas
     motion: Motion
     behind: int  # instance id of the original object that hides it; 0: none
@@ -74,38 +74,38 @@ class Paste:
 def draw_pastes(
     limits: PasteLimits,
     bank: CutoutBank,
-    picture: Picture,
+    labelled_image: LabelledImage,
     places: Sequence[Place],
     *,
     num_frames: int,
     canvas: tuple[int, int],
     rng: np.random.Generator,
 ) -> list[Paste]:
-    """Draw the pasted objects of a clip, from the farthest to the nearest.
+    """Sample the pasted objects of a clip, from the farthest to the nearest.
 
     Args:
-        limits: how many, which, where.
-        bank: where they come from; empty: nothing is pasted.
-        picture: what frame 0 is made of.
-        places: the original objects in frame 0.
-        num_frames: T.
-        canvas: height and width.
-        rng: decides.
+        limits: Limits of the pasted objects.
+        bank: Objects to paste. If it is empty, no object is pasted.
+        labelled_image: Image of frame 0.
+        places: Original objects in frame 0.
+        num_frames: Number of frames of the clip (T).
+        canvas: Height and width of the frames in pixels.
+        rng: Source of all random numbers.
 
     Raises:
-        VisError: the picture of a cut-out cannot be read.
+        VisError: The image of a cut-out cannot be read.
     """
     flock = rng.random() < limits.flock
-    number = (limits.most if flock else int(rng.integers(limits.most + 1))) if len(bank) else 0
+    number = (limits.max_pastes if flock else int(rng.integers(limits.max_pastes + 1))) if len(bank) else 0
     sides = limits.flock_side if flock else limits.side
     known, pastes = list(places), list[Paste]()
     near: Place | None
     for _ in range(number):
         if pastes and rng.random() < (_FLOCK_AGAIN if flock else limits.same_cutout):
-            near = known[-1]  # and the same cut-out
+            near = known[-1]  # with the same cut-out
             side = max(near.box[2:]) * rng.uniform(0.8, 1.25)
         else:
-            cutout = _draw_cutout(limits, bank, picture, known, rng)
+            cutout = _draw_cutout(limits, bank, labelled_image, known, rng)
             near, side = _draw_neighbour(limits, cutout.label, known, rng)
             if flock or not side:
                 side = min(canvas) * float(np.exp(rng.uniform(*np.log(sides))))
@@ -128,12 +128,12 @@ def apply_paste(
     """Draw one pasted object into a frame and its map of instance ids, both in place.
 
     Args:
-        image: (H, W, 3) RGB.
-        id_map: (H, W) instance ids, 0 where nothing is.
-        originals: (H, W) the ids before anything was pasted.
-        paste: the object.
-        frame: which frame of the clip this is.
-        instance_id: what to write into `id_map`.
+        image: Frame, (H, W, 3) RGB.
+        id_map: Instance ids, (H, W), 0 is background.
+        originals: Instance ids of the original objects, (H, W).
+        paste: The object.
+        frame: Index of the frame in the clip.
+        instance_id: Id of the object.
     """
     matrix, warp = paste.matrices[frame], paste.motion.warps[frame]
     margin = min(_WARP_REACH * float(np.abs(warp).max()), 0.5)
@@ -154,12 +154,12 @@ def apply_paste(
 
 
 def _draw_cutout(
-    limits: PasteLimits, bank: CutoutBank, picture: Picture, known: list[Place], rng: np.random.Generator
+    limits: PasteLimits, bank: CutoutBank, labelled_image: LabelledImage, known: list[Place], rng: np.random.Generator
 ) -> Cutout:
     originals = [place for place in known if place.instance_id]
     if originals and rng.random() < limits.twin:
         place = originals[int(rng.integers(len(originals)))]
-        cutout = cut_out(picture.image, (picture.id_map == place.instance_id).view(np.uint8), place.label)
+        cutout = cut_out(labelled_image.image, (labelled_image.id_map == place.instance_id).view(np.uint8), place.label)
     else:
         alike = [place.label for place in known] if rng.random() < limits.same_class else []
         cutout = bank.draw(alike, rng)
@@ -170,7 +170,7 @@ def _draw_cutout(
 def _draw_neighbour(
     limits: PasteLimits, label: int, known: list[Place], rng: np.random.Generator
 ) -> tuple[Place | None, float]:
-    """Return the object to start beside, if any, and the longer side to have, 0 if that is free."""
+    """Return the object to start next to, or None, and the longer side in pixels, or 0 for any size."""
     rivals = [place for place in known if place.label == label]
     if rivals and rng.random() < limits.rival:
         rival = rivals[int(rng.integers(len(rivals)))]
@@ -203,7 +203,7 @@ def _set_off(
     canvas: tuple[int, int],
     rng: np.random.Generator,
 ) -> Paste:
-    """Bring a cut-out to its box and give it a path."""
+    """Place a cut-out in its box and sample its path."""
     x, y, width, height = box
     center = (x + width / 2, y + height / 2)
     shown = _resize(cutout, width, height)
@@ -219,7 +219,7 @@ def _set_off(
 
 
 def _resize(cutout: Cutout, width: float, height: float) -> Cutout:
-    """Shrink with averaging, so that sampling meets no aliasing, and soften the edge; never enlarge."""
+    """Reduce the size with averaging against aliasing, and soften the edge. A cut-out is never enlarged."""
     rgba = cutout.rgba
     if width < rgba.shape[1]:
         rgba = np.asarray(cv2.resize(rgba, (round(width), max(round(height), 1)), interpolation=cv2.INTER_AREA))

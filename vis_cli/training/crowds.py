@@ -1,8 +1,10 @@
-"""Decide what `iscrowd` 1 means in a COCO file: a region to ignore, or one object drawn with a brush.
+"""Meaning of `iscrowd` 1 in a COCO file: a region to ignore, or one object drawn with a brush.
 
-Used by `annotations`. COCO marks groups of objects with `iscrowd` 1 and an RLE mask; they are regions to ignore. CVAT
-exports each brush mask in the same way, although the mask is one object. CVAT's annotations have `attributes` with
-`occluded`, and COCO's have not.
+Used by `annotations`.
+
+COCO marks groups of objects with `iscrowd` 1 and an RLE mask. These are regions to ignore. CVAT
+exports each brush mask in the same way, although the mask is one object. Annotations from CVAT have `attributes` with
+`occluded`. Annotations from COCO do not.
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ def settle_crowds(data: Mapping[str, Any], annotations: Path, crowds: str) -> st
     """Set `iscrowd` to 0 in the annotations that are objects.
 
     Args:
-        data: Content of the JSON file; changed in place.
+        data: Content of the JSON file. It is changed in place.
         annotations: The file, for messages.
-        crowds: "objects" and "ignore" decide for all annotations. "auto" reads CVAT's as objects and others as regions.
+        crowds: "objects" and "ignore" apply to all annotations. "auto" reads only annotations from CVAT as objects.
 
     Returns:
-        A line that reports an assumption; None: nothing was assumed.
+        A line that reports an assumption, or None without an assumption.
 
     Raises:
-        VisError: Each annotation is a crowd, so that nothing is left to train on.
+        VisError: All annotations are crowds, so no object is left for training.
     """
     entries = data.get("annotations")
     listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
@@ -40,17 +42,17 @@ def settle_crowds(data: Mapping[str, Any], annotations: Path, crowds: str) -> st
         return None
     if chosen:
         return (
-            f"{annotations}: {len(chosen):,} masks with iscrowd 1 and CVAT's attributes are read as objects; "
-            f'set crowds = "{IGNORE}" in [[data]] if they are regions to ignore'
+            f"{annotations}: {len(chosen):,} masks with iscrowd 1 and CVAT's attributes are read as objects. "
+            f'If they are regions to ignore, set crowds = "{IGNORE}" in [[data]].'
         )
     if len(marked) == len(listed):
         raise VisError(
-            f"cannot train on {annotations}: each of its {len(marked):,} annotations has iscrowd 1, which marks a "
-            f'region to ignore. Set crowds = "{OBJECTS}" in [[data]] if each is one object, such as a brush mask.'
+            f"cannot train on {annotations}: all {len(marked):,} annotations have iscrowd 1, which marks a region to "
+            f'ignore. If each is one object, such as a brush mask, set crowds = "{OBJECTS}" in [[data]].'
         )
     return (
-        f"{annotations}: {len(marked):,} of {len(listed):,} annotations have iscrowd 1 and are regions to ignore; "
-        f'set crowds = "{OBJECTS}" in [[data]] if each is one object'
+        f"{annotations}: {len(marked):,} of {len(listed):,} annotations have iscrowd 1 and are regions to ignore. "
+        f'If each is one object, set crowds = "{OBJECTS}" in [[data]].'
     )
 
 

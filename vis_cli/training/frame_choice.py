@@ -1,4 +1,4 @@
-"""Which frames of a video make a clip; the first is its guidance frame. Used by `datasets`."""
+"""Selection of the frames of a clip from a video. The first one is the guidance frame. Used by `datasets`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from vis_cli.training.annotations import VideoClip
 
-# Label of an object's category, None if it has none.
+# Label of each object; None: its category has no label.
 Labels: TypeAlias = Sequence[int | None]
 FrameChoice: TypeAlias = Callable[[VideoClip, Labels, int, int, np.random.Generator], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class NearFrames:
-    """Start at the item and walk one way in small steps."""
+    """Clips that start at the item and continue in one direction in small steps."""
 
-    max_gap: int = 10  # frames from one frame of a clip to the next
+    max_gap: int = 10  # maximum distance of two frames of a clip that follow each other
 
     def __call__(
         self, video: VideoClip, labels: Labels, item: int, num_frames: int, rng: np.random.Generator
@@ -30,9 +30,9 @@ class NearFrames:
 
 
 def uniform_frames(video: VideoClip, labels: Labels, item: int, num_frames: int, rng: np.random.Generator) -> list[int]:
-    """Return a clip that ends at frame `item`, the query; any other frame of the video can be its guidance frame.
+    """Return the frames of a clip that ends at frame `item`. The guidance frame is any other frame of the video.
 
-    See Propose-Reduce, Sec. 3.1.3.
+    Reference: Propose-Reduce, Sec. 3.1.3.
     """
     del labels
     return _lead_to(item, [frame for frame in range(len(video.frames)) if frame != item], num_frames, rng)
@@ -41,10 +41,12 @@ def uniform_frames(video: VideoClip, labels: Labels, item: int, num_frames: int,
 def covering_frames(
     video: VideoClip, labels: Labels, item: int, num_frames: int, rng: np.random.Generator
 ) -> list[int]:
-    """Return a clip that ends at frame `item`, the query; its guidance frame covers the classes of the query.
+    """Return the frames of a clip that ends at frame `item`, the query. Its guidance frame covers the query.
 
-    The guidance frame shares an object with the query and, of each class that both show, has all objects of the query.
-    If no frame does, the query guides itself. See docs/explanation/authors-implementation.md#fact-41.
+    Both frames show at least one common object. The guidance frame also shows all objects of the query whose class
+    occurs in both frames. Without such a frame, the query is also the guidance frame.
+
+    Reference: docs/explanation/authors-implementation.md#fact-41.
     """
     wanted = _visible(video, labels, item)
     others = [frame for frame in range(len(video.frames)) if frame != item]
@@ -52,9 +54,17 @@ def covering_frames(
 
 
 def draw_frames(start: int, length: int, num_frames: int, max_gap: int, rng: np.random.Generator) -> list[int]:
-    """Return `num_frames` frames from `start` on, forward or backward, at random gaps of 1 to `max_gap`.
+    """Return frames from `start` forward or backward in time, at random distances.
 
-    A video too short for that direction is walked the other way; one too short for both repeats frames.
+    If the video is too short in the sampled direction, the other direction is used. If it is too short in both
+    directions, frames are repeated.
+
+    Args:
+        start: Index of the first frame.
+        length: Number of frames of the video.
+        num_frames: Number of frames of the clip.
+        max_gap: Maximum distance of two frames of the clip that follow each other, at least 1.
+        rng: Source of all random numbers.
     """
     direction = 1 if rng.random() < 0.5 else -1
     room = {1: length - 1 - start, -1: start}
@@ -66,7 +76,7 @@ def draw_frames(start: int, length: int, num_frames: int, max_gap: int, rng: np.
 
 
 def _lead_to(item: int, candidates: Sequence[int], num_frames: int, rng: np.random.Generator) -> list[int]:
-    """Return one of the candidates, frames between it and the item, and the item, in the order of walking there."""
+    """Return a random candidate, frames between it and the item, and the item, in this order."""
     if num_frames == 1:
         return [item]
     first = int(rng.choice(candidates)) if candidates else item
@@ -76,7 +86,7 @@ def _lead_to(item: int, candidates: Sequence[int], num_frames: int, rng: np.rand
 
 
 def _visible(video: VideoClip, labels: Labels, frame: int) -> dict[int, int]:
-    """Return object -> label of what a frame shows; crowds and what has no label are no objects."""
+    """Return the labels of the objects that a frame shows, without crowds and objects without a label."""
     return {
         i: label
         for i, (item, label) in enumerate(zip(video.objects, labels, strict=True))

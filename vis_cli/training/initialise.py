@@ -1,8 +1,8 @@
-"""The first weights of what no pretraining gives: the FPN at a fitting scale, the Seq-Prop head as a label copier.
+"""First weights of layers without pretrained weights: the scale of the FPN, and the Seq-Prop head as a label copier.
 
-Used by the trainer. From random weights the Seq-Prop head hardly learns: keys of some size make the affinity one-hot, a
-one-hot affinity passes no gradient to the keys, and P2 drowns the mask. So it starts as what works without
-learning: every position of the query copies the label of the memory position whose features are most alike.
+Used by `start`. From random weights, the training of the Seq-Prop head fails. Large keys make the affinity one-hot,
+which passes no gradient to the keys. P2 is also much larger than the mask in the encoder. The label copier works
+without training: each query position copies the label of the memory position with the most similar features.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch import Tensor, nn
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.seq_prop_head import Encoder, Refine, ResBlock, SeqPropHead
 
-LATERAL_GAIN = 0.1  # of the FPN's 1x1 convolutions: brings P2 to a deviation near 1
-SKIP_GAIN = 0.1  # of the convolutions on C2 and C3, whose deviation is near 10
-RESIDUAL_GAIN = 0.2  # of what a residual block adds to its shortcut
-KEY_STD = 1.5  # of whitened keys: an affinity neither flat nor one-hot over 64 channels
-MASK_LOUDNESS = 0.5  # what a mask adds to P2, relative to P2
-MASK_SHARE = 8  # one value channel in so many carries the label
-COPY_GAIN = 4.0  # logits are plus and minus this times (copied label - COPY_THRESHOLD)
+LATERAL_GAIN = 0.1  # of the 1x1 convolutions of the FPN; gives P2 a standard deviation near 1
+SKIP_GAIN = 0.1  # of the convolutions on C2 and C3, which have a standard deviation near 10
+RESIDUAL_GAIN = 0.2  # of the residual branch of a block
+KEY_STD = 1.5  # standard deviation of whitened keys; with 64 channels the affinity is not flat and not one-hot
+MASK_GAIN = 0.5  # size of the encoded mask, relative to P2
+VALUES_PER_LABEL = 8  # one of 8 value channels contains the label
+COPY_GAIN = 4.0  # logits are plus and minus COPY_GAIN times (copied label - COPY_THRESHOLD)
 COPY_THRESHOLD = 0.45
-SMALLEST_VARIANCE = 1e-3  # of the largest: directions of P2 that vary less are not blown up further
+SMALLEST_VARIANCE = 1e-3  # relative to the largest variance; smaller ones are not amplified further
 LOGIT_STD = 0.01
-HALVES = (0.0, 0.5, 0.5)  # of a 3-wide kernel of stride 2: the average of two pixels, seen half a pixel between them
+HALVES = (0.0, 0.5, 0.5)  # kernel of width 3 and stride 2 that averages two pixels
 
 
 @torch.no_grad()
 def scale_laterals(model: SeqMaskRCNN) -> None:
-    """Scale the FPN's 1x1 convolutions in place."""
+    """Scale the 1x1 convolutions of the FPN in place."""
     for fpn in (model.fpn, model.detector_fpn) if model.config.detector_fpn else (model.fpn,):
         for parameter in fpn.inner_blocks.parameters():
             parameter.mul_(LATERAL_GAIN)
@@ -38,11 +38,11 @@ def scale_laterals(model: SeqMaskRCNN) -> None:
 
 @torch.no_grad()
 def start_as_label_copier(head: SeqPropHead, p2: Tensor) -> None:
-    """Set the Seq-Prop head's weights in place; random parts are seeded by torch's global generator.
+    """Set the weights of the Seq-Prop head in place. Random weights use the global generator of torch.
 
     Args:
-        head: the Seq-Prop head.
-        p2: (B, F, h, w) of some real frames; more positions than F are needed.
+        head: The Seq-Prop head.
+        p2: P2 of some frames, (B, F, h, w). It needs more than F positions.
     """
     for module in head.modules():
         if isinstance(module, nn.Conv2d):
@@ -55,30 +55,30 @@ def start_as_label_copier(head: SeqPropHead, p2: Tensor) -> None:
     for block in (encoder.block1, encoder.block2):
         _pool(block)
     basis = _principal_axes(encoder.block2(encoder.block1(p2)), head.mask_conv.out_channels)
-    loudness = MASK_LOUDNESS * float(p2.pow(2).sum(dim=1).mean().sqrt())
-    _write_masks(head.mask_conv, basis, loudness)
+    mask_gain = MASK_GAIN * float(p2.pow(2).sum(dim=1).mean().sqrt())
+    _write_masks(head.mask_conv, basis, mask_gain)
     _read_keys(encoder.key, basis)
-    _read_values(encoder, basis, loudness)
+    _read_values(encoder, basis, mask_gain)
     head.query_encoder.load_state_dict(encoder.state_dict())
-    _decode_labels(head, encoder.value.out_channels // MASK_SHARE)
+    _decode_labels(head, encoder.value.out_channels // VALUES_PER_LABEL)
 
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """The principal axes of encoded P2, most varying first."""
+    """Principal axes of the encoded P2, in order of decreasing variance."""
 
     mean: Tensor  # (n,)
-    directions: Tensor  # (n, n), a column each
+    directions: Tensor  # (n, n), one axis per column
     variances: Tensor  # (n,)
 
     @property
     def quiet(self) -> Tensor:
-        """Return the direction (n,) that varies least."""
+        """Return the direction (n,) with the smallest variance."""
         return self.directions[:, -1]
 
 
 def _principal_axes(encoded: Tensor, fpn_channels: int) -> _Axes:
-    """Analyse the channels of encoded P2 (B, hidden, h, w) that are P2 averaged."""
+    """Compute the principal axes of the averaged P2 channels of the encoded P2 (B, hidden, h, w)."""
     num = min(fpn_channels, encoded.shape[1])
     rows = encoded[:, :num].permute(0, 2, 3, 1).reshape(-1, num).double()
     mean = rows.mean(dim=0)
@@ -87,7 +87,7 @@ def _principal_axes(encoded: Tensor, fpn_channels: int) -> _Axes:
 
 
 def _pool(block: ResBlock) -> None:
-    """Let the shortcut of a strided block average, channel by channel."""
+    """Set the shortcut of a strided block to an average per channel."""
     shortcut = block.downsample
     if not isinstance(shortcut, nn.Conv2d):
         raise ValueError("the block has no strided shortcut")
@@ -97,15 +97,15 @@ def _pool(block: ResBlock) -> None:
     shortcut.weight[torch.arange(num), torch.arange(num)] = average
 
 
-def _write_masks(mask_conv: nn.Conv2d, axes: _Axes, loudness: float) -> None:
-    """Add a mask to P2 in the direction in which P2 itself says least, a little of it everywhere."""
+def _write_masks(mask_conv: nn.Conv2d, axes: _Axes, mask_gain: float) -> None:
+    """Encode the mask mainly in the direction in which P2 has the smallest variance, plus small random weights."""
     taps = mask_conv.weight[0, 0].numel()
-    nn.init.normal_(mask_conv.weight, std=0.1 * loudness / (taps * len(axes.mean)) ** 0.5)
-    mask_conv.weight[: len(axes.quiet)] += (loudness / taps) * axes.quiet[:, None, None, None]
+    nn.init.normal_(mask_conv.weight, std=0.1 * mask_gain / (taps * len(axes.mean)) ** 0.5)
+    mask_conv.weight[: len(axes.quiet)] += (mask_gain / taps) * axes.quiet[:, None, None, None]
 
 
 def _read_keys(key: nn.Conv2d, axes: _Axes) -> None:
-    """Whiten the most varying axes: then every one of them counts alike in an affinity, and the mask does not."""
+    """Set the keys to the whitened axes, which then have the same weight in the affinity. The mask has none."""
     num = min(key.out_channels, len(axes.mean) - 1)
     floor = SMALLEST_VARIANCE * axes.variances[0]
     whitening = axes.directions[:, :num] / (axes.variances[:num] + floor).sqrt()  # (n, num)
@@ -115,19 +115,19 @@ def _read_keys(key: nn.Conv2d, axes: _Axes) -> None:
         key.bias[:num] = -KEY_STD * (axes.mean @ whitening)
 
 
-def _read_values(encoder: Encoder, axes: _Axes, loudness: float) -> None:
-    """Let some value channels be the mask, 0 outside and 1 inside, and the others a mixture of unit deviation."""
-    value, num = encoder.value, encoder.value.out_channels // MASK_SHARE
+def _read_values(encoder: Encoder, axes: _Axes, mask_gain: float) -> None:
+    """Set some value channels to the mask, 0 outside and 1 inside. Other channels get unit variance."""
+    value, num = encoder.value, encoder.value.out_channels // VALUES_PER_LABEL
     width = len(axes.mean)
     value.weight.mul_(float((width / (2.0 * axes.variances.sum())).sqrt()))
     value.weight[:num] = 0.0
-    value.weight[:num, :width, 0, 0] = axes.quiet / loudness
+    value.weight[:num, :width, 0, 0] = axes.quiet / mask_gain
     if value.bias is not None:
-        value.bias[:num] = -(axes.mean @ axes.quiet) / loudness
+        value.bias[:num] = -(axes.mean @ axes.quiet) / mask_gain
 
 
 def _decode_labels(head: SeqPropHead, num: int) -> None:
-    """Lead the copied label through the decoder's first channel, which nothing else writes into yet."""
+    """Pass the copied label through the first channel of the decoder, which no other layer writes at the start."""
     head.conv_merge.weight[0] = 0.0
     head.conv_merge.weight[0, :num, 1, 1] = 1.0 / max(1, num)
     for refine in (head.refine3, head.refine2):

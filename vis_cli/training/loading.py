@@ -56,8 +56,8 @@ def iter_clips(loader: DataLoader[TrainClip | VisError]) -> Iterator[list[TrainC
         VisError: An image cannot be read, a loader process died, or memory ran out.
     """
     if loader.num_workers > 0:
-        # The folder for sockets: the processes use the one of their parent, which removes it at its end. A process that
-        # is killed could not remove a folder of its own.
+        # The folder for sockets. The processes use the folder of their parent, which removes it at its end. A killed
+        # process could not remove a separate folder.
         util.get_temp_dir()
     parts: Any = None
     try:
@@ -74,13 +74,13 @@ def iter_clips(loader: DataLoader[TrainClip | VisError]) -> Iterator[list[TrainC
         raise VisError(cause) from error
     finally:
         for process in _processes(parts):
-            process.kill()  # one that waits for a lock of the dead process would never end
+            process.kill()  # a process that waits for a lock of the dead process would never end
 
 
 def _notice_deaths_in_next() -> None:
-    """Let a dead process be noticed where its clip is awaited.
+    """Report a dead process when its clip is needed.
 
-    torch's handler of SIGCHLD raises an exception wherever the program happens to be, even in the middle of a step.
+    The handler of SIGCHLD of torch raises an exception at any place of the program, even within a step.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -94,9 +94,7 @@ def _cause(error: BaseException, num_workers: int, parts: Any) -> str | None:
             return f"a loader process ended with code {code} {OTHER_CAUSE}"
         return f"a loader process was killed by {signal.Signals(-code).name}, {SIGNAL_CAUSES.get(-code, OTHER_CAUSE)}"
     if is_shortage(error):
-        return (
-            f"memory ran out while clips were loaded by {num_workers} processes. Use a smaller num_workers or canvases"
-        )
+        return f"out of memory while {num_workers} processes load clips. Use a smaller num_workers or canvases."
     if isinstance(error, OSError) and parts is None:
         return f"{num_workers} loader processes cannot start ({error.strerror or error}). Use a smaller num_workers"
     return None

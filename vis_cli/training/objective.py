@@ -1,6 +1,7 @@
-"""The joint loss of a batch of clips, L = L_cls + L_box + L_mask + L_prop plus the RPN's (Propose-Reduce, Sec. 3.1.3).
+"""The joint loss of a batch of clips, L = L_cls + L_box + L_mask + L_prop plus the losses of the RPN.
 
-Used by the trainer. Detection learns on each clip's last frame, propagation from its first frame to all others.
+Used by `step`. The last frame of each clip trains the detector. The propagation from the first frame to all others
+trains the Seq-Prop head. Reference: Propose-Reduce, Sec. 3.1.3.
 """
 
 from __future__ import annotations
@@ -22,58 +23,58 @@ from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.structures import FrameFeatures, select_frames, select_objects
 from vis_cli.training.structures import ClipTargets, TrainClip
 
-MAX_PERTURBATION = 0.08  # of the object's box side, for perturbed true masks
+MAX_PERTURBATION = 0.08  # of perturbed masks, as a fraction of the side of the object
 
 
 @dataclass(frozen=True, slots=True)
-class GuidanceShares:
-    """Say which guidance masks an object is trained from; the rest are the network's own estimates (the paper)."""
+class GuidanceFractions:
+    """Fractions of the guidance masks, from 0 to 1. All other masks are predictions of the network (the paper)."""
 
-    true: float = 0.0
+    ground_truth: float = 0.0
     perturbed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class GuidedObjects:
-    """Hold the G guided objects of all clips, clip after clip."""
+    """The G guided objects of all clips, in the order of the clips."""
 
     clip: Tensor  # (G,) index of the clip
     counts: list[int]  # objects of each clip
-    masks: Tensor  # (T, G, H, W) uint8 true masks, zero where not visible
+    masks: Tensor  # (T, G, H, W) uint8 ground-truth masks; empty where the object is not visible
 
 
 def clip_losses(
     model: SeqMaskRCNN,
     clips: list[TrainClip],
     *,
-    guidance: GuidanceShares,
+    guidance: GuidanceFractions,
     cross_entropy_weight: float,
     generator: torch.Generator,
     sizes: SampleSizes,
     detect_fraction: float = 1.0,
     truncate: int | None = None,
 ) -> dict[str, Tensor]:
-    """Return every loss term of a batch of clips of one canvas and length.
+    """Compute the loss terms of a batch of clips with one canvas and length.
 
     Args:
-        model: the network, on the device of the clips.
-        clips: the batch.
-        guidance: which masks the first frames' objects start from.
-        cross_entropy_weight: of the propagation's pixel-wise loss.
-        generator: of the CPU, decides the guidance.
-        sizes: how much of a frame the detector learns from.
-        detect_fraction: the detector learns from the first so many of the clips that may teach it: it costs as much as
-            all else, and needs less.
-        truncate: query frames after which the memory is cut off from the gradient; None: never.
+        model: The network, on the device of the clips.
+        clips: The batch (B).
+        guidance: Fractions of the guidance masks.
+        cross_entropy_weight: Weight of the pixel-wise loss of propagated masks, at least 0.
+        generator: CPU generator of the guidance.
+        sizes: Numbers of anchors, regions and proposals that train the detector.
+        detect_fraction: Fraction of the clips that train the detector, from 0 to 1. Its loss takes as much time as all
+            other computation.
+        truncate: Query frames after which the memory is detached from the gradient. None: never.
     """
     batch, frames = len(clips), len(clips[0].images)
     images = torch.cat([clip.images for clip in clips])  # (B*T, 3, H, W)
     features = model.encode_frames(images)
     losses: dict[str, Tensor] = {}
-    taught = [i for i in range(batch) if clips[i].detect][: math.ceil(detect_fraction * batch)]
-    if taught:
-        last = select_frames(features, [i * frames + frames - 1 for i in taught])
-        losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in taught], sizes)
+    trained = [i for i in range(batch) if clips[i].detect][: math.ceil(detect_fraction * batch)]
+    if trained:
+        last = select_frames(features, [i * frames + frames - 1 for i in trained])
+        losses |= detection_losses(model.detector, last, [_frame_targets(clips[i]) for i in trained], sizes)
     objects = _guided_objects(clips)
     if len(objects.clip) and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
         start = _guidance_masks(model, select_frames(features, range(0, batch * frames, frames)), clips, objects)
@@ -122,30 +123,32 @@ def _mask_of(target: ClipTargets, object_id: int, height: int, width: int) -> Te
 
 @torch.no_grad()
 def _guidance_masks(model: SeqMaskRCNN, first: FrameFeatures, clips: list[TrainClip], objects: GuidedObjects) -> Tensor:
-    """Estimate the guided objects' soft masks (G, H, W) in the first frames from their true boxes, detached."""
-    estimates = []
+    """Predict the soft masks (G, H, W) of the guided objects in frame 0 from their ground-truth boxes."""
+    predictions = []
     for i, clip in enumerate(clips):
         target = clip.targets[0]
         found = [int((target.instance_ids == g).nonzero()[0]) for g in clip.guided_ids]
         rows = torch.tensor(found, dtype=torch.int64, device=target.boxes.device)
         labels = target.labels[rows].clamp(min=1)
-        estimates.append(model.detector.paste_masks(select_frames(first, [i]), [target.boxes[rows]], labels))
-    return torch.cat(estimates)
+        predictions.append(model.detector.paste_masks(select_frames(first, [i]), [target.boxes[rows]], labels))
+    return torch.cat(predictions)
 
 
-def _mix_guidance(estimates: Tensor, masks: Tensor, shares: GuidanceShares, generator: torch.Generator) -> Tensor:
+def _mix_guidance(
+    predictions: Tensor, masks: Tensor, fractions: GuidanceFractions, generator: torch.Generator
+) -> Tensor:
     draw = torch.rand(len(masks), generator=generator)
-    mixed = estimates.clone()
+    mixed = predictions.clone()
     for i, value in enumerate(draw.tolist()):
-        if value < shares.true:
+        if value < fractions.ground_truth:
             mixed[i] = masks[i]
-        elif value < shares.true + shares.perturbed:
+        elif value < fractions.ground_truth + fractions.perturbed:
             mixed[i] = _perturb(masks[i], generator)
     return mixed
 
 
 def _perturb(mask: Tensor, generator: torch.Generator) -> Tensor:
-    """Grow or shrink and shift a mask (H, W) by a few per cent of its size."""
+    """Grow or shrink and shift a mask (H, W) by at most `MAX_PERTURBATION` of its side."""
     side = float(mask.sum().sqrt())
     reach = max(1, int(side * MAX_PERTURBATION))
     radius, dy, dx = (int(torch.randint(-reach, reach + 1, (1,), generator=generator)) for _ in range(3))
@@ -164,7 +167,7 @@ def _propagation_losses(
     cross_entropy_weight: float,
     truncate: int | None,
 ) -> dict[str, Tensor]:
-    """Propagate the guided objects of all clips through the query frames, as inference does."""
+    """Propagate the guided objects of all clips through the query frames, with the code of the inference."""
     clip = objects.clip
     frames = [select_frames(features, range(t, len(features.c2), num_frames)) for t in range(num_frames)]
     guidance = model.memorize(select_objects(frames[0], clip), masks)
@@ -172,7 +175,7 @@ def _propagation_losses(
     iou_terms, entropy_terms = [], []
     for step in propagate_masks(model, encode_clip(model, frames[1:], clip), [propagation]):
         separate = [probs for probs in torch.split(step.separate[0], objects.counts) if len(probs)]
-        logits = [aggregate_logits(probs) for probs in separate]  # of the objects of each clip
+        logits = [aggregate_logits(probs) for probs in separate]  # per clip
         aggregated = torch.cat([torch.softmax(part, dim=0)[1:] for part in logits])
         step.masks = [aggregated]
         truth = objects.masks[step.frame.index]
@@ -186,7 +189,7 @@ def _propagation_losses(
 
 
 def _visible_mean(losses: Tensor, probs: Tensor, truth: Tensor) -> Tensor:
-    """Average over objects visible in the query frame; an absent one counts by the share of the frame it claims."""
+    """Average over the objects. An object that is not visible adds the fraction of the frame that its mask covers."""
     visible = (truth.flatten(1) > 0).any(dim=1)
     claimed = probs.flatten(1).mean(dim=1)
     return torch.where(visible, losses, claimed).mean()

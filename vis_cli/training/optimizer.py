@@ -1,4 +1,4 @@
-"""The optimiser of a run, AdamW or SGD, and the rates of its parts; used by the trainer."""
+"""Optimizer of a run, AdamW or SGD, and the learning rates of its parameter groups. Used by `run` and `step`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from vis_cli.training.config import OptimConfig
 from vis_cli.zoo.torch_file import DAMAGE, take_tensors
 from vis_cli.zoo.weights_file import require_finite
 
-DECODER = "decoder"  # of the Seq-Prop head: what comes after the memory's readout
+DECODER = "decoder"  # of the Seq-Prop head: the layers after the memory readout
 STEP = "step"
-GATHERED: dict[type, set[str]] = {  # what an optimiser keeps of each parameter
+GATHERED: dict[type, set[str]] = {  # state of each parameter
     torch.optim.AdamW: {STEP, "exp_avg", "exp_avg_sq"},
     torch.optim.SGD: {"momentum_buffer"},
 }
@@ -25,7 +25,7 @@ DECODER_MODULES = ("conv_merge.", "res_merge.", "refine3.", "refine2.", "predict
 
 
 def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.Optimizer:
-    """Build the optimiser over what learns, a group for each part and kind of parameter."""
+    """Build the optimizer, with one group per part of the network and kind of parameter."""
     groups: dict[tuple[str, bool], list[Tensor]] = {}
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     for name, parameter in trained:
@@ -44,8 +44,8 @@ def build_optimizer(model: SeqMaskRCNN, optim: OptimConfig) -> torch.optim.Optim
 
 
 def set_rates(optimizer: torch.optim.Optimizer, optim: OptimConfig, rate: float) -> None:
-    """Give each part its share of a rate."""
-    shares: dict[str, float | None] = {
+    """Set the learning rate of each group: `rate` times the multiplier of its part."""
+    multipliers: dict[str, float | None] = {
         "backbone": optim.backbone_lr_mult,
         "fpn": optim.unnormed_lr_mult,
         "detector_fpn": optim.unnormed_lr_mult,
@@ -53,12 +53,12 @@ def set_rates(optimizer: torch.optim.Optimizer, optim: OptimConfig, rate: float)
         DECODER: optim.decoder_lr_mult,
     }
     for group in optimizer.param_groups:
-        share = shares.get(group["part"])
-        group["lr"] = rate if share is None else rate * share
+        multiplier = multipliers.get(group["part"])
+        group["lr"] = rate if multiplier is None else rate * multiplier
 
 
 def _part_of(name: str, optim: OptimConfig) -> str:
-    """Name the part of the network that a parameter belongs to: its module, or a decoder with a share of its own."""
+    """Return the part of the network that a parameter belongs to: its module, or a decoder with its own multiplier."""
     module, _, rest = name.partition(".")
     if optim.decoder_lr_mult is not None and module == "prop_head" and rest.startswith(DECODER_MODULES):
         return DECODER
@@ -66,15 +66,15 @@ def _part_of(name: str, optim: OptimConfig) -> str:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: Any, path: Path) -> None:
-    """Restore what the optimiser had gathered; its settings stay those of the run's config.
+    """Restore the state of the optimizer. Its settings stay the settings of the config.
 
     Args:
-        optimizer: Of the run.
-        state: What `state_dict` of the optimiser gave.
+        optimizer: Optimizer of the run.
+        state: Result of `state_dict` of the optimizer.
         path: The checkpoint, for the message.
 
     Raises:
-        VisError: The state is that of another optimiser or of other parameters, or a value is not finite.
+        VisError: The state belongs to another optimizer or to other parameters, or a value is not finite.
     """
     own = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -83,12 +83,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Any, path: Path) -> 
     if not isinstance(gathered, Mapping) or not set(gathered) <= set(range(len(parameters))):
         raise VisError(f"cannot resume from {path}: its optimizer has other parameters.")
     for index, values in gathered.items():
-        if isinstance(values, Mapping) and values.get("momentum_buffer", 0) is None:  # of SGD without momentum
+        if isinstance(values, Mapping) and values.get("momentum_buffer", 0) is None:  # SGD without momentum
             continue
         tensors = take_tensors(values, path, f"optimizer: parameter {index}")
         shapes = [value.shape for name, value in tensors.items() if name != STEP]
         if set(tensors) != names or any(shape != parameters[index].shape for shape in shapes):
-            raise VisError(f"cannot resume from {path}: its optimizer is another one, or has other parameters.")
+            raise VisError(f"cannot resume from {path}: its optimizer has another kind, or other parameters.")
         if STEP in tensors and tensors[STEP].numel() != 1:
             raise VisError(f"cannot resume from {path}: its optimizer has a step that is not a number.")
         require_finite(tensors, path)

@@ -1,7 +1,7 @@
-"""Which clip is trained on when: sources mixed by weight, every draw a function of seed, epoch and index only.
+"""Order of the clips of a run. Sources are mixed by weight.
 
-Used by `trainer`, through a torch DataLoader: `DataLoader(ClipDataset(mix), batch_sampler=BatchPlan(...),
-collate_fn=collate, worker_init_fn=init_worker)`.
+A clip depends only on the seed, the epoch and its index. Used by `run`, with a torch DataLoader:
+`DataLoader(ClipDataset(mix), batch_sampler=BatchPlan(...), collate_fn=collate, worker_init_fn=init_worker)`.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from torch.utils.data import Dataset, Sampler
 from vis_cli.training.datasets import ClipSource
 from vis_cli.training.structures import TrainClip
 
-ClipKey: TypeAlias = tuple[int, int, tuple[int, int], int]  # epoch, index, frames' (height, width), their number
+ClipKey: TypeAlias = tuple[int, int, tuple[int, int], int]  # epoch, index, (height, width) and number of the frames
 
 
 @dataclass(frozen=True, slots=True)
 class ClipShapes:
-    """Hold what the clips of a step may look like."""
+    """Possible shapes of the clips of a step."""
 
-    canvases: Sequence[tuple[int, int]]  # heights and widths to draw from
+    canvases: Sequence[tuple[int, int]]  # (height, width); each batch samples one
     num_frames: int
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Say into how many parts a step's batch is cut, and which of them this process does."""
+    """Parts of the batch of a step, and the parts of this process."""
 
-    parts: int = 1
-    first: int = 0
-    count: int = 1
+    parts: int = 1  # number of parts of the batch
+    first: int = 0  # index of the first part of this process
+    count: int = 1  # number of parts of this process
 
 
 class Clips(Protocol):
-    """What makes the clip of a key."""
+    """A source of clips by key."""
 
     def sample(self, key: ClipKey) -> TrainClip:
-        """Make the clip of a key, a function of the key only."""
+        """Create the clip of a key. It depends only on the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class MixedClips:
-    """Draw clips of several sources, each with a probability in proportion to its weight."""
+    """Clips sampled from several sources, with probabilities in proportion to their weights."""
 
     sources: Sequence[ClipSource]
     weights: Sequence[float]
@@ -60,15 +60,15 @@ class MixedClips:
         """Check the weights.
 
         Raises:
-            ValueError: they do not fit the sources, or a source is empty.
+            ValueError: The weights do not fit the sources, or a source is empty.
         """
         _check_weights(self.sources, self.weights)
 
     def sample(self, key: ClipKey) -> TrainClip:
-        """Make the clip of a key; an interrupted run that goes on sees what an unbroken one would have.
+        """Create the clip of a key. A resumed run therefore gets the same clips as an uninterrupted run.
 
         Raises:
-            VisError: a picture cannot be read.
+            VisError: An image cannot be read.
         """
         epoch, index, canvas, num_frames = key
         rng = np.random.default_rng([self.seed, epoch, index])
@@ -80,7 +80,10 @@ class MixedClips:
 
 @dataclass(frozen=True, slots=True)
 class EpochClips:
-    """Show each item of several sources once per epoch, times the weight of its source (Propose-Reduce, Sec. 3.1.3)."""
+    """Clips of several sources. An epoch contains each item `weight` times.
+
+    Reference: Propose-Reduce, Sec. 3.1.3.
+    """
 
     sources: Sequence[ClipSource]
     weights: Sequence[float]
@@ -90,19 +93,19 @@ class EpochClips:
         """Check the weights.
 
         Raises:
-            ValueError: they do not fit the sources, or a source is empty.
+            ValueError: The weights do not fit the sources, or a source is empty.
         """
         _check_weights(self.sources, self.weights)
 
     def __len__(self) -> int:
-        """Count the clips of one epoch."""
+        """Return the number of clips per epoch."""
         return sum(round(weight * len(source)) for source, weight in zip(self.sources, self.weights, strict=True))
 
     def sample(self, key: ClipKey) -> TrainClip:
-        """Make the clip of a key, whose index is a place in its epoch's order.
+        """Create the clip of a key. The index is the position in the order of the epoch.
 
         Raises:
-            VisError: a picture cannot be read.
+            VisError: An image cannot be read.
         """
         epoch, index, canvas, num_frames = key
         counts = tuple(len(source) for source in self.sources)
@@ -113,19 +116,19 @@ class EpochClips:
 
 
 class ClipDataset(Dataset[TrainClip]):
-    """Offer mixed clips to a torch DataLoader; its items are asked for by `ClipKey`."""
+    """Mixed clips as a dataset for a torch DataLoader, with `ClipKey` as the index."""
 
     def __init__(self, clips: Clips) -> None:
-        """Take where the clips come from."""
+        """Store the source of the clips."""
         self._clips = clips
 
     def __getitem__(self, key: ClipKey) -> TrainClip:
-        """Make the clip of a key (see `MixedClips.sample`)."""
+        """Create the clip of a key."""
         return self._clips.sample(key)
 
 
 class BatchPlan(Sampler[list[ClipKey]]):
-    """List the samples of every step of a run; the canvas is one in a batch and changes between batches."""
+    """Keys of the clips of each step. All clips of a batch have the same canvas."""
 
     def __init__(
         self,
@@ -141,16 +144,16 @@ class BatchPlan(Sampler[list[ClipKey]]):
         """Plan the steps from `start_step` to `num_steps`.
 
         Args:
-            num_steps: steps of the whole run.
-            batch_size: clips a step, over all processes.
-            shapes_at: what the clips of a step look like.
-            seed: of the run.
-            start_step: first step still to be done.
-            epoch_length: clips of an epoch; None: every step is an epoch of its own, whose items are drawn.
-            share: the parts of each step's batch that are listed, one after another.
+            num_steps: Number of steps of the run.
+            batch_size: Clips per step, over all processes.
+            shapes_at: Function from a step to the shapes of its clips.
+            seed: Seed of the run.
+            start_step: First step of the plan.
+            epoch_length: Clips per epoch. None: each step is an epoch with sampled items.
+            share: Parts of each batch that the plan contains, in order.
 
         Raises:
-            ValueError: there is no clip in a batch, or it cannot be cut so.
+            ValueError: The batch is empty, or it cannot be divided into the parts.
         """
         if batch_size < 1 or batch_size % share.parts or share.first + share.count > share.parts:
             raise ValueError(f"a batch of {batch_size} clips cannot be shared as {share}")
@@ -158,11 +161,11 @@ class BatchPlan(Sampler[list[ClipKey]]):
         self._seed, self._start_step, self._epoch_length, self._share = seed, start_step, epoch_length, share
 
     def __len__(self) -> int:
-        """Count the parts still to be done."""
+        """Return the number of parts of the plan."""
         return max(self._num_steps - self._start_step, 0) * self._share.count
 
     def __iter__(self) -> Iterator[list[ClipKey]]:
-        """Yield the keys of one part after another."""
+        """Yield the keys of each part."""
         size = self._batch_size // self._share.parts
         for step in range(self._start_step, self._num_steps):
             shapes = self._shapes_at(step)
@@ -173,23 +176,25 @@ class BatchPlan(Sampler[list[ClipKey]]):
                 yield keys[part * size : (part + 1) * size]
 
     def _place(self, step: int, place: int) -> tuple[int, int]:
-        """Return epoch and index of a clip."""
+        """Return the epoch and the index of a clip."""
         return (
             (step, place) if self._epoch_length is None else divmod(step * self._batch_size + place, self._epoch_length)
         )
 
 
 def init_worker(worker_id: int) -> None:
-    """Keep a loading process to one thread, and alive until the run has saved itself."""
+    """Limit a loader process to one thread, and let it ignore SIGTERM until the run has saved its state."""
     del worker_id
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # goes to whole process groups; the run's end ends the worker too
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # sent to all processes of a group; the end of the run also ends the loader
 
 
 @lru_cache(maxsize=2)
 def _epoch_order(counts: tuple[int, ...], weights: tuple[float, ...], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the epoch's (n, 2) pairs of source and item."""
+    """Return the pairs of source and item of an epoch, (n, 2)."""
     rng = np.random.default_rng([seed, epoch])
     pairs = []
     for source, (count, weight) in enumerate(zip(counts, weights, strict=True)):

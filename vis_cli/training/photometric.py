@@ -1,6 +1,7 @@
-"""Colour and quality changes of pseudo-videos: strong ones a clip, mild ones a frame.
+"""Colour and quality changes of pseudo-videos: strong changes per clip, small changes per frame.
 
-Used by `pseudo_video` (whole frames) and `copy_paste` (the colours of a cut-out).
+Used by `pseudo_video` and `box_images` for frames, and by `copy_paste` for cut-outs. All random numbers come from the
+generator of the clip. docs/explanation/training.md#clips gives the reason not to use torchvision.transforms.v2.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ from vis_cli.files.library_output import silenced_libraries
 
 _TO_LUMA = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])  # RGB to YIQ
 _FROM_LUMA = np.linalg.inv(_TO_LUMA)
-_MID_GREY = 118.0  # contrast turns about the usual mean of a photograph
-_LARGEST_BLUR = 9  # pixels of a motion blur's path
-_LARGEST_NOISE = 12.0  # standard deviation, of 255
+_MID_GREY = 118.0  # fixed point of contrast changes: the usual mean of a photograph
+_LARGEST_BLUR = 9  # maximum length of a motion blur in pixels
+_LARGEST_NOISE = 12.0  # maximum standard deviation, for values from 0 to 255
 _JPEG_QUALITIES = (15, 60)
 
 
 @dataclass(frozen=True, slots=True)
 class ColourLimits:
-    """Bound colour changes (0: none, 0.5: strong) and say how often the quality suffers."""
+    """Strength of colour changes (0: none, 0.5: strong), and probabilities of a reduced quality."""
 
-    clip: float  # common to all frames of a clip
+    clip: float  # the same for all frames of a clip
     frame: float  # from frame to frame
     grey: float  # probability of a grey clip
-    blur: float  # probability of blurred clips, and of noisy and JPEG-compressed ones
-    noise: float
-    jpeg: float
+    blur: float  # probability of a blurred clip
+    noise: float  # probability of a clip with noise
+    jpeg: float  # probability of a clip with JPEG artefacts
 
 
 @dataclass(frozen=True, slots=True)
 class ColourShift:
-    """A change of colours; all zero: none."""
+    """A change of colours. Zeros change nothing."""
 
     brightness: float
     contrast: float
@@ -43,7 +44,7 @@ class ColourShift:
     hue: float  # radians
 
     def matrix(self) -> NDArray[np.float64]:
-        """Return the (3, 4) affine map of RGB 0..255."""
+        """Return the affine map (3, 4) of RGB values from 0 to 255."""
         chroma = 1.0 + self.saturation
         cos, sin = chroma * np.cos(self.hue), chroma * np.sin(self.hue)
         turn = np.array([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
@@ -52,12 +53,12 @@ class ColourShift:
         return np.hstack([linear, np.full((3, 1), offset)])
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the (H, W, 3) RGB picture in changed colours."""
+        """Return an RGB image (H, W, 3) with changed colours."""
         return np.asarray(cv2.transform(image, self.matrix()), np.uint8)
 
 
 def draw_colour(strength: float, rng: np.random.Generator) -> ColourShift:
-    """Draw a change of at most `strength`."""
+    """Sample a change of at most `strength`."""
     brightness, contrast, saturation, hue = strength * rng.uniform(-1.0, 1.0, 4)
     return ColourShift(0.4 * brightness, 0.8 * contrast, 1.2 * saturation, 0.8 * hue)
 
@@ -65,7 +66,13 @@ def draw_colour(strength: float, rng: np.random.Generator) -> ColourShift:
 def change_colours(
     frames: list[NDArray[np.uint8]], limits: ColourLimits, rng: np.random.Generator
 ) -> list[NDArray[np.uint8]]:
-    """Return the frames of one clip with colours and quality changed."""
+    """Change colours and quality of the frames of one clip.
+
+    Args:
+        frames: RGB frames, (H, W, 3) uint8.
+        limits: Strength and probabilities.
+        rng: Source of all random numbers.
+    """
     whole = draw_colour(limits.clip, rng)
     grey = rng.random() < limits.grey
     blurred, noisy, packed = rng.random(3) < (limits.blur, limits.noise, limits.jpeg)
@@ -90,7 +97,7 @@ def _blur(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
 
 
 def _motion_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return the kernel of a straight camera path, its sum 1."""
+    """Return the kernel of a straight camera path. Its sum is 1."""
     half = _LARGEST_BLUR // 2
     angle, reach = rng.uniform(0.0, np.pi), rng.uniform(1.0, half)
     kernel = np.zeros((_LARGEST_BLUR, _LARGEST_BLUR), np.float32)

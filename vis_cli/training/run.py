@@ -1,4 +1,4 @@
-"""A run's fixed side: its config, data, processes and what it calls; how it starts and what it is fed with.
+"""The constant parts of a run: config, data, processes and hooks. Also its start and its batches.
 
 Used by `trainer` and `check`.
 """
@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
-from vis_cli.training.checkpoint import RunState, WeightAverage, read_checkpoint
+from vis_cli.training.checkpoint import RunState, average_weights, read_checkpoint
 from vis_cli.training.config import TrainConfig, ValidationConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.loading import ErrorsAsItems, collate_clips, iter_clips
@@ -25,24 +25,24 @@ from vis_cli.training.start import Note, build_model, start_prop_head
 from vis_cli.training.structures import TrainClip
 from vis_cli.training.validation import check_validation
 
-ReportStep = Callable[[int, int, dict[str, float]], None]  # steps done, their total, metrics of the step
+ReportStep = Callable[[int, int, dict[str, float]], None]  # completed steps, all steps, metrics of the step
 Parts = list[list[TrainClip]]
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Hold what a run calls: after every step (steps done, in all, figures), and to measure a model."""
+    """Functions that a run calls: `progress` after each step, `note` for information, and `warn` for warnings."""
 
     progress: ReportStep | None = None
-    note: Note | None = None  # say something that is good to know
-    warn: Note | None = None  # report something that should be changed
+    note: Note | None = None
+    warn: Note | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Hold what stays the same through a run."""
+    """The constant parts of a run."""
 
-    name: str  # of the config's file
+    name: str  # file name of the config
     config: TrainConfig
     data: OpenedData
     out: Path
@@ -59,10 +59,10 @@ def open_run(
     data_root: Path | None = None,
     hooks: Hooks | None = None,
 ) -> Run:
-    """Read a config, open its data and see that what it is validated on is there.
+    """Read a config, open its data and check the data of its validation.
 
     Raises:
-        VisError: one of them cannot be used.
+        VisError: The config or the data cannot be used.
     """
     hooks = hooks or Hooks()
     warn = hooks.warn if processes.is_first else None
@@ -74,27 +74,29 @@ def open_run(
 
 
 def start_state(run: Run, *, resume: bool) -> RunState:
-    """Build the network and its optimiser as they start, or as they were left.
+    """Build the network and its optimizer at the start or, to resume, from the last checkpoint.
 
     Raises:
-        VisError: the start or the checkpoint cannot be had.
+        VisError: The weights of the start or the checkpoint cannot be loaded.
     """
     torch.manual_seed(run.config.seed)
     model = build_model(run.config, None if resume else run.hooks.note)
     if run.config.starts_prop_head and not resume:
         start_prop_head(model, run.config, run.data.dataset)
     model.to(run.processes.device)
-    state = RunState(model, WeightAverage(model, run.config.optim.ema_decay), build_optimizer(model, run.config.optim))
+    state = RunState(
+        model, average_weights(model, run.config.optim.ema_decay), build_optimizer(model, run.config.optim)
+    )
     if resume:
         read_checkpoint(run.out, state)
     return state
 
 
 def iter_parts(run: Run, start: int) -> Iterator[Parts]:
-    """Yield what this process does of every step's batch, from a step on.
+    """Yield the parts of this process of the batch of each step, from the step `start`.
 
     Raises:
-        VisError: a picture cannot be read.
+        VisError: An image cannot be read.
     """
     config = run.config
     share = run.processes.share(config.batch_size, config.micro_batch_size)
@@ -104,7 +106,7 @@ def iter_parts(run: Run, start: int) -> Iterator[Parts]:
         num_workers=config.num_workers,
         collate_fn=collate_clips,
         worker_init_fn=init_worker,
-        generator=torch.Generator(),  # its own, so that making the loader leaves the run's random state alone
+        generator=torch.Generator(),  # separate, so that the loader does not change the random state of the run
     )
     parts = iter_clips(loader)
     for _ in range(start, config.num_steps):
@@ -114,7 +116,7 @@ def iter_parts(run: Run, start: int) -> Iterator[Parts]:
 
 
 def preview_clips(run: Run, num: int) -> list[TrainClip]:
-    """Return some clips of the run, the same ones at every time."""
+    """Return the first clips of the run. Each call returns the same clips."""
     canvas, frames = run.config.canvases[0], run.config.num_frames
     length = run.data.epoch_length or num
     keys: list[ClipKey] = [(0, i, canvas, frames) for i in range(min(num, length))]
@@ -124,7 +126,7 @@ def preview_clips(run: Run, num: int) -> list[TrainClip]:
 
 
 def _print_notes(run: Run, clips: Iterable[TrainClip]) -> None:
-    """Print the assumptions about images: each kind once, with the first image as an example."""
+    """Report the assumptions about images: one line per kind, with the first image as an example."""
     for note in (note for clip in clips for note in clip.notes):
         kind = note.rpartition(": ")[2]
         if kind not in run.has_noted and run.hooks.note is not None:
@@ -133,10 +135,10 @@ def _print_notes(run: Run, clips: Iterable[TrainClip]) -> None:
 
 
 def _check_validation(validation: ValidationConfig | None) -> None:
-    """Check the data of the validation before hours of training."""
+    """Check the data of the validation before the training."""
     if validation is None:
         return
     try:
         check_validation(validation)
     except VisError as error:
-        raise VisError(f"[validation] {error}") from error
+        raise error.inside("[validation]") from error

@@ -1,7 +1,4 @@
-"""What a run leaves to look at: log.jsonl, and scalars and pictures for TensorBoard where it is installed.
-
-Used by the trainer.
-"""
+"""Log of a run: log.jsonl, and curves and images for TensorBoard if it is installed. Used by `trainer`."""
 
 from __future__ import annotations
 
@@ -29,17 +26,17 @@ LOG_NAME, BOARD_NAME = "log.jsonl", "tensorboard"
 
 
 class RunLog:
-    """Write a run's figures and pictures; one that is silent belongs to a process that is not the first."""
+    """Writer of metrics and images. It writes nothing if it is silent, as in all processes except the first."""
 
     def __init__(self, out: Path, board: SummaryWriter | None, *, silent: bool) -> None:
-        """Take where to write."""
+        """Store the outputs."""
         self._path, self._board, self._silent = out / LOG_NAME, board, silent
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append the figures of a step.
+        """Append the metrics of a step.
 
         Raises:
-            VisError: the disk is full.
+            VisError: The disk is full.
         """
         if self._silent:
             return
@@ -52,23 +49,29 @@ class RunLog:
                     self._board.add_scalar(name, value, step)
 
     @property
-    def shows_pictures(self) -> bool:
-        """Tell whether pictures are kept."""
+    def shows_images(self) -> bool:
+        """Check whether images are written."""
         return self._board is not None
 
-    def show(self, step: int, name: str, picture: NDArray[np.uint8]) -> None:
-        """Keep a picture (H, W, 3)."""
+    def show(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        """Write an RGB image (H, W, 3)."""
         if self._board is not None:
             with named_failures(self._path.with_name(BOARD_NAME)):
-                self._board.add_image(name, picture, step, dataformats="HWC")
+                self._board.add_image(name, image, step, dataformats="HWC")
 
 
 @contextmanager
 def open_log(out: Path, step: int, *, silent: bool, note: Note | None = None) -> Iterator[RunLog]:
-    """Open the log of a run that goes on from a step; what it had written of later steps is gone.
+    """Open the log of a run at a step. Lines of this step and later steps are removed.
+
+    Args:
+        out: Folder of the run.
+        step: First step to log.
+        silent: Write nothing.
+        note: Is called with one line if damaged lines are removed.
 
     Raises:
-        VisError: log.jsonl or tensorboard is of a wrong type, is too large, or cannot be written.
+        VisError: log.jsonl or tensorboard/ has a wrong type, is too large, or cannot be written.
     """
     if silent:
         yield RunLog(out, None, silent=True)
@@ -87,9 +90,9 @@ def open_log(out: Path, step: int, *, silent: bool, note: Note | None = None) ->
 
 
 def has_tensorboard() -> bool:
-    """Tell whether TensorBoard is installed."""
+    """Check whether TensorBoard is installed."""
     try:
-        import torch.utils.tensorboard  # noqa: F401 - it raises where the package is missing
+        import torch.utils.tensorboard  # noqa: F401 - raises if the package is missing
     except ImportError:
         return False
     return True
@@ -104,7 +107,7 @@ def _open_board(folder: Path, step: int) -> SummaryWriter | None:
 
 
 def _cut_log(path: Path, step: int) -> int:
-    """Keep the lines of steps before `step`; return how many others than the last one were damaged."""
+    """Keep the lines of the steps before `step`. Return the number of damaged lines, without the last line."""
     if not path.exists():
         return 0
     num_damaged, is_damaged = 0, False
@@ -119,11 +122,11 @@ def _cut_log(path: Path, step: int) -> int:
                 num_damaged += is_damaged
                 if of_step is not None and of_step < step:
                     kept.write(line)
-    return num_damaged - is_damaged  # a crash leaves a part of the last line
+    return num_damaged - is_damaged  # a crash can cut the last line
 
 
 def _step_of(line: bytes) -> int | None:
-    """Return the step of a line; None: the line is damaged."""
+    """Return the step of a line, or None for a damaged line."""
     if not line.endswith(b"}\n"):
         return None
     try:

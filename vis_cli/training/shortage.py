@@ -1,4 +1,4 @@
-"""Recognise that memory ran out, whichever library says so; used by `trainer`, `step` and `loading`."""
+"""Detection of out-of-memory errors of all libraries. Used by `trainer`, `step` and `loading`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ REMEDY = "Use a smaller micro_batch_size, canvases or num_frames"
 
 
 class OutOfMemoryError(VisError):
-    """Say that a step did not fit into memory; the run's state is as it was before the step."""
+    """A step does not fit into memory. The state of the run is the same as before the step."""
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Return whether an exception means that memory ran out."""
+    """Check whether an exception means out of memory."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in WORDS)

@@ -1,7 +1,4 @@
-"""From a run's config to its clips: the datasets it names, mixed by weight, and the plan of its steps.
-
-Used by the trainer.
-"""
+"""Datasets of a run, mixed by weight, and the plan of its steps. Used by `run`."""
 
 from __future__ import annotations
 
@@ -16,35 +13,40 @@ from vis_cli.training.box_images import BoxImages
 from vis_cli.training.category_maps import BY_NAME, make_label_map
 from vis_cli.training.config import SourceConfig, TrainConfig
 from vis_cli.training.cutouts import CutoutBank
-from vis_cli.training.datasets import ClipSource, StillsPseudoVideo, VideoClips
+from vis_cli.training.datasets import ClipSource, PseudoVideos, VideoClips
 from vis_cli.training.frame_choice import FRAME_CHOICES, NearFrames
 from vis_cli.training.labels import LabelMap
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes, EpochClips, MixedClips, Share
 from vis_cli.training.pseudo_video import PAPER, PAPER_VIDEO, STRONG, VIDEO, PseudoVideoConfig
 
-GENERATORS = {"strong": (STRONG, VIDEO), "paper": (PAPER, PAPER_VIDEO)}  # of stills and of videos
+GENERATORS = {"strong": (STRONG, VIDEO), "paper": (PAPER, PAPER_VIDEO)}  # of images and of videos
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedData:
-    """Hold the clips of a run and what they come from."""
+    """Clips of a run."""
 
     dataset: ClipDataset
-    num_items: dict[str, int]  # by the source's annotations, with the kind where two sources share a file
-    epoch_length: int | None  # clips an epoch; None: the run is counted in steps
+    # By annotation file; two sources with the same file also have their kind in the name.
+    num_items: dict[str, int]
+    epoch_length: int | None  # clips per epoch; None: the run has steps
 
 
 def open_data(config: TrainConfig, note: Note | None = None) -> OpenedData:
-    """Open every source of the mix; `note` gets each assumption about the data as a line.
+    """Open all datasets of a run.
+
+    Args:
+        config: Settings of the run.
+        note: Is called with one line per assumption about the data.
 
     Raises:
-        VisError: a source cannot be read, or its categories do not fit the model.
+        VisError: A dataset cannot be read, or its categories do not fit the model.
     """
     names = tuple(category.name for category in config.model.categories)
     sources = _open_sources(config, names, note)
     weights = [source.weight for source in config.data]
     if sum(weights) <= 0.0:
-        raise VisError("[data] every weight is 0; there is nothing to train on")
+        raise VisError("every weight is 0", where="[[data]]", hint="Use a weight above 0.")
     num_items = {name: len(source) for name, source in zip(_source_names(config.data), sources, strict=True)}
     if config.epochs is None:
         return OpenedData(ClipDataset(MixedClips(sources, weights, config.seed)), num_items, None)
@@ -53,7 +55,7 @@ def open_data(config: TrainConfig, note: Note | None = None) -> OpenedData:
 
 
 def build_plan(config: TrainConfig, start_step: int, *, epoch_length: int | None, share: Share) -> BatchPlan:
-    """Plan the steps of a run from `start_step` on."""
+    """Plan the steps of a run from `start_step`."""
 
     def shapes_at(step: int) -> ClipShapes:
         now = config.at(step)
@@ -71,7 +73,7 @@ def build_plan(config: TrainConfig, start_step: int, *, epoch_length: int | None
 
 
 def _source_names(sources: Sequence[SourceConfig]) -> list[str]:
-    """Return the annotation file of each source, with the kind where several sources share the file."""
+    """Return the annotation file of each source, with the kind if several sources use the file."""
     files = [source.annotations for source in sources]
     return [
         source.annotations if files.count(source.annotations) == 1 else f"{source.annotations} ({source.kind})"
@@ -80,17 +82,21 @@ def _source_names(sources: Sequence[SourceConfig]) -> list[str]:
 
 
 def _open_sources(config: TrainConfig, names: tuple[str, ...], note: Note | None) -> list[ClipSource]:
-    of_stills, of_videos = (_adapt(generator, config) for generator in GENERATORS[config.generator])
+    of_images, of_videos = (_adapt(generator, config) for generator in GENERATORS[config.generator])
     maps = [make_label_map(source, names) for source in config.data]
-    stills = {
-        i: _open_stills(source, maps[i], of_stills, note)
+    pseudo_videos = {
+        i: _open_images(source, maps[i], of_images, note)
         for i, source in enumerate(config.data)
-        if source.kind == "stills"
+        if source.kind == "images"
     }
     boxes = {i: _open_boxes(source, maps[i]) for i, source in enumerate(config.data) if source.kind == "boxes"}
-    bank = next((opened.bank for opened in stills.values()), CutoutBank({}))
+    bank = next((opened.bank for opened in pseudo_videos.values()), CutoutBank({}))
     return [
-        stills[i] if i in stills else boxes[i] if i in boxes else _open_videos(source, maps[i], of_videos, bank, config)
+        pseudo_videos[i]
+        if i in pseudo_videos
+        else boxes[i]
+        if i in boxes
+        else _open_videos(source, maps[i], of_videos, bank, config)
         for i, source in enumerate(config.data)
     ]
 
@@ -98,15 +104,17 @@ def _open_sources(config: TrainConfig, names: tuple[str, ...], note: Note | None
 def _adapt(generator: PseudoVideoConfig, config: TrainConfig) -> PseudoVideoConfig:
     adapted = dataclasses.replace(generator, max_guided=config.max_guided)
     if config.max_pastes is not None:
-        most = min(adapted.paste.most, config.max_pastes)
-        adapted = dataclasses.replace(adapted, paste=dataclasses.replace(adapted.paste, most=most))
-    return dataclasses.replace(adapted, zoom=config.scale_jitter, fill_share=0.0) if config.scale_jitter else adapted
+        most = min(adapted.paste.max_pastes, config.max_pastes)
+        adapted = dataclasses.replace(adapted, paste=dataclasses.replace(adapted.paste, max_pastes=most))
+    return (
+        dataclasses.replace(adapted, zoom=config.scale_jitter, fill_probability=0.0) if config.scale_jitter else adapted
+    )
 
 
-def _open_stills(
+def _open_images(
     source: SourceConfig, labels: LabelMap, generator: PseudoVideoConfig, note: Note | None
-) -> StillsPseudoVideo:
-    opened = StillsPseudoVideo(
+) -> PseudoVideos:
+    opened = PseudoVideos(
         Path(source.annotations),
         Path(source.images),
         labels,
@@ -128,7 +136,7 @@ def _open_boxes(source: SourceConfig, labels: LabelMap) -> BoxImages:
         ),
         labels,
         name=source.annotations,
-        min_score=source.min_score,
+        score_threshold=source.score_threshold,
         background_weight=source.background_weight,
         repeat_rare=source.repeat_rare,
     )
@@ -157,7 +165,7 @@ def _open_videos(
 
 
 def _check_categories(source: SourceConfig, labels: LabelMap, categories: frozenset[str]) -> None:
-    """See that what the model has no name for was meant to be left out: by a ready map, or in so many words."""
+    """Check that objects without a category of the model are meant to be background: by a map or by `unmapped`."""
     ready_map = isinstance(source.category_map, str) and source.category_map != BY_NAME
-    if source.unmapped == "refuse" and not ready_map:
+    if source.unmapped == "reject" and not ready_map:
         labels.require_known(categories, source.annotations)

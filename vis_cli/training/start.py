@@ -1,4 +1,4 @@
-"""The network as a run starts with it: pretrained parts, frozen parts, the Seq-Prop head; used by the trainer."""
+"""Network at the start of a run: pretrained weights, frozen parts and the Seq-Prop head. Used by `run`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from vis_cli.zoo.weights import require_size
 
 Note = Callable[[str], None]
 
-START_BATCHES = 4  # whose frames the Seq-Prop head is fitted to at the start
+START_BATCHES = 4  # number of batches for the start of the Seq-Prop head
 
 
 def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
-    """Build the network in training mode with the start that the config names.
+    """Build the network in training mode with the weights of `init`.
 
     Args:
-        config: of the run.
-        note: is told what a model that is the start does not bring.
+        config: Settings of the run.
+        note: Is called with one line about the parts of the network that `init` does not contain.
 
     Raises:
-        VisError: the start cannot be had.
+        VisError: The weights cannot be loaded, or the settings do not fit the network.
     """
     require_size(config.model)
     model = SeqMaskRCNN(config.model)
@@ -39,9 +39,9 @@ def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
     elif config.init == "coco":
         load_coco(model)
     elif config.init != "none":
-        anew = load_trained(model, config.init)
-        if anew and note is not None:
-            note(f"{config.init} does not bring all of the model; these start anew: {', '.join(anew)}")
+        random = load_trained(model, config.init)
+        if random and note is not None:
+            note(f"{config.init} does not contain these parts, which start from random weights: {', '.join(random)}")
     if config.init != "none" and config.freeze_first_stage:
         freeze_first_stage(model.backbone)
     _freeze(model, config)
@@ -54,7 +54,7 @@ def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
 
 @torch.no_grad()
 def start_prop_head(model: SeqMaskRCNN, config: TrainConfig, dataset: ClipDataset) -> None:
-    """Start the Seq-Prop head from what the backbone says of some frames like those of the run."""
+    """Start the Seq-Prop head as a label copier, fitted to P2 of some frames of the run."""
     shapes = ClipShapes(config.canvases[:1], config.num_frames)
     plan = BatchPlan(START_BATCHES, config.batch_size, lambda step: shapes, config.seed)
     images = [torch.cat([dataset[key].images for key in keys]) for keys in plan]
@@ -66,26 +66,32 @@ def _freeze(model: SeqMaskRCNN, config: TrainConfig) -> None:
     for field in ("train_only", "freeze"):
         for part in getattr(config, field):
             if not any(name.startswith(part) for name in names):
-                raise VisError(f"{field} is {part}, but no part of the network is named so")
+                raise VisError(
+                    f"contains {part}, but the network has no such part", field=field, hint=f"Known: {_parts(names)}."
+                )
     for name, parameter in model.named_parameters():
-        learns = not config.train_only or name.startswith(config.train_only)
-        frozen = bool(config.freeze) and name.startswith(config.freeze)
-        parameter.requires_grad_(parameter.requires_grad and learns and not frozen)
+        is_selected = not config.train_only or name.startswith(config.train_only)
+        is_frozen = bool(config.freeze) and name.startswith(config.freeze)
+        parameter.requires_grad_(parameter.requires_grad and is_selected and not is_frozen)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise VisError("no part of the network learns; look at train_only, freeze and freeze_first_stage")
+        raise VisError("all parts of the network are frozen. Change train_only, freeze or freeze_first_stage.")
+
+
+def _parts(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
 
 
 def _require_query_frames(model: SeqMaskRCNN, config: TrainConfig) -> None:
-    """See that the Seq-Prop head, where it learns, has a frame to propagate into."""
+    """Check that a clip has a query frame if the Seq-Prop head is trained."""
     fewest = min(config.changed(change).num_frames for change in (*config.schedule, ScheduleConfig(from_step=0)))
     if fewest < 2 and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
         raise VisError(
-            f'num_frames is {fewest}, but propagation learns from 2 or more; give them, or freeze = ["prop_head"]'
+            f'num_frames is {fewest}, but the Seq-Prop head needs at least 2. Use more, or set freeze = ["prop_head"].'
         )
 
 
 def _free_norms(module: nn.Module) -> None:
-    """Let the batch norms that learn take their statistics from the batch; frozen ones keep theirs."""
+    """Let trained batch norms use the statistics of the batch. Frozen ones keep their running statistics."""
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.weight.requires_grad:
             child.train()

@@ -1,7 +1,8 @@
-"""One step of a run: the losses of its parts, their gradients, the optimiser; used by the trainer.
+"""One step of a run: losses, gradients and the optimizer. Used by `trainer` and `check`.
 
-A step's batch is cut into parts that fit in memory. The gradients of all parts are averaged, whichever process did
-them, and a part's random draws are a function of seed, step and part: so the processes' number changes nothing.
+The batch of a step is divided into parts that fit in memory. The gradients of the parts of all processes are averaged.
+The random numbers of a part depend only on the seed, the step and the part. The number of processes therefore does not
+change the result.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from vis_cli.training.config import TrainConfig
 from vis_cli.training.objective import clip_losses
 from vis_cli.training.optimizer import set_rates
 from vis_cli.training.processes import Processes
-from vis_cli.training.schedule import guidance_shares, learning_rate
+from vis_cli.training.schedule import guidance_fractions, learning_rate
 from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.structures import TrainClip
 
 
 class JointLoss(nn.Module):
-    """A model with its loss, as one module that DistributedDataParallel can wrap."""
+    """A network with its loss, as one module for DistributedDataParallel."""
 
     def __init__(self, model: SeqMaskRCNN) -> None:
         super().__init__()
@@ -38,11 +39,11 @@ class JointLoss(nn.Module):
     def forward(
         self, clips: list[TrainClip], config: TrainConfig, step: int, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the total loss of some clips and its terms."""
+        """Return the total loss of the clips and its terms."""
         losses = clip_losses(
             self.model,
             clips,
-            guidance=guidance_shares(step, config),
+            guidance=guidance_fractions(step, config),
             cross_entropy_weight=config.cross_entropy_weight,
             generator=generator,
             sizes=SampleSizes(
@@ -55,22 +56,22 @@ class JointLoss(nn.Module):
         return total, losses
 
     def _anchor(self) -> Tensor:
-        """Return a zero that every parameter has a part in: each then has a gradient, whatever the clips show."""
+        """Return a zero that depends on all trained parameters, so that each of them has a gradient in each part."""
         trained = [parameter.sum() for parameter in self.model.parameters() if parameter.requires_grad]
         return 0.0 * torch.stack(trained).sum()
 
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """Hold what came of one part of a step."""
+    """Result of one part of a step."""
 
     total: float
     losses: dict[str, float]
-    clips: str  # their names
+    clips: str  # names of the clips, for error messages
 
 
 def wrap(model: SeqMaskRCNN, processes: Processes) -> nn.Module:
-    """Return the model's joint loss, whose gradients are averaged over the processes."""
+    """Return the joint loss of a network. Its gradients are averaged over the processes."""
     loss = JointLoss(model)
     return loss if processes.number == 1 else DistributedDataParallel(loss)
 
@@ -83,22 +84,22 @@ def train_step(
     step: int,
     processes: Processes,
 ) -> dict[str, float]:
-    """Do a step on this process's parts of the batch.
+    """Train one step with the parts of this process.
 
     Args:
-        loss: what `wrap` returned.
-        optimizer: over the model's parameters.
-        parts: the clips of each part, on the CPU.
-        config: the settings of the step.
-        step: its number.
-        processes: those that do the other parts.
+        loss: Result of `wrap`.
+        optimizer: Optimizer of the network.
+        parts: Clips of each part, on the CPU.
+        config: Settings of the step.
+        step: Index of the step, from 0.
+        processes: All processes of the run.
 
     Returns:
-        The mean losses of all parts, the norm of the gradient and the rate.
+        Mean losses of all parts, the norm of the gradient and the learning rate.
 
     Raises:
-        VisError: a loss or the gradient is not finite; nothing has been changed then.
-        OutOfMemoryError: the gradient does not fit into memory; nothing has been changed then.
+        VisError: A loss or the gradient is not finite. The network is unchanged.
+        OutOfMemoryError: The gradient does not fit into memory. The network is unchanged.
     """
     optimizer.zero_grad(set_to_none=True)
     try:
@@ -107,9 +108,9 @@ def train_step(
         if not is_shortage(error):
             raise
         own = []
-    if not own:  # outside of the handler, whose exception holds the memory of the step
+    if not own:  # outside of the handler, because its exception keeps the memory of the step
         optimizer.zero_grad(set_to_none=True)
-        raise OutOfMemoryError(f"memory ran out at step {step} with {len(parts[0])} clips at once. {REMEDY}")
+        raise OutOfMemoryError(f"out of memory at step {step} with {len(parts[0])} clips at once", hint=f"{REMEDY}.")
     reports = [report for gathered in processes.gather(own) for report in gathered]
     for report in reports:
         if not math.isfinite(report.total):
@@ -124,14 +125,20 @@ def train_step(
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return bfloat16 where asked for or, for "auto", where the device computes with it; None for float32."""
+    """Return bfloat16, or None for float32. "auto" is bfloat16 on devices that compute in it."""
     if precision != "auto":
         return {"bfloat16": torch.bfloat16, "float32": None}[precision]
     return torch.bfloat16 if has_native_bfloat16(device) else None
 
 
 def seed_part(seed: int, step: int, part: int) -> torch.Generator:
-    """Seed torch's global generators and return one for the guidance, as functions of seed, step and part."""
+    """Seed the global generators of torch, and return a generator for the guidance.
+
+    Args:
+        seed: Seed of the run.
+        step: Index of the step.
+        part: Index of the part among the parts of all processes.
+    """
     state = np.random.SeedSequence([seed, step, part]).generate_state(2, np.uint32)
     torch.manual_seed(int(state[0]))
     return torch.Generator().manual_seed(int(state[1]))
@@ -140,7 +147,7 @@ def seed_part(seed: int, step: int, part: int) -> torch.Generator:
 def _add_gradient(
     loss: nn.Module, parts: list[list[TrainClip]], i: int, config: TrainConfig, step: int, processes: Processes
 ) -> PartReport:
-    """Add a part's gradient; the processes' are averaged together with that of the last part."""
+    """Add the gradient of a part. The last part averages the gradients over the processes."""
     device, dtype = processes.device, autocast_dtype(config.precision, processes.device)
     generator = seed_part(config.seed, step, processes.rank * len(parts) + i)
     clips = [clip.to(device) for clip in parts[i]]
@@ -154,7 +161,7 @@ def _add_gradient(
 
 
 def _mean_losses(reports: list[PartReport]) -> dict[str, float]:
-    """Average the total over all parts, and each term over those that have it."""
+    """Average the total over all parts, and each term over the parts that have it."""
     means = {"loss": sum(report.total for report in reports) / len(reports)}
     for name in dict.fromkeys(name for report in reports for name in report.losses):
         values = [report.losses[name] for report in reports if name in report.losses]

@@ -1,4 +1,4 @@
-"""Stop a run in good order when the system asks for it; used by the trainer."""
+"""Handler of SIGTERM, which lets a run save its state before it stops. Used by `trainer`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def catch_sigterm() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGTERM has come; until the end it does nothing else.
+    """Yield a function that returns whether SIGTERM was received. SIGTERM has no other effect until the end.
 
-    Only the main thread can catch signals; in another one SIGTERM keeps its meaning.
+    Only the main thread can handle signals. In another thread, SIGTERM keeps its normal effect.
     """
-    came = threading.Event()
+    received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
+        yield received.is_set
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.set())
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.set())
     try:
-        yield came.is_set
+        yield received.is_set
     finally:
         signal.signal(signal.SIGTERM, before)

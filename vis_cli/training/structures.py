@@ -1,6 +1,6 @@
-"""What a training sample is: a short clip, its objects, and what is known about them.
+"""A training sample: a short clip and the targets of its frames.
 
-Made by `datasets`, checked and looked at through `contact_sheet`, consumed by `trainer`.
+Created by `datasets`. Used by `contact_sheet` and `objective`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class ClipTargets:
-    """Hold the N labelled objects that are visible in one frame of a clip."""
+    """The N labelled objects that are visible in one frame of a clip."""
 
-    boxes: Tensor  # (N, 4) float32 xyxy pixels, tight around the mask: x2 = last column + 1
+    boxes: Tensor  # (N, 4) float32 xyxy pixels, tight; x2 is the last column of the mask + 1
     labels: Tensor  # (N,) int64 in 1..C
     masks: Tensor  # (N, H, W) uint8 in {0, 1}, disjoint
-    instance_ids: Tensor  # (N,) int64 above 0, the same object has the same id in all frames of the clip
-    scores: Tensor | None = (
-        None  # (N,) float32 in 0..1, the weight of each object in the detector's losses; None: all 1
-    )
-    has_mask: Tensor | None = None  # (N,) bool, False: only the box is known, and the mask is empty; None: all have one
+    instance_ids: Tensor  # (N,) int64 above 0; an object has the same id in all frames of the clip
+    # (N,) float32 from 0 to 1, weights of the objects in the losses of the detector; None: all 1
+    scores: Tensor | None = None
+    # (N,) bool; False: the object has only a box, and its mask is empty; None: all objects have a mask
+    has_mask: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check that every field speaks of the same N objects.
+        """Check that all fields have the same length.
 
         Raises:
-            ValueError: the lengths differ.
+            ValueError: The lengths differ.
         """
         lengths = {len(part) for part in self._parts() if part is not None}
         if len(lengths) != 1:
@@ -46,18 +46,18 @@ class ClipTargets:
 
 @dataclass(slots=True)
 class TrainClip:
-    """Hold T frames: frame 0 is the guidance frame, the others are query frames in playing order."""
+    """T frames with targets. Frame 0 is the guidance frame. Query frames follow in the order of the video."""
 
     images: Tensor  # (T, 3, H, W) uint8 RGB
     targets: tuple[ClipTargets, ...]  # T
-    labelled: Tensor  # (C+1,) bool: label i is labelled exhaustively in these pictures; index 0: all of them are
-    detect: bool  # False: the labels say nothing (classes unknown), the clip is for the propagation head only
-    ignore: tuple[Tensor, ...]  # T times (M, 4) float32 xyxy: crowds and slivers, neither object nor background
+    labelled: Tensor  # (C+1,) bool; i: all objects of label i are labelled; 0: all labels are
+    detect: bool  # False: the labels have no meaning, and the clip trains only the Seq-Prop head
+    ignore: tuple[Tensor, ...]  # T times (M, 4) float32 xyxy; crowds and almost hidden objects
     name: str  # file names, for error messages
-    guided_ids: Tensor  # (G,) int64 instance ids given to the propagation head, all visible in frame 0
-    background_weight: float = 1.0  # of regions without an object in the detector's losses
-    doubtful: Tensor | None = None  # (D, 4) float32 xyxy: each may be an object of the last frame or not; None: no box
-    notes: tuple[str, ...] = ()  # assumptions that were made to read the images
+    guided_ids: Tensor  # (G,) int64 ids of the objects to propagate, all visible in frame 0
+    background_weight: float = 1.0  # of regions without an object in the losses of the detector
+    doubtful: Tensor | None = None  # (D, 4) float32 xyxy of the last frame: possible objects; None: empty
+    notes: tuple[str, ...] = ()  # assumptions of the reader of the images
 
     def to(self, device: torch.device) -> TrainClip:
         """Return the clip on a device."""
@@ -73,20 +73,20 @@ class TrainClip:
         )
 
     def __post_init__(self) -> None:
-        """Check that targets and ignored boxes are there for each frame.
+        """Check that each frame has targets and ignored boxes.
 
         Raises:
-            ValueError: their number is not that of the frames.
+            ValueError: The numbers of frames, targets and ignored boxes differ.
         """
         if not len(self.images) == len(self.targets) == len(self.ignore):
             raise ValueError(f"{len(self.images)} frames, {len(self.targets)} targets, {len(self.ignore)} ignore")
 
 
 def collate(clips: Sequence[TrainClip]) -> list[TrainClip]:
-    """Return the clips of one batch as they are; their frames have one size, their objects do not stack.
+    """Return the clips of one batch as a list, because the numbers of objects differ.
 
     Raises:
-        ValueError: the frames of two clips differ in number or size.
+        ValueError: The clips differ in the number or the size of their frames.
     """
     if len({clip.images.shape for clip in clips}) > 1:
         raise ValueError(f"clips of one batch differ in shape: {[tuple(clip.images.shape) for clip in clips]}")

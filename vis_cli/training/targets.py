@@ -1,4 +1,4 @@
-"""From maps of instance ids to training targets, and the choice of the guided objects; used by `pseudo_video`."""
+"""Training targets from maps of instance ids, and the choice of the guided objects. Used by `pseudo_video`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _LEAVE_OUT_NEIGHBOUR = 0.7  # probability that an object of the first guided obj
 
 @dataclass(frozen=True, slots=True)
 class FrameObjects:
-    """Say which values of an id map are objects and which are crowds."""
+    """Meaning of the values of an id map. Other values are background."""
 
-    labels: Mapping[int, int]  # id -> 1..C, or 0: of unknown class, in clips that teach no detector
+    labels: Mapping[int, int]  # id -> label 1..C, or 0: unknown class, in clips that do not train the detector
     crowds: frozenset[int]
 
 
 def frame_targets(
     id_map: NDArray[np.uint16], objects: FrameObjects, *, smallest_area: int, smallest_side: int
 ) -> tuple[ClipTargets, Tensor]:
-    """Return the objects of one frame and the (M, 4) boxes to ignore: crowds and objects hidden to a sliver.
+    """Return the objects of one frame, and the boxes (M, 4) to ignore: crowds and objects that are almost hidden.
 
     An object of unknown class gets label 1.
 
     Args:
-        id_map: (H, W) instance ids; values that are neither object nor crowd are background.
-        objects: what the ids are.
-        smallest_area: pixels that an object must show.
-        smallest_side: pixels of its box's shorter side.
+        id_map: Instance ids, (H, W).
+        objects: Meaning of the ids.
+        smallest_area: Minimum visible area of an object in pixels.
+        smallest_side: Minimum shorter side of its bounding box in pixels.
     """
     masks, boxes, ids, ignored = [], [], [], []
     for value in np.flatnonzero(np.bincount(id_map.ravel())):
@@ -61,11 +61,22 @@ def frame_targets(
     return targets, torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4)
 
 
-def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator, *, smallest: int = 0) -> Tensor:
-    """Return the sorted ids of 1 to `most` guided objects of frame 0, none if none there has `smallest` pixels.
+def choose_guided(
+    targets: Sequence[ClipTargets], max_guided: int, rng: np.random.Generator, *, smallest: int = 0
+) -> Tensor:
+    """Sample guided objects of frame 0.
 
-    The number is uniform. The first one is seen again in a query frame if any is; an object of its class is
-    then mostly left unguided, so that appearance alone does not tell which object is meant.
+    The first object also appears in a query frame if possible. An object of the same class then usually stays unguided,
+    so that the class does not identify the guided object.
+
+    Args:
+        targets: Targets of all frames.
+        max_guided: Maximum number of objects. The number is sampled uniformly from 1.
+        rng: Source of all random numbers.
+        smallest: Minimum area of a guided object in pixels.
+
+    Returns:
+        Sorted instance ids (G,). It is empty if frame 0 shows no object of the minimum area.
     """
     first = targets[0]
     large = first.masks.flatten(1).sum(dim=1, dtype=torch.int64) >= smallest
@@ -74,7 +85,7 @@ def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Gene
         return torch.zeros(0, dtype=torch.int64)
     label = dict(zip(ids, first.labels[large].tolist(), strict=True))
     again = {value for later in targets[1:] for value in later.instance_ids.tolist()}
-    number = int(rng.integers(1, min(most, len(ids)) + 1))
+    number = int(rng.integers(1, min(max_guided, len(ids)) + 1))
     lead = int(rng.choice([value for value in ids if value in again] or ids))
     alike = [value for value in ids if value != lead and label[value] == label[lead]]
     left_out = int(rng.choice(alike)) if alike and rng.random() < _LEAVE_OUT_NEIGHBOUR else 0
@@ -83,12 +94,12 @@ def choose_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Gene
     return torch.tensor(sorted([lead, *chosen]), dtype=torch.int64)
 
 
-def all_guided(targets: Sequence[ClipTargets], most: int, rng: np.random.Generator) -> Tensor:
-    """Return the sorted ids of frame 0's objects that the last frame shows, at most `most`, chosen at random.
+def all_guided(targets: Sequence[ClipTargets], max_guided: int, rng: np.random.Generator) -> Tensor:
+    """Return the sorted ids of the objects that the first and the last frame show, at max_guided `max_guided` of them.
 
-    See docs/explanation/authors-implementation.md#fact-46.
+    Reference: docs/explanation/authors-implementation.md#fact-46.
     """
     last = set(targets[-1].instance_ids.tolist())
     ids = [value for value in targets[0].instance_ids.tolist() if value in last]
-    chosen = rng.permutation(np.array(ids, np.int64))[:most].tolist()
+    chosen = rng.permutation(np.array(ids, np.int64))[:max_guided].tolist()
     return torch.tensor(sorted(chosen), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Train a Seq Mask R-CNN from one config: steps, checkpoints, log, validation; called by `vis train`."""
+"""Training loop: steps, checkpoints, log and validation. Used by `vis train`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -29,17 +30,17 @@ from vis_cli.training.validation import validate
 from vis_cli.zoo.folder import WEIGHTS_NAME
 from vis_cli.zoo.weights import save_model
 
-BEST_NAME = "best"  # the model folder of the best validation
-PREVIEWED = 4  # clips in the pictures of a report
+BEST_NAME = "best"  # model folder with the weights of the best validation
+PREVIEWED = 4  # clips in a preview image
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Say how a run ended."""
+    """Result of a run."""
 
     folder: Path
-    step: int  # steps done
-    finished: bool  # False: it was asked to stop, and saved itself
+    step: int  # number of completed steps
+    finished: bool  # False: SIGTERM stopped the run, and its state is saved
 
 
 def train(
@@ -51,23 +52,21 @@ def train(
     data_root: Path | None = None,
     hooks: Hooks | None = None,
 ) -> Outcome:
-    """Run a config to its last step and write the averaged weights to `out`.
+    """Train a network and write the averaged weights to `out`.
 
-    Under `torchrun` the processes share every step's batch, and the first one writes.
+    With `torchrun`, the processes divide the batch of each step, and only the first process writes. After SIGTERM, the
+    run saves its state and stops.
 
     Args:
-        config_path: the run's TOML file.
-        out: folder of the checkpoints, log.jsonl, tensorboard/, best/ and weights.safetensors.
-        resume: go on from the last checkpoint in `out`; the result is that of an unbroken run.
-        device: where the network learns; None: the CPU.
-        data_root: folder that relative data paths are taken from; None: the config's own.
-        hooks: what to call on the way.
-
-    Returns:
-        The model folder, which is `out`, and whether the run came to its end: SIGTERM makes it save itself and stop.
+        config_path: TOML file of the run.
+        out: Folder of the checkpoints, log.jsonl, tensorboard/, best/ and weights.safetensors.
+        resume: Resume from the last checkpoint in `out`. The result is the same as without an interruption.
+        device: Device of the training. None: the CPU.
+        data_root: Folder of relative data paths. None: the folder of the file that contains the path.
+        hooks: Functions that the run calls.
 
     Raises:
-        VisError: config, data, checkpoint or output cannot be used, or a loss is not finite.
+        VisError: The config, the data, a checkpoint or the output cannot be used, or a loss is not finite.
     """
     tune_malloc()
     with join_processes(device or torch.device("cpu")) as processes:
@@ -78,7 +77,9 @@ def train(
             except (MemoryError, RuntimeError) as error:
                 if not is_shortage(error):
                     raise
-                raise VisError(f"memory ran out. {REMEDY}; the last checkpoint in {out} is as it was") from error
+                raise VisError(
+                    f"out of memory; the last checkpoint in {out} is unchanged", hint=f"{REMEDY}."
+                ) from error
 
 
 def _train(run: Run, *, resume: bool) -> Outcome:
@@ -93,17 +94,15 @@ def _train(run: Run, *, resume: bool) -> Outcome:
 
 def _averaged_model(state: RunState) -> SeqMaskRCNN:
     """Return a copy of the model with the averaged weights, in evaluation mode."""
-    model = copy.deepcopy(state.model)
-    state.average.copy_to(model)
-    return model.eval()
+    return cast(SeqMaskRCNN, copy.deepcopy(state.average.module)).eval()
 
 
 def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bool]) -> bool:
-    """Do the steps that are left; return whether they all were done."""
+    """Train the remaining steps. Return False if the run was stopped."""
     loss = wrap(state.model, run.processes)
     batches, config = iter_parts(run, state.step), run.config
     if state.validated < state.step and _is_report(run, state):
-        _validate(run, state, log)  # the run ended before this was done
+        _validate(run, state, log)  # the run was interrupted before this validation
     ended = time.perf_counter()
     while state.step < config.num_steps:
         parts = _next_parts(run, state, batches, stopping)
@@ -114,8 +113,8 @@ def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bo
             figures = train_step(loss, state.optimizer, parts, now, state.step, run.processes)
         except OutOfMemoryError as error:
             _save(run, state)
-            raise VisError(f"{error}; the run is saved at step {state.step}, --resume goes on") from error
-        state.average.update(state.model, state.step)
+            raise error.with_hint(_resume_hint(state)) from error
+        state.average.update_parameters(state.model)
         began, ended = ended, time.perf_counter()
         images = config.batch_size * now.num_frames
         figures |= {"seconds": ended - began, "images_per_second": images / (ended - began)}
@@ -126,10 +125,10 @@ def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bo
 
 
 def _next_parts(run: Run, state: RunState, batches: Iterator[Parts], stopping: Callable[[], bool]) -> Parts | None:
-    """Return the clips of the next step, or None where the processes were asked to stop; the run is saved then.
+    """Return the clips of the next step. After SIGTERM, save the run and return None.
 
     Raises:
-        VisError: a process cannot read a picture; the run is saved, too.
+        VisError: A process cannot read an image. The run is saved before.
     """
     parts: Parts | None = None
     failure: VisError | None = None
@@ -142,14 +141,14 @@ def _next_parts(run: Run, state: RunState, batches: Iterator[Parts], stopping: C
         return parts
     _save(run, state)
     if failure is not None:
-        raise VisError(f"{failure}; the run is saved at step {state.step}, --resume goes on") from failure
+        raise failure.with_hint(_resume_hint(state)) from failure
     if any(failed for failed, _ in flags):
-        raise VisError("another process of the run could not read its data")
+        raise VisError("another process of the run cannot read its data. See its error line.")
     return None
 
 
 def _after_step(run: Run, state: RunState, log: RunLog, figures: dict[str, float]) -> None:
-    """Report, save and validate where it is time to."""
+    """Report the step. Save, validate and draw a preview at the steps of the config."""
     config, is_last = run.config, state.step == run.config.num_steps
     if run.hooks.progress is not None and run.processes.is_first:
         run.hooks.progress(state.step, config.num_steps, figures)
@@ -158,9 +157,9 @@ def _after_step(run: Run, state: RunState, log: RunLog, figures: dict[str, float
         _save(run, state)
     if reports:
         _validate(run, state, log)
-    if reports and run.processes.is_first and log.shows_pictures:
-        picture = draw_preview(_averaged_model(state), preview_clips(run, PREVIEWED))
-        log.show(state.step, "clips: true masks, masks propagated", picture)
+    if reports and run.processes.is_first and log.shows_images:
+        preview = draw_preview(_averaged_model(state), preview_clips(run, PREVIEWED))
+        log.show(state.step, "clips: ground-truth masks, propagated masks", preview)
 
 
 def _is_report(run: Run, state: RunState) -> bool:
@@ -172,10 +171,10 @@ def _validates(run: Run) -> bool:
 
 
 def _validate(run: Run, state: RunState, log: RunLog) -> None:
-    """Measure the averaged weights, keep them if they are the best, and save that this is done.
+    """Score the averaged weights, keep them if they are the best, and save that this validation is done.
 
     Raises:
-        VisError: they cannot be measured; the run was saved before.
+        VisError: The split cannot be segmented or scored. The run is saved before.
     """
     if run.config.validation is None or not run.processes.is_first:
         return
@@ -183,9 +182,7 @@ def _validate(run: Run, state: RunState, log: RunLog) -> None:
     try:
         figures = validate(run.config.validation, model, device=str(run.processes.device))
     except VisError as error:
-        raise VisError(
-            f"[validation] {error}; the run is saved at step {state.step}, --resume goes on with this validation"
-        ) from error
+        raise error.inside("[validation]").with_hint(_resume_hint(state)) from error
     if run.hooks.note is not None:
         run.hooks.note("validation: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items()))
     log.write(state.step - 1, {f"val_{name}": value for name, value in figures.items()})
@@ -203,15 +200,19 @@ def _save(run: Run, state: RunState) -> None:
         write_checkpoint(run.out, state, keep=run.config.keep_checkpoints)
 
 
+def _resume_hint(state: RunState) -> str:
+    return f"The run is saved at step {state.step}. Resume it with --resume."
+
+
 def _provenance(run: Run, state: RunState) -> dict[str, str]:
     return {"trained_with": run.name, "steps": str(state.step)}
 
 
 @contextmanager
 def _open_output(run: Run, *, resume: bool) -> Iterator[None]:
-    """Hold the run's folder for this run, from its first process."""
+    """Create the folder of the run, and lock it in the first process."""
     if not resume and last_checkpoint(run.out) is not None:
-        raise VisError(f"{run.out} holds a run already; give --resume to go on, or another --out")
+        raise VisError(f"{run.out} already contains a run. Resume it with --resume, or use another --out.")
     with ExitStack() as stack:
         try:
             run.out.mkdir(parents=True, exist_ok=True)
@@ -224,7 +225,7 @@ def _open_output(run: Run, *, resume: bool) -> Iterator[None]:
 
 
 def _require_kinds(out: Path) -> None:
-    """Check before the first step that nothing is in the way of what the run writes at its end."""
+    """Check before the first step that the run can write its files at the end."""
     folders, files = (BOARD_NAME, BEST_NAME), (WEIGHTS_NAME, f"{BEST_NAME}/{WEIGHTS_NAME}")
     for name in folders:
         if (out / name).exists() and not (out / name).is_dir():

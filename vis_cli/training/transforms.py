@@ -1,7 +1,7 @@
-"""Geometry of pseudo-videos: smooth paths of affine, perspective and elastic warps, and how they are sampled.
+"""Geometry of pseudo-videos: smooth paths of affine, perspective and elastic warps, and their sampling maps.
 
-Used by `pseudo_video` (the camera) and `copy_paste` (each pasted object). Coordinates are continuous: the
-centre of pixel i lies at i + 0.5. Matrices are (3, 3) float64 and map (x, y, 1) columns.
+Used by `pseudo_video` for the camera, and by `copy_paste` for each pasted object. Coordinates are continuous: the
+centre of pixel i is at i + 0.5. Matrices are (3, 3) float64 and map columns (x, y, 1).
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix: TypeAlias = NDArray[np.floating[Any]]
-Region: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels, x1 and y1 exclusive
+Region: TypeAlias = tuple[int, int, int, int]  # x0, y0, x1, y1 in integer pixels; x1 and y1 are exclusive
 
-_CELL = 8  # pixels: warps are computed on a grid this coarse and interpolated, which the eye cannot tell
-_WARP_NODES = 4  # random displacements a side of an elastic warp
+_CELL = 8  # pixels; warps are computed on a grid of such cells and interpolated
+_WARP_NODES = 4  # random displacements per side of an elastic warp
 
 
 @dataclass(frozen=True, slots=True)
 class MotionLimits:
-    """Bound how far something may move between the first and the last frame of a clip, each way."""
+    """Limits of the motion from the first to the last frame of a clip, in both directions."""
 
     rotation: float  # degrees
-    scale: float  # natural logarithm of the factor
+    scale: float  # natural logarithm of the scale factor
     shear: float
-    translation: float  # fraction of the canvas side
+    translation: float  # fraction of the side of the canvas
     perspective: float  # change of the homogeneous coordinate across the canvas
-    elastic: float  # standard deviation of the warp's nodes, fraction of the region's side
-    jitter: float  # trembling of every frame, fraction of the bounds above
+    elastic: float  # standard deviation of the nodes of the warp, as a fraction of the side of the region
+    jitter: float  # random motion of each frame, as a fraction of the limits above
 
     def bounds(self) -> NDArray[np.float64]:
-        """Return the bounds in the order of a `Motion` pose."""
+        """Return the limits (7,) in the order of a `Motion` pose."""
         scalars = (np.deg2rad(self.rotation), self.scale, self.shear, self.translation, self.translation)
         return np.array([*scalars, self.perspective, self.perspective])
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """A smooth path over T frames that starts at rest."""
+    """A smooth path over T frames. Pose 0 is the identity."""
 
     poses: NDArray[np.float64]  # (T, 7): angle, log scale, shear, shift x, shift y, perspective x, perspective y
-    warps: NDArray[np.float32]  # (T, n, n, 2) displacements (x, y) of evenly spaced nodes, fractions of the region
+    warps: NDArray[np.float32]  # (T, n, n, 2) displacements (x, y) of a regular grid, as fractions of the region
 
 
 def draw_motion(limits: MotionLimits, num_frames: int, rng: np.random.Generator) -> Motion:
-    """Draw a path whose distance from frame 0 grows evenly; from nearly still to the limits."""
+    """Sample a path with constant speed, from nearly motionless to the limits."""
     progress = np.linspace(0.0, 1.0, num_frames)[:, None]
     strength = float(rng.uniform(0.05, 1.0))
     poses = progress * strength * rng.uniform(-1.0, 1.0, 7)
@@ -59,9 +59,9 @@ def draw_motion(limits: MotionLimits, num_frames: int, rng: np.random.Generator)
 
 
 def turned_poses(degrees: Sequence[float], num_frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return poses (T, 7) that rotate each frame by one of the angles, each angle once before any repeats.
+    """Return poses (T, 7) that rotate each frame by one of the angles. All angles occur before an angle is repeated.
 
-    See Propose-Reduce, Sec. 4.2.
+    Reference: Propose-Reduce, Sec. 4.2.
     """
     rounds = -(-num_frames // len(degrees))
     angles = np.concatenate([rng.permutation(degrees) for _ in range(rounds)])[:num_frames]
@@ -71,7 +71,7 @@ def turned_poses(degrees: Sequence[float], num_frames: int, rng: np.random.Gener
 
 
 def pose_matrix(pose: NDArray[np.float64], center: tuple[float, float], canvas: tuple[int, int]) -> Matrix:
-    """Return the (3, 3) matrix that moves the canvas (height, width) by one pose about `center` (x, y)."""
+    """Return the matrix (3, 3) of one pose of the canvas (height, width) about `center` (x, y)."""
     angle, log_scale, shear, shift_x, shift_y, tilt_x, tilt_y = pose
     height, width = canvas
     cos, sin = np.exp(log_scale) * np.cos(angle), np.exp(log_scale) * np.sin(angle)
@@ -83,23 +83,23 @@ def pose_matrix(pose: NDArray[np.float64], center: tuple[float, float], canvas: 
 
 
 def shift_matrix(x: float, y: float) -> Matrix:
-    """Return the (3, 3) translation by (x, y)."""
+    """Return the translation (3, 3) by (x, y)."""
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
 
 
 def scale_matrix(x: float, y: float) -> Matrix:
-    """Return the (3, 3) scaling by x and y; a negative factor flips."""
+    """Return the scaling (3, 3) by x and y. A negative factor flips."""
     return np.array([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]])
 
 
-def scale_at_zoom_one(picture: tuple[int, int], canvas: tuple[int, int], *, whole: bool) -> float:
-    """Return by how much a picture, (height, width), grows to just cover the canvas or, `whole`, to just fit in."""
-    scales = (canvas[0] / picture[0], canvas[1] / picture[1])
+def scale_at_zoom_one(image_size: tuple[int, int], canvas: tuple[int, int], *, whole: bool) -> float:
+    """Return the scale at which an image (height, width) covers the canvas or, with `whole`, fits into it."""
+    scales = (canvas[0] / image_size[0], canvas[1] / image_size[1])
     return min(scales) if whole else max(scales)
 
 
 def view_matrix(
-    picture: tuple[int, int],
+    image_size: tuple[int, int],
     canvas: tuple[int, int],
     *,
     zoom: float,
@@ -108,17 +108,25 @@ def view_matrix(
     at: tuple[float, float],
     whole: bool = False,
 ) -> Matrix:
-    """Return the matrix from a picture to the canvas, both (height, width).
+    """Return the matrix (3, 3) from an image to the canvas.
 
-    Zoom 1 just covers the canvas. The picture's point `focus` (x, y) comes to `at` (fractions of the canvas), as
-    far as that uncovers no canvas that could be covered; what is smaller than the canvas stays inside. With `whole`,
-    zoom 1 just fits into the canvas, and what is smaller than the canvas stands in its middle.
+    The point `focus` moves as near to `at` as possible. An image that is larger than the canvas covers it. A smaller
+    image stays inside of it.
+
+    Args:
+        image_size: Height and width of the image in pixels.
+        canvas: Height and width of the canvas in pixels.
+        zoom: Scale of the image. At 1 it covers the canvas or, with `whole`, fits into it.
+        flip: Mirror the image horizontally.
+        focus: Point (x, y) of the image in pixels.
+        at: Target of the focus, as fractions of the width and the height of the canvas.
+        whole: Centre an image that is smaller than the canvas.
     """
-    height, width = picture
-    factor = zoom * scale_at_zoom_one(picture, canvas, whole=whole)
+    height, width = image_size
+    factor = zoom * scale_at_zoom_one(image_size, canvas, whole=whole)
     shift = []
     for point, place, size, side in zip(focus, at, (width, height), (canvas[1], canvas[0]), strict=True):
-        slack = side - size * factor  # below 0: the picture is larger than the canvas
+        slack = side - size * factor  # negative if the image is larger than the canvas
         wanted = slack / 2 if whole and slack > 0.0 else place * side - point * factor
         shift.append(float(np.clip(wanted, min(slack, 0.0), max(slack, 0.0))))
     view = shift_matrix(*shift) @ scale_matrix(factor, factor)
@@ -128,17 +136,17 @@ def view_matrix(
 def sampling_maps(
     inverse: Matrix, region: Region, warp: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return where each pixel of a canvas region lies in the source, as cv2.remap's two (h, w) maps.
+    """Return the source position of each pixel of a canvas region, as two maps (h, w) for cv2.remap.
 
     Args:
-        inverse: from canvas to source.
-        region: the canvas pixels wanted.
-        warp: (n, n, 2) displacements, fractions of the region's sides, spread evenly over the region.
+        inverse: Matrix (3, 3) from the canvas to the source.
+        region: Region of the canvas.
+        warp: Displacements (n, n, 2) on a regular grid over the region, as fractions of its sides.
     """
     x0, y0, x1, y1 = region
     width, height = x1 - x0, y1 - y0
     across, down = -(-width // _CELL), -(-height // _CELL)
-    xs = (np.arange(across + 2) - 0.5) * _CELL + x0  # one node beyond each side, so that nothing is extrapolated
+    xs = (np.arange(across + 2) - 0.5) * _CELL + x0  # one node outside of each side, so that no value is extrapolated
     ys = (np.arange(down + 2) - 0.5) * _CELL + y0
     push = cv2.resize(warp, (across + 2, down + 2), interpolation=cv2.INTER_CUBIC)
     x, y = xs[None, :] + push[..., 0] * width, ys[:, None] + push[..., 1] * height
@@ -149,13 +157,13 @@ def sampling_maps(
 
 
 def bounding_region(matrix: Matrix, size: tuple[int, int], canvas: tuple[int, int], margin: float) -> Region | None:
-    """Return the canvas pixels that a picture of `size` (height, width) can cover, None if there are none.
+    """Return the region of the canvas that an image can cover, or None if the image is outside of the canvas.
 
     Args:
-        matrix: from the picture to the canvas.
-        size: the picture's height and width.
-        canvas: the canvas's height and width.
-        margin: widening on each side, as a fraction of the covered sides.
+        matrix: Matrix (3, 3) from the image to the canvas.
+        size: Height and width of the image in pixels.
+        canvas: Height and width of the canvas in pixels.
+        margin: Margin on each side, as a fraction of the covered sides.
     """
     height, width = size
     corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float64)

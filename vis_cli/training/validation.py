@@ -1,4 +1,4 @@
-"""Validation during training: segment a small split with the network, and score the results; used by `trainer`."""
+"""Validation during training: segment a small split with the network, and score the results. Used by `trainer`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_validation(config: ValidationConfig) -> None:
     """
     for path in (config.images, config.annotations):
         if path and not Path(path).exists():
-            raise VisError(f"{path} is missing")
+            raise VisError(f"{path} is missing. Correct the path or restore it.")
     if config.kind == "davis":
         _open_davis(config)
     else:
@@ -73,7 +73,7 @@ def _score_davis(config: ValidationConfig, segmenter: Segmenter) -> dict[str, fl
 def _open_youtube_vis(config: ValidationConfig) -> tuple[YouTubeVis, list[BenchmarkVideo]]:
     split = _select_videos(read_youtube_vis(Path(config.annotations)), config.sequences)
     if not split.annotations:
-        raise VisError(f"{config.annotations}: has no annotations to validate by; give a split that has some")
+        raise VisError(f"cannot validate on {config.annotations}: no annotations. Use a split with annotations.")
     return split, youtube_vis_videos(split, Path(config.images))
 
 
@@ -84,7 +84,7 @@ def _open_davis(config: ValidationConfig) -> tuple[DavisBenchmark, list[Benchmar
 
 
 def _select_videos(split: YouTubeVis, names: tuple[str, ...]) -> YouTubeVis:
-    """Return the split with the videos of these names only; with all videos if there are no names.
+    """Return the split with only the videos of these names, or with all videos if there are no names.
 
     Raises:
         VisError: The split has no video of a name.
@@ -92,7 +92,7 @@ def _select_videos(split: YouTubeVis, names: tuple[str, ...]) -> YouTubeVis:
     known = {video.name: video for video in split.videos}
     for name in names:
         if name not in known:
-            raise VisError(f"sequences names {name}, which is no video of {split.path}")
+            raise VisError(f"sequences contains {name}, but {split.path} has no such video. Use names of its videos.")
     videos = tuple(known[name] for name in names) or split.videos
     selected = {video.id for video in videos}
     annotations = tuple(entry for entry in split.annotations or () if entry.video_id in selected)
