@@ -259,7 +259,7 @@ def test_no_input_is_overwritten_even_when_asked(results: Path, truth: Path, tmp
         before = out.read_text()
         outcome = run_vis("eval", source, "--annotations", truth, "--json", out, "--overwrite")
         assert (outcome.code, outcome.out, out.read_text()) == (2, "", before)
-        assert outcome.err == f"error: {out} is an input, which is never written to: give another name"
+        assert outcome.err == f"error: cannot write {out}: it is an input. Use another output name."
 
 
 def test_a_model_on_a_split(network: Network, truth: Path, tmp_path: Path, run_vis: RunVis) -> None:

@@ -68,7 +68,7 @@ def test_no_input_is_overwritten_even_when_asked(split: Path, tmp_path: Path, ru
         before = out.read_text()
         outcome = run_vis("export-json", results, "--format", "coco-video", "--split", split, "-o", out, "--overwrite")
         assert (outcome.code, out.read_text()) == (2, before)
-        assert outcome.err == f"error: {out} is an input, which is never written to: give another name"
+        assert outcome.err == f"error: cannot write {out}: it is an input. Use another output name."
 
 
 def test_what_is_left_out_is_said(split: Path, tmp_path: Path, run_vis: RunVis) -> None:

@@ -139,7 +139,7 @@ def test_choosing_instances(options: list[str], said: str, result: Path, tmp_pat
 def test_an_instance_that_is_not_there(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("render", result, "-o", tmp_path / "o.mp4", "--only", "2,7")
     assert outcome.code == 2
-    assert outcome.err == "error: --only: no instance 7; there are 1, 2"
+    assert outcome.err == "error: --only: no instance 7. Use ids of: 1, 2."
 
 
 def test_existing_files_are_kept(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
@@ -147,7 +147,7 @@ def test_existing_files_are_kept(result: Path, tmp_path: Path, run_vis: RunVis) 
     out.write_bytes(b"mine")
     outcome = run_vis("render", result, "-o", out)
     assert outcome.code == 2
-    assert outcome.err == f"error: {out} exists: --overwrite replaces it"
+    assert outcome.err == f"error: cannot write {out}: it exists. Use --overwrite to replace it."
     assert out.read_bytes() == b"mine"
     assert run_vis("render", result, "-o", out, "--overwrite").code == 0
 
@@ -156,7 +156,7 @@ def test_a_folder_is_not_overwritten(tmp_path: Path, result: Path, run_vis: RunV
     (tmp_path / "masks.mp4").mkdir()
     outcome = run_vis("render", result, "-o", tmp_path / "masks.mp4", "--overwrite")
     assert outcome.code == 2
-    assert outcome.err == f"error: {tmp_path / 'masks.mp4'} is a folder: give another name with -o"
+    assert outcome.err == f"error: cannot write {tmp_path / 'masks.mp4'}: it is a folder. Use another -o OUT.mp4."
 
 
 def test_the_video_itself_is_never_overwritten(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
@@ -170,13 +170,13 @@ def test_the_video_itself_is_never_overwritten(result: Path, tmp_path: Path, run
 def test_another_format(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("render", result, "-o", tmp_path / "o.avi")
     assert outcome.code == 2
-    assert "give a name that ends in .mp4" in outcome.err
+    assert "Use a name that ends in .mp4." in outcome.err
 
 
 @pytest.mark.parametrize(
     ("size", "num_frames", "said"),
-    [((32, 48), 8, "is 32x48, but the result is of a video of 64x48"), ((64, 48), 5, "has 5 frames, but"),
-     ((64, 48), 9, "has more frames, but the result is of 8")],
+    [((32, 48), 8, "frames of 32x48, but the result has 64x48"), ((64, 48), 5, "it has 5 frames, but the result has 8"),
+     ((64, 48), 9, "it has more than 8 frames, but the result has 8")],
 )  # fmt: skip
 def test_another_video(size: tuple[int, int], num_frames: int, said: str, tmp_path: Path, run_vis: RunVis) -> None:
     result = write_found(make_video(tmp_path), tmp_path / "clip.json", identified=False)

@@ -195,15 +195,15 @@ class TestBatch:
         ("error", "said"),
         [
             (OSError(5, "Input/output error"), "Input/output error"),
-            (MemoryError(), "out of memory; less is needed with a smaller --short-side"),
-            (RuntimeError("CUDA out of memory. Tried to allocate\n2 GiB"), "out of memory; less is needed"),
+            (MemoryError(), "out of memory. Use a smaller --short-side"),
+            (RuntimeError("CUDA out of memory. Tried to allocate\n2 GiB"), "out of memory. Use a smaller"),
             (
                 RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-                "out of memory; less is needed",
+                "out of memory. Use a smaller",
             ),
             (
                 RuntimeError("CUDA error: launch failure\nmore"),
-                "the network failed: CUDA error: launch failure (--debug",
+                "the network failed: CUDA error: launch failure. Use --debug",
             ),
         ],
     )
@@ -263,7 +263,7 @@ class TestBatch:
         outcome = run_vis("segment", tmp_path, "-o", tmp_path / "out")
         assert outcome.code == 130
         assert names_in(tmp_path / "out") == ["a.json", "a.mp4"]
-        assert "interrupted: 1 of 3 videos are done, and their results are kept" in outcome.err
+        assert "interrupted: 1 of 3 videos are finished, and their results are kept" in outcome.err
         assert "│ a │ 2 │ 1 │" in outcome.err
         network.raises.clear()
         network.segmented.clear()

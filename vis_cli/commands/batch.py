@@ -1,6 +1,7 @@
-"""One video after the other: what is there is kept, what fails is told, and the rest goes on.
+"""Segmentation of a batch, one video after the other.
 
-Used by `segment` and by `eval --model`.
+Existing results are kept. If a video fails, its error is printed and the next video is segmented. Used by `segment`
+and `evaluate_model`.
 """
 
 from __future__ import annotations
@@ -35,43 +36,43 @@ if TYPE_CHECKING:
 
 GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words for it
-FOR_NETWORK = "; less is needed with a smaller --short-side, --set max_instances=N or --feature-budget-mb"
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # messages of torch
+FOR_NETWORK = "Use a smaller --short-side, --feature-budget-mb or --set max_instances=N."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """Hold what the command line says of a batch as a whole."""
+    """Options that apply to all videos of a batch."""
 
     model: str  # a name or a folder
     config: SegmentSettings
     run: RunSettings
     overwrite: bool = False
-    detector: str | None = None  # None: the model's own
+    detector: str | None = None  # None: the detector of `model`
     propagator: str | None = None
-    masks_from: int | None = None  # number of the first frame in the names of given masks; None: not stated
-    stream: int | None = None  # index among the video streams of a file; None: the one that FFmpeg ranks best
+    masks_from: int | None = None  # number of the first frame in the file names of given masks; None: automatic
+    stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
 
 
 class Batch:
-    """Segment many videos with one model and one set of choices."""
+    """Segmentation of several videos with one model and the same options."""
 
     def __init__(self, options: BatchOptions, reporter: Reporter) -> None:
-        """Take the choices; the model is loaded when the first video needs it."""
+        """Store the options. The model is loaded when the first video needs it."""
         self._options = options
         self._reporter = reporter
 
     def run(
         self, jobs: Sequence[Job], *, ended: Callable[[VideoReport], None] | None = None
     ) -> tuple[list[VideoReport], bool]:
-        """Work through the jobs; return a report on each that ended, and whether Ctrl-C cut the batch short.
+        """Process the jobs. Return the reports of the finished jobs, and whether Ctrl-C interrupted the batch.
 
         Args:
             jobs: One per video.
             ended: Called with the report of each video when this video ends.
 
         Raises:
-            UsageError: the model or the device cannot be had, which no video can change.
+            UsageError: The model or the device is not available. This stops the batch.
         """
         reports: list[VideoReport] = []
         with BatchProgress(len(jobs), self._reporter) as progress:
@@ -85,13 +86,14 @@ class Batch:
                     if len(jobs) > 1:
                         self._tell(reports[-1], f"[{len(reports)}/{len(jobs)}]")
             except KeyboardInterrupt as interruption:
-                done = f"{len(reports)} of {len(jobs)} videos are done, and their results are kept"
-                self._reporter.error(f"interrupted: {done}", interruption)
+                done = f"{len(reports)} of {len(jobs)} videos are finished, and their results are kept"
+                hint = "Run the same command again to resume."
+                self._reporter.error(f"interrupted: {done}. {hint}", interruption)
                 return reports, True
         return reports, False
 
     def _process(self, job: Job, progress: BatchProgress) -> VideoReport:
-        """Make what is missing of one video's outputs; what goes wrong with it is its own affair."""
+        """Write the missing outputs of one video. An error ends only this video."""
         report = VideoReport(job.name, str(job.source), "done", outputs=job.outputs)
         started = time.perf_counter()
         try:
@@ -101,7 +103,7 @@ class Batch:
             masks = self._read_masks(job)
             result = self._reusable(job, masks)
             if result is not None and all(output.exists() for output in job.outputs):
-                reason = f"{job.result} exists. --overwrite replaces it"
+                reason = f"{job.result} exists. Use --overwrite to replace it"
                 report = dataclasses.replace(report, status="skipped", reason=reason)
             else:
                 with sole_writer(job):
@@ -126,10 +128,10 @@ class Batch:
         return masks
 
     def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
-        """Return the result of an earlier run if the same source and settings would make it again now.
+        """Return the result of an earlier run if its source, settings, model and masks are unchanged.
 
         Raises:
-            VisError: There is a result, but it is damaged, or its source or its settings differ.
+            VisError: The result is damaged, or its source, settings, model or masks have changed.
         """
         if self._options.overwrite:
             return None
@@ -140,7 +142,7 @@ class Batch:
         if masks is not None:
             production = dataclasses.replace(production, given_masks=hash_masks(masks))
         if difference := find_difference(job.stored, self._identify(job), production):
-            raise VisError(f"cannot reuse {job.result}: {difference}. Use --overwrite to replace it.")
+            raise VisError(f"cannot reuse {job.result}: {difference}", hint="Use --overwrite to replace it.")
         with _memory_named(f" while {job.result} was read"):
             return read_result(job.result)
 
@@ -148,9 +150,9 @@ class Batch:
         self, job: Job, result: VideoResult | None, masks: GivenMasks | None, progress: BatchProgress
     ) -> VideoResult:
         if job.name != default_name(job.source):
-            because = "another video has its name" if job.stored is None else "as before"
+            because = "another video has the same name" if job.stored is None else "as in the earlier run"
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
-        with _memory_named(" while the video was opened. Use smaller frames"):
+        with _memory_named(" while the video was opened", "Use smaller frames."):
             video = open_video(job.source, stream=self._options.stream)
         if masks is not None and job.masks is not None:
             require_mask_size(masks, job.masks, video, first=self._options.masks_from)
@@ -158,11 +160,11 @@ class Batch:
         told = len(video.warnings)
         problem = None if job.overlay is None else overlay_problem(video)
         if problem is not None and result is None:
-            self._reporter.warn(f"{problem} The result {job.result} is made without the overlay.")
+            self._reporter.warn(f"{problem} {job.result} is written without an overlay video.")
         if result is None:
             result = self._segment(job, video, masks, progress)
         if job.overlay is not None:
-            with _memory_named(" while the overlay was drawn. Use --no-render, or smaller frames"):
+            with _memory_named(" while the overlay was drawn", "Use --no-render, or smaller frames."):
                 write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
         self._warn(job, video.warnings[told:])
         return result
@@ -175,9 +177,9 @@ class Batch:
             self._reporter.warn(f"{job.source}: {warning}")
 
     def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
-        source = self._identify(job)  # before the frames are read: a later change must not go unnoticed
+        source = self._identify(job)  # before the frames are read, so that a later change is detected
         segmenter = self._segmenter
-        with _memory_named(FOR_NETWORK):
+        with _memory_named("", FOR_NETWORK):
             found = segmenter.segment(video, progress=progress.update, guidance=masks)
         info = dataclasses.replace(
             found.video,
@@ -188,8 +190,8 @@ class Batch:
         )
         result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
         if job.overlay is not None:
-            job.overlay.unlink(missing_ok=True)  # an older one would show another result
-        with _memory_named(f" while {job.result} was written. Use a smaller --set max_sequences=N"):
+            job.overlay.unlink(missing_ok=True)  # an older overlay would show another result
+        with _memory_named(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):
             write_result(result, job.result)
         return result
 
@@ -205,7 +207,7 @@ class Batch:
 
     @cached_property
     def _production(self) -> Production:
-        """Say how a result would be made now; no network is built for it."""
+        """Return the model and the settings of a new result, without building the network."""
         from vis_cli.engine.production import expected_production
 
         options = self._options
@@ -218,7 +220,7 @@ class Batch:
         return Production(model, dataclasses.asdict(config))
 
     def _choose_model(self) -> str | LoadedModel[VideoNetwork]:
-        """Return the model's name, or the composition of the two that are named instead."""
+        """Return the name of the model, or the composition of --detector and --propagator."""
         options = self._options
         if options.detector is None and options.propagator is None:
             return options.model
@@ -235,18 +237,18 @@ class Batch:
 
 
 @contextmanager
-def _memory_named(what: str) -> Iterator[None]:
-    """Print for what memory ran out in the body: a setting of the network helps only the network.
+def _memory_named(stage: str, hint: str = "") -> Iterator[None]:
+    """Add the stage and a remedy to an out-of-memory error of the body.
 
     Raises:
-        VisError: Memory ran out.
+        VisError: The body ran out of memory.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not _is_shortage(error):
             raise
-        raise VisError(f"out of memory{what}") from error
+        raise VisError(f"out of memory{stage}", hint=hint) from error
 
 
 def _is_shortage(error: Exception) -> bool:
@@ -254,11 +256,11 @@ def _is_shortage(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a line why a video failed."""
+    """Return the cause of a failed video in one line."""
     if _is_shortage(error) and not isinstance(error, VisError):
         return "out of memory"
     if isinstance(error, RuntimeError):
-        return f"the network failed: {str(error).partition(chr(10))[0]} (--debug shows where)"
+        return f"the network failed: {str(error).partition(chr(10))[0]}. Use --debug to print the traceback."
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)

@@ -1,6 +1,6 @@
-"""Where the results of a batch go, and what of them is there already.
+"""Output files of a batch, and their existing versions.
 
-Used by `segment`: every input gets its own names, nothing foreign and no input is ever overwritten.
+Used by `segment`. Each input has its own output names. Inputs and files of other videos are never overwritten.
 """
 
 from __future__ import annotations
@@ -26,31 +26,33 @@ from vis_cli.records.result_json import read_result
 
 RESULT_SUFFIX, OVERLAY_SUFFIX = ".json", ".mp4"
 MAX_STEM_BYTES = MAX_NAME_BYTES - len(RESULT_SUFFIX)
-NAMELESS = "root"  # the results of / and of names that consist of dots
+NAMELESS = "root"  # name of the results of / and of inputs whose name consists of dots
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Name one input, the masks given for it, and the files that come of it; each is None where none is wanted."""
+    """One input, the masks given for it, and its output files. None means that a file is not given or not written."""
 
     source: Path
     name: str
     result: Path
     overlay: Path | None
-    masks: Path | None = None  # given instead of detections
-    stored: ResultHead | None = None  # the result of this source that was there when the batch was planned
-    version: tuple[int, int, int] | None = None  # of the file `result` at that time; None: there was none
+    masks: Path | None = None  # used instead of detections
+    stored: ResultHead | None = None  # existing result of this source when the batch was planned
+    version: tuple[int, int, int] | None = (
+        None  # version of the file `result` at that time; None: the file did not exist
+    )
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """Return the files that are to be made."""
+        """Return the files to write."""
         return (self.result,) if self.overlay is None else (self.result, self.overlay)
 
 
 def plan_jobs(sources: Sequence[Path], out: Path, *, render: bool, masks: Path | None = None) -> list[Job]:
-    """Give each input the names of its own results in the folder `out`, else free names, in the inputs' order.
+    """Return one job per input. An input keeps the name of its existing result in `out`; other inputs get free names.
 
-    A result belongs to the input that it stores, so names depend neither on the other inputs nor on their order.
+    A result belongs to the input that it stores. Names are therefore independent of the other inputs and their order.
     """
     default_names = [default_name(source) for source in sources]
     results = OwnResults(out)
@@ -77,9 +79,9 @@ def make_job(
 
 
 def default_name(source: Path) -> str:
-    """Return what the results of a video are called where no other video has that name."""
+    """Return the name of the results of a video if no other video has this name."""
     if source.name in ("", "..") or ".." in source.parts:
-        source = real_path(source)  # '.' and '..' have no name of their own
+        source = real_path(source)  # '.' and '..' are not names
     name = source.name if source.is_dir() else source.stem
     return _name(name)
 
@@ -96,14 +98,14 @@ def prepare_folder(out: Path) -> None:
             pass
         remove_leftovers(out)
     except OSError as error:
-        raise UsageError(f"{out}: cannot be written to ({error.strerror}); give another folder with -o") from error
+        raise UsageError(f"cannot write to {out}: {error.strerror}", hint="Use another -o DIR.") from error
 
 
 def refreshed(job: Job) -> Job:
     """Return the job with the result that another process may have written since the batch was planned.
 
     Raises:
-        VisError: The file in its place is the result of another video now.
+        VisError: The file is now the result of another video.
     """
     if _version(job.result) == job.version:
         return job
@@ -125,27 +127,27 @@ def require_no_folders(job: Job) -> None:
 
 
 def require_free(job: Job) -> None:
-    """See that nothing is in the place of the outputs of a job without a result of its own.
+    """Check that the outputs of a job without an existing result do not exist.
 
     Raises:
-        VisError: A file is there.
+        VisError: A file exists.
     """
     if job.result.exists():
-        read_result(job.result)  # names the damage of a damaged result
-        raise VisError(f"cannot write {job.result}: it exists. Use --overwrite to replace it.")
+        read_result(job.result)  # raises an error with the cause if the result is damaged
+        raise VisError(f"cannot write {job.result}: it exists", hint="Use --overwrite to replace it.")
     if job.overlay is not None and job.overlay.exists():
         raise VisError(
-            f"cannot write {job.overlay}: it exists without {job.result.name}. Use --overwrite to replace it."
+            f"cannot write {job.overlay}: it exists without {job.result.name}", hint="Use --overwrite to replace it."
         )
 
 
 @contextmanager
 def sole_writer(job: Job) -> Iterator[None]:
-    """Hold the right to write the outputs of a job until the body ends.
+    """Lock the outputs of a job until the body ends.
 
     Raises:
-        VisError: Another process writes the result, or has written it meanwhile.
-        OSError: The folder cannot be written.
+        VisError: Another process writes the result, or has written it since the batch was planned.
+        OSError: The folder cannot be written to.
     """
     job.result.parent.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(job.result):
@@ -155,36 +157,37 @@ def sole_writer(job: Job) -> Iterator[None]:
 
 
 def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
-    """Refuse a batch that would write over one of its own inputs, or change what a folder among the `inputs` means.
+    """Reject a batch that would overwrite an input, or write an overlay video into an input folder.
 
     Raises:
-        UsageError: an output is an input, or an overlay video would lie in a folder that is one.
+        UsageError: An output is an input, or the folder of an overlay video is an input.
     """
     sources = {real_path(job.source) for job in jobs}
     folders = sources | {real_path(text) for text in inputs if is_folder(text)}
     for job in jobs:
         if job.overlay is not None and real_path(job.overlay.parent) in folders:
             raise UsageError(
-                f"{job.overlay.parent} is an input, where {job.overlay.name} would be taken for one the next time: "
-                "give another folder with -o, or --no-render"
+                f"cannot write {job.overlay.name} to {job.overlay.parent}: this folder is an input, and the next run "
+                "would segment the overlay video",
+                hint="Use another -o DIR, or --no-render.",
             )
         for output in job.outputs:
             if real_path(output) in sources:
-                raise UsageError(f"{output} is an input and would be overwritten: give another folder with -o")
+                raise UsageError(f"cannot write {output}: it is an input", hint="Use another -o DIR.")
 
 
 def protect_files(out: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to write over a file that is read, even where the user asks to overwrite.
+    """Reject an output that is also an input, even with --overwrite.
 
     Raises:
         UsageError: `out` is one of the `inputs`.
     """
     if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
-        raise UsageError(f"{out} is an input, which is never written to: give another name")
+        raise UsageError(f"cannot write {out}: it is an input", hint="Use another output name.")
 
 
 def _free_name(source: Path, default: str, taken: Set[str], occupied: Set[str]) -> str:
-    """Return the first name for an input that is free: clip, clip_mov, holiday_clip, clip_2, clip_3, …"""
+    """Return the first free name for an input, in this order: clip, clip_mov, holiday_clip, clip_2, clip_3, …"""
     if folded_name(default) not in taken:
         return default
     names = _further_names(source, default)
@@ -207,7 +210,7 @@ def _stems(folder: Path, suffixes: Sequence[str]) -> set[str]:
 
 
 def _version(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is written again, None if there is no file."""
+    """Return inode, modification time and size of a file, which change when it is written. None: no such file."""
     try:
         status = path.stat()
     except OSError:

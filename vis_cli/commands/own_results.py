@@ -1,6 +1,6 @@
-"""Which results of a folder belong to which inputs, and whether a result may be used again.
+"""Assignment of existing results to inputs, and the check that a result can be reused.
 
-Used by `outputs`, which names the results of a batch, and by `batch`.
+Used by `outputs` and `batch`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from vis_cli.records.result_json import list_results
 from vis_cli.records.source_identity import absolute_path, identify_source, source_difference, source_size
 from vis_cli.records.types import ModelInfo, SourceIdentity
 
-SHOWN_SETTINGS = 3  # in a message
+SHOWN_SETTINGS = 3  # maximum number of settings in a message
 SHOWN_HASH = 8  # characters
 SHOWN_VALUE = 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """How a result is made: everything that may change its masks, except for rounding."""
+    """Model, settings and given masks of a result: everything that changes its masks by more than rounding."""
 
     model: ModelInfo
     config: Mapping[str, Any]
@@ -39,13 +39,15 @@ class Production:
 
 
 class OwnResults:
-    """The results in a folder, found by the source that they store."""
+    """Existing results of a folder, indexed by the video that they store."""
 
     def __init__(self, folder: Path) -> None:
         """Read the heads of all results in `folder`, which may be missing."""
         self._by_path: dict[str, list[ResultHead]] = defaultdict(list)
         self._by_content: dict[tuple[str, int, str], list[ResultHead]] = defaultdict(list)
-        self._by_name: dict[str, list[ResultHead]] = defaultdict(list)  # of schema 1, whose paths may be relative
+        self._by_name: dict[str, list[ResultHead]] = defaultdict(
+            list
+        )  # results of schema 1, whose paths can be relative
         self._identities: dict[Path, SourceIdentity | None] = {}
         self.heads = [head for head in map(read_head, list_results(folder)) if head is not None]
         for head in self.heads:
@@ -53,11 +55,15 @@ class OwnResults:
         self._sizes = {size for _, size, _ in self._by_content}
 
     def assign(self, sources: Sequence[Path], default_names: Sequence[str]) -> dict[Path, ResultHead]:
-        """Return the result of each source that has one; each result belongs to at most one source.
+        """Return the existing result of each source. A result belongs to at most one source.
 
-        A result is of the source at its stored path if the content is equal. Next, it is of a source with its stored
-        content if the file at the stored path is gone or has changed: that source was moved. Last, it is of the source
-        at its stored path whose content has changed. A copy is a source of its own.
+        The sources of a result are tried in this order:
+
+        1. The source at the stored path, if its content is unchanged.
+        2. A source with the stored content, if the file at the stored path is missing or has changed (a moved file).
+        3. The source at the stored path, with changed content.
+
+        A copy of a video is a separate source.
         """
         found: dict[Path, ResultHead] = {}
         used: set[Path] = set()
@@ -96,15 +102,15 @@ class OwnResults:
         return [head for head in heads if head.source and not self._is_other(head, head.source.path, source)]
 
     def _may_be_known(self, source: Path) -> bool:
-        """Tell whether a result stores the size of a source, which is known without reading the source."""
+        """Return whether a result stores the size of a source. The size is known without reading the source."""
         try:
             size = source_size(source) if self._by_content else None
-        except (OSError, ValueError, VisError):  # the batch reports it when the turn of this source comes
+        except (OSError, ValueError, VisError):  # the batch reports the error when it processes this source
             return False
         return size in self._sizes
 
     def _is_other(self, head: ResultHead, stored: Path, source: Path) -> bool:
-        """Tell whether the stored path still holds the stored content, and is not another spelling of the source."""
+        """Return whether the stored path still has the stored content and is not another name of the source."""
         return self._has_content(head, stored) and not _is_same_entry(stored, source)
 
     def _unidentified(self, source: Path) -> list[ResultHead]:
@@ -128,9 +134,9 @@ class OwnResults:
 
 
 def find_difference(head: ResultHead, source: SourceIdentity, production: Production) -> str | None:
-    """Return in one phrase why a stored result is not what would be made now, None if it is."""
+    """Return how a stored result differs from a new result, in one phrase. None: no difference."""
     if head.source is None:
-        return "it stores no fingerprint of its video (an earlier version of vis wrote it)"
+        return "it stores no fingerprint of its video (written by an earlier version of vis)"
     changed = source_difference(head.source, source)
     differences = [
         None if changed is None else f"the {source.kind} has changed since ({changed})",
@@ -143,7 +149,7 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
 
 
 def is_own(head: ResultHead, source: Path) -> bool:
-    """Tell whether a result is of this source: by its stored path, or by its content after a move."""
+    """Return whether a result belongs to this source: by its stored path, or by its content after a move."""
     stored = head.video_path if head.source is None else head.source.path
     if _path_keys(stored) & _path_keys(source):
         return True
@@ -151,7 +157,7 @@ def is_own(head: ResultHead, source: Path) -> bool:
 
 
 def hash_masks(masks: Mapping[int, NDArray[np.integer[Any]]]) -> str:
-    """Return a hash of label maps (H, W) by frame index; how their files are encoded does not count."""
+    """Return a hash of label maps (H, W) by frame index; the encoding of their files has no influence."""
     digest = hashlib.sha256()
     for frame, labels in sorted(masks.items()):
         digest.update(f"{frame} {labels.shape} ".encode())
@@ -160,7 +166,7 @@ def hash_masks(masks: Mapping[int, NDArray[np.integer[Any]]]) -> str:
 
 
 def _config_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    now = json.loads(json.dumps(now))  # lists for tuples, as in the file
+    now = json.loads(json.dumps(now))  # tuples become lists, as in the file
     names = [name for name in {**now, **stored} if stored.get(name) != now.get(name)]
     shown = [f"{name} {_value(stored.get(name))} -> {_value(now.get(name))}" for name in names[:SHOWN_SETTINGS]]
     rest = len(names) - len(shown)
@@ -201,10 +207,10 @@ def _content(source: SourceIdentity) -> tuple[str, int, str]:
 
 
 def _is_same_entry(one: Path, other: Path) -> bool:
-    """Tell whether two paths are one file under names that this file system does not distinguish."""
+    """Return whether two paths are the same file under names that this file system does not distinguish."""
     return folded_name(one.name) == folded_name(other.name) and one.samefile(other)
 
 
 def _path_keys(path: Path) -> set[str]:
-    """Return the absolute path as the user names it, and with all symlinks resolved."""
+    """Return the absolute path as given by the user, and the path with all symbolic links resolved."""
     return {str(absolute_path(path)), os.path.realpath(path)}

@@ -1,4 +1,4 @@
-"""`vis render`: draw a result over its video again; `write_overlay` serves `vis segment`, too.
+"""`vis render`: write the overlay video of a result. `vis segment` also uses `write_overlay`.
 
 Registered by `app`.
 """
@@ -25,16 +25,16 @@ from vis_cli.records.video import Video, open_video, write_video
 def render(
     ctx: typer.Context,
     result_path: Annotated[
-        Path, typer.Argument(metavar="RESULT.json", help="What `vis segment` wrote.", exists=True, dir_okay=False)
+        Path, typer.Argument(metavar="RESULT.json", help="Result of `vis segment`.", exists=True, dir_okay=False)
     ],
     *,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The overlay video to write.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="Overlay video to write.")],
     only: Annotated[
         str,
-        typer.Option(metavar="IDS", help="Draw these instances alone, by id, as in 1,4,7. [dim]\\[default: all][/dim]"),
+        typer.Option(metavar="IDS", help="Ids of the instances to draw, such as 1,4,7. [dim]\\[default: all][/dim]"),
     ] = "",
     min_score: Annotated[
-        float, typer.Option(help="Leave out instances that score less.", metavar=FRACTION, min=0.0, max=1.0)
+        float, typer.Option(help="Minimum score of an instance to draw.", metavar=FRACTION, min=0.0, max=1.0)
     ] = 0.0,
     video_path: Annotated[
         Path | None,
@@ -42,28 +42,28 @@ def render(
             "--video",
             metavar="FILE|DIR",
             exists=True,
-            help="The video of the result. [dim]\\[default: next to RESULT.json, or at the stored path][/dim]",
+            help="Video of the result. [dim]\\[default: next to RESULT.json, or at the stored path][/dim]",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Replace OUT.mp4 where it exists.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace an existing OUT.mp4.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Draw a result over its video again.
+    """Write the overlay video of a result, for all or for selected instances.
 
-    Nothing is segmented again, so this takes seconds. The video is recognised by its content.
+    The masks come from RESULT.json: no model runs. A video with other content than the segmented video is rejected.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
-        if ctx.args:  # the second argument of earlier versions
+        if ctx.args:  # the video of earlier versions
             raise UsageError(f"the video is an option now. Use --video {shlex.quote(ctx.args[0])}.")
         result = read_result(result_path)
         source = find_source(result, result_path, video_path)
         if result.video.source is None:
-            reporter.warn(f"{result_path} stores no fingerprint, so {source} may be another video")
+            reporter.warn(
+                f"{result_path} stores no fingerprint of its video: check that {source} is the segmented video"
+            )
         check_output(out, source, overwrite=overwrite)
         shown = choose_instances(result.instances, only=only, min_score=min_score)
         with BatchProgress(1, reporter) as progress:
@@ -84,43 +84,47 @@ def write_overlay(
     instances: Sequence[InstanceSequence],
     progress: Callable[[str, int, int], None],
 ) -> None:
-    """Write the overlay video of those `instances` of a result.
+    """Write the overlay video of some `instances` of a result.
 
     Raises:
-        VisError: the result is of a video of another size or length, or the file cannot be written.
+        VisError: The video has another size or number of frames than the result, or the file cannot be written.
     """
     shape, expected = (video.width, video.height), (result.video.width, result.video.height)
     if shape != expected:
-        raise VisError(f"{video.path} is {_times(shape)}, but the result is of a video of {_times(expected)}")
+        raise VisError(
+            f"cannot draw over {video.path}: frames of {_times(shape)}, but the result has {_times(expected)}",
+            hint="Pass the segmented video with --video FILE.",
+        )
     write_video(path, _overlay_frames(result, video, instances, progress), video)
 
 
 def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
-    """See that the overlay may be written to `out`.
+    """Check that the overlay video can be written to `out`.
 
     Raises:
-        UsageError: it is no mp4 name, the source itself, or exists without `overwrite`.
+        UsageError: `out` is not an .mp4 file name, is the video or a folder, or exists without `overwrite`.
     """
     if out.suffix.lower() != ".mp4":
-        raise UsageError(f"{out}: the overlay video is an mp4, give a name that ends in .mp4")
+        raise UsageError(f"cannot write {out}: an overlay video is an MP4 file", hint="Use a name that ends in .mp4.")
     if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"{out} is the video itself, which is never written to: give another name with -o")
+        raise UsageError(f"cannot write {out}: it is the video itself", hint="Use another -o OUT.mp4.")
     if out.is_dir():
-        raise UsageError(f"{out} is a folder: give another name with -o")
+        raise UsageError(f"cannot write {out}: it is a folder", hint="Use another -o OUT.mp4.")
     if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists: --overwrite replaces it")
+        raise UsageError(f"cannot write {out}: it exists", hint="Use --overwrite to replace it.")
 
 
 def choose_instances(instances: Sequence[InstanceSequence], *, only: str, min_score: float) -> list[InstanceSequence]:
-    """Return the instances whose ids are listed in `only` (all, if it is empty) and that score enough.
+    """Return the instances with an id in `only` and a score of at least `min_score`. An empty `only` selects all ids.
 
     Raises:
-        UsageError: `only` holds what is no id of them.
+        UsageError: `only` contains an unknown id.
     """
     known = {str(instance.id) for instance in instances}
     wanted = {text.strip() for text in only.split(",")} if only else known
     if unknown := sorted(wanted - known):
-        raise UsageError(f"--only: no instance {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
+        hint = f"Use ids of: {', '.join(sorted(known))}." if known else "The result has no instances: omit --only."
+        raise UsageError(f"no instance {', '.join(unknown)}", where="--only", hint=hint)
     return [instance for instance in instances if str(instance.id) in wanted and instance.score >= min_score]
 
 
@@ -137,7 +141,11 @@ def _overlay_frames(
         yield draw_overlay(frame, instances, done - 1, result.categories)
         progress("render", done, total)
     if done != total:
-        raise VisError(f"{video.path} has {'more' if done > total else done} frames, but the result is of {total}")
+        count = f"more than {total}" if done > total else str(done)
+        raise VisError(
+            f"cannot draw over {video.path}: it has {count} frames, but the result has {total}",
+            hint="Pass the segmented video with --video FILE.",
+        )
 
 
 def _times(size: tuple[int, int]) -> str:

@@ -37,15 +37,15 @@ def segment(
 ) -> None:
     """Detect, segment and track the objects of videos.
 
-    DIR/NAME.json stores the class, score and mask of each object in every frame of the video NAME.
+    DIR/NAME.json stores the classes and scores of each object of the video NAME, and its mask in every frame.
 
-    DIR/NAME.mp4 shows the masks over the video.
+    DIR/NAME.mp4 is an overlay video: it shows the masks over the frames.
 
-    A video is skipped if its result agrees with its content, the settings, the model and the given masks.
+    A video is skipped if it has a result of the same content, settings, model and given masks.
 
     To resume an interrupted batch, run the same command again.
 
-    `vis segment --help-all` also lists the rare options. `vis settings` lists the settings for --set.
+    `vis segment --help-all` lists all options. `vis settings` lists the settings for --set.
     """
     reporter = messages.reporter
     with reporter.guard():
@@ -78,16 +78,16 @@ def check_masks(masks: options.MaskOptions, sources: Sequence[Path]) -> None:
     """Check that given masks belong to one video.
 
     Raises:
-        UsageError: They do not, or --masks-from is given without --masks.
+        UsageError: There are several videos, or --masks-from is given without --masks.
     """
     if masks.masks_from is not None and masks.masks is None:
-        raise UsageError("--masks-from needs --masks, whose names it explains. Add --masks, or omit --masks-from.")
+        raise UsageError("--masks-from needs --masks. Add --masks, or omit --masks-from.")
     if masks.masks is not None and len(sources) != 1:
-        raise UsageError(f"--masks needs one video, but there are {len(sources)}. Segment each video by itself.")
+        raise UsageError(f"--masks needs one video, but there are {len(sources)}. Run the command once per video.")
 
 
 def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path], list[VideoReport]]:
-    """Return the videos meant by what was typed, each once, and a failure for each text that means none."""
+    """Return each input video once, and a failed report for each INPUT without a video."""
     found: dict[Path, Path] = {}
     missing = []
     for text in inputs:
@@ -101,7 +101,7 @@ def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path],
 
 
 def _report_left_out(text: str, paths: Sequence[Path], reporter: Reporter) -> None:
-    """Name the media of a folder that are not segmented: those that no decoder reads with a remedy for each."""
+    """Warn about the media of a folder that are not segmented. A file that cannot be decoded gets a remedy."""
     others = []
     unreadable: dict[str, list[Path]] = {}
     for path in paths:
@@ -124,14 +124,14 @@ def print_report_line(report: VideoReport) -> None:
 
 
 def show(reports: Sequence[VideoReport], *, quiet: bool) -> None:
-    """Print the closing table."""
-    told = len(reports) == 1 and reports[0].status == "failed"  # in a line of its own, which says all
-    if reports and not (quiet or told):
+    """Print the summary table."""
+    only_error = len(reports) == 1 and reports[0].status == "failed"  # its error line is already printed
+    if reports and not (quiet or only_error):
         print_reports(reports)
 
 
 def exit_code(reports: Sequence[VideoReport], *, interrupted: bool) -> int:
-    """Return 130 after Ctrl-C, 1 if some input failed, else 0."""
+    """Return 130 after Ctrl-C, 1 if at least one input failed, otherwise 0."""
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if any(report.status == "failed" for report in reports) else 0

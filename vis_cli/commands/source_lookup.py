@@ -1,4 +1,4 @@
-"""Where the video of a result is: given by the user, next to the result, or at the stored path.
+"""Search for the video of a result: given by the user, next to the result, or at the stored path.
 
 Used by `render` and `export_json`.
 """
@@ -17,15 +17,15 @@ from vis_cli.records.types import VideoResult
 
 
 def find_source(result: VideoResult, result_path: Path, given: Path | None) -> Path:
-    """Return the video that a result was made of.
+    """Return the video of a result.
 
     Only a file or folder with the stored fingerprint is accepted. A result of schema 1 stores no fingerprint: its
-    video is found by path alone.
+    video is found only by its path.
 
     Args:
         result: The content of `result_path`.
-        result_path: The video is looked for in its folder, too.
-        given: What the user names instead.
+        result_path: File of the result. Its folder is also searched.
+        given: Video that the user gives; it replaces the search.
 
     Raises:
         UsageError: The video is not found.
@@ -34,8 +34,8 @@ def find_source(result: VideoResult, result_path: Path, given: Path | None) -> P
     source = result.video.source
     if given is not None:
         if source is not None and (difference := source_difference(source, identify_source(given))):
-            remedy = f"Pass the {source.kind} that was segmented, or segment this one."
-            raise VisError(f"cannot use {given}: it is not the video of {result_path} ({difference}). {remedy}")
+            hint = f"Pass the {source.kind} that was segmented, or segment this {source.kind} again."
+            raise VisError(f"cannot use {given}: it is not the video of {result_path} ({difference})", hint=hint)
         return given
     rejected = []
     for path in _candidates(result, result_path):
@@ -47,14 +47,14 @@ def find_source(result: VideoResult, result_path: Path, given: Path | None) -> P
         rejected.append(f"{path} is another video ({difference})")
     wanted = result.video.path if source is None else source.path
     cause = " and ".join(rejected) or "it is missing"
-    raise UsageError(f"cannot find {wanted}, the video of {result_path}: {cause}. Pass --video FILE.")
+    raise UsageError(f"cannot find {wanted}, the video of {result_path}: {cause}", hint="Pass --video FILE.")
 
 
 def with_frame_names(result: VideoResult, result_path: Path, given: Path | None) -> VideoResult:
     """Return a result with the names of its frames, which schema 1 does not store.
 
-    The names come from the folder of images that the user gives, or that is at the stored absolute path. Without one,
-    frames are numbered from 0.
+    The names come from the folder of images that the user gives, or from the folder at the stored absolute path.
+    Without a folder, frames are numbered from 0.
 
     Raises:
         VisError: `given` is another video.
@@ -77,7 +77,7 @@ def with_frame_names(result: VideoResult, result_path: Path, given: Path | None)
 
 
 def _candidates(result: VideoResult, result_path: Path) -> list[Path]:
-    """List where the video may be, in the order to be tried."""
+    """Return the possible paths of the video, in the order of the search."""
     video, folder = result.video, result_path.parent
     if video.source is None:
         return [video.path, folder / video.path]
