@@ -31,7 +31,7 @@ def entry(**fields: Any) -> dict[str, Any]:
 def test_no_problem(tmp_path: Path, run_vis: RunVis) -> None:
     path, split = write_zip(tmp_path, [entry()]), write_split(tmp_path)
     outcome = run_vis("export-json", "--check", path, "--annotations", split)
-    assert (outcome.code, outcome.out, outcome.err) == (0, "", f"{path}: no problem found; it fits {split}")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", f"{path}: no problems. The submission matches {split}")
     assert run_vis("export-json", "--check", path, "--split", split, "--quiet").err == ""
 
 
@@ -48,7 +48,7 @@ def test_every_problem_is_a_line(tmp_path: Path, run_vis: RunVis) -> None:
     ]
     assert lines[7].startswith("results.json[2]: video, category and masks are the same as in entry [1]")
     assert lines[-1] == "duplicate: 1 more of this kind"
-    assert outcome.err == f"error: {path}: 14 problems; it does not fit {split}"
+    assert outcome.err == f"error: {path}: 14 problems. The submission does not match {split}"
 
 
 def test_davis(tmp_path: Path, run_vis: RunVis) -> None:
@@ -58,7 +58,7 @@ def test_davis(tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("export-json", "--check", tmp_path / "sent", "--annotations", root / VAL)
     assert outcome.code == 1
     assert outcome.out.splitlines() == ["dog/00005.png: the file is missing. Add a black PNG if nothing was detected"]
-    assert outcome.err.endswith("1 problem; it does not fit " + str(root / VAL))
+    assert outcome.err.endswith("1 problem. The submission does not match " + str(root / VAL))
 
 
 def test_davis_for_the_json_of_a_split(tmp_path: Path, run_vis: RunVis) -> None:
@@ -72,10 +72,13 @@ def test_davis_for_the_json_of_a_split(tmp_path: Path, run_vis: RunVis) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "--check needs --annotations SPLIT"),
-        (["--split", "val.json", "--format", "mots"], "--check knows youtube-vis and davis, not mots"),
-        (["--split", "val.json", "-o", "x.zip"], "--check writes nothing: give it one FILE"),
-        (["--split", "val.json", "s.zip"], "--check writes nothing: give it one FILE"),
+        ([], "--check needs the split of the submission. Add --annotations SPLIT."),
+        (
+            ["--split", "val.json", "--format", "mots"],
+            "cannot check the format mots. Use --format youtube-vis or davis.",
+        ),
+        (["--split", "val.json", "-o", "x.zip"], "--check cannot be combined with RESULT.json or -o. Use --check FILE"),
+        (["--split", "val.json", "s.zip"], "--check cannot be combined with RESULT.json or -o. Use --check FILE"),
     ],
 )
 def test_what_cannot_be_meant(

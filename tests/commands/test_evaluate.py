@@ -147,7 +147,7 @@ def test_what_does_not_count_is_said(truth: Path, tmp_path: Path, run_vis: RunVi
     write_result(result, tmp_path / "found" / "good.json")
     outcome = run_vis("eval", tmp_path / "found", "--annotations", truth)
     assert outcome.code == 0
-    assert f"warning: categories that {truth} does not know, left out: giant_panda" in outcome.err
+    assert f"warning: ignored categories that {truth} does not contain: giant_panda" in outcome.err
     assert row(outcome.out, "class")[1] == "1"
 
 
@@ -156,7 +156,7 @@ def test_an_empty_list_scores_zero_and_is_said(truth: Path, tmp_path: Path, run_
     outcome = run_vis("eval", tmp_path / "results.json", "--annotations", truth)
     assert outcome.code == 0
     assert row(outcome.out, "AP")[1] == "0.0"
-    assert "predicts nothing, so AP is 0; the benchmark's own evaluator fails on an empty list" in outcome.err
+    assert "has no prediction: AP is 0. The official evaluator fails on an empty list" in outcome.err
 
 
 @pytest.mark.parametrize("annotations", [None, []])
@@ -164,7 +164,7 @@ def test_a_split_without_ground_truth(annotations: object, results: Path, truth:
     truth.write_text(json.dumps(make_truth() | {"annotations": annotations}))
     outcome = run_vis("eval", results, "--annotations", truth)
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"{truth}: has no annotations" in outcome.err
+    assert f"{truth}: it has no annotations" in outcome.err
     assert f"vis export-json {results} --split {truth} -o submission.zip" in outcome.err
 
 
@@ -286,7 +286,7 @@ def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis
     assert network.guidance is None
     assert sorted(path.name for path in kept.iterdir()) == ["bad.json", "bad.mp4", "good.json", "good.mp4"]
     again = run_vis("eval", "--segment", "--davis", davis, "-o", kept)
-    assert (again.code, "has results already" in again.err) == (2, True)
+    assert (again.code, "it contains results" in again.err) == (2, True)
     assert run_vis("eval", "--segment", "--davis", davis, "-o", kept, "--overwrite").code == 0
     assert len(network.segmented) == 4
 
@@ -352,7 +352,7 @@ def test_a_video_that_fails_leaves_no_figures(network: Network, davis: Path, run
     (davis / "JPEGImages" / "bad" / "00001.jpg").write_bytes(b"")
     outcome = run_vis("eval", "--segment", "--davis", davis)
     assert (outcome.code, outcome.out) == (1, "")
-    assert "1 of 2 videos failed, the first being bad: no figures" in outcome.err
+    assert "cannot score: 1 of 2 videos failed, the first is bad" in outcome.err
 
 
 def test_ctrl_c_leaves_no_figures(network: Network, davis: Path, run_vis: RunVis) -> None:
@@ -401,7 +401,7 @@ def test_davis_without_frames(network: Network, davis: Path, run_vis: RunVis) ->
         ("--segment --annotations TRUTH", "--segment needs the images of the split. Use --frames DIR"),
         ("--segment --davis DAVIS --render", "--render needs -o DIR"),
         ("--segment --davis DAVIS --preset davis-uvo", "no preset 'davis-uvo'. Did you mean davis-uvos?"),
-        ("RESULTS --davis DAVIS", "for DAVIS, give a folder"),
+        ("RESULTS --davis DAVIS", "For DAVIS, use a folder"),
         ("none.json --davis DAVIS", "does not exist"),
     ],
 )

@@ -75,8 +75,8 @@ def test_what_is_left_out_is_said(split: Path, tmp_path: Path, run_vis: RunVis) 
     results = make_results(tmp_path / "results", "b", category_id=3)
     outcome = run_vis("export-json", results / "b.json", "--split", split, "-o", tmp_path / "s.zip", "--quiet")
     assert outcome.code == 0
-    assert "warning: videos without a result, counted as empty: a, c" in outcome.err
-    assert f"warning: categories that {split} does not know, left out: giant_panda" in outcome.err
+    assert "warning: videos without a result, written without instances: a, c" in outcome.err
+    assert f"warning: omitted categories that {split} does not contain: giant_panda" in outcome.err
     assert "instances in" not in outcome.err
 
 
@@ -120,7 +120,7 @@ def test_long_lists_are_cut(split: Path, tmp_path: Path, run_vis: RunVis) -> Non
     split.write_text(json.dumps(data))
     results = make_results(tmp_path / "results", "a")
     outcome = run_vis("export-json", results, "--split", split, "-o", tmp_path / "s.zip")
-    assert "counted as empty: b, c, v0, v1, v2 and 2 more" in outcome.err
+    assert "written without instances: b, c, v0, v1, v2 and 2 more" in outcome.err
 
 
 def test_a_synonym_that_is_taken_is_said(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
@@ -130,8 +130,8 @@ def test_a_synonym_that_is_taken_is_said(split: Path, tmp_path: Path, run_vis: R
     write_result(make_result([instance], name="a", categories=categories), tmp_path / "a.json")
     outcome = run_vis("export-json", tmp_path / "a.json", "--split", split, "-o", tmp_path / "s.zip")
     assert outcome.code == 0
-    assert "categories under other names: bus as Vehical, truck as Vehical" in outcome.err
-    assert "left out: cat" in outcome.err
+    assert "categories matched by a synonym: bus as Vehical, truck as Vehical" in outcome.err
+    assert f"omitted categories that {split} does not contain: cat" in outcome.err
     assert "1 instance in 1 video" in outcome.err
 
 
@@ -162,8 +162,8 @@ def test_what_is_taken_can_be_chosen(split: Path, tmp_path: Path, run_vis: RunVi
 def test_what_was_not_chosen_is_counted(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
     results = make_results(tmp_path / "results", "a", "b", "c")
     outcome = run_vis("export-json", results, "--split", split, "-o", tmp_path / "s.zip", "--min-score", 0.95)
-    assert "left out by score or beyond the best of a video: 3 instances" in outcome.err
-    assert "warning: " + f"{tmp_path / 's.zip'} has no entry" in outcome.err
+    assert "omitted by --min-score, --top or a limit of the format: 3 instances" in outcome.err
+    assert "warning: " + f"{tmp_path / 's.zip'} has no entries" in outcome.err
     assert outcome.code == 0
 
 
@@ -172,7 +172,7 @@ def test_davis_for_a_list(tmp_path: Path, run_vis: RunVis) -> None:
     write_result(make_result([make_instance(1, [MASK, None])], name="dog", num_frames=2), tmp_path / "dog.json")
     outcome = run_vis("export-json", tmp_path / "dog.json", "--split", root / VAL, "-o", tmp_path / "s.zip")
     assert outcome.code == 0
-    assert "warning: videos without a result, counted as empty: cat" in outcome.err
+    assert "warning: videos without a result, written without instances: cat" in outcome.err
     with read_bundle(tmp_path / "s.zip") as bundle:
         assert bundle.names == ("dog/00000.png", "dog/00005.png", "cat/00000.png")
     again = run_vis("export-json", "--check", tmp_path / "s.zip", "--annotations", root / VAL)
@@ -241,7 +241,7 @@ def test_davis_without_a_split_into_a_folder(tmp_path: Path, run_vis: RunVis) ->
     assert run_vis(*command).code == 0
     assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == ["a/00000.png", "b/00000.png"]
     outcome = run_vis(*command)
-    assert (outcome.code, "exists: --overwrite replaces it" in outcome.err) == (2, True)
+    assert (outcome.code, "it exists. Use --overwrite to replace it." in outcome.err) == (2, True)
     assert run_vis(*command, "--overwrite").code == 0
 
 
@@ -261,7 +261,7 @@ def test_mots(tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("export-json", tmp_path / "a.json", "--format", "mots", "-o", tmp_path / "out")
     assert outcome.code == 0
     assert (tmp_path / "out" / "a.txt").read_text().startswith("0 2001 2 4 6 ")
-    assert "categories that MOTS does not know, left out: cat" in outcome.err
+    assert "omitted categories that MOTS does not contain: cat" in outcome.err
     assert "person as pedestrian" in outcome.err
 
 
@@ -276,17 +276,23 @@ def test_mots_for_a_split_in_a_zip(split: Path, tmp_path: Path, run_vis: RunVis)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-o", "s.zip"], "youtube-vis needs --split SPLIT.json"),
-        ([], "give results (RESULT.json or a folder of them) and -o OUT, or --check FILE"),
-        (["-o", "s.json", "--split", "val.json"], "s.json: youtube-vis is one file, give a name that ends in .zip"),
-        (["-o", "s.zip", "--format", "coco-video"], "s.zip: coco-video is one file, give a name that ends in .json"),
+        (["-o", "s.zip"], "youtube-vis needs the ids of videos and categories. Add --split SPLIT.json."),
+        ([], "RESULT.json or -o OUT is missing. Give results (RESULT.json or a folder) and -o OUT, or --check FILE."),
+        (["-o", "s.json", "--split", "val.json"], "s.json: youtube-vis is one file. Use a name that ends in .zip."),
+        (["-o", "s.zip", "--format", "coco-video"], "s.zip: coco-video is one file. Use a name that ends in .json."),
         (
             ["-o", "s.zip", "--format", "coco-video", "--split", "results"],
-            "results has no ids: coco-video needs",
+            "cannot write coco-video: results has no ids. Use --split SPLIT.json.",
         ),
-        (["-o", "s.zip", "--format", "youtube-vis", "--split", "results"], "results has no ids: youtube-vis needs"),
-        (["-o", "out", "--format", "davis", "--top", "21"], "--top is 21, but DAVIS allows 20 proposals a video"),
-        (["-o", "d.zip", "--split", "val.json"], "d.zip is a folder: give another name with -o"),
+        (
+            ["-o", "s.zip", "--format", "youtube-vis", "--split", "results"],
+            "cannot write youtube-vis: results has no ids. Use --split",
+        ),
+        (
+            ["-o", "out", "--format", "davis", "--top", "21"],
+            "--top is 21. Use at most 20, the limit of DAVIS per video.",
+        ),
+        (["-o", "d.zip", "--split", "val.json"], "d.zip: it is a folder. Use another -o OUT."),
     ],
 )
 def test_what_cannot_be_meant(
@@ -304,7 +310,7 @@ def test_what_cannot_be_meant(
 
 def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
     outcome = run_vis("export-json", "--format", "mots", "-o", tmp_path / "out")
-    assert (outcome.code, "give results" in outcome.err) == (2, True)
+    assert (outcome.code, "Give results" in outcome.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_each_model_is_a_row_on_stdout(zoo: Path, run_vis: RunVis) -> None:
     *ours, coco = rows
     assert ours == [["lite", size, "cat, dog, object", "Made for a CPU."], ["other", size, "cat, dog, object", ""]]
     assert coco[:3] == ["coco-r50", "44.4 M", "the 80 of COCO"]
-    assert "torchvision fetches it at its first use" in coco[3]
+    assert "torchvision downloads it at the first use" in coco[3]
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -53,7 +53,7 @@ def test_coco_is_described_without_its_weights(
     text = "".join(cell.replace(" ", "") for _, cell in cells)  # cells may be broken anywhere
     categories = ",".join(f"{category.id}{category.name}" for category in coco_categories()).replace(" ", "")
     assert categories in text
-    assert {"name", "what it is", "weights", "parameters", "backbone", "working size"} < {cell for cell, _ in cells}
+    assert {"name", "description", "weights", "parameters", "backbone", "input size"} < {cell for cell, _ in cells}
     assert text.startswith("coco-r50torchvision'sCOCOMaskR-CNN,whichfindsobjects;litefollowsthem")
     file = cache / COCO_FILE
     fetched = f"torchvisionfetcheshttps://download.pytorch.org/models/{COCO_FILE}to{file}"

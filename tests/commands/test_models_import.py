@@ -20,13 +20,15 @@ def test_an_imported_checkpoint_is_a_model_with_a_card(tmp_path: Path, run_vis: 
     path = write_checkpoint(tmp_path / "r50.pth", hollow_state("r50"))
     outcome = run_vis("models", "import", path, *FLAGS, "-o", tmp_path / "r50")
     assert (outcome.code, outcome.out) == (0, "")
-    assert "369 tensors taken; 12 of a mask head that is never used and 53 counters of batch norms" in outcome.err
+    assert (
+        "imported 369 tensors, omitted 12 tensors of an unused mask head and 53 counters of batch norms" in outcome.err
+    )
     summary = read_summary(tmp_path / "r50")
     assert summary.config.box_convention == "legacy"
     assert summary.provenance["imported from"] == "r50.pth"
     again = run_vis("models", "import", path, *FLAGS, "-o", tmp_path / "r50")
     assert again.code == 2
-    assert "holds a model already: give another folder with -o, or --overwrite" in again.err
+    assert "it contains a model. Use another -o DIR, or --overwrite" in again.err
     info = run_vis("models", "info", tmp_path / "r50")
     assert (info.code, info.err) == (0, "")
     for text in ("ResNet", "AP 40.8", "40 tennis_racket", "legacy", "640x360", "r50.pth", "parameters"):
@@ -69,7 +71,7 @@ def test_info_of_a_model_without_a_card(tmp_path: Path, run_vis: RunVis) -> None
     rows = dict([cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line)
     assert rows["categories"] == "1 cat, 2 dog, 3 object"
     assert (rows["trained with"], rows["steps"], rows["box convention"]) == ("my.toml", "7", "modern")
-    assert "No results are known" in outcome.out
+    assert "No results: the folder has no model card" in outcome.out
 
 
 def test_info_of_the_shipped_model_gives_its_figures(run_vis: RunVis) -> None:

@@ -211,7 +211,7 @@ class TestOutput:
         outcome = run_vis("segment", untouched(folder), "-o", folder)
         assert outcome.code == 2
         assert re.match(
-            rf"error: cannot write \S+\.mp4 to {re.escape(str(folder))}: this folder is an input", outcome.err
+            rf"error: cannot write \S+mp4 to {re.escape(str(folder))}: this folder is an input", outcome.err
         )
         assert outcome.err.endswith("Use another -o DIR, or --no-render.")
         assert network.loaded == []

@@ -75,7 +75,7 @@ def test_the_trainer_gets_what_was_typed(calls: Calls, tmp_path: Path, run_vis: 
 def test_a_run_that_was_asked_to_stop_ends_well(calls: Calls, tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("train", make_config(tmp_path, "stopped"), "-o", tmp_path / "run")
     assert outcome.code == 0
-    assert outcome.err.endswith("stopped and saved after step 7; --resume goes on from there")
+    assert outcome.err.endswith("stopped and saved after step 7. Use --resume to continue")
 
 
 def test_a_check_starts_nothing_to_go_on_from(tmp_path: Path, run_vis: RunVis) -> None:

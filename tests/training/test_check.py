@@ -35,7 +35,7 @@ def test_a_check_draws_twelve_clips_does_one_step_and_leaves_no_run(tmp_path: Pa
     assert sheet.shape == (4 * (64 + 4), 3 * (2 * 64 + 4), 3)
     tiles = [sheet[y : y + 64, x : x + 128] for y in range(0, 272, 68) for x in range(0, 396, 132)]
     assert len({tile.tobytes() for tile in tiles}) == 12
-    assert "stills.json: 1 stills or frames to start from" in outcome.out
+    assert "stills.json: 1 images or frames at which a training clip can start" in outcome.out
     assert "one of 50 steps took" in outcome.out
     assert "loss_prop" in outcome.out
 
@@ -93,6 +93,6 @@ def test_without_tensorboard_a_run_has_its_log_alone(
     monkeypatch.setattr(run_log, "has_tensorboard", lambda: False)
     outcome = run_vis("train", make_run(tmp_path, steps=1), "-o", tmp_path / "out", "--device", "cpu")
     assert outcome.code == 0
-    assert "no curves and pictures for TensorBoard: it is not installed" in outcome.err
+    assert "TensorBoard is not installed: no curves and images are written" in outcome.err
     assert not (tmp_path / "out" / run_log.BOARD_NAME).exists()
     assert (tmp_path / "out" / "log.jsonl").exists()

@@ -1,4 +1,4 @@
-"""`vis export-json --check`: say what is wrong with a submission, ours or another tool's.
+"""`vis export-json --check`: check a submission of `vis` or of another tool.
 
 Used by `export_json`.
 """
@@ -19,26 +19,26 @@ from vis_cli.records.submission_check import iter_youtube_vis_problems
 from vis_cli.records.submission_problems import Problem, summarise_problems
 from vis_cli.records.youtube_vis import read_youtube_vis
 
-SHOWN_PROBLEMS = 5  # of each kind
+SHOWN_PROBLEMS = 5  # maximum number per kind
 
 
 def check_submission(path: Path, split: Path | None, file_format: Format, reporter: Reporter) -> None:
-    """Print the problems of a submission, a line each on stdout.
+    """Print the problems of a submission on stdout, one per line.
 
     Raises:
-        UsageError: there is no split to check against, or this format is not submitted anywhere.
-        VisError: a file cannot be read.
-        typer.Exit: 1 where there is a problem.
+        UsageError: The split is missing, or no benchmark accepts the format.
+        VisError: A file cannot be read.
+        typer.Exit: 1 if there is a problem.
     """
     if split is None:
-        raise UsageError("--check needs --annotations SPLIT, the split that the submission is for")
+        raise UsageError("--check needs the split of the submission", hint="Add --annotations SPLIT.")
     problems = summarise_problems(_iter_problems(path, split, file_format), shown=SHOWN_PROBLEMS)
     for line in problems.lines:
         print_line(line)
     if problems.count:
-        reporter.error(f"{path}: {counted(problems.count, 'problem')}; it does not fit {split}")
+        reporter.error(f"{path}: {counted(problems.count, 'problem')}. The submission does not match {split}")
         raise typer.Exit(EXIT_FAILED)
-    reporter.note(f"{path}: no problem found; it fits {split}")
+    reporter.note(f"{path}: no problems. The submission matches {split}")
 
 
 def _iter_problems(path: Path, split: Path, file_format: Format) -> Iterator[Problem]:
@@ -46,4 +46,4 @@ def _iter_problems(path: Path, split: Path, file_format: Format) -> Iterator[Pro
         return iter_davis_problems(path, read_split(split))
     if file_format == "youtube-vis":
         return iter_youtube_vis_problems(path, read_youtube_vis(split))
-    raise UsageError(f"--check knows youtube-vis and davis, not {file_format}")
+    raise UsageError(f"cannot check the format {file_format}", hint="Use --format youtube-vis or davis.")

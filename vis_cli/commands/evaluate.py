@@ -1,6 +1,6 @@
 """`vis eval`: score results against the ground truth of a benchmark; `--segment` runs a model first.
 
-Registered by `app` as `eval`. Neither torch nor scipy is imported before it is needed.
+Registered by `app` as `eval`. torch and scipy are imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vis_cli.metrics.youtube_vis import YouTubeVisScore
 
 DAVIS_PRESET = "davis-uvos"
-SHOWN_NAMES = 5  # of a list in a message
+SHOWN_NAMES = 5  # maximum number of names in a message
 
 
 @grouped
@@ -50,15 +50,16 @@ def evaluate(
     figures: own.FigureOptions,
     messages: options.MessageOptions,
 ) -> None:
-    """Score results as YouTube-VIS, OVIS or DAVIS does, to the last digit.
+    """Score results with the metrics of YouTube-VIS, OVIS or DAVIS.
 
-    RESULTS is a file or a folder. With --segment, a model segments the videos first.
+    The scores are equal to the scores of the official evaluators. RESULTS is a file or a folder. With --segment, a
+    model segments the videos first.
 
-    YouTube-VIS and OVIS: AP and AR, by category, by kind of error and by video. DAVIS: J, F and J&F by sequence.
+    YouTube-VIS and OVIS: AP and AR in total, by category, by type of error and by video.
 
-    Tables list the lowest score first.
+    DAVIS: J, F and J&F in total and by sequence.
 
-    `vis eval --help-all` also lists the rare options.
+    Tables list the lowest score first. `vis eval --help-all` lists all options.
     """
     reporter = messages.reporter
     with reporter.guard():
@@ -84,9 +85,9 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What is scored, against which ground truth, and where the scores go."""
+    """Results, ground truth and output files of an evaluation."""
 
-    results: Path | None  # None: the model of `batch` makes them first
+    results: Path | None  # None: the model of `batch` segments the videos first
     truth: own.TruthOptions
     first: own.SegmentOptions
     figures: own.FigureOptions
@@ -125,10 +126,10 @@ def evaluate_davis(root: Path, job: Evaluation, reporter: Reporter) -> None:
 
 
 def score_split(split: YouTubeVis, results: Path, workers: int | None, reporter: Reporter) -> YouTubeVisScore:
-    """Read the results and score them, saying what of them does not count.
+    """Read the results and score them. Warn about predictions that are ignored.
 
     Raises:
-        VisError: the results are damaged or do not fit the split.
+        VisError: The results are damaged or do not match the split.
     """
     from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
     from vis_cli.records.youtube_vis_results import read_predictions
@@ -136,12 +137,12 @@ def score_split(split: YouTubeVis, results: Path, workers: int | None, reporter:
     predictions = read_predictions(results, split)
     if predictions.synonyms:
         pairs = ", ".join(f"{theirs} as {ours}" for theirs, ours in predictions.synonyms)
-        reporter.note(f"categories under other names: {pairs}")
+        reporter.note(f"categories matched by a synonym: {pairs}")
     if predictions.unmapped_categories:
         unknown = ", ".join(predictions.unmapped_categories)
-        reporter.warn(f"categories that {split.path} does not know, left out: {unknown}")
+        reporter.warn(f"ignored categories that {split.path} does not contain: {unknown}")
     if predictions.num_predictions == 0:
-        reporter.warn(f"{results} predicts nothing, so AP is 0; the benchmark's own evaluator fails on an empty list")
+        reporter.warn(f"{results} has no prediction: AP is 0. The official evaluator fails on an empty list")
     with counting("videos", reporter) as progress:
         return evaluate_youtube_vis(split, predictions.readers, num_workers=workers, progress=progress)
 
@@ -152,8 +153,8 @@ def score_davis(
     """Score a folder of PNGs, or the results of `vis segment`.
 
     Raises:
-        UsageError: it is neither.
-        VisError: a file is missing or damaged.
+        UsageError: `results` is not a folder.
+        VisError: A file is missing or damaged.
     """
     from vis_cli.metrics import davis
 
@@ -162,7 +163,10 @@ def score_davis(
         "semi-supervised": davis.evaluate_semi_supervised,
     }
     if not results.is_dir():
-        raise UsageError(f"{results}: for DAVIS, give a folder: <sequence>/<frame>.png, or results of `vis segment`")
+        raise UsageError(
+            f"cannot score {results}: not a folder",
+            hint="For DAVIS, use a folder with <sequence>/<frame>.png or with results of `vis segment`.",
+        )
     files, others = list_json(results)
     warn_not_results(others, reporter)
     with counting("sequences", reporter) as progress:
@@ -187,17 +191,17 @@ def score_davis(
 
 
 def warn_unpaired(names: Sequence[str], reporter: Reporter) -> None:
-    """Name the first predictions that have no ground truth."""
+    """Warn about predictions without ground truth."""
     if names:
         shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
-        reporter.warn(f"not scored, because they have no ground truth: {counted(len(names), 'PNG')} ({shown})")
+        reporter.warn(f"ignored {counted(len(names), 'PNG')} without ground truth: {shown}")
 
 
 @contextmanager
 def found_results(
     sources: list[BenchmarkVideo], job: Evaluation, reporter: Reporter
 ) -> Iterator[tuple[Path, list[VideoReport]]]:
-    """Yield the given results, or let the model make them first."""
+    """Yield the given results, or the results of the model."""
     if job.batch is None:
         if job.results is None:
             raise ValueError("neither results nor a model")
@@ -209,29 +213,30 @@ def found_results(
 
 @contextmanager
 def counting(name: str, reporter: Reporter) -> Iterator[Progress]:
-    """Show how many videos are scored."""
+    """Show the number of scored videos."""
     with StepProgress(reporter, name=name) as bar:
         yield lambda stage, done, total: bar.update(done, total, {})
 
 
 def require_ground_truth(split: YouTubeVis, results: Path | None) -> None:
-    """See that a split can be scored here.
+    """Check that a split has annotations.
 
     Raises:
-        VisError: it has no annotations.
+        VisError: It has none. The val and test splits are scored by the server of the benchmark.
     """
     if not split.annotations:
         raise VisError(
-            f"{split.path}: has no annotations, as the released val and test splits; their server scores what "
-            f"`vis export-json {results or 'RESULTS'} --split {split.path} -o submission.zip` writes"
+            f"cannot score against {split.path}: it has no annotations, like the public val and test splits",
+            hint="Use a split with annotations. To score on the server of the benchmark, write a submission: "
+            f"`vis export-json {results or 'RESULTS'} --split {split.path} -o submission.zip`.",
         )
 
 
 def check_outputs(figures: own.FigureOptions, inputs: Sequence[Path | None]) -> None:
-    """Check that the scores may be written.
+    """Check that the scores can be written.
 
     Raises:
-        UsageError: There are some already without --overwrite, or they would replace one of the `inputs`.
+        UsageError: Scores exist and --overwrite is not given, or the scores would replace one of the `inputs`.
     """
     json_file, plots = figures.json_file, figures.plots
     if json_file is not None:
@@ -239,6 +244,9 @@ def check_outputs(figures: own.FigureOptions, inputs: Sequence[Path | None]) -> 
             if path is not None:
                 protect_files(json_file, list_results(path) if path.is_dir() else [path])
     if json_file is not None and json_file.exists() and not figures.overwrite:
-        raise UsageError(f"{json_file} exists: --overwrite replaces it")
+        raise UsageError(f"cannot write {json_file}: it exists", hint="Use --overwrite to replace it.")
     if plots is not None and any(plots.glob("*.png")) and not figures.overwrite:
-        raise UsageError(f"{plots} has pictures already: --overwrite replaces those of the same name")
+        raise UsageError(
+            f"cannot write plots to {plots}: it contains PNGs",
+            hint="Use --overwrite to replace plots of the same name.",
+        )

@@ -1,4 +1,4 @@
-"""The options of `vis eval` that no other command has, and whether a command line is complete.
+"""Options that only `vis eval` has, and the check that they belong together.
 
 Used by `evaluate`.
 """
@@ -25,8 +25,8 @@ Results: TypeAlias = Annotated[
     typer.Argument(
         metavar="RESULTS",
         exists=True,
-        help="Results to score: results.json, a zip of it, what `vis segment` wrote (NAME.json or a folder of it), or "
-        "for DAVIS a folder <sequence>/<frame>.png.",
+        help="Results to score: results.json of a benchmark or its zip, or NAME.json of `vis segment` or a folder of "
+        "these files. For DAVIS also a folder with <sequence>/<frame>.png.",
         show_default=False,
     ),
 ]
@@ -34,7 +34,7 @@ Results: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class TruthOptions:
-    """The benchmark that results are compared with."""
+    """Options for the ground truth."""
 
     annotations: Annotated[
         Path | None,
@@ -44,7 +44,7 @@ class TruthOptions:
             exists=True,
             dir_okay=False,
             rich_help_panel=TRUTH_PANEL,
-            help="Annotations of a split of YouTube-VIS 2019, 2021 or OVIS.",
+            help="Annotation file of a split of YouTube-VIS 2019, YouTube-VIS 2021 or OVIS.",
         ),
     ] = None
     davis: Annotated[
@@ -55,7 +55,7 @@ class TruthOptions:
             exists=True,
             file_okay=False,
             rich_help_panel=TRUTH_PANEL,
-            help="The DAVIS folder. It contains Annotations_unsupervised/480p, Annotations/480p or Annotations.",
+            help="DAVIS folder with Annotations_unsupervised/480p, Annotations/480p or Annotations.",
         ),
     ] = None
     task: Annotated[
@@ -64,8 +64,9 @@ class TruthOptions:
             "--task",
             metavar="TASK",
             rich_help_panel=TRUTH_PANEL,
-            help="unsupervised: proposals are assigned to the objects; semi-supervised: the masks of the first frame "
-            "are given, so that the ids are known. [dim]\\[default: unsupervised][/dim]",
+            help="DAVIS task. unsupervised: predictions are matched with the objects by the best J&F; "
+            "semi-supervised: the masks of the first frame are given, and objects are matched by id. "
+            "[dim]\\[default: unsupervised][/dim]",
         ),
     ] = None
     davis_split: Annotated[
@@ -83,7 +84,7 @@ class TruthOptions:
             "--sequences",
             metavar="NAMES",
             rich_help_panel=INPUT_PANEL,
-            help="Only these DAVIS sequences, such as camel,dog. [dim]\\[default: those of the list][/dim]",
+            help="DAVIS sequences to score, such as camel,dog. [dim]\\[default: all sequences of the list][/dim]",
             show_default=False,
         ),
     ] = ""
@@ -91,7 +92,7 @@ class TruthOptions:
 
 @dataclass(frozen=True, slots=True)
 class SegmentOptions:
-    """Whether a model segments the videos first, and where its results go."""
+    """Options for segmenting the videos first."""
 
     segment: Annotated[
         bool,
@@ -110,7 +111,7 @@ class SegmentOptions:
             exists=True,
             file_okay=False,
             rich_help_panel=SEGMENT_PANEL,
-            help="Images of the split, DIR/<video>/*.jpg, such as JPEGImages. DAVIS has its own.",
+            help="Folder of the images of a split, DIR/<video>/*.jpg, such as JPEGImages. Not needed with --davis.",
         ),
     ] = None
     out: Annotated[
@@ -121,7 +122,7 @@ class SegmentOptions:
             metavar="DIR",
             file_okay=False,
             rich_help_panel=SEGMENT_PANEL,
-            help="Keep the results in this folder. [dim]\\[default: they are removed][/dim]",
+            help="Folder in which the results are kept. [dim]\\[default: the results are removed][/dim]",
         ),
     ] = None
     render: Annotated[
@@ -132,7 +133,7 @@ class SegmentOptions:
 
 @dataclass(frozen=True, slots=True)
 class FigureOptions:
-    """Where the scores go."""
+    """Options for the output of the scores."""
 
     json_file: Annotated[
         Path | None,
@@ -141,7 +142,7 @@ class FigureOptions:
             metavar="FILE",
             dir_okay=False,
             rich_help_panel=OUTPUT_PANEL,
-            help="Write every score to this file, with all digits.",
+            help="JSON file for all scores, in full precision.",
         ),
     ] = None
     plots: Annotated[
@@ -151,7 +152,8 @@ class FigureOptions:
             metavar="DIR",
             file_okay=False,
             rich_help_panel=OUTPUT_PANEL,
-            help="Plot precision over recall and AP by category, or J&F by sequence, as PNGs.",
+            help="Folder for plots (PNG). YouTube-VIS and OVIS: precision over recall, and AP by category. DAVIS: J&F "
+            "by sequence.",
         ),
     ] = None
     overwrite: Annotated[
@@ -170,7 +172,7 @@ class FigureOptions:
             metavar="N",
             min=1,
             rich_help_panel=RUN_PANEL,
-            help="Number of processes that score. [dim]\\[default: one per core][/dim]",
+            help="Number of scoring processes. [dim]\\[default: one per core][/dim]",
         ),
     ] = None
 
@@ -179,10 +181,10 @@ DAVIS_ONLY = ("--task", "--davis-split", "--sequences")
 
 
 def check_usage(results: Path | None, truth: TruthOptions, first: SegmentOptions, groups: Iterable[Any]) -> None:
-    """Check that the options belong together; `groups` are those that only --segment uses.
+    """Check that the options belong together. `groups` are the groups that only --segment uses.
 
     Raises:
-        UsageError: They do not.
+        UsageError: An option is missing, or two options exclude each other.
     """
     if (truth.annotations is None) == (truth.davis is None):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""What `vis eval` shows and writes: tables on stdout, all numbers as JSON, plots.
+"""Output of `vis eval`: tables on stdout, all scores as JSON, and plots.
 
 Used by `evaluate`.
 """
@@ -23,11 +23,11 @@ from vis_cli.metrics.youtube_vis_matching import IOU_THRESHOLDS
 from vis_cli.metrics.youtube_vis_video import VideoScore
 from vis_cli.records.result_json import read_result
 
-SHOWN_VIDEOS = 10  # the worst; the JSON has them all
+SHOWN_VIDEOS = 10  # with the lowest scores; the JSON contains all videos
 
 
 def print_youtube_vis(score: YouTubeVisScore) -> None:
-    """Print the twelve numbers in percent, then categories, errors and videos, the worst first."""
+    """Print the AP and AR metrics in percent, then categories, errors and videos, the lowest score first."""
     s = score.summary
     print_table(
         ("", "0.50:0.95 #", "0.50 #", "0.75 #", "small #", "medium #", "large #"),
@@ -40,7 +40,7 @@ def print_youtube_vis(score: YouTubeVisScore) -> None:
     rows = [_category_row(category) for category in _worst_categories(score) if category.num_objects]
     print_table(("category", "objects #", "AP #", "AP50 #", "AP75 #", "AR100 #"), rows)
     print_table(
-        ("error at IoU 0.5", "count #", "AP50 lost #", "what it is"),
+        ("error at IoU 0.5", "count #", "AP50 lost #", "meaning"),
         [
             (error.kind, str(error.count), f"{100 * error.ap50_gain:.1f}", ERROR_KINDS[error.kind])
             for error in score.errors
@@ -48,7 +48,7 @@ def print_youtube_vis(score: YouTubeVisScore) -> None:
     )
     videos = _worst_videos(score)
     print_table(
-        ("worst videos", "objects #", "found #", "mean IoU #"),
+        ("videos, lowest IoU first", "objects #", "detected #", "mean IoU #"),
         [
             (video.name, str(video.num_objects), str(video.num_found), _percent(video.mean_iou))
             for video in videos[:SHOWN_VIDEOS]
@@ -59,7 +59,7 @@ def print_youtube_vis(score: YouTubeVisScore) -> None:
 
 
 def print_davis(score: DavisScore, reports: Sequence[VideoReport]) -> None:
-    """Print the means over objects in percent, then the sequences, the worst first."""
+    """Print the means over objects in percent, then the sequences, the lowest score first."""
     s = score.summary
     num_objects = str(sum(len(sequence.objects) for sequence in score.sequences))
     print_table(
@@ -87,10 +87,10 @@ def write_youtube_vis(
     plots: Path | None,
     reports: Sequence[VideoReport],
 ) -> None:
-    """Write the JSON and the plots that are asked for.
+    """Write the JSON file and the plots of `--json` and `--plots`.
 
     Raises:
-        VisError: a file cannot be written.
+        VisError: A file cannot be written.
     """
     if json_file is not None:
         data = {
@@ -122,10 +122,10 @@ def write_davis(
     plots: Path | None,
     reports: Sequence[VideoReport],
 ) -> None:
-    """Write the JSON and the plot that are asked for.
+    """Write the JSON file and the plot of `--json` and `--plots`.
 
     Raises:
-        VisError: a file cannot be written.
+        VisError: A file cannot be written.
     """
     if json_file is not None:
         data = {
@@ -152,12 +152,12 @@ def _worst_categories(score: YouTubeVisScore) -> list[CategoryScore]:
 
 
 def _worst_videos(score: YouTubeVisScore) -> list[VideoScore]:
-    """Sort by how well objects are overlapped; videos without objects come last."""
+    """Sort by mean IoU, the lowest first. Videos without objects come last."""
     return sorted(score.videos, key=lambda video: (2.0 if video.mean_iou is None else video.mean_iou, video.name))
 
 
 def _worst_sequences(score: DavisScore) -> list[SequenceScore]:
-    """Sort by J&F; sequences without objects come last."""
+    """Sort by J&F, the lowest first. Sequences without objects come last."""
     return sorted(
         score.sequences, key=lambda sequence: (sequence.summary.jf_mean if sequence.objects else 2.0, sequence.name)
     )
@@ -173,12 +173,12 @@ def _percents(summary: Summary) -> tuple[str, ...]:
 
 
 def _percent(value: float | None) -> str:
-    """Return a share as percent, a dash where there is nothing to share."""
+    """Return a fraction in percent, or a dash for None and NaN."""
     return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _known_percent(value: float) -> str:
-    """Return a number of YouTube-VIS as percent, a dash where there is no object for it."""
+    """Return a YouTube-VIS score in percent, or a dash if the split has no object for it."""
     return _percent(None if value == NOTHING else value)
 
 
@@ -189,7 +189,7 @@ def _category_json(category: CategoryScore) -> dict[str, Any]:
         **dataclasses.asdict(category.category),
         "num_objects": category.num_objects,
         **dataclasses.asdict(scores),
-        "precision": {f"{threshold:.2f}": row for threshold, row in rows},  # at each of "recalls"
+        "precision": {f"{threshold:.2f}": row for threshold, row in rows},  # at each value of "recalls"
     }
 
 
@@ -198,7 +198,7 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
 
 
 def _made_by(results: Path, reports: Sequence[VideoReport]) -> dict[str, Any]:
-    """Say where the results are from: the file, or the model that was run and the settings that it was run with."""
+    """Return the origin of the results: the file, or the model, its settings and its time per video."""
     if not reports:
         return {"results": str(results)}
     first = read_result(results / f"{reports[0].video}.json")
@@ -212,7 +212,7 @@ def _write_json(data: dict[str, Any], path: Path) -> None:
 
 
 def _without_nan(value: Any) -> Any:
-    """Return the value with null for what is not a number, which JSON cannot say."""
+    """Return the value with None for each NaN, because JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

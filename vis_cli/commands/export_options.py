@@ -1,4 +1,4 @@
-"""The options of `vis export-json`, and which of its formats is meant.
+"""Options of `vis export-json`, and the selection of the format.
 
 Used by `export_json` and `check_submission`.
 """
@@ -14,22 +14,22 @@ from vis_cli.console import UsageError
 from vis_cli.options import FRACTION
 from vis_cli.records.davis_layout import LIST_SUFFIX
 
-CHOICE_PANEL = "What is taken of the results"
+CHOICE_PANEL = "Selection of instances and categories"
 
 Format: TypeAlias = Literal["youtube-vis", "davis", "coco-video", "mots"]
-JSON_FORMATS: tuple[Format, ...] = ("youtube-vis", "coco-video")  # they take the ids of a JSON
+JSON_FORMATS: tuple[Format, ...] = ("youtube-vis", "coco-video")  # formats that use the ids of a JSON file
 
 Results: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="RESULT.json|DIR", help="Files that `vis segment` wrote, or folders of them.", exists=True),
+    typer.Argument(metavar="RESULT.json|DIR", help="Results of `vis segment`, or folders of results.", exists=True),
 ]
 FormatOption: TypeAlias = Annotated[
     Format | None,
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="youtube-vis, davis, coco-video or mots. [dim]\\[default: youtube-vis; davis where SPLIT is a folder or a "
-        "list][/dim]",
+        help="Format: youtube-vis, davis, coco-video or mots. [dim]\\[default: davis if SPLIT is a folder or a "
+        ".txt list; otherwise youtube-vis][/dim]",
     ),
 ]
 Split: TypeAlias = Annotated[
@@ -39,8 +39,9 @@ Split: TypeAlias = Annotated[
         "--annotations",
         metavar="SPLIT",
         exists=True,
-        help="The split's own JSON, which has the ids to use; or, for the names of frames alone, DAVIS's list "
-        "(ImageSets/2017/val.txt), its folder, or a folder of sequences.",
+        help="Split that defines the videos. youtube-vis and coco-video: annotation file (.json) with the ids of "
+        "videos and categories. davis and mots: also a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a folder "
+        "of sequences, which define the frame names.",
     ),
 ]
 Out: TypeAlias = Annotated[
@@ -49,7 +50,8 @@ Out: TypeAlias = Annotated[
         "-o",
         "--out",
         metavar="OUT",
-        help="The file to write: a .zip, for coco-video a .json; under any other name, davis and mots write a folder.",
+        help="Output file: .json for coco-video, .zip for the other formats. davis and mots write a folder if the name "
+        "has no .zip extension.",
     ),
 ]
 SourceVideo: TypeAlias = Annotated[
@@ -58,14 +60,16 @@ SourceVideo: TypeAlias = Annotated[
         "--video",
         metavar="DIR",
         exists=True,
-        help="The folder of images that one RESULT.json was made of, for the names of its frames. Only results of "
-        "earlier versions need it.",
+        help="Folder of images of the segmented video, for the names of the frames. Only needed for one RESULT.json of "
+        "an earlier version.",
         show_default=False,
     ),
 ]
 Check: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--check", metavar="FILE", exists=True, help="Write nothing: say what of this submission is wrong."),
+    typer.Option(
+        "--check", metavar="FILE", exists=True, help="Submission to check. Prints its problems and writes no file."
+    ),
 ]
 Top: TypeAlias = Annotated[
     int | None,
@@ -74,8 +78,8 @@ Top: TypeAlias = Annotated[
         metavar="N",
         min=1,
         rich_help_panel=CHOICE_PANEL,
-        help="The best N objects of each video, with all their categories. [dim]\\[default: all; davis: 20, its limit]"
-        "[/dim] The YouTube-VIS servers count the best 100 entries of a video and category.",
+        help="Maximum number of instances per video, highest score first. The YouTube-VIS servers use at most 100 "
+        "entries per video and category. [dim]\\[default: all; davis: 20, the limit of the benchmark][/dim]",
     ),
 ]
 MaxCategories: TypeAlias = Annotated[
@@ -85,7 +89,8 @@ MaxCategories: TypeAlias = Annotated[
         metavar="N",
         min=1,
         rich_help_panel=CHOICE_PANEL,
-        help="The best N categories of each object, an entry for each (youtube-vis). [dim]\\[default: all][/dim]",
+        help="Maximum number of categories per instance, highest score first; each is one entry (youtube-vis). "
+        "[dim]\\[default: all][/dim]",
     ),
 ]
 MinScore: TypeAlias = Annotated[
@@ -96,20 +101,20 @@ MinScore: TypeAlias = Annotated[
         min=0.0,
         max=1.0,
         rich_help_panel=CHOICE_PANEL,
-        help="Leave out objects, and categories of an object, that score less.",
+        help="Minimum score of an instance, and of each category of an instance.",
     ),
 ]
 
 
 def choose_format(given: Format | None, split: Path | None) -> Format:
-    """Return the format given, or else the one that the split belongs to.
+    """Return the given format, or the default format of the split.
 
     Raises:
-        UsageError: they contradict each other.
+        UsageError: The format needs ids, but the split has no ids.
     """
     is_davis = split is not None and (split.is_dir() or split.suffix.lower() == LIST_SUFFIX)
     if given is None:
         return "davis" if is_davis else "youtube-vis"
     if is_davis and given in JSON_FORMATS:
-        raise UsageError(f"{split} has no ids: {given} needs the JSON of a split, --split SPLIT.json")
+        raise UsageError(f"cannot write {given}: {split} has no ids", hint="Use --split SPLIT.json.")
     return given

@@ -1,6 +1,6 @@
-"""`vis models`: list the model zoo, describe a model, import a released checkpoint.
+"""`vis models`: list the models, describe a model, import a checkpoint of the authors' implementation.
 
-Registered by `app` as a group; alone it lists.
+Registered by `app` as a group. Without a subcommand, it lists the models.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ models_app = typer.Typer(invoke_without_command=True)
     )
 )
 def models(ctx: typer.Context, *, debug: Debug = False) -> None:
-    """List the models that come with vis; describe one; import a released checkpoint.
+    """List the included models, describe a model, or import a checkpoint of the authors' implementation.
 
-    `vis segment --model NAME` uses one. What `vis train` or `vis models import` wrote is named by its folder.
+    To use a model, pass `--model NAME` to `vis segment`. For a model of `vis train` or `vis models import`, pass
+    `--model DIR`.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -44,12 +45,14 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
             )
             for model in list_models()
         ]
-        rows.append((COCO_NAME, f"{COCO_PARAMETERS / 1e6:.1f} M", f"the {len(coco_categories())} of COCO", COCO_NOTE))
+        rows.append(
+            (COCO_NAME, f"{COCO_PARAMETERS / 1e6:.1f} M", f"the {len(coco_categories())} categories of COCO", COCO_NOTE)
+        )
         print_table(("name", "parameters #", "categories", "note"), rows)
 
 
 def read_note(card: Path) -> str:
-    """Return the first line of text under a card's title, or nothing where there is no card."""
+    """Return the first line of text below the title of a card, or an empty string if the card is missing."""
     lines = read_text(card).splitlines() if card.is_file() else []
     return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 

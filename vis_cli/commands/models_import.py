@@ -1,4 +1,4 @@
-"""`vis models import`: a released checkpoint becomes a model folder.
+"""`vis models import`: convert a checkpoint of the authors' implementation to a model folder.
 
 Registered by `models`.
 """
@@ -19,35 +19,44 @@ def import_model(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE.pth", help="A checkpoint of the paper's authors.", exists=True, dir_okay=False, readable=True
+            metavar="FILE.pth",
+            help="Checkpoint of the authors' implementation.",
+            exists=True,
+            dir_okay=False,
+            readable=True,
         ),
     ],
     *,
     backbone: Annotated[
         ReleasedBackbone,
-        typer.Option("--as", metavar="BACKBONE", help="r50, r101 or x101: the backbone, which its file name tells."),
+        typer.Option(
+            "--as", metavar="BACKBONE", help="Backbone of the checkpoint: r50, r101 or x101. Its file name contains it."
+        ),
     ],
     dataset: Annotated[
         ReleasedDataset,
         typer.Option(
             "--dataset",
             metavar="NAME",
-            help="ytvis2019, ytvis2021 or davis-uvos: what it was trained on. The two of YouTube-VIS differ in "
-            "the names of their classes only, so take care to give the right one.",
+            help="Training dataset of the checkpoint: ytvis2019, ytvis2021 or davis-uvos. ytvis2019 and ytvis2021 "
+            "cannot be told apart by the file: a wrong value gives wrong class names.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="DIR", file_okay=False, help="The model's folder; made if missing.")
+        Path,
+        typer.Option(
+            "-o", "--out", metavar="DIR", file_okay=False, help="Folder of the model. It is created if missing."
+        ),
     ],
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Make a model of a checkpoint that the paper's authors released.
+    """Convert a checkpoint of the authors' implementation to a model folder.
 
-    No code of the file is run. Every tensor is accounted for; a file that lacks one, or has one too many, is refused.
+    No code of the file is run. A file with a missing or an unknown tensor is rejected.
 
-    With the model, --preset released-ytvis or released-davis gives the released results.
+    To reproduce the results of the authors, use the model with --preset released-ytvis or released-davis.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
@@ -56,11 +65,13 @@ def import_model(
         from vis_cli.zoo.released_folder import write_released
 
         if (out / WEIGHTS_NAME).exists() and not overwrite:
-            raise UsageError(f"{out} holds a model already: give another folder with -o, or --overwrite")
+            raise UsageError(
+                f"cannot write to {out}: it contains a model", hint="Use another -o DIR, or --overwrite to replace it."
+            )
         imported = import_released(checkpoint, backbone, dataset)
         write_released(out, imported, checkpoint)
         reporter.note(
-            f"{checkpoint}: {imported.num_mapped} tensors taken; {imported.num_unused} of a mask head that is never "
-            f"used and {imported.num_counters} counters of batch norms left out"
+            f"{checkpoint}: imported {imported.num_mapped} tensors, omitted {imported.num_unused} tensors of an unused "
+            f"mask head and {imported.num_counters} counters of batch norms"
         )
-        reporter.note(f"{out}: the model is complete; use it with --model {out}")
+        reporter.note(f"{out}: the model is complete. Use it with --model {out}")

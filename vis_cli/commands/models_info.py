@@ -17,24 +17,24 @@ from vis_cli.options import Debug
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
 from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
 
-RESULTS_HEADINGS = ("## Results", "## What it reaches")  # the second one: cards that earlier versions wrote
-COCO_NOTE = "torchvision's COCO Mask R-CNN, whose finds lite follows; torchvision fetches it at its first use."
+RESULTS_HEADINGS = ("## Results", "## What it reaches")  # second heading: cards of earlier versions
+COCO_NOTE = "torchvision's COCO Mask R-CNN; lite propagates its masks. torchvision downloads it at the first use."
 
 
 def info(
-    model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model of the list, or the folder of another.")],
+    model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Name of an included model, or a model folder.")],
     *,
     debug: Debug = False,
 ) -> None:
-    """Print size, categories, origin and results of a model."""
+    """Print the size, categories, origin and results of a model."""
     with Reporter(debug=debug).guard():
         if model == COCO_NAME:
-            print_table(("what", "value"), coco_facts())
+            print_table(("field", "value"), coco_facts())
             return
         summary = read_summary(find_model(model))
         results = read_results(summary.folder / CARD_NAME)
-        print_table(("what", "value"), facts(summary))
-        print_line(results or "No results are known: the folder has no card with results.")
+        print_table(("field", "value"), facts(summary))
+        print_line(results or "No results: the folder has no model card with results.")
 
 
 def facts(summary: ModelSummary) -> list[tuple[str, str]]:
@@ -51,12 +51,12 @@ def facts(summary: ModelSummary) -> list[tuple[str, str]]:
 def coco_facts() -> list[tuple[str, str]]:
     """Return one row per fact about torchvision's model. Its weights may be missing."""
     config, file = coco_config(), coco_file()
-    place = f"{file}, which is there" if file.exists() else f"torchvision fetches {COCO_URL} to {file}"
+    place = f"{file}" if file.exists() else f"not downloaded; torchvision downloads {COCO_URL} to {file}"
     return [
         ("name", config.name),
-        ("what it is", f"torchvision's COCO Mask R-CNN, which finds objects; {FOLLOWER} follows them"),
+        ("description", f"torchvision's COCO Mask R-CNN detects objects; {FOLLOWER} propagates their masks"),
         ("weights", place),
-        ("parameters", f"{COCO_PARAMETERS:,}, and those of {FOLLOWER}"),
+        ("parameters", f"{COCO_PARAMETERS:,}, plus the parameters of {FOLLOWER}"),
         *_network_facts(config),
     ]
 
@@ -65,7 +65,7 @@ def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
     return [
         ("backbone", config.backbone),
         ("box convention", config.box_convention),
-        ("working size", f"{config.long_side}x{config.short_side}"),
+        ("input size", f"{config.long_side}x{config.short_side}"),
         ("categories", ", ".join(f"{category.id} {category.name}" for category in config.categories)),
     ]
 

@@ -1,4 +1,4 @@
-"""`vis train`: train a model as a TOML file says.
+"""`vis train`: train a model with the configuration of a TOML file.
 
 Registered by `app`.
 """
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from vis_cli.training.check import CheckReport
 
 RUNS = Path("runs")
-SHOWN = "loss"  # beginning of the figures beside the progress bar
-LINE_EVERY = 60.0  # seconds from one line of progress to the next where no bar can be shown
+SHOWN = "loss"  # prefix of the values that are printed next to the progress bar
+LINE_EVERY = 60.0  # seconds between two progress lines if stderr is not a terminal
 
 
 def train(
     config: Annotated[
         Path,
-        typer.Argument(metavar="CONFIG.toml", help="Data, model and schedule of the run.", exists=True, dir_okay=False),
+        typer.Argument(
+            metavar="CONFIG.toml",
+            help="Configuration of the run: data, model and schedule.",
+            exists=True,
+            dir_okay=False,
+        ),
     ],
     *,
     out: Annotated[
@@ -37,16 +42,18 @@ def train(
             "--out",
             metavar="DIR",
             file_okay=False,
-            help="The model's folder. [dim]\\[default: runs/CONFIG][/dim]",
+            help="Folder of the model. [dim]\\[default: runs/CONFIG][/dim]",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", metavar="", help="Go on from the last checkpoint in DIR.")
+        bool, typer.Option("--resume", metavar="", help="Resume the run from the last checkpoint in DIR.")
     ] = False,
     check: Annotated[
         bool,
         typer.Option(
-            "--check", metavar="", help="Only read the data, draw twelve clips into DIR/check.png and do one step."
+            "--check",
+            metavar="",
+            help="Check the data without training: draw 12 training clips in DIR/check.png and time one step.",
         ),
     ] = False,
     data: Annotated[
@@ -56,29 +63,32 @@ def train(
             metavar="DATA",
             file_okay=False,
             exists=True,
-            help="Folder that data paths are relative to. [dim]\\[default: the config's own][/dim]",
+            help="Base folder of the data paths in CONFIG.toml. [dim]\\[default: the folder of CONFIG.toml][/dim]",
         ),
     ] = None,
     device: options.Device = options.RUN.device,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model of your own.
+    """Train a model.
 
-    DIR gets its weights, the last checkpoints, log.jsonl and TensorBoard's curves; `vis segment --model DIR` uses it.
+    DIR contains the weights, the last checkpoints, log.jsonl and the curves for TensorBoard. To use the model, pass
+    `--model DIR` to `vis segment`.
 
-    Where CONFIG.toml has a validation table, DIR/best gets the weights that did best there.
+    If CONFIG.toml has a validation table, DIR/best contains the weights with the best validation score.
 
-    Its fields and their defaults are in vis_cli/training/config.py, the paper's runs in models/recipes.
+    vis_cli/training/config.py lists the fields of CONFIG.toml and their defaults. models/recipes contains the
+    configurations of the paper.
 
-    SIGTERM saves and ends with 0; `--resume` goes on as if nothing had happened. Ctrl-C keeps the last checkpoint.
+    SIGTERM saves a checkpoint and ends with exit code 0. Ctrl-C keeps the last checkpoint. To resume the run, add
+    --resume: the result is the same as without the interruption.
 
-    Several GPUs or machines: start it by torchrun, as below; each step's batch is shared.
+    To train on several GPUs or machines, start `vis train` with torchrun. The processes share the batch of each step.
     """
     reporter = Reporter(quiet or not _is_first_process(), debug)
     with reporter.guard():
         if check and resume:
-            raise UsageError("--check starts nothing, so --resume means nothing beside it")
+            raise UsageError("--check and --resume are both given", hint="Omit one of them.")
         folder = out or RUNS / config.stem
         if check:
             _check(config, folder, data, device, reporter)
@@ -92,7 +102,9 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
     from vis_cli.training.run import Hooks
 
     if not run_log.has_tensorboard():
-        reporter.note("no curves and pictures for TensorBoard: it is not installed (pip install tensorboard)")
+        reporter.note(
+            "TensorBoard is not installed: no curves and images are written. To install it: pip install tensorboard"
+        )
     with StepProgress(reporter, line_every=LINE_EVERY) as progress:
         hooks = Hooks(
             lambda step, steps, figures: progress.update(step, steps, _shown(figures)), reporter.note, reporter.warn
@@ -101,9 +113,9 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
         )
     if outcome.finished:
-        reporter.note(f"{folder}: the model is complete; use it with --model {folder}")
+        reporter.note(f"{folder}: the model is complete. Use it with --model {folder}")
     else:
-        reporter.note(f"{folder}: stopped and saved after step {outcome.step}; --resume goes on from there")
+        reporter.note(f"{folder}: stopped and saved after step {outcome.step}. Use --resume to continue")
 
 
 def _check(config: Path, folder: Path, data: Path | None, device: str, reporter: Reporter) -> None:
@@ -117,8 +129,8 @@ def _check(config: Path, folder: Path, data: Path | None, device: str, reporter:
 
 def _print_check(report: CheckReport) -> None:
     for name, count in report.num_items.items():
-        print_line(f"{name}: {count} stills or frames to start from")
-    print_line(f"{report.sheet}: look at these clips; outlined thick is what guides, white what is ignored")
+        print_line(f"{name}: {count} images or frames at which a training clip can start")
+    print_line(f"{report.sheet}: 12 training clips. Thick outlines: guidance masks; white: ignored regions")
     losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
     print_line(f"one of {report.num_steps} steps took {report.seconds:.1f} s: {losses}")
 
