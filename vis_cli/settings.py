@@ -136,8 +136,8 @@ class SegmentSettings:
         float,
         _fraction(
             "reduction",
-            "Minimum score of an instance in the result, and of each further class of an instance. nms keeps the best "
-            "instance at any score.",
+            "Minimum score of an instance in the result, and of each further class of an instance. The reduction nms "
+            "keeps the best instance at any score.",
         ),
     ] = 0.05
     max_sequences: Annotated[int, _count("reduction", "Maximum number of instances per video.")] = 100

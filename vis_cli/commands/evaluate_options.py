@@ -122,7 +122,7 @@ class SegmentOptions:
             metavar="DIR",
             file_okay=False,
             rich_help_panel=SEGMENT_PANEL,
-            help="Folder in which the results are kept. [dim]\\[default: the results are removed][/dim]",
+            help="Folder in which the results are kept. [dim]\\[default: a temporary folder][/dim]",
         ),
     ] = None
     render: Annotated[

@@ -40,8 +40,8 @@ Split: TypeAlias = Annotated[
         metavar="SPLIT",
         exists=True,
         help="Split that defines the videos. youtube-vis and coco-video: annotation file (.json) with the ids of "
-        "videos and categories. davis and mots: also a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a folder "
-        "of sequences, which define the frame names.",
+        "videos and categories. davis and mots: also a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a "
+        "folder of sequences, which define the frame names.",
     ),
 ]
 Out: TypeAlias = Annotated[

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vis_cli.console import Reporter, UsageError
-from vis_cli.options import Debug, Overwrite, Quiet
+from vis_cli.options import Debug, Quiet
 from vis_cli.zoo.released_categories import ReleasedBackbone, ReleasedDataset
 
 
@@ -48,7 +48,9 @@ def import_model(
             "-o", "--out", metavar="DIR", file_okay=False, help="Folder of the model. It is created if missing."
         ),
     ],
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", help="Replace an existing model in DIR.")
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
