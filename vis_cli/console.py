@@ -261,7 +261,7 @@ class _Rate(ProgressColumn):
     """Column with the frames per second since the start of a task."""
 
     def render(self, task: Task) -> Text:
-        """Return a text such as '4.2 frames/s', or an empty text before the first frame."""
+        """Return a string such as '4.2 frames/s', or an empty string before the first frame."""
         frames, seconds = task.fields["frames"], task.fields["as_of"]
         return Text(f"{frames / seconds:.1f} frames/s" if frames and seconds else "")
 
@@ -270,7 +270,7 @@ class _TimeLeft(ProgressColumn):
     """Column with the remaining time at the mean speed. The column of rich uses only the last 30 s."""
 
     def render(self, task: Task) -> Text:
-        """Return a text such as '0:02:10 left', or an empty text before the first step."""
+        """Return a string such as '0:02:10 left', or an empty string before the first step."""
         before = task.fields.get("before", 0)  # steps of an earlier run, which took no time in this run
         done = task.completed - before
         if not (task.total and done and task.elapsed):

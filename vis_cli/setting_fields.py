@@ -51,7 +51,7 @@ class Setting:
         try:
             value = BOOLEANS[text] if self.kind is bool else self.kind(text)
         except (KeyError, ValueError):
-            raise self._refused(text) from None
+            raise self._invalid(text) from None
         return self.check(value)
 
     def check(self, value: object) -> object:
@@ -65,9 +65,9 @@ class Setting:
         if self.kind is float and type(value) is int:
             value = float(value)
         if type(value) is not self.kind or (self.choices and value not in self.choices):
-            raise self._refused(value)
+            raise self._invalid(value)
         if isinstance(value, (int, float)) and not self._is_inside(value):
-            raise self._refused(value)
+            raise self._invalid(value)
         return value
 
     def _is_inside(self, value: float) -> bool:
@@ -78,7 +78,7 @@ class Setting:
             and (self.above is None or value > self.above)
         )
 
-    def _refused(self, value: object) -> VisError:
+    def _invalid(self, value: object) -> VisError:
         shown = ascii(shown_value(value))[1:-1]
         if len(shown) > SHOWN_CHARACTERS:
             shown = f"{shown[:SHOWN_CHARACTERS]}..."

@@ -1,4 +1,4 @@
-"""Segmentation of a batch, one video after the other.
+"""Segmentation of the videos of a batch in order.
 
 Existing results are kept. If a video fails, its error is printed and the next video is segmented. Used by `segment`
 and `evaluate_model`.
@@ -84,7 +84,7 @@ class Batch:
                     if ended is not None:
                         ended(reports[-1])
                     if len(jobs) > 1:
-                        self._tell(reports[-1], f"[{len(reports)}/{len(jobs)}]")
+                        self._report_outcome(reports[-1], f"[{len(reports)}/{len(jobs)}]")
             except KeyboardInterrupt as interruption:
                 done = f"{len(reports)} of {len(jobs)} videos are finished, and their results are kept"
                 hint = "Run the same command again to resume."
@@ -122,7 +122,7 @@ class Batch:
     def _read_masks(self, job: Job) -> GivenMasks | None:
         if job.masks is None:
             return None
-        with _memory_named(f" while {job.masks} was read"):
+        with _describing_memory_error(f" while {job.masks} was read"):
             masks = read_given_masks(job.masks, job.source, first=self._options.masks_from, messages=self._reporter)
         require_objects(masks, job.masks)
         return masks
@@ -143,7 +143,7 @@ class Batch:
             production = dataclasses.replace(production, given_masks=hash_masks(masks))
         if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}", hint="Use --overwrite to replace it.")
-        with _memory_named(f" while {job.result} was read"):
+        with _describing_memory_error(f" while {job.result} was read"):
             return read_result(job.result)
 
     def _make_outputs(
@@ -152,21 +152,21 @@ class Batch:
         if job.name != default_name(job.source):
             because = "another video has the same name" if job.stored is None else "as in the earlier run"
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
-        with _memory_named(" while the video was opened", "Use smaller frames."):
+        with _describing_memory_error(" while the video was opened", "Use smaller frames."):
             video = open_video(job.source, stream=self._options.stream)
         if masks is not None and job.masks is not None:
             require_mask_size(masks, job.masks, video, first=self._options.masks_from)
         self._warn(job, video.warnings)
-        told = len(video.warnings)
+        num_printed = len(video.warnings)
         problem = None if job.overlay is None else overlay_problem(video)
         if problem is not None and result is None:
             self._reporter.warn(f"{problem} {job.result} is written without an overlay video.")
         if result is None:
             result = self._segment(job, video, masks, progress)
         if job.overlay is not None:
-            with _memory_named(" while the overlay was drawn", "Use --no-render, or smaller frames."):
+            with _describing_memory_error(" while the overlay was drawn", "Use --no-render, or smaller frames."):
                 write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
-        self._warn(job, video.warnings[told:])
+        self._warn(job, video.warnings[num_printed:])
         return result
 
     def _identify(self, job: Job) -> SourceIdentity:
@@ -179,7 +179,7 @@ class Batch:
     def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
         source = self._identify(job)  # before the frames are read, so that a later change is detected
         segmenter = self._segmenter
-        with _memory_named("", FOR_NETWORK):
+        with _describing_memory_error("", FOR_NETWORK):
             found = segmenter.segment(video, progress=progress.update, guidance=masks)
         info = dataclasses.replace(
             found.video,
@@ -191,7 +191,7 @@ class Batch:
         result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older overlay would show another result
-        with _memory_named(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):
+        with _describing_memory_error(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):
             write_result(result, job.result)
         return result
 
@@ -228,7 +228,7 @@ class Batch:
 
         return load_network(options.model, detector=options.detector, propagator=options.propagator)
 
-    def _tell(self, report: VideoReport, number: str) -> None:
+    def _report_outcome(self, report: VideoReport, number: str) -> None:
         outcome: str = report.status
         if report.status == "done":
             found, frames = counted(report.instances or 0, "instance"), counted(report.frames or 0, "frame")
@@ -237,7 +237,7 @@ class Batch:
 
 
 @contextmanager
-def _memory_named(stage: str, hint: str = "") -> Iterator[None]:
+def _describing_memory_error(stage: str, hint: str = "") -> Iterator[None]:
     """Add the stage and a remedy to an out-of-memory error of the body.
 
     Raises:

@@ -47,7 +47,7 @@ def evaluate(
     model: Annotated[options.ModelOptions, own.SEGMENT_PANEL],
     method: Annotated[options.MethodOptions, own.SEGMENT_PANEL],
     run: Annotated[options.RunOptions, own.SEGMENT_PANEL],
-    figures: own.FigureOptions,
+    score_options: own.ScoreOptions,
     messages: options.MessageOptions,
 ) -> None:
     """Score results with the metrics of YouTube-VIS, OVIS or DAVIS.
@@ -64,7 +64,7 @@ def evaluate(
     reporter = messages.reporter
     with reporter.guard():
         own.check_usage(results, truth, first, (model, method, run))
-        check_outputs(figures, (truth.annotations, results))
+        check_outputs(score_options, (truth.annotations, results))
         batch = None
         if first.segment:
             preset = "default" if truth.davis is None else DAVIS_PRESET
@@ -72,11 +72,11 @@ def evaluate(
                 model.name,
                 method_settings(method, reporter, preset=preset),
                 run.settings(method.preset),
-                figures.overwrite,
+                score_options.overwrite,
                 model.detector,
                 model.propagator,
             )
-        job = Evaluation(results, truth, first, figures, batch)
+        job = Evaluation(results, truth, first, score_options, batch)
         if truth.davis is None:
             evaluate_split(job, reporter)
         else:
@@ -90,7 +90,7 @@ class Evaluation:
     results: Path | None  # None: the model of `batch` segments the videos first
     truth: own.TruthOptions
     first: own.SegmentOptions
-    figures: own.FigureOptions
+    score_options: own.ScoreOptions
     batch: BatchOptions | None
 
 
@@ -103,11 +103,11 @@ def evaluate_split(job: Evaluation, reporter: Reporter) -> None:
     split = read_youtube_vis(job.truth.annotations)
     require_ground_truth(split, job.results)
     sources = [] if job.first.frames is None else youtube_vis_videos(split, job.first.frames)
-    with found_results(sources, job, reporter) as (results, reports):
+    with results_to_score(sources, job, reporter) as (results, reports):
         if results.is_dir():
             warn_not_results(list_json(results)[1], reporter)
-        score = score_split(split, results, job.figures.workers, reporter)
-        write_youtube_vis(score, results, split.path, job.figures.json_file, job.figures.plots, reports)
+        score = score_split(split, results, job.score_options.workers, reporter)
+        write_youtube_vis(score, results, split.path, job.score_options.json_file, job.score_options.plots, reports)
     print_youtube_vis(score)
 
 
@@ -119,9 +119,9 @@ def evaluate_davis(root: Path, job: Evaluation, reporter: Reporter) -> None:
     names = tuple(name.strip() for name in job.truth.sequences.split(",") if name.strip())
     benchmark = find_davis_benchmark(root, task, split=job.truth.davis_split or "val", sequences=names)
     sources = davis_videos(benchmark, task) if job.results is None else []
-    with found_results(sources, job, reporter) as (results, reports):
-        score = score_davis(benchmark, task, results, job.figures.workers, reporter)
-        write_davis(score, task, results, root, job.figures.json_file, job.figures.plots, reports)
+    with results_to_score(sources, job, reporter) as (results, reports):
+        score = score_davis(benchmark, task, results, job.score_options.workers, reporter)
+        write_davis(score, task, results, root, job.score_options.json_file, job.score_options.plots, reports)
     print_davis(score, reports)
 
 
@@ -198,7 +198,7 @@ def warn_unpaired(names: Sequence[str], reporter: Reporter) -> None:
 
 
 @contextmanager
-def found_results(
+def results_to_score(
     sources: list[BenchmarkVideo], job: Evaluation, reporter: Reporter
 ) -> Iterator[tuple[Path, list[VideoReport]]]:
     """Yield the given results, or the results of the model."""
@@ -232,20 +232,20 @@ def require_ground_truth(split: YouTubeVis, results: Path | None) -> None:
         )
 
 
-def check_outputs(figures: own.FigureOptions, inputs: Sequence[Path | None]) -> None:
+def check_outputs(score_options: own.ScoreOptions, inputs: Sequence[Path | None]) -> None:
     """Check that the scores can be written.
 
     Raises:
         UsageError: Scores exist and --overwrite is not given, or the scores would replace one of the `inputs`.
     """
-    json_file, plots = figures.json_file, figures.plots
+    json_file, plots = score_options.json_file, score_options.plots
     if json_file is not None:
         for path in inputs:
             if path is not None:
                 protect_files(json_file, list_results(path) if path.is_dir() else [path])
-    if json_file is not None and json_file.exists() and not figures.overwrite:
+    if json_file is not None and json_file.exists() and not score_options.overwrite:
         raise UsageError(f"cannot write {json_file}: it exists", hint="Use --overwrite to replace it.")
-    if plots is not None and any(plots.glob("*.png")) and not figures.overwrite:
+    if plots is not None and any(plots.glob("*.png")) and not score_options.overwrite:
         raise UsageError(
             f"cannot write plots to {plots}: it contains PNGs",
             hint="Use --overwrite to replace plots of the same name.",

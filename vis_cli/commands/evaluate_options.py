@@ -132,7 +132,7 @@ class SegmentOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class FigureOptions:
+class ScoreOptions:
     """Options for the output of the scores."""
 
     json_file: Annotated[

@@ -84,7 +84,7 @@ def export_json(
     with reporter.guard():
         chosen = choose_format(file_format, split)
         if check is not None:
-            _refuse_results_to_check(results, out)
+            _reject_results_with_check(results, out)
             check_submission(check, split, chosen, reporter)
             return
         if not results or out is None:
@@ -101,7 +101,7 @@ def export_json(
             raise UsageError(f"--video needs one result, but there are {len(files)}", hint="Pass one RESULT.json.")
         loaded = (with_frame_names(read_result(path), path, video) for path in files)
         report = write_export(loaded, chosen, split, out, Selection(min_score, top, max_categories))
-        tell(report, chosen, split, out, reporter)
+        report_export(report, chosen, split, out, reporter)
 
 
 def write_export(
@@ -125,7 +125,7 @@ def write_export(
     return write_youtube_vis_submission(results, annotations, out, selection=selection)
 
 
-def tell(report: ExportReport, file_format: Format, split: Path | None, out: Path, reporter: Reporter) -> None:
+def report_export(report: ExportReport, file_format: Format, split: Path | None, out: Path, reporter: Reporter) -> None:
     """Report the written, renamed and omitted instances."""
     if report.synonyms:
         reporter.note(f"categories matched by a synonym: {_shorten([f'{a} as {b}' for a, b in report.synonyms])}")
@@ -197,7 +197,7 @@ def _check_top(files: Sequence[Path], top: int | None) -> None:
             raise UsageError(f"--top is {top}", hint=f"Use at most {MAX_PROPOSALS}, the limit of DAVIS per video.")
 
 
-def _refuse_results_to_check(results: Sequence[Path] | None, out: Path | None) -> None:
+def _reject_results_with_check(results: Sequence[Path] | None, out: Path | None) -> None:
     if results or out is not None:
         raise UsageError(
             "--check cannot be combined with RESULT.json or -o", hint="Use --check FILE --annotations SPLIT."

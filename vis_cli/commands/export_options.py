@@ -39,9 +39,8 @@ Split: TypeAlias = Annotated[
         "--annotations",
         metavar="SPLIT",
         exists=True,
-        help="Split that defines the videos. youtube-vis and coco-video: annotation file (.json) with the ids of "
-        "videos and categories. davis and mots: also a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a "
-        "folder of sequences, which define the frame names.",
+        help="Split of the benchmark: its annotation file SPLIT.json, which youtube-vis needs. davis and mots also "
+        "accept a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a folder of sequences.",
     ),
 ]
 Out: TypeAlias = Annotated[

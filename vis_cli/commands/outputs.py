@@ -31,7 +31,7 @@ NAMELESS = "root"  # name of the results of / and of inputs whose name consists 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input, the masks given for it, and its output files. None means that a file is not given or not written."""
+    """One input, the masks given for it, and its output files. `masks` and `overlay` can be None."""
 
     source: Path
     name: str

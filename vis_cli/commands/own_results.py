@@ -1,6 +1,6 @@
 """Assignment of existing results to inputs, and the check that a result can be reused.
 
-Used by `outputs` and `batch`.
+A source is the file or folder of an input video. Used by `outputs` and `batch`.
 """
 
 from __future__ import annotations
@@ -55,15 +55,13 @@ class OwnResults:
         self._sizes = {size for _, size, _ in self._by_content}
 
     def assign(self, sources: Sequence[Path], default_names: Sequence[str]) -> dict[Path, ResultHead]:
-        """Return the existing result of each source. A result belongs to at most one source.
+        """Return the existing result of each source. A copy of a video is a separate source.
 
         The sources of a result are tried in this order:
 
         1. The source at the stored path, if its content is unchanged.
         2. A source with the stored content, if the file at the stored path is missing or has changed (a moved file).
         3. The source at the stored path, with changed content.
-
-        A copy of a video is a separate source.
         """
         found: dict[Path, ResultHead] = {}
         used: set[Path] = set()

@@ -107,7 +107,7 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
         )
     with StepProgress(reporter, line_every=LINE_EVERY) as progress:
         hooks = Hooks(
-            lambda step, steps, figures: progress.update(step, steps, _shown(figures)), reporter.note, reporter.warn
+            lambda step, steps, values: progress.update(step, steps, _shown(values)), reporter.note, reporter.warn
         )
         outcome = trainer.train(
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
@@ -135,9 +135,9 @@ def _print_check(report: CheckReport) -> None:
     print_line(f"one of {report.num_steps} steps took {report.seconds:.1f} s: {losses}")
 
 
-def _shown(figures: Mapping[str, float]) -> dict[str, float]:
-    shown = {name.removeprefix("loss_"): value for name, value in figures.items() if name.startswith(SHOWN)}
-    return shown | {"images/s": figures["images_per_second"]}
+def _shown(values: Mapping[str, float]) -> dict[str, float]:
+    shown = {name.removeprefix("loss_"): value for name, value in values.items() if name.startswith(SHOWN)}
+    return shown | {"images/s": values["images_per_second"]}
 
 
 def _is_first_process() -> bool:
