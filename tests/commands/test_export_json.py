@@ -231,7 +231,10 @@ class TestFrameNames:
     def test_a_folder_for_two_results_is_rejected(self, result: Path, run_vis: RunVis) -> None:
         second = shutil.copy(result, result.parent / "second.json")
         outcome = run_vis("export-json", result, second, "--video", "dog", "--format", "mots", "-o", "out")
-        assert (outcome.code, "--video belongs to one result" in outcome.err) == (2, True)
+        assert (outcome.code, "--video needs one result, but there are 2. Pass one RESULT.json." in outcome.err) == (
+            2,
+            True,
+        )
 
 
 def test_davis_without_a_split_into_a_folder(tmp_path: Path, run_vis: RunVis) -> None:

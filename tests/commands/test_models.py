@@ -32,7 +32,7 @@ def test_each_model_is_a_row_on_stdout(zoo: Path, run_vis: RunVis) -> None:
     size = f"{parameters / 1e6:.1f} M"
     *ours, coco = rows
     assert ours == [["lite", size, "cat, dog, object", "Made for a CPU."], ["other", size, "cat, dog, object", ""]]
-    assert coco[:3] == ["coco-r50", "44.4 M", "the 80 of COCO"]
+    assert coco[:3] == ["coco-r50", "44.4 M", "the 80 categories of COCO"]
     assert "torchvision downloads it at the first use" in coco[3]
 
 
@@ -54,10 +54,10 @@ def test_coco_is_described_without_its_weights(
     categories = ",".join(f"{category.id}{category.name}" for category in coco_categories()).replace(" ", "")
     assert categories in text
     assert {"name", "description", "weights", "parameters", "backbone", "input size"} < {cell for cell, _ in cells}
-    assert text.startswith("coco-r50torchvision'sCOCOMaskR-CNN,whichfindsobjects;litefollowsthem")
+    assert text.startswith("coco-r50torchvision'sCOCOMaskR-CNNdetectsobjects;litepropagatestheirmasks")
     file = cache / COCO_FILE
-    fetched = f"torchvisionfetcheshttps://download.pytorch.org/models/{COCO_FILE}to{file}"
-    assert (f"{file},whichisthere" if is_there else fetched) in text
+    fetched = f"notdownloaded;torchvisiondownloadshttps://download.pytorch.org/models/{COCO_FILE}to{file}"
+    assert (f"{file}(downloaded)" if is_there else fetched) in text
 
 
 def test_a_damaged_model_is_one_line(zoo: Path, run_vis: RunVis) -> None:

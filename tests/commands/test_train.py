@@ -60,7 +60,7 @@ def test_the_trainer_gets_what_was_typed(calls: Calls, tmp_path: Path, run_vis: 
     config = make_config(tmp_path)
     outcome = run_vis("train", config, "-o", tmp_path / "run", "--resume")
     assert outcome.code == 0
-    assert f"use it with --model {tmp_path / 'run'}" in outcome.err
+    assert f"Use it with --model {tmp_path / 'run'}" in outcome.err
     assert "step 1 of 2, loss 0.50 images/s 3.00" in outcome.err
     assert run_vis("train", config).code == 0
     assert run_vis("train", config, "--device", "cpu", "--data", tmp_path).code == 0
@@ -81,7 +81,7 @@ def test_a_run_that_was_asked_to_stop_ends_well(calls: Calls, tmp_path: Path, ru
 def test_a_check_starts_nothing_to_go_on_from(tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("train", make_config(tmp_path), "--check", "--resume")
     assert outcome.code == 2
-    assert "--resume means nothing beside it" in outcome.err
+    assert "--check and --resume are both given. Omit one of them." in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def facts(summary: ModelSummary) -> list[tuple[str, str]]:
 def coco_facts() -> list[tuple[str, str]]:
     """Return one row per fact about torchvision's model. Its weights may be missing."""
     config, file = coco_config(), coco_file()
-    place = f"{file}" if file.exists() else f"not downloaded; torchvision downloads {COCO_URL} to {file}"
+    place = f"{file} (downloaded)" if file.exists() else f"not downloaded; torchvision downloads {COCO_URL} to {file}"
     return [
         ("name", config.name),
         ("description", f"torchvision's COCO Mask R-CNN detects objects; {FOLLOWER} propagates their masks"),
