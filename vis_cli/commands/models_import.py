@@ -6,13 +6,17 @@ Registered by `models`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
 from vis_cli.console import Reporter, UsageError
 from vis_cli.options import Debug, Quiet
 from vis_cli.zoo.released_categories import ReleasedBackbone, ReleasedDataset
+
+OverwriteModel: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Replace an existing model in DIR.")
+]
 
 
 def import_model(
@@ -48,9 +52,7 @@ def import_model(
             "-o", "--out", metavar="DIR", file_okay=False, help="Folder of the model. It is created if missing."
         ),
     ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Replace an existing model in DIR.")
-    ] = False,
+    overwrite: OverwriteModel = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
