@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -23,6 +23,35 @@ RUNS = Path("runs")
 SHOWN = "loss"  # prefix of the values that are printed next to the progress bar
 LINE_EVERY = 60.0  # seconds between two progress lines if stderr is not a terminal
 
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="DIR",
+        file_okay=False,
+        help="Folder of the model. [dim]\\[default: runs/CONFIG][/dim]",
+    ),
+]
+Check: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        metavar="",
+        help="Check the data without training: draw 12 training clips in DIR/check.png and time one step.",
+    ),
+]
+Data: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        file_okay=False,
+        exists=True,
+        help="Base folder of the data paths in CONFIG.toml. [dim]\\[default: the folder of CONFIG.toml][/dim]",
+    ),
+]
+
 
 def train(
     config: Annotated[
@@ -35,37 +64,12 @@ def train(
         ),
     ],
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            metavar="DIR",
-            file_okay=False,
-            help="Folder of the model. [dim]\\[default: runs/CONFIG][/dim]",
-        ),
-    ] = None,
+    out: Out = None,
     resume: Annotated[
         bool, typer.Option("--resume", metavar="", help="Resume the run from the last checkpoint in DIR.")
     ] = False,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            metavar="",
-            help="Check the data without training: draw 12 training clips in DIR/check.png and time one step.",
-        ),
-    ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="DATA",
-            file_okay=False,
-            exists=True,
-            help="Base folder of the data paths in CONFIG.toml. [dim]\\[default: the folder of CONFIG.toml][/dim]",
-        ),
-    ] = None,
+    check: Check = False,
+    data: Data = None,
     device: options.Device = options.RUN.device,
     quiet: Quiet = False,
     debug: Debug = False,
