@@ -127,7 +127,7 @@ def test_a_folder_of_all_sorts(tmp_path: Path, run_vis: RunVis, network: Network
     outcome = run_vis("segment", untouched(folder), "-o", folder / "out")
     assert outcome.code == 0
     assert network.segmented == ["a", "b"]
-    said = f"warning: {folder}: not segmented, as other videos are in this folder: frames "
+    said = f"warning: {folder}: not segmented, because this folder contains other videos: frames "
     assert said in outcome.err
 
 

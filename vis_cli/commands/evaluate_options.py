@@ -188,7 +188,7 @@ def check_usage(results: Path | None, truth: TruthOptions, first: SegmentOptions
     """
     if (truth.annotations is None) == (truth.davis is None):
         raise UsageError(
-            "no ground truth, or two. Use either --annotations SPLIT.json (YouTube-VIS, OVIS) or --davis DIR."
+            "one ground truth is needed", hint="Use either --annotations SPLIT.json (YouTube-VIS, OVIS) or --davis DIR."
         )
     if truth.davis is None and (idle := [name for name in changed_options(truth) if name in DAVIS_ONLY]):
         raise UsageError(f"{idle[0]} needs --davis DIR.")
@@ -199,10 +199,10 @@ def check_usage(results: Path | None, truth: TruthOptions, first: SegmentOptions
         if idle:
             raise UsageError(f"{idle[0]} needs --segment, which runs a model before its results are scored.")
         if results is None:
-            raise UsageError("no RESULTS to score. Give RESULTS, or --segment to run a model first.")
+            raise UsageError("no RESULTS to score", hint="Give RESULTS, or --segment to run a model first.")
         return
     if first.render and first.out is None:
-        raise UsageError("--render needs -o DIR, where the overlay videos are kept.")
+        raise UsageError("--render needs -o DIR", hint="Add the folder of the overlay videos.")
     if truth.annotations is not None and first.frames is None:
         raise UsageError(
             "--segment needs the images of the split. Use --frames DIR, such as JPEGImages next to its JSON."

@@ -57,11 +57,11 @@ class OwnResults:
     def assign(self, sources: Sequence[Path], default_names: Sequence[str]) -> dict[Path, ResultHead]:
         """Return the existing result of each source. A copy of a video is a separate source.
 
-        The sources of a result are tried in this order:
+        A result belongs to the first of these sources that exists:
 
-        1. The source at the stored path, if its content is unchanged.
-        2. A source with the stored content, if the file at the stored path is missing or has changed (a moved file).
-        3. The source at the stored path, with changed content.
+        1. the source at the stored path, if its content is unchanged
+        2. a source with the stored content, if the file at the stored path is missing or has changed (a moved file)
+        3. the source at the stored path, with changed content
         """
         found: dict[Path, ResultHead] = {}
         used: set[Path] = set()

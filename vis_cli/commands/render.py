@@ -57,7 +57,8 @@ def render(
     reporter = Reporter(quiet, debug)
     with reporter.guard():
         if ctx.args:  # the video of earlier versions
-            raise UsageError(f"the video is an option now. Use --video {shlex.quote(ctx.args[0])}.")
+            given = shlex.quote(ctx.args[0])
+            raise UsageError(f"unexpected argument {given}", hint=f"Use --video {given}.")
         result = read_result(result_path)
         source = find_source(result, result_path, video_path)
         if result.video.source is None:

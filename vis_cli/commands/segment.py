@@ -110,7 +110,7 @@ def _report_left_out(text: str, paths: Sequence[Path], reporter: Reporter) -> No
         else:
             unreadable.setdefault(path.suffix.lower(), []).append(path)
     if others:
-        reporter.warn(f"{text}: not segmented, as other videos are in this folder: {listed(others)}")
+        reporter.warn(f"{text}: not segmented, because this folder contains other videos: {listed(others)}")
     for alike in unreadable.values():
         for path in alike[:NUM_NAMED]:
             reporter.warn(f"{suffix_problem(path)}")
