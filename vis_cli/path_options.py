@@ -5,10 +5,11 @@ Used by `app` for all commands.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import typer
 from typer.models import OptionInfo
@@ -53,7 +54,9 @@ def path_options(app: typer.Typer, arguments: Sequence[str]) -> dict[str, str]:
 
 def _options_of(callback: Callable[..., Any]) -> dict[str, str]:
     options: dict[str, str] = {}
-    for annotation in get_type_hints(callback, include_extras=True).values():
+    # `get_type_hints` of Python 3.10 hides an `Annotated` whose default is None.
+    for parameter in inspect.signature(callback, eval_str=True).parameters.values():
+        annotation = parameter.annotation
         infos = [part for part in get_args(annotation) if isinstance(part, OptionInfo)]
         if infos and _mentions_path(annotation):
             names = (infos[0].default, *(infos[0].param_decls or ()))  # Typer takes the first name for a default

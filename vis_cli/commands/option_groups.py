@@ -82,7 +82,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     The annotation `Annotated[Group, "Panel"]` moves the options of a group to this panel. An option with a panel keeps
     its panel.
     """
-    hints = get_type_hints(command, include_extras=True)
+    hints = parameter_hints(command)
     bare = {name: get_args(hint)[0] if get_origin(hint) is Annotated else hint for name, hint in hints.items()}
     groups: dict[str, Any] = {name: kind for name, kind in bare.items() if dataclasses.is_dataclass(kind)}
 
@@ -97,6 +97,15 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
+
+
+def parameter_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of the parameters of a function.
+
+    `get_type_hints` of Python 3.10 turns `Annotated[X, ...]` into an Optional of it if the default is None.
+    """
+    parameters = inspect.signature(function, eval_str=True).parameters
+    return {name: parameter.annotation for name, parameter in parameters.items()}
 
 
 def changed_options(group: Any) -> Iterator[str]:

@@ -58,12 +58,11 @@ def encode_probs(probs: Tensor, size: Size, threshold: float) -> list[Rle | None
         N RLEs of the size (H, W); None for an empty mask.
     """
     above = probs > threshold
-    boxes = masks_to_boxes(above).int().tolist()
-    is_empty = (~above.flatten(1).any(dim=1)).tolist()
-    return [
-        None if empty else _encode(mask, box, size, threshold)
-        for mask, box, empty in zip(probs, boxes, is_empty, strict=True)
-    ]
+    rows = above.flatten(1).any(dim=1).nonzero()[:, 0]  # masks_to_boxes of torchvision 0.25 rejects an empty mask
+    rles: list[Rle | None] = [None] * len(probs)
+    for row, box in zip(rows.tolist(), masks_to_boxes(above[rows]).int().tolist(), strict=True):
+        rles[row] = _encode(probs[row], box, size, threshold)
+    return rles
 
 
 def _encode(probs: Tensor, box: list[int], size: Size, threshold: float) -> Rle | None:
