@@ -22,8 +22,8 @@ from vis_cli.settings import EXACT_PRESETS, PRESETS, Precision, RunSettings, Seg
 
 OUTPUT_PANEL = "Output"
 MESSAGE_PANEL = "Messages"
-INPUT_PANEL = "Input parts"
-PROMPT_PANEL = "Prompts and masks"
+INPUT_PANEL = "Input"
+PROMPT_PANEL = "Given masks"
 DETECTOR_PANEL = "Detectors"
 RUN_PANEL = "Run"
 RARE_PANELS = (INPUT_PANEL, PROMPT_PANEL, DETECTOR_PANEL, RUN_PANEL)  # only `--help-all` lists their options
@@ -90,8 +90,8 @@ Inputs: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Video files, folders of frames, folders that contain videos, or quoted glob patterns such as "
-        "'day?/*.mp4'.",
+        help="Video files, folders of frames, folders that contain videos or frame folders, or quoted glob "
+        "patterns such as 'day?/*.mp4'.",
         show_default=False,
     ),
 ]

@@ -55,7 +55,8 @@ class SegmentSettings:
     num_key_frames: Annotated[
         int,
         _count(
-            "key frames", "Number of frames in which objects are detected (K). More key frames detect more objects."
+            "key frames",
+            "Number of frames in which objects are detected (K). A larger value detects more objects and is slower.",
         ),
     ] = 4
     key_frame_spacing: Annotated[

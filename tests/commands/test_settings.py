@@ -20,7 +20,7 @@ def test_a_line_per_setting_with_value_range_and_meaning(run_vis: RunVis) -> Non
     outcome = run_vis("settings")
     assert (outcome.code, outcome.err) == (0, "")
     header, *lines = outcome.out.splitlines()
-    assert header.split() == ["setting", "value", "values", "meaning"]
+    assert header.split() == ["setting", "value", "allowed", "meaning"]
     assert [line.split()[0] for line in lines if line and line[0] != "["] == NAMES
     (line,) = (line for line in lines if line.startswith("mask_threshold"))
     assert line.split("  ")[-1].strip() == "Minimum probability of a mask pixel."

@@ -18,7 +18,7 @@ from vis_cli.options import Debug, complete_preset
 from vis_cli.setting_fields import Setting, settings_of, shown_value
 from vis_cli.settings import SegmentSettings, find_preset
 
-COLUMNS = ("setting", "value", "values", "meaning")
+COLUMNS = ("setting", "value", "allowed", "meaning")
 
 
 def settings(
