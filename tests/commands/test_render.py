@@ -33,7 +33,7 @@ def result(tmp_path: Path) -> Path:
 def changed_pixels(overlay: Path, clip: Path) -> float:
     """Return the share of the first frame that was drawn on."""
     drawn, plain = (next(open_video(path).iter_frames()).astype(int) for path in (overlay, clip))
-    return float((np.abs(drawn - plain).max(axis=-1) > 25).mean())
+    return float((np.abs(drawn - plain).max(axis=-1) > 15).mean())
 
 
 def test_finds_the_video_by_itself(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
@@ -133,7 +133,8 @@ def test_choosing_instances(options: list[str], said: str, result: Path, tmp_pat
     outcome = run_vis("render", result, "-o", tmp_path / "o.mp4", *options)
     assert outcome.code == 0
     assert f"{said} instances drawn" in outcome.err
-    assert (changed_pixels(tmp_path / "o.mp4", tmp_path / "clip.mp4") > 0.1) is not said.startswith("0")
+    changed = changed_pixels(tmp_path / "o.mp4", tmp_path / "clip.mp4")
+    assert (changed > 0.1) is not said.startswith("0")
 
 
 def test_an_instance_that_is_not_there(result: Path, tmp_path: Path, run_vis: RunVis) -> None:

@@ -34,7 +34,7 @@ def write_coco(folder: Path) -> MaskRCNN:
     model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps = 0.0  # as torchvision sets it for these weights
+            module.eps = 1e-12  # torchvision sets 0 for these weights, which batch_norm of torch 2.10 rejects
             module.running_var.uniform_(0.5, 1.5)
     state = {_old_name(k): v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(state, folder / COCO_FILE)
