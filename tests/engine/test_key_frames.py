@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vis_cli.engine.key_frames import select_key_frames
+from vis_cli.settings import KeyFrameSpacing
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,8 @@ def test_endpoints_spacing_has_the_last_frame_and_no_duplicates(
     num_frames: int, num_key_frames: int, expected: tuple[int, ...]
 ) -> None:
     assert select_key_frames(num_frames, num_key_frames, "endpoints") == expected
+
+
+@pytest.mark.parametrize("spacing", ["even", "endpoints"])
+def test_more_key_frames_than_frames_are_all_frames(spacing: KeyFrameSpacing) -> None:
+    assert select_key_frames(3, 10**18, spacing) == (0, 1, 2)

@@ -256,10 +256,10 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def seconds_without_processor(session: int) -> float:
+def seconds_without_processor(session: int, proc: Path = Path("/proc")) -> float:
     """Return for how long the thread of a session that waited most for a processor was ready to run."""
     waited = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for stat in proc.glob("[0-9]*/stat"):
         try:
             if int(stat.read_text().rpartition(")")[2].split()[3]) == session:
                 threads = stat.parent.glob("task/*/schedstat")

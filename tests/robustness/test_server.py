@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,20 +12,34 @@ import pytest
 from tests.robustness.server import ForkServer, Running, seconds_without_processor
 
 
-def test_only_the_wait_for_a_processor_is_left_out() -> None:
-    """Four processes on one processor wait for most of the time; one that sleeps does not."""
-    loop = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
-    busy = [subprocess.Popen([sys.executable, "-c", loop], start_new_session=True) for _ in range(4)]
+def write_process(proc: Path, pid: int, session: int, waited: dict[int, float]) -> None:
+    """Write the files of a process: its session, and for how many seconds each thread waited for a processor."""
+    folder = proc / str(pid)
+    folder.mkdir()
+    (folder / "stat").write_text(f"{pid} (a (b) c) R 1 {pid} {session} 0 -1\n")
+    for thread, seconds in waited.items():
+        (folder / "task" / str(thread)).mkdir(parents=True)
+        (folder / "task" / str(thread) / "schedstat").write_text(f"7000000000 {round(seconds * 1e9)} 12\n")
+
+
+def test_the_wait_for_a_processor_is_that_of_the_thread_that_waited_most(tmp_path: Path) -> None:
+    write_process(tmp_path, 40, 40, {40: 0.5, 41: 2.5})
+    write_process(tmp_path, 50, 40, {50: 1.5})
+    write_process(tmp_path, 60, 60, {60: 9.0})
+    (tmp_path / "70").mkdir()  # it has just ended
+    assert seconds_without_processor(40, tmp_path) == 2.5
+    assert seconds_without_processor(60, tmp_path) == 9.0
+    assert seconds_without_processor(80, tmp_path) == 0.0
+
+
+def test_a_process_that_sleeps_does_not_wait_for_a_processor() -> None:
     asleep = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
-        time.sleep(2.0)
-        waited = [seconds_without_processor(process.pid) for process in busy]
-        assert sum(waited) / len(waited) > 0.5
+        time.sleep(0.5)
         assert seconds_without_processor(asleep.pid) < 0.5
     finally:
-        for process in (*busy, asleep):
-            process.kill()
-            process.wait()
+        asleep.kill()
+        asleep.wait()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ def select_key_frames(num_frames: int, num_key_frames: int, spacing: KeyFrameSpa
     Returns:
         Frame indices in ascending order, without duplicates.
     """
+    num_key_frames = min(num_key_frames, num_frames)  # a larger number changes nothing, and takes time
     steps = range(num_key_frames)
     if spacing == "even":
         stride = max(num_frames // num_key_frames, 1)
