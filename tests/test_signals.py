@@ -17,6 +17,7 @@ import typer
 from tests.forks import Ended, run_forked, vis
 from vis_cli import app, signals
 from vis_cli.console import Reporter
+from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
 from vis_cli.metrics.workers import run_jobs
 
@@ -38,12 +39,26 @@ main()
 
 @pytest.mark.parametrize(
     ("number", "module", "arguments"),
-    [(signal.SIGINT, "typer", ["--version"]), (signal.SIGTERM, "numpy", []), (signal.SIGINT, "torch", ["models"])],
+    [
+        (signal.SIGINT, "typer", ["--version"]),
+        (signal.SIGTERM, "numpy", []),
+        (signal.SIGINT, "safetensors", ["models"]),
+    ],
 )
 def test_a_signal_during_import_is_one_line(number: signal.Signals, module: str, arguments: list[str]) -> None:
     code = SIGNAL_IN_IMPORT.format(module=module, number=int(number), arguments=arguments)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "error: interrupted\n")
+
+
+def test_an_error_that_replaces_the_exception_of_a_signal_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vis_cli.console.received_signal", lambda: signal.SIGTERM)
+    with pytest.raises(typer.Exit) as caught, Reporter().guard():
+        raise VisError("could not determine the shape of an object")
+    assert caught.value.exit_code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
 
 
 def send(number: int) -> None:

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
-from vis_cli.signals import add_cleanup, remove_cleanup
+from vis_cli.signals import add_cleanup, received_signal, remove_cleanup
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -75,6 +75,9 @@ class Reporter:
         try:
             yield
         except VisError as error:
+            if received_signal() is not None:  # an extension module can replace the exception of a signal
+                self.error("interrupted", error)
+                raise typer.Exit(EXIT_INTERRUPTED) from error
             self.error(str(error), error)
             raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED) from error
         except OSError as error:  # from a path: its name is too long, or its folder has no read permission

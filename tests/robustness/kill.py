@@ -28,6 +28,7 @@ from pathlib import Path
 import vis_cli
 from tests.robustness.kill_commands import COMMANDS, Command, Contents, leftovers, make_seeds, read_contents
 from vis_cli.__main__ import main as run_vis
+from vis_cli.files import locks
 from vis_cli.signals import Terminated, install_handlers
 
 KILL, TERM, FULL, TMPFS, INODES = "SIGKILL", "SIGTERM", "file size limit", "full disk", "no inodes"
@@ -242,6 +243,7 @@ def _run_child(argv: Sequence[str], fault: Fault | None, err: int, count: int, t
         code = 128 + signal.SIGTERM
     except BaseException:
         traceback.print_exc()
+    locks._release_all()  # registered with atexit; other exit functions belong to the harness
     os.write(count, str(num_events()).encode())
     sys.stdout.flush()
     sys.stderr.flush()

@@ -28,6 +28,7 @@ from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
 from vis_cli.records.video import Video, frame_times, open_video, overlay_problem
 from vis_cli.settings import RunSettings, SegmentSettings
+from vis_cli.signals import received_signal
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
@@ -111,6 +112,8 @@ class Batch:
         except UsageError:
             raise
         except (VisError, OSError, MemoryError, RuntimeError) as error:
+            if received_signal() is not None:  # an extension module can replace the exception of a signal
+                raise KeyboardInterrupt from error
             reason = _reason(error)
             self._reporter.error(reason if str(job.source) in reason else f"{job.source}: {reason}", error)
             return dataclasses.replace(report, status="failed", outputs=(), reason=reason)
