@@ -51,7 +51,12 @@ def test_values_that_no_one_means_are_rejected(arguments: list[str], message: st
     ],
 )
 def test_other_values_pass(arguments: list[str]) -> None:
-    require_paths(["segment", *arguments], app)
+    errors = []
+    try:
+        require_paths(["segment", *arguments], app)
+    except UsageError as error:
+        errors.append(str(error))
+    assert errors == []
 
 
 @pytest.mark.parametrize(
