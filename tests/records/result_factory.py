@@ -24,16 +24,19 @@ def make_instance(
     masks: Sequence[NDArray[np.bool_] | None],
     *,
     score: float = 0.9,
-    category_id: int = 7,
+    category_id: int | None = 7,
     category_scores: dict[int, float] | None = None,
+    confident: bool = True,
 ) -> InstanceSequence:
+    scores = {} if category_id is None else {category_id: score}
     return InstanceSequence(
         id=instance_id,
         category_id=category_id,
         score=score,
-        category_scores={category_id: score} if category_scores is None else category_scores,
+        category_scores=scores if category_scores is None else category_scores,
         key_frame=0,
         segmentations=tuple(None if mask is None else encode_mask(mask) for mask in masks),
+        confident=confident,
     )
 
 

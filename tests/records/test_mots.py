@@ -87,3 +87,11 @@ def test_more_objects_than_ids_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"clip: more than 999 objects of a class. Use --top 999"):
         write_mots([result], None, tmp_path / "out", selection=Selection())
     write_mots([result], None, tmp_path / "out", selection=Selection(top=999))
+
+
+def test_an_object_without_a_category_is_omitted_and_named(tmp_path: Path) -> None:
+    instances = [make_instance(1, [LEFT], category_id=None), make_instance(2, [RIGHT], category_id=1)]
+    report = write_mots([make_result(instances, categories=CATEGORIES)], None, tmp_path, selection=Selection())
+    (line,) = (tmp_path / "clip.txt").read_text().splitlines()
+    assert line.split()[1:3] == ["2001", "2"]
+    assert report.unmapped_categories == ("object",)

@@ -108,6 +108,17 @@ def test_tag_says_category_id_and_score() -> None:
     assert (tags[0] != repeated).any()
 
 
+def test_tag_of_an_instance_without_a_category_is_its_id() -> None:
+    """The tag is as wide as one digit, and does not change with the score."""
+    frame, mask = grey(360, 640), box_mask(360, 640, 200, 100, 50, 400)
+    pictures = [draw(frame, make_instance(2, [mask], category_id=None, score=score)) for score in (1.0, 0.5)]
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    *_, height, width = tag_box(pictures[0], frame, mask)
+    assert width < 2 * height
+    other = draw(frame, make_instance(258, [mask], category_id=None))  # of the same colour as 2
+    assert tag_box(other, frame, mask)[3] > width
+
+
 @pytest.mark.parametrize(("y", "x"), [(0, 0), (0, 630), (350, 630), (350, 0)])
 def test_tag_stays_inside_the_frame(y: int, x: int) -> None:
     frame, mask = grey(360, 640), box_mask(360, 640, y, x, 10, 10)

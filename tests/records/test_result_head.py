@@ -63,7 +63,7 @@ def test_schema_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"[]", b"\xff\xfe", b'{"annotations":[]}', b'{"schema":3,"video":{}}', b'{"schema":2,"frame_names":'),
+        *(b"", b"[]", b"\xff\xfe", b'{"annotations":[]}', b'{"schema":4,"video":{}}', b'{"schema":2,"frame_names":'),
         *(b'{"schema":2,"video":{"path":1,"frame_names":[]}}', b'{"schema":' + b"[" * 100_000),
     ],
 )

@@ -32,6 +32,15 @@ def result_of_two() -> VideoResult:
     )
 
 
+def result_of_a_weak_and_a_given_object() -> VideoResult:
+    """Return a result with the fields that schema 3 adds."""
+    instances = [
+        make_instance(1, [MASK], score=0.25, confident=False),
+        make_instance(2, [MASK], score=1.0, category_id=None),
+    ]
+    return make_result(instances, given_masks="12")
+
+
 def write_changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """Write a good result, then change its JSON."""
     write_result(result_of_two(), path)
@@ -55,7 +64,14 @@ def identified_result() -> VideoResult:
 
 
 @pytest.mark.parametrize(
-    "result", [result_of_two(), make_result(num_frames=3), make_result(categories=()), identified_result()]
+    "result",
+    [
+        result_of_two(),
+        make_result(num_frames=3),
+        make_result(categories=()),
+        identified_result(),
+        result_of_a_weak_and_a_given_object(),
+    ],
 )
 def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> None:
     path = tmp_path / "out" / "clip.json"
@@ -68,7 +84,7 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
     assert list(data) == ["schema", "model", "config", "given_masks", "video", "categories", "instances"]
-    assert data["schema"] == 2
+    assert data["schema"] == 3
     assert data["video"] == {
         "name": "clip é",
         "path": str(Path("videos") / "clip é"),
@@ -89,10 +105,19 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
         "id": 1,
         "category_id": 7,
         "score": 0.875,
+        "confident": True,
         "category_scores": {"7": 0.875, "3": 0.1},
         "key_frame": 0,
         "segmentations": [dict(encode_mask(MASK)), None],
     }
+
+
+def test_instances_that_are_weak_or_have_no_category(tmp_path: Path) -> None:
+    write_result(result_of_a_weak_and_a_given_object(), tmp_path / "clip.json")
+    instances = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))["instances"]
+    assert [instance["confident"] for instance in instances] == [False, True]
+    assert [instance["category_id"] for instance in instances] == [7, None]
+    assert instances[1]["category_scores"] == {}
 
 
 def test_schema_1_is_read(tmp_path: Path) -> None:
@@ -101,10 +126,23 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
     def as_schema_1(data: dict[str, Any]) -> None:
         data["schema"] = 1
         del data["given_masks"]
+        for instance in data["instances"]:
+            del instance["confident"]
         for key in added:
             del data["video"][key]
 
     assert read_result(write_changed(tmp_path / "clip.json", as_schema_1)) == result_of_two()
+
+
+def test_an_instance_of_schema_2_is_confident(tmp_path: Path) -> None:
+    def as_schema_2(data: dict[str, Any]) -> None:
+        data["schema"] = 2
+        for instance in data["instances"]:
+            del instance["confident"]
+
+    read = read_result(write_changed(tmp_path / "clip.json", as_schema_2))
+    assert read == result_of_two()
+    assert all(instance.confident for instance in read.instances)
 
 
 def test_a_score_that_json_cannot_hold_is_no_result(tmp_path: Path) -> None:
@@ -140,7 +178,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema=3), "'schema' is 3, this version of vis reads 1 and 2"),
+        (lambda d: d.update(schema=4), "'schema' is 4, this version of vis reads 1, 2 and 3"),
         (lambda d: d["video"].update(fingerprint="x"), "video: 'kind' is null. Use a string"),
         (lambda d: d["video"].update(fingerprint="x", kind="disk"), "video: 'kind' is 'disk'"),
         (lambda d: d["video"].update(frame_names=["1.png"]), "video: 'frame_names' has 1 entries, 'num_frames' is 2"),
@@ -173,6 +211,16 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
             r"instances\[0\]: 'category_scores' has the category '3'\. Use the ids of listed",
         ),
         (lambda d: d["instances"][1].update(category_id=4), r"instances\[1\]: 'category_id' is 4"),
+        (lambda d: d["instances"][1].update(category_id="3"), r"instances\[1\]: 'category_id' is a string"),
+        (lambda d: d["instances"][1].update(category_id=False), r"instances\[1\]: 'category_id' is False"),
+        (lambda d: d["instances"][1].pop("category_id"), r"instances\[1\]: 'category_id' is missing"),
+        *(
+            (
+                lambda d, value=value: d["instances"][0].update(confident=value),
+                rf"instances\[0\]: 'confident' is {text}\. Use true or false\.",
+            )
+            for value, text in [(None, "null"), (0, "0"), (1, "1"), (1.0, "1.0"), ("true", "a string"), ([], "a list")]
+        ),
         (lambda d: d["instances"][1].update(id=1), "instances: 1 is used 2 times"),
         (lambda d: d["instances"][1].update(key_frame=2), r"instances\[1\]: 'key_frame' is 2"),
         (lambda d: d["instances"][1].update(key_frame=-1), r"instances\[1\]: 'key_frame' is -1"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tests.records.result_factory import make_instance, make_mask, make_result
-from vis_cli.records.categories import CategoryMap
+from vis_cli.records.categories import CategoryMap, category_names
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import Category
 
 MASK = make_mask(["#"])
-NAMES = {1: "car", 2: "truck", 3: "cat", 4: "zebra"}
+NAMES = category_names([Category(1, "car"), Category(2, "truck"), Category(3, "cat"), Category(4, "zebra")])
 
 
 def chosen_ids(scores: list[float], **choice: float) -> list[int]:
@@ -42,6 +42,20 @@ def test_categories_are_ranked_by_score() -> None:
     assert ranked(["car", "truck", "cat", "zebra"]) == [(12, 0.7), (10, 0.6), (11, 0.5), (13, 0.1)]
     assert ranked(["car", "truck", "cat", "zebra"], min_score=0.6) == [(12, 0.7), (10, 0.6)]
     assert ranked(["car", "truck", "zebra"], max_categories=2) == [(10, 0.6), (11, 0.5)]
+
+
+def test_an_instance_without_a_category_is_an_object() -> None:
+    instance, categories = make_instance(1, [MASK], category_id=None, score=1.0), CategoryMap([Category(5, "Object")])
+    assert Selection().categories(instance, NAMES, categories) == [(5, 1.0)]
+    others = CategoryMap([Category(5, "car")])
+    assert Selection().categories(instance, NAMES, others) == []
+    assert others.unmapped == ("object",)
+
+
+def test_categories_of_equal_score_follow_the_instance_without_a_category() -> None:
+    instance = make_instance(1, [MASK], category_id=None, score=0.5, category_scores={2: 0.5, 1: 0.5})
+    categories = CategoryMap([Category(10, "car"), Category(11, "truck"), Category(12, "object")])
+    assert Selection().categories(instance, NAMES, categories) == [(12, 0.5), (10, 0.5), (11, 0.5)]
 
 
 def test_two_categories_that_mean_one_are_listed_once() -> None:

@@ -54,6 +54,13 @@ def test_submission_maps_videos_and_categories_by_name(tmp_path: Path, split: Yo
     assert report.videos_without_result == report.unmapped_categories == ()
 
 
+def test_an_instance_without_a_category_is_omitted_and_named(tmp_path: Path, split: YouTubeVis) -> None:
+    instances = [make_instance(1, [MASK] * 3, category_id=None), make_instance(2, [SQUARE] * 3, category_id=3)]
+    report = submit([make_result(instances, num_frames=3)], split, tmp_path / "a.zip")
+    assert [entry["category_id"] for entry in read_submission(tmp_path / "a.zip")] == [26]
+    assert report.unmapped_categories == ("object",)
+
+
 def categories_and_scores(path: Path) -> list[tuple[int, float]]:
     return [(entry["category_id"], entry["score"]) for entry in read_submission(path)]
 

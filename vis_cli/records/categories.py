@@ -39,6 +39,14 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 
 
+UNNAMED = "object"  # category of an instance without a category, in an export that needs one
+
+
+def category_names(categories: Iterable[Category]) -> dict[int | None, str]:
+    """Return the names of a result's categories by id, and UNNAMED for instances without a category."""
+    return {None: UNNAMED} | {category.id: category.name for category in categories}
+
+
 class CategoryMap:
     """Map from category names to the categories of a dataset. It records which names were synonyms or unknown."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
 from vis_cli.files.names import printable
-from vis_cli.records.categories import CategoryMap
+from vis_cli.records.categories import UNNAMED, CategoryMap, category_names
 from vis_cli.records.davis_layout import SequenceFrames
 from vis_cli.records.json_fields import shown
 from vis_cli.records.result_matching import ExportReport, ResultMatcher, youtube_vis_sequences
@@ -31,7 +32,7 @@ def write_coco_video(
     Args:
         results: One result per video. They are read one at a time.
         split: The split, with the ids of videos and categories. None numbers the videos from 1 and keeps the ids of
-            the categories.
+            the categories. Objects of given masks can have ids of no dataset: if such an id is taken, it is replaced.
         path: The JSON file to write.
         selection: The instances to export.
 
@@ -55,8 +56,9 @@ class _Dataset:
     def __init__(self, split: YouTubeVis | None, selection: Selection) -> None:
         self.matcher = ResultMatcher(youtube_vis_sequences(split) if split else None, selection)
         self.video_ids = {video.name: video.id for video in split.videos} if split else None
+        self.split = split
         self.known = CategoryMap(split.categories) if split else None
-        self.names = {category.id: category.name for category in split.categories} if split else {}
+        self.own = _OwnCategories()
         self.videos: list[dict[str, Any]] = []
         self.num_annotations = 0
 
@@ -77,25 +79,68 @@ class _Dataset:
 
     def categories(self) -> list[dict[str, Any]]:
         """Return all categories in the order of their ids."""
-        return [{"id": key, "name": name} for key, name in sorted(self.names.items())]
+        named = self.own.names if self.split is None else {item.id: item.name for item in self.split.categories}
+        return [{"id": key, "name": name} for key, name in sorted(named.items())]
 
     def report(self) -> ExportReport:
         """Return the report of the export."""
         return self.matcher.report(self.num_annotations, self.known)
 
-    def _map_categories(self, result: VideoResult, instances: Sequence[InstanceSequence]) -> dict[int, int | None]:
+    def _map_categories(
+        self, result: VideoResult, instances: Sequence[InstanceSequence]
+    ) -> dict[int | None, int | None]:
+        """Return the ids in the file by the ids of the result. None: the split does not have the category."""
+        used = {instance.category_id for instance in instances}
         if self.known is not None:
-            used = {instance.category_id for instance in instances}
-            return {c.id: self.known.find(c.name) for c in result.categories if c.id in used}
-        for category in result.categories:
-            self._keep_category(category, result.video.name)
-        return {category.id: category.id for category in result.categories}
+            names = category_names(result.categories)
+            return {id_: self.known.find(names[id_]) for id_ in used}
+        where, is_given = printable(result.video.name), result.given_masks is not None
+        taken = [category.id for category in result.categories]
+        ids: dict[int | None, int | None] = {
+            category.id: self.own.add(category, taken, where, is_given=is_given) for category in result.categories
+        }
+        if None in used:
+            ids[None] = self.own.add(Category(1, UNNAMED), taken, where, is_given=True)
+        return ids
 
-    def _keep_category(self, category: Category, video: str) -> None:
-        name = self.names.setdefault(category.id, category.name)
-        if name != category.name:
-            problem = f"category {category.id} is {shown(category.name)} here, but {shown(name)} in a previous result"
-            raise VisError(problem, where=printable(video), hint="Use --split FILE to take the ids of a split.")
+
+class _OwnCategories:
+    """Categories of an export without a split. Ids of given objects are not ids of a dataset: another id can follow."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._replaceable: set[int] = set()  # ids that are not ids of a dataset
+
+    def add(self, category: Category, taken: Sequence[int], where: str, *, is_given: bool) -> int:
+        """Return the id of a category in the file: its own id, unless another category has this id.
+
+        In a conflict with an id of given objects, the id of the same name or the lowest free id is used.
+
+        Args:
+            category: A category of a result.
+            taken: Ids of all categories of this result.
+            where: Name of its video, for the error message.
+            is_given: Whether the user gave the objects of this category.
+
+        Raises:
+            VisError: Two results of detected objects use the id for different names.
+        """
+        id_, name = category.id, category.name
+        if self.names.get(id_) == name:
+            return id_
+        for known in self.names if is_given else self._replaceable:
+            if self.names[known] == name:
+                return known
+        if id_ in self.names:
+            if not is_given and id_ not in self._replaceable:
+                problem = f"category {id_} is {shown(name)} here, but {shown(self.names[id_])} in a previous result"
+                raise VisError(problem, where=where, hint="Use --split FILE to take the ids of a split.")
+            id_ = next(free for free in count(1) if free not in self.names and free not in taken)
+            is_given = True
+        self.names[id_] = name
+        if is_given:
+            self._replaceable.add(id_)
+        return id_
 
 
 def _video_to_json(sequence: SequenceFrames, video_id: int) -> dict[str, Any]:

@@ -155,6 +155,17 @@ def take_categories(entry: Mapping[str, Any], where: str) -> tuple[Category, ...
     return categories
 
 
+def take_flag(entry: Mapping[str, Any], key: str, where: str, *, default: bool) -> bool:
+    """Return the boolean `entry[key]`. If the field is missing, return the default.
+
+    Raises:
+        VisError: The field is not a boolean.
+    """
+    value = entry.get(key, default)
+    require(isinstance(value, bool), where, f"'{key}' is {describe(value)}", hint="Use true or false.")
+    return bool(value)
+
+
 def take_crowd(entry: Mapping[str, Any], where: str) -> bool:
     """Return whether `entry["iscrowd"]` marks a crowd. If the field is missing, as in many files, return False.
 

@@ -15,7 +15,7 @@ import numpy as np
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
 from vis_cli.records.bundle import write_bundle
-from vis_cli.records.categories import CategoryMap
+from vis_cli.records.categories import CategoryMap, category_names
 from vis_cli.records.davis_layout import SequenceFrames
 from vis_cli.records.json_fields import require_unique
 from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences
@@ -81,7 +81,7 @@ def _number_objects(
     result: VideoResult, instances: Sequence[InstanceSequence], categories: CategoryMap
 ) -> list[MotsObject]:
     """Return the cars and pedestrians by descending score, numbered from 1 within each class."""
-    names = {category.id: category.name for category in result.categories}
+    names = category_names(result.categories)
     counts: Counter[int] = Counter()
     objects = []
     for instance in rank_instances(instances):

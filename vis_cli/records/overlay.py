@@ -69,8 +69,14 @@ def _prepare(instance: InstanceSequence, index: int, names: Mapping[int, str]) -
     segmentation = instance.segmentations[index]
     if segmentation is None or rle_area(segmentation) == 0:
         return None
-    text = f"{names[instance.category_id]} {instance.id}  {instance.score:.2f}"  # 2 spaces, so 1  0.83 is not 10.83
-    return _Drawing(text, instance_color(instance.id), rle_box(segmentation), segmentation)
+    return _Drawing(_label(instance, names), instance_color(instance.id), rle_box(segmentation), segmentation)
+
+
+def _label(instance: InstanceSequence, names: Mapping[int, str]) -> str:
+    """Return category, id and score. An instance without a category has only its id."""
+    if instance.category_id is None:
+        return str(instance.id)
+    return f"{names[instance.category_id]} {instance.id}  {instance.score:.2f}"  # 2 spaces, so 1  0.83 is not 10.83
 
 
 def _draw_mask(image: Frame, drawing: _Drawing) -> None:

@@ -22,6 +22,7 @@ from vis_cli.records.json_fields import (
     shown,
     take_categories,
     take_field,
+    take_flag,
     take_objects,
 )
 from vis_cli.records.segmentation_json import parse_segmentations
@@ -29,11 +30,12 @@ from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoR
 from vis_cli.records.video_json import video_from_json, video_to_json
 from vis_cli.settings import rename_old
 
-SCHEMA = 2
+SCHEMA = 3
 RESULT_START = b'{"schema":'  # first bytes that `write_result` writes
 RESULT_KEY = b'"video":'  # key that `write_result` writes within the first START_BYTES
 START_BYTES = 64 * KIB
-SCHEMAS = (1, 2)  # schemas that `read_result` accepts; schema 1 has no fingerprint, frame names and timestamps
+# Schemas that `read_result` accepts. Schema 2 has no `confident`, and schema 1 no fingerprint, names and timestamps.
+SCHEMAS = (1, 2, 3)
 
 
 def list_results(folder: Path) -> list[Path]:
@@ -94,7 +96,7 @@ def read_result(path: Path) -> VideoResult:
     """
     data = read_json_object(path)
     schema = take_field(data, "schema", int, str(path))
-    known = " and ".join(map(str, SCHEMAS))
+    known = f"{', '.join(map(str, SCHEMAS[:-1]))} and {SCHEMAS[-1]}"
     problem = f"'schema' is {schema}, this version of vis reads {known}"
     require(schema in SCHEMAS, str(path), problem, hint="Segment the video again.")
     video = video_from_json(take_field(data, "video", dict, str(path)), f"{path}: video")
@@ -136,6 +138,7 @@ def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
         "id": instance.id,
         "category_id": instance.category_id,
         "score": instance.score,
+        "confident": instance.confident,
         "category_scores": {str(category): score for category, score in instance.category_scores.items()},
         "key_frame": instance.key_frame,
         "segmentations": list(instance.segmentations),
@@ -143,10 +146,6 @@ def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
 
 
 def _instance_from_json(entry: dict[str, Any], video: VideoInfo, categories: set[int], where: str) -> InstanceSequence:
-    category_id = take_field(entry, "category_id", int, where)
-    require(
-        category_id in categories, where, f"'category_id' is {category_id}", hint="Use the id of a listed category."
-    )
     key_frame = take_field(entry, "key_frame", int, where)
     problem = f"'key_frame' is {key_frame}, the video has {video.num_frames} frames"
     require(0 <= key_frame < video.num_frames, where, problem, hint="Use the index of a frame, counted from 0.")
@@ -159,12 +158,22 @@ def _instance_from_json(entry: dict[str, Any], video: VideoInfo, categories: set
     )
     return InstanceSequence(
         id=take_field(entry, "id", int, where),
-        category_id=category_id,
+        category_id=_category_id_from_json(entry, categories, where),
         score=float(take_field(entry, "score", float, where)),
         category_scores=_category_scores_from_json(entry, categories, where),
         key_frame=key_frame,
         segmentations=parse_segmentations(segmentations, video.height, video.width, where),
+        confident=take_flag(entry, "confident", where, default=True),
     )
+
+
+def _category_id_from_json(entry: dict[str, Any], categories: set[int], where: str) -> int | None:
+    if entry.get("category_id", 0) is None:
+        return None
+    category_id = take_field(entry, "category_id", int, where)
+    hint = "Use the id of a listed category, or null."
+    require(category_id in categories, where, f"'category_id' is {category_id}", hint=hint)
+    return category_id
 
 
 def _category_scores_from_json(entry: dict[str, Any], categories: set[int], where: str) -> dict[int, float]:

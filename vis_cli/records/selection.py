@@ -6,7 +6,7 @@ Used by every export.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vis_cli.records.categories import CategoryMap
@@ -34,7 +34,7 @@ class Selection:
         return [instance for instance in scored if instance.id in kept]
 
     def categories(
-        self, instance: InstanceSequence, names: dict[int, str], known: CategoryMap
+        self, instance: InstanceSequence, names: Mapping[int | None, str], known: CategoryMap
     ) -> list[tuple[int, float]]:
         """Return the ids and scores of the selected categories of an instance, highest score first.
 
@@ -42,12 +42,13 @@ class Selection:
 
         Args:
             instance: The instance.
-            names: Names of the result's categories, by id.
+            names: Names of the result's categories, from `category_names`.
             known: The categories of the target dataset. Other categories are omitted.
         """
-        scores = {instance.category_id: instance.score} | instance.category_scores
+        scores: dict[int | None, float] = {instance.category_id: instance.score}
+        scores.update(instance.category_scores.items())
         ranked: dict[int, float] = {}
-        for category, score in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
+        for category, score in sorted(scores.items(), key=lambda item: (-item[1], item[0] or 0)):
             if score >= self.min_score and score > 0.0:
                 found = known.find(names[category])
                 if found is not None:

@@ -60,11 +60,12 @@ class InstanceSequence:
     """One object of a video: its masks in all frames, and the scores of its categories."""
 
     id: int
-    category_id: int
+    category_id: int | None  # None: an object that the user gave without a name
     score: float  # of `category_id`, from 0 to 1
     category_scores: dict[int, float]  # category_id -> score from 0 to 1, for the categories that are reported
     key_frame: int  # index of the frame from which the masks were propagated
     segmentations: tuple[Rle | None, ...]  # one per frame; None if the object is absent
+    confident: bool = True  # false: the score is below the limit of confident instances
 
     def mask(self, frame: int) -> NDArray[np.bool_] | None:
         """Return the (H, W) mask of the frame with index `frame`, or None if the object is absent."""
@@ -84,12 +85,12 @@ class VideoResult:
     given_masks: str | None = None  # hash of the label maps that the user gave instead of detections
 
     def __post_init__(self) -> None:
-        """Check that each instance has one entry per frame and a category of the result."""
+        """Check that each instance has one entry per frame, and a category of the result or none."""
         known = {category.id for category in self.categories}
         for instance in self.instances:
             if len(instance.segmentations) != self.video.num_frames:
                 raise ValueError(
                     f"instance {instance.id} has {len(instance.segmentations)} frames, video {self.video.num_frames}"
                 )
-            if instance.category_id not in known:
+            if instance.category_id is not None and instance.category_id not in known:
                 raise ValueError(f"instance {instance.id} has unknown category {instance.category_id}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from vis_cli.files.atomic import atomic_path
 from vis_cli.records.bundle import zip_entry
-from vis_cli.records.categories import CategoryMap
+from vis_cli.records.categories import CategoryMap, category_names
 from vis_cli.records.result_matching import ExportReport, ResultMatcher, youtube_vis_sequences
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
@@ -68,7 +68,7 @@ def iter_entries(
     video_ids = {video.name: video.id for video in split.videos}
     for result in results:
         match = matcher.match(result)
-        names = {category.id: category.name for category in result.categories}
+        names = category_names(result.categories)
         for instance in match.instances:
             for category_id, score in selection.categories(instance, names, categories):
                 yield {
