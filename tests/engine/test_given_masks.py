@@ -22,7 +22,6 @@ def test_given_objects_keep_their_ids_and_nothing_is_detected() -> None:
     video, network = make_video(moving_boxes(6)), FakeNetwork()
     result = _follow(video, {0: _labels(video, 0, {0: 5, 1: 2})}, network)
     assert [(instance.id, instance.key_frame) for instance in result.instances] == [(2, 0), (5, 0)]
-    assert [instance.category_id for instance in result.instances] == [3, 7]  # by the box head
     assert network.detected == []
     for instance, colour in zip(result.instances, (1, 0), strict=True):
         for frame, drawn in enumerate(drawn_masks(video, colour)):
@@ -84,10 +83,14 @@ def test_no_reduction_and_no_score_threshold() -> None:
     assert len(_follow(video, same, score_threshold=0.99).instances) == 2
 
 
-def test_class_agnostic_objects() -> None:
-    video = make_video(moving_boxes(3))
-    result = _follow(video, {0: _labels(video, 0, {0: 1})}, class_agnostic=True)
-    assert [category.name for category in result.categories] == ["object"]
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_given_objects_have_no_category(class_agnostic: bool) -> None:
+    video, network = make_video(moving_boxes(3)), FakeNetwork()
+    result = _follow(video, {0: _labels(video, 0, {0: 1, 1: 2})}, network, class_agnostic=class_agnostic)
+    assert result.categories == ()
+    described = [(found.category_id, found.category_scores, found.score, found.confident) for found in result.instances]
+    assert described == [(None, {}, 1.0, True)] * 2
+    assert network.classified == []
 
 
 def test_label_maps_of_background_only() -> None:

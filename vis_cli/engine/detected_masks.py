@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.engine.masks import mask_iou, mask_nms
+from vis_cli.engine.scoring import frame_class_probs
 from vis_cli.engine.sequences import KeyMasks
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.structures import EncodedFrame
@@ -24,6 +27,7 @@ class DetectedMasks:
 
     def __init__(self, network: VideoNetwork, key_frames: tuple[int, ...], config: SegmentSettings) -> None:
         self.key_frames = key_frames
+        self.num_classes = network.config.num_classes
         self._network = network
         self._config = config
         self._ids = count()
@@ -71,6 +75,10 @@ class DetectedMasks:
         Sequences of different key frames do not compete, because they can be the same object.
         """
         return [soft_aggregate(probs)[1:] for probs in separate]
+
+    def class_probs(self, frame: EncodedFrame, masks: Tensor) -> NDArray[np.float64]:
+        """Classify the objects of a frame with the box head."""
+        return frame_class_probs(self._network, frame.features, masks)
 
     def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
         """Return no frame: a detection is guidance in its key frame only."""

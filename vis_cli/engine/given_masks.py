@@ -19,7 +19,9 @@ from vis_cli.records.rle import encode_mask
 
 
 class GivenMasks:
-    """The instances of given label maps. Each one starts in the first frame that shows it."""
+    """The instances of given label maps. Each one starts in the first frame that shows it, and has no class."""
+
+    num_classes = 0
 
     def __init__(
         self, guidance: Mapping[int, NDArray[np.integer]], *, num_frames: int, video: Size, size: Size
@@ -75,6 +77,10 @@ class GivenMasks:
             rivals = torch.cat([_replace(probs, all_ids, key_masks), key_masks.probs[starting]])
             aggregated = _replace(soft_aggregate(rivals)[1 : len(all_ids) + 1], all_ids, key_masks)
         return list(torch.split(aggregated, [len(some) for some in ids]))
+
+    def class_probs(self, frame: EncodedFrame, masks: Tensor) -> NDArray[np.float64]:
+        """Return zeros (N, 1): the box head does not classify given objects."""
+        return np.zeros((len(masks), 1))
 
     def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
         """Return the frames with a given mask of one of these objects. Their masks stay in the memory."""

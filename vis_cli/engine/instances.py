@@ -46,6 +46,17 @@ def make_instances(
     return tuple(instances)
 
 
+def make_given_instances(proposals: SequenceProposals) -> tuple[InstanceSequence, ...]:
+    """Return the sequences of given masks as instances without a category. Their score is 1: the user gave them."""
+    rows = zip(proposals.ids, proposals.key_frames, proposals.segmentations, strict=True)
+    return tuple(
+        InstanceSequence(
+            id=id_, category_id=None, score=1.0, category_scores={}, key_frame=key_frame, segmentations=segmentations
+        )
+        for id_, key_frame, segmentations in rows
+    )
+
+
 def resize_sequences(proposals: SequenceProposals, size: Size, video: Size) -> SequenceProposals:
     """Resize masks of the padded network input, whose frame is (h, w) = `size`, to the size of the video.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
-from vis_cli.engine.scoring import frame_class_probs, mean_class_scores
+from vis_cli.engine.scoring import mean_class_scores
 from vis_cli.engine.sequences import KeyFrameProposals, KeyMasks, MaskSource, SequenceProposals, gather_proposals
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryRule
@@ -158,7 +158,7 @@ class Proposer:
             return
         probs = torch.cat(list(masks))  # (all N, h, w)
         binary = probs > self._config.mask_threshold
-        class_probs = frame_class_probs(self._network, frame.features, binary)
+        class_probs = self._source.class_probs(frame, binary)
         size = frame.query.image_size if self._on_input else self._video
         rles = encode_probs(probs, size, self._config.mask_threshold)
         visible = binary.flatten(1).any(dim=1).tolist()
@@ -171,7 +171,7 @@ class Proposer:
 
     @property
     def _num_scores(self) -> int:
-        return self._network.config.num_classes + 1
+        return self._source.num_classes + 1
 
     def _class_scores(self, proposals: Sequence[KeyFrameProposals]) -> NDArray[np.float64]:
         """Return the class scores (N, C+1) of all sequences (Propose-Reduce, Eq. 2)."""

@@ -16,7 +16,7 @@ from vis_cli.engine.device import autocast, choose_device, choose_precision
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import FrameStore, Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
-from vis_cli.engine.instances import make_instances, resize_sequences
+from vis_cli.engine.instances import make_given_instances, make_instances, resize_sequences
 from vis_cli.engine.key_frames import select_key_frames
 from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
@@ -28,7 +28,7 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.progress import Progress
-from vis_cli.records.types import VideoInfo, VideoResult
+from vis_cli.records.types import Category, InstanceSequence, VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.settings import RunSettings, SegmentSettings
 from vis_cli.zoo.composition import load_network
@@ -58,7 +58,8 @@ def segment_video(
         progress: Called with a stage ("read", "forward" or "backward"), the number of finished frames, and the number
             of all frames (0 if it is unknown).
         guidance: Label maps (H, W) by frame index; 0 is background, other values are instance ids. If they are given,
-            `vis` detects nothing. It propagates these objects and keeps their ids.
+            `vis` detects nothing. It propagates these objects and keeps their ids. Their category is None, and their
+            score is 1.
 
     Returns:
         The instances of the video, with one mask per frame at the size of the video.
@@ -104,7 +105,11 @@ class Segmenter:
         sequences = reduce_proposals(proposals, self._config) if guidance is None else proposals
         if self._config.mask_canvas == "network":
             sequences = resize_sequences(sequences, frames.size, _size(opened))
-        return self._make_result(opened, frames.num_frames, sequences)
+        if guidance is not None:
+            return self._make_result(opened, frames.num_frames, (), make_given_instances(sequences))
+        categories = self._network.config.categories
+        instances = make_instances(sequences, categories, reported_score=self._config.score_threshold)
+        return self._make_result(opened, frames.num_frames, categories, instances)
 
     def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
         short_side, long_side = self._config.short_side, self._config.long_side
@@ -143,14 +148,19 @@ class Segmenter:
                 hint="Use a smaller short_side, long_side, max_instances or feature_budget_mb, or the device cpu.",
             ) from None
 
-    def _make_result(self, video: Video, num_frames: int, sequences: SequenceProposals) -> VideoResult:
-        categories = self._network.config.categories
+    def _make_result(
+        self,
+        video: Video,
+        num_frames: int,
+        categories: tuple[Category, ...],
+        instances: tuple[InstanceSequence, ...],
+    ) -> VideoResult:
         return VideoResult(
             video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
             model=self._model_info,
             config=dataclasses.asdict(self._config),
             categories=categories,
-            instances=make_instances(sequences, categories, reported_score=self._config.score_threshold),
+            instances=instances,
         )
 
 

@@ -61,6 +61,10 @@ class MaskSource(Protocol):
     def key_frames(self) -> tuple[int, ...]:
         """Return the indices of the key frames: at least one, in ascending order."""
 
+    @property
+    def num_classes(self) -> int:
+        """Return the number of foreground classes C of `class_probs`. 0: the objects have no class."""
+
     def masks_at(self, frame: EncodedFrame) -> KeyMasks:
         """Return the masks of a key frame."""
 
@@ -85,6 +89,14 @@ class MaskSource(Protocol):
 
         Returns:
             Probabilities (N, h, w) for each key frame.
+        """
+
+    def class_probs(self, frame: EncodedFrame, masks: Tensor) -> NDArray[np.float64]:
+        """Return the class probabilities (N, C+1) of the objects of a frame, background first.
+
+        Args:
+            frame: The frame.
+            masks: (N, h, w) bool at the size of the network input.
         """
 
     def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
