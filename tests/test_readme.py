@@ -21,6 +21,7 @@ from tests.records.davis_factory import SIZE, VAL, write_davis, write_mask
 from tests.records.video_factory import make_images, make_video, rewrite, write_image
 from tests.training.test_trainer import make_run
 from tests.zoo.released_factory import hollow_state, write_checkpoint
+from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.weights import LoadedModel
@@ -102,6 +103,12 @@ def make_pngs(path: Path) -> None:
             write_mask(path / name / f"{Path(image).stem}.png")
 
 
+def make_first_mask(path: Path) -> None:
+    labels = np.ones(SIZE, np.uint8)
+    labels[:, -1] = 2
+    write_label_png(labels, path)
+
+
 def make_training(path: Path) -> None:
     make_run(path.parent, steps=1).rename(path)
 
@@ -112,7 +119,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that RE
     "frames": make_frames,
     "videos": lambda path: make_clip(path / "beach.mp4"),
     "day?/*.mov": lambda path: make_clip(Path("day1/walk.mov")),
-    "first.png": write_mask,
+    "first.png": make_first_mask,
     "my_settings.toml": lambda path: path.write_text("num_key_frames = 5\n"),
     "my.toml": make_training,
     "seq_mask_rcnn_r50.pth": lambda path: write_checkpoint(path, hollow_state("r50")),

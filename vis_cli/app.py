@@ -79,7 +79,7 @@ app.command(
     epilog=examples(
         "vis segment holiday.mp4 -o results",
         "vis segment videos/ -o results --no-render --preset ytvis2021",
-        "vis segment clip.mp4 -o results --masks first_frame.png",
+        "vis segment clip.mp4 -o results --masks first_frame.png --names 1=dog,2=rider",
         "vis segment 'day?/*.mov' -o results --device cuda:1 --num-key-frames 8",
         "vis segment clip.mp4 -o results --set memory_previous=true --set memory_frames=none",
     ),

@@ -191,7 +191,8 @@ class MaskOptions:
             "--masks",
             metavar="PNG|DIR",
             exists=True,
-            help="Masks of the objects to track instead of detected objects. Either a palette PNG for the first frame: "
+            help="Masks of the objects to track instead of detected objects. `vis` does not classify these objects. "
+            "Either a palette PNG for the first frame: "
             "pixel value = object id, 0 = background. Or a folder of such PNGs, named by frame index or like the "
             "images of the video.",
         ),
@@ -205,6 +206,17 @@ class MaskOptions:
             rich_help_panel=PROMPT_PANEL,
             help="Number of the first frame in the file names of --masks. Use 1 if 00001.png belongs to the first "
             "frame. [dim]\\[default: 0; in a folder of numbered images, the masks have the images' numbers][/dim]",
+        ),
+    ] = None
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--names",
+            metavar="ID=NAME",
+            rich_help_panel=PROMPT_PANEL,
+            help="Names of the objects of --masks, such as 1=dog,2=rider. Or a JSON file, such as names.json with "
+            '{"1": "dog", "2": "rider"}. Objects without a name have no category.',
+            show_default=False,
         ),
     ] = None
     stream: Annotated[

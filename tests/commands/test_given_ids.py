@@ -29,8 +29,55 @@ def test_ids_of_given_masks_reach_the_result_and_the_pngs(tmp_path: Path, run_vi
     assert run_vis("segment", clip, "-o", out, *options).code == 0
     stored = json.loads((out / "clip.json").read_text())
     assert [instance["id"] for instance in stored["instances"]] == [3, 30, 254]
+    assert {instance["category_id"] for instance in stored["instances"]} == {None}
+    assert stored["categories"] == []
     assert run_vis("export-json", out, "--format", "davis", "-o", tmp_path / "davis").code == 0
     np.testing.assert_array_equal(read_label_png(tmp_path / "davis/clip/00000.png"), labels)
+
+
+def test_names_of_given_objects_reach_the_result_and_the_dataset(tmp_path: Path, run_vis: RunVis) -> None:
+    save_model(tmp_path / "tiny", make_model(), {})
+    labels = np.zeros((48, 64), np.uint8)
+    labels[4:24, 4:30], labels[26:44, 30:60], labels[26:44, 2:20] = 30, 3, 254
+    write_label_png(labels, tmp_path / "first.png")
+    clip, out = make_video(tmp_path, num_frames=2), tmp_path / "out"
+    options = ("--masks", tmp_path / "first.png", "--model", tmp_path / "tiny", *OPTIONS)
+    assert run_vis("segment", clip, "-o", out, *options, "--names", "254=dog,3=rider").code == 0
+    stored = json.loads((out / "clip.json").read_text())
+    assert stored["categories"] == [{"id": 1, "name": "rider"}, {"id": 2, "name": "dog"}]
+    assert [(item["id"], item["category_id"]) for item in stored["instances"]] == [(3, 1), (30, None), (254, 2)]
+    assert run_vis("export-json", out, "--format", "coco-video", "-o", tmp_path / "data.json").code == 0
+    data = json.loads((tmp_path / "data.json").read_text())
+    names = {category["id"]: category["name"] for category in data["categories"]}
+    assert [names[entry["category_id"]] for entry in data["annotations"]] == ["rider", "object", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [
+        ("1=dog,9=cat", 1, "--names: {folder}/first.png contains no object 9. Use ids of: 1."),
+        ("1", 2, "--names: '1' is not ID=NAME."),
+        ("1=", 2, "--names: the name of object 1 is empty."),
+        ("{folder}/missing.json", 2, "cannot read {folder}/missing.json: No such file or directory."),
+        ("{folder}/list.json", 2, "{folder}/list.json: the file contains a list."),
+    ],
+)
+def test_bad_names(names: str, code: int, message: str, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    write_label_png(np.ones((48, 64), np.uint8), tmp_path / "first.png")
+    (tmp_path / "list.json").write_text("[]")
+    command = ("segment", make_video(tmp_path), "-o", tmp_path / "out", "--masks", tmp_path / "first.png")
+    outcome = run_vis(*command, "--names", names.format(folder=tmp_path))
+    assert outcome.code == code
+    assert message.format(folder=tmp_path) in outcome.err
+    assert outcome.err.count("error:") == 1
+    assert not network.segmented
+    assert not (tmp_path / "out" / "clip.json").exists()
+
+
+def test_names_without_masks(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--names", "1=dog")
+    assert outcome.code == 2
+    assert "--names needs --masks. Add --masks, or omit --names." in outcome.err
 
 
 def test_a_mask_of_one_bit_is_given_to_the_network(tmp_path: Path, run_vis: RunVis, network: Network) -> None:

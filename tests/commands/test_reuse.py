@@ -230,6 +230,19 @@ class TestOtherProduction:
         assert "masks differ" in reason_of_failure(segment(clip, "--masks", masks))
         assert "no masks are given now" in reason_of_failure(segment(clip))
 
+    def test_names_of_given_objects(self, clip: Path, segment: Runner, tmp_path: Path) -> None:
+        write_label_png(np.array([[1, 2] * 32] * 48, np.uint8), tmp_path / "first.png")
+        masks = ("--masks", tmp_path / "first.png")
+        segment(clip, *masks, "--overwrite")
+        assert reason_of_failure(segment(clip, *masks, "--names", "1=dog")).count("names are given now") == 1
+        segment(clip, *masks, "--names", "1=dog,2=cat", "--overwrite")
+        (tmp_path / "names.json").write_text('{"2": "cat", "1": "dog"}')
+        again = segment(clip, *masks, "--names", tmp_path / "names.json")
+        assert statuses(again) == {"clip.mp4": ("skipped", "clip")}
+        assert "names differ" in reason_of_failure(segment(clip, *masks, "--names", "1=dog,2=dog"))
+        assert "names differ" in reason_of_failure(segment(clip, *masks, "--names", "1=dog"))
+        assert "no names are given now" in reason_of_failure(segment(clip, *masks))
+
     def test_where_and_how_fast_it_runs_does_not_count(self, clip: Path, segment: Runner) -> None:
         options = ["--device", "cpu", "--precision", "float32", "--feature-budget-mb", "1", "--frame-budget-mb", "1"]
         assert statuses(segment(clip, *options)) == {"clip.mp4": ("skipped", "clip")}

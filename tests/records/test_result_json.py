@@ -51,7 +51,7 @@ def write_changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Pat
 
 
 def identified_result() -> VideoResult:
-    """Return a result with every field that schema 2 adds."""
+    """Return a result with every optional field of its head."""
     result = result_of_two()
     info = dataclasses.replace(
         result.video,
@@ -60,7 +60,8 @@ def identified_result() -> VideoResult:
         timestamps=(0.0, 0.041667),
     )
     parts = (ModelInfo("finder", "cd" * 32), ModelInfo("follower", "ef" * 32))
-    return dataclasses.replace(result, video=info, model=ModelInfo("both", "ab" * 32, parts), given_masks="12")
+    model = ModelInfo("both", "ab" * 32, parts)
+    return dataclasses.replace(result, video=info, model=model, given_masks="12", given_names="34")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,8 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> N
 def test_layout_of_the_file(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
-    assert list(data) == ["schema", "model", "config", "given_masks", "video", "categories", "instances"]
+    given = ["given_masks", "given_names"]
+    assert list(data) == ["schema", "model", "config", *given, "video", "categories", "instances"]
     assert data["schema"] == 3
     assert data["video"] == {
         "name": "clip é",
@@ -125,7 +127,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
 
     def as_schema_1(data: dict[str, Any]) -> None:
         data["schema"] = 1
-        del data["given_masks"]
+        del data["given_masks"], data["given_names"]
         for instance in data["instances"]:
             del instance["confident"]
         for key in added:
@@ -137,6 +139,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
 def test_an_instance_of_schema_2_is_confident(tmp_path: Path) -> None:
     def as_schema_2(data: dict[str, Any]) -> None:
         data["schema"] = 2
+        del data["given_names"]
         for instance in data["instances"]:
             del instance["confident"]
 
@@ -192,6 +195,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
             "'timestamps' contains a value that is not a finite number",
         ),
         (lambda d: d.update(given_masks=3), "'given_masks' is 3. Use a string"),
+        (lambda d: d.update(given_names={}), "'given_names' is an object. Use a string"),
         (lambda d: d.update(schema=True), "'schema' is True. Use an integer"),
         (lambda d: d.update(video=None), "'video' is null. Use an object"),
         (lambda d: d["video"].pop("fps"), "video: 'fps' is missing"),

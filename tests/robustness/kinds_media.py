@@ -10,6 +10,7 @@ from tests.robustness.containers import mutate_video
 from tests.robustness.paths import disturb_folder, rename, swap_type
 from tests.robustness.pictures import mutate_image
 from tests.robustness.seeds import SIZE, VIDEOS, labels
+from tests.robustness.trees import mutate_json
 from vis_cli.records.rle import encode_mask
 
 NETWORK = ("--model", f"{SEEDS}/model", "--device", "cpu", "--num-key-frames", "1", "--short-side", "32")
@@ -27,6 +28,7 @@ TEXTS = (  # files that name other files or addresses, or are no media at all
     b"%!PS-Adobe-3.0\n",
     b"#!/bin/sh\necho x\n",
 )
+PAIRS = ("1=dog", "1=dog,2=rider", "1=dog,1=cat", "9=dog", "1=", "=dog", "dog", "", "1=\x1b[0m", "1=\u202edog", "1=d,")
 FRAMES = "davis/JPEGImages/480p/clip"
 
 
@@ -76,7 +78,18 @@ def masks(shop: Workshop) -> list[str]:
             folder.mkdir()
             given.rename(folder / shop.rng.choice(("00000.png", "3.png", "00099.png", "x.png", "-1.png")))
             given = folder
-    return [*_segment(shop, shop.input / Path(source).name), "--masks", shop.name(given)]
+    return [*_segment(shop, shop.input / Path(source).name), "--masks", shop.name(given), *_names(shop)]
+
+
+def _names(shop: Workshop) -> list[str]:
+    """Name the given objects in some cases: by pairs, or by a damaged JSON file."""
+    if shop.often(0.7):
+        return []
+    if shop.often(0.5):
+        return ["--names", shop.rng.choice(PAIRS)]
+    path = shop.input / "names.json"
+    path.write_bytes(mutate_json(shop.rng, b'{"1": "dog", "2": "rider, \\u2603"}'))
+    return ["--names", shop.name(path)]
 
 
 def batch(shop: Workshop) -> list[str]:

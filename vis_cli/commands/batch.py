@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
-from vis_cli.commands.own_results import Production, find_difference, hash_masks
+from vis_cli.commands.own_results import Production, find_difference, hash_masks, hash_names
 from vis_cli.commands.render import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
 from vis_cli.records.given_masks import read_given_masks, require_mask_size, require_objects
+from vis_cli.records.given_names import Names, name_instances, require_given
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
@@ -52,6 +53,7 @@ class BatchOptions:
     detector: str | None = None  # None: the detector of `model`
     propagator: str | None = None
     masks_from: int | None = None  # number of the first frame in the file names of given masks; None: automatic
+    names: Names | None = None  # of the given objects, by id
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
 
 
@@ -128,22 +130,23 @@ class Batch:
         with _describing_memory_error(f" while {job.masks} was read"):
             masks = read_given_masks(job.masks, job.source, first=self._options.masks_from, messages=self._reporter)
         require_objects(masks, job.masks)
+        if self._options.names is not None:
+            require_given(self._options.names, masks, job.masks)
         return masks
 
     def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
-        """Return the result of an earlier run if its source, settings, model and masks are unchanged.
+        """Return the result of an earlier run if its source, settings, model, masks and names are unchanged.
 
         Raises:
-            VisError: The result is damaged, or its source, settings, model or masks have changed.
+            VisError: The result is damaged, or its source, settings, model, masks or names have changed.
         """
         if self._options.overwrite:
             return None
         if job.stored is None:
             require_free(job)
             return None
-        production = self._production
-        if masks is not None:
-            production = dataclasses.replace(production, given_masks=hash_masks(masks))
+        given_masks, given_names = self._hash_given(masks)
+        production = dataclasses.replace(self._production, given_masks=given_masks, given_names=given_names)
         if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}", hint="Use --overwrite to replace it.")
         with _describing_memory_error(f" while {job.result} was read"):
@@ -191,12 +194,20 @@ class Batch:
             frame_names=video.frame_names,
             timestamps=frame_times(video, found.video.num_frames),
         )
-        result = dataclasses.replace(found, video=info, given_masks=None if masks is None else hash_masks(masks))
+        names = self._options.names
+        named = found if names is None else name_instances(found, names)
+        given_masks, given_names = self._hash_given(masks)
+        result = dataclasses.replace(named, video=info, given_masks=given_masks, given_names=given_names)
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older overlay would show another result
         with _describing_memory_error(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):
             write_result(result, job.result)
         return result
+
+    def _hash_given(self, masks: GivenMasks | None) -> tuple[str | None, str | None]:
+        """Return the hashes of the given masks and of their names, None if they are not given."""
+        names = self._options.names
+        return None if masks is None else hash_masks(masks), None if names is None else hash_names(names)
 
     @cached_property
     def _segmenter(self) -> Segmenter:

@@ -31,11 +31,12 @@ SHOWN_VALUE = 40  # characters
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """Model, settings and given masks of a result: everything that changes its masks by more than rounding."""
+    """Model, settings, given masks and their names: everything that changes a result by more than rounding."""
 
     model: ModelInfo
     config: Mapping[str, Any]
     given_masks: str | None = None
+    given_names: str | None = None
 
 
 class OwnResults:
@@ -141,7 +142,8 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
         _stream_difference(head.source.stream, source.stream),
         *_config_differences(head.config, production.config),
         _model_difference(head.model, production.model),
-        _masks_difference(head.given_masks, production.given_masks),
+        _given_difference("masks", head.given_masks, production.given_masks),
+        _given_difference("names", head.given_names, production.given_names),
     ]
     return ", ".join(filter(None, differences)) or None
 
@@ -161,6 +163,11 @@ def hash_masks(masks: Mapping[int, NDArray[np.integer[Any]]]) -> str:
         digest.update(f"{frame} {labels.shape} ".encode())
         digest.update(np.ascontiguousarray(labels, "<u4").tobytes())
     return digest.hexdigest()
+
+
+def hash_names(names: Mapping[int, str]) -> str:
+    """Return a hash of the names of objects by id. The order of the names has no influence."""
+    return hashlib.sha256(json.dumps(sorted(names.items())).encode()).hexdigest()
 
 
 def _config_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -184,12 +191,12 @@ def _model_difference(stored: ModelInfo, now: ModelInfo) -> str | None:
     return f"model {_model(stored)} -> {_model(now)}"
 
 
-def _masks_difference(stored: str | None, now: str | None) -> str | None:
+def _given_difference(given: str, stored: str | None, now: str | None) -> str | None:
     if stored == now:
         return None
     if stored is None:
-        return "masks are given now"
-    return "no masks are given now" if now is None else "masks differ"
+        return f"{given} are given now"
+    return f"no {given} are given now" if now is None else f"{given} differ"
 
 
 def _model(model: ModelInfo) -> str:

@@ -18,6 +18,7 @@ from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
+from vis_cli.records.given_names import Names, read_names
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
@@ -41,7 +42,7 @@ def segment(
 
     DIR/NAME.mp4 is an overlay video: it shows the masks over the frames.
 
-    A video is skipped if it has a result of the same content, settings, model and given masks.
+    A video is skipped if it has a result of the same content, settings, model, given masks and names.
 
     To resume an interrupted batch, run the same command again.
 
@@ -58,6 +59,7 @@ def segment(
                 model.detector,
                 model.propagator,
                 masks.masks_from,
+                find_names(masks),
                 masks.stream,
             ),
             reporter,
@@ -78,12 +80,25 @@ def check_masks(masks: options.MaskOptions, sources: Sequence[Path]) -> None:
     """Check that given masks belong to one video.
 
     Raises:
-        UsageError: There are several videos, or --masks-from is given without --masks.
+        UsageError: There are several videos, or --masks-from or --names is given without --masks.
     """
-    if masks.masks_from is not None and masks.masks is None:
-        raise UsageError("--masks-from needs --masks. Add --masks, or omit --masks-from.")
+    for option, value in (("--masks-from", masks.masks_from), ("--names", masks.names)):
+        if value is not None and masks.masks is None:
+            raise UsageError(f"{option} needs --masks. Add --masks, or omit {option}.")
     if masks.masks is not None and len(sources) != 1:
         raise UsageError(f"--masks needs one video, but there are {len(sources)}. Run the command once per video.")
+
+
+def find_names(masks: options.MaskOptions) -> Names | None:
+    """Return the names of the given objects, None if the user gives no names.
+
+    Raises:
+        UsageError: The value of --names or its file is invalid.
+    """
+    try:
+        return None if masks.names is None else read_names(masks.names)
+    except VisError as error:
+        raise UsageError(str(error)) from error
 
 
 def find_sources(inputs: Sequence[str], reporter: Reporter) -> tuple[list[Path], list[VideoReport]]:

@@ -64,7 +64,7 @@ def safe_file_name(name: str, *, max_bytes: int, fallback: str, tail: str = "") 
         fallback: Result if no character of the name remains.
         tail: Text to append. It is never shortened.
     """
-    plain = "".join("_" if character in "/\\" or _is_unprintable(character) else character for character in name)
+    plain = "".join("_" if character in "/\\" or is_unprintable(character) else character for character in name)
     plain = plain.lstrip(".")
     if _DRIVE.match(plain):
         plain = f"{plain[0]}_{plain[2:]}"
@@ -90,6 +90,11 @@ def printable(text: str, *, limit: int = SHOWN_CHARACTERS) -> str:
     return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
 
 
+def is_unprintable(character: str) -> bool:
+    """Return whether a character is a control, surrogate or direction character."""
+    return character in _DIRECTION or unicodedata.category(character) in _UNPRINTABLE
+
+
 def _unsafe(path: str, parts: list[str]) -> str | None:
     if not parts:
         return "the name is empty"
@@ -97,15 +102,11 @@ def _unsafe(path: str, parts: list[str]) -> str | None:
         return "the path is absolute"
     if ".." in parts:
         return "the path leaves its folder"
-    if any(map(_is_unprintable, path)):
+    if any(map(is_unprintable, path)):
         return "the name contains control or direction characters"
     if len(path) > MAX_PATH_CHARACTERS or any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
         return f"the name is longer than {MAX_NAME_BYTES} bytes"
     return None
-
-
-def _is_unprintable(character: str) -> bool:
-    return character in _DIRECTION or unicodedata.category(character) in _UNPRINTABLE
 
 
 def _is_hidden(before: str, character: str, after: str) -> bool:

@@ -105,7 +105,7 @@ class _Dataset:
 
 
 class _OwnCategories:
-    """Categories of an export without a split. Ids of given objects are not ids of a dataset: another id can follow."""
+    """Categories of an export without a split. An id that belongs to given objects is not an id of a dataset."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}

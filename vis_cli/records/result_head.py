@@ -34,6 +34,7 @@ class ResultHead:
     model: ModelInfo
     config: dict[str, Any]  # under the current names of the settings
     given_masks: str | None
+    given_names: str | None
 
 
 def read_head(path: Path) -> ResultHead | None:
@@ -69,12 +70,16 @@ def _parse_start(start: bytes) -> dict[str, Any] | None:
 def _head_from_json(data: dict[str, Any], path: Path) -> ResultHead:
     where = str(path)
     video = take_field(data, "video", dict, where)
-    given_masks = data.get("given_masks")
     return ResultHead(
         path=path,
         video_path=Path(take_field(video, "path", str, f"{where}: video")),
         source=source_from_json(video, f"{where}: video"),
         model=model_from_json(take_field(data, "model", dict, where), f"{where}: model"),
         config=rename_old(take_field(data, "config", dict, where)),
-        given_masks=given_masks if isinstance(given_masks, str) else None,
+        given_masks=_text_or_none(data.get("given_masks")),
+        given_names=_text_or_none(data.get("given_names")),
     )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None

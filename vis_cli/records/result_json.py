@@ -80,6 +80,7 @@ def write_result(result: VideoResult, path: Path) -> None:
         "model": _model_to_json(result.model),
         "config": result.config,
         "given_masks": result.given_masks,
+        "given_names": result.given_names,
         "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
         "categories": [{"id": category.id, "name": category.name} for category in result.categories],
         "instances": [_instance_to_json(instance) for instance in result.instances],
@@ -113,7 +114,8 @@ def read_result(path: Path) -> VideoResult:
         config=rename_old(take_field(data, "config", dict, str(path))),
         categories=categories,
         instances=instances,
-        given_masks=take_field(data, "given_masks", str, str(path)) if data.get("given_masks") is not None else None,
+        given_masks=_hash_from_json(data, "given_masks", str(path)),
+        given_names=_hash_from_json(data, "given_names", str(path)),
     )
 
 
@@ -126,6 +128,10 @@ def model_from_json(entry: dict[str, Any], where: str) -> ModelInfo:
     name, sha256 = (take_field(entry, key, str, where) for key in ("name", "sha256"))
     parts = take_objects(entry, "parts", where) if "parts" in entry else []
     return ModelInfo(name, sha256, tuple(model_from_json(part, where) for part, where in parts))
+
+
+def _hash_from_json(data: dict[str, Any], key: str, where: str) -> str | None:
+    return None if data.get(key) is None else take_field(data, key, str, where)
 
 
 def _model_to_json(model: ModelInfo) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class VideoResult:
     categories: tuple[Category, ...]
     instances: tuple[InstanceSequence, ...]
     given_masks: str | None = None  # hash of the label maps that the user gave instead of detections
+    given_names: str | None = None  # hash of the names that the user gave to these objects
 
     def __post_init__(self) -> None:
         """Check that each instance has one entry per frame, and a category of the result or none."""
