@@ -104,7 +104,7 @@ def make_pngs(path: Path) -> None:
 
 
 def make_first_mask(path: Path) -> None:
-    labels = np.ones(SIZE, np.uint8)
+    labels = np.ones(SIZE[::-1], np.uint8)
     labels[:, -1] = 2
     write_label_png(labels, path)
 
