@@ -53,7 +53,10 @@ class FiveEllipses(SeqMaskRCNN):
         super().detect(features, **(options | {"score_threshold": 0.0}))  # type: ignore[arg-type]  # up to 10 masks
         masks = torch.from_numpy(np.stack([ellipse(number, features.image_size) for number in range(NUM_OBJECTS)]))
         boxes, labels = torch.zeros(NUM_OBJECTS, 4), torch.arange(1, NUM_OBJECTS + 1)
-        detections = (boxes, torch.linspace(0.9, 0.5, NUM_OBJECTS), labels, masks)
+        scores = torch.linspace(0.9, 0.5, NUM_OBJECTS)
+        class_probs = torch.zeros(NUM_OBJECTS, self.config.num_classes + 1)
+        class_probs[range(NUM_OBJECTS), labels] = scores
+        detections = (boxes, scores, labels, class_probs, masks)
         return Detections(*(part.to(features.c2.device) for part in detections))
 
 

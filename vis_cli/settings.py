@@ -16,7 +16,9 @@ from vis_cli.hints import did_you_mean
 from vis_cli.setting_fields import Setting, check_settings, settings_of
 
 KeyFrameSpacing: TypeAlias = Literal["even", "endpoints"]
+ScoreSource: TypeAlias = Literal["eq2", "detection", "product", "support"]
 ScoreFrames: TypeAlias = Literal["all", "visible"]
+Overlap: TypeAlias = Literal["exclusive", "keep"]
 MaskCanvas: TypeAlias = Literal["video", "network"]
 Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
@@ -73,7 +75,7 @@ class SegmentSettings:
     ] = False
     detection_score_threshold: Annotated[
         float, _fraction("detection", "Minimum class score of a detection in a key frame.")
-    ] = 0.5
+    ] = 0.3
     box_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of box NMS in a key frame.")] = 0.5
     max_instances: Annotated[int, _count("detection", "Maximum number of detections per key frame (O).")] = 10
     mask_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of mask NMS in a key frame.")] = 0.2
@@ -111,6 +113,15 @@ class SegmentSettings:
         _count("propagation", "Maximum number of frames in the memory bank. none: no limit, as in the paper."),
     ] = 6
 
+    score_source: Annotated[
+        ScoreSource,
+        Setting(
+            "scoring",
+            "Source of the class scores of a sequence. eq2: classification of its mask in each frame (Eq. 2); "
+            "detection: its detection in the key frame; product: geometric mean of both; support: the detections of "
+            "all key frames that match it.",
+        ),
+    ] = "product"
     score_frames: Annotated[
         ScoreFrames,
         Setting(
@@ -119,6 +130,14 @@ class SegmentSettings:
             "visible: frames with a mask.",
         ),
     ] = "all"
+    calibrate: Annotated[
+        bool,
+        Setting(
+            "scoring",
+            "Convert scores to probabilities if the model has a calibration. Then about half of all instances with a "
+            "score of 0.5 are correct.",
+        ),
+    ] = True
 
     reduction: Annotated[
         Reduction,
@@ -141,9 +160,32 @@ class SegmentSettings:
             "keeps the best instance at any score.",
         ),
     ] = 0.05
+    containment: Annotated[
+        float,
+        _fraction(
+            "reduction",
+            "Remove a sequence if more than this fraction of it lies in a better sequence, or the reverse "
+            "(intersection over the smaller one). 1 keeps it.",
+        ),
+    ] = 0.8
     max_sequences: Annotated[int, _count("reduction", "Maximum number of instances per video.")] = 100
 
     mask_threshold: Annotated[float, _fraction("output", "Minimum probability of a mask pixel.")] = 0.5
+    overlap: Annotated[
+        Overlap,
+        Setting(
+            "output",
+            "Pixels that several masks contain. exclusive: the most probable instance gets the pixel, as DAVIS "
+            "requires; keep: all of them contain it, as in YouTube-VIS.",
+        ),
+    ] = "exclusive"
+    confident_score: Annotated[
+        float,
+        _fraction(
+            "output",
+            "Minimum score of a confident instance. Overlay videos and tables show confident instances only.",
+        ),
+    ] = 0.3
     # Class scores always use masks at the size of the network input.
     mask_canvas: Annotated[
         MaskCanvas,
@@ -198,9 +240,13 @@ class RunSettings:
         check_settings(self)
 
 
+# The scores and the reduction of the paper. Benchmarks rank all instances, and their masks can overlap.
+PAPER = SegmentSettings(score_source="eq2", calibrate=False, containment=1.0, overlap="keep", confident_score=0.0)
+
 # The inference of the authors' implementation, which differs from the paper.
 # See docs/explanation/authors-implementation.md#inference.
-RELEASED = SegmentSettings(
+RELEASED = dataclasses.replace(
+    PAPER,
     num_key_frames=5,
     key_frame_spacing="endpoints",
     detection_score_threshold=0.2,
@@ -212,8 +258,10 @@ RELEASED = SegmentSettings(
     mask_canvas="network",
 )
 
-YOUTUBE_VIS = SegmentSettings(
+YOUTUBE_VIS = dataclasses.replace(
+    PAPER,
     num_key_frames=6,
+    score_source="product",
     reduction="category-aware",
     # The value of the authors' implementation: unlikely categories increase AP.
     # See docs/explanation/authors-implementation.md#fact-35.
@@ -228,7 +276,8 @@ PRESETS: dict[str, SegmentSettings] = {
     "ytvis2019": YOUTUBE_VIS,
     "ytvis2021": YOUTUBE_VIS,
     "ovis": dataclasses.replace(YOUTUBE_VIS, max_instances=20),
-    "davis-uvos": SegmentSettings(
+    "davis-uvos": dataclasses.replace(
+        PAPER,
         num_key_frames=4,
         class_agnostic=True,
         reduction="soft-nms",

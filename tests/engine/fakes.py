@@ -5,6 +5,7 @@ Every verb is deterministic and exact: an object is its colour, and propagation 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.types import Category, ModelInfo, VideoResult
-from vis_cli.settings import RunSettings, SegmentSettings
+from vis_cli.settings import PAPER, RunSettings
 from vis_cli.zoo.weights import LoadedModel
 
 HEIGHT, WIDTH = 24, 32
@@ -121,7 +122,10 @@ class FakeNetwork(nn.Module):
         probs = masks[found].float() * (1.0 - self.blur)
         labels = torch.tensor([LABELS[index] for index in found], dtype=torch.int64)
         scores = torch.tensor([self.scores[index] for index in found])
-        return Detections(torch.zeros(len(found), 4), scores, labels, probs)
+        class_probs = torch.zeros(len(found), len(CATEGORIES) + 1)
+        class_probs[range(len(found)), labels] = scores
+        class_probs[:, 0] = 1.0 - scores
+        return Detections(torch.zeros(len(found), 4), scores, labels, class_probs, probs)
 
     detect_objects = detect
 
@@ -164,7 +168,7 @@ def make_segmenter(
 ) -> Segmenter:
     """Build a segmenter around a fake network, in float32 on the CPU; every detection starts a sequence."""
     loaded = LoadedModel(network or FakeNetwork(), ModelInfo("fake", "0" * 64))
-    settings = SegmentSettings(**({"early_reduction_iou": 1.0} | config))  # type: ignore[arg-type]
+    settings = dataclasses.replace(PAPER, **({"early_reduction_iou": 1.0} | config))  # type: ignore[arg-type]
     return Segmenter(loaded, config=settings, run=run or RunSettings(device="cpu", precision="float32"))
 
 

@@ -72,15 +72,21 @@ def test_mask_nms_of_nothing() -> None:
 
 
 def test_sequences_are_named_by_their_best_class() -> None:
-    first, second = make_instances(_proposals(), CATEGORIES, reported_score=0.3)
+    first, second = make_instances(_proposals(), CATEGORIES, reported_score=0.3, confident_score=0.5)
     assert (first.id, first.category_id, first.score, first.key_frame) == (5, 2, 0.6, 3)
     assert first.category_scores == {4: 0.3, 2: 0.6}
     assert first.segmentations == _proposals().segmentations[0]
+    assert (first.confident, second.confident) == (True, False)
     assert (second.category_id, second.category_scores) == (4, {4: 0.2})  # the best is told however low
 
 
+def test_the_limit_itself_is_confident() -> None:
+    first, _ = make_instances(_proposals(), CATEGORIES, reported_score=0.3, confident_score=0.6)
+    assert first.confident
+
+
 def test_no_sequences() -> None:
-    assert make_instances(_proposals().select([]), CATEGORIES, reported_score=0.3) == ()
+    assert make_instances(_proposals().select([]), CATEGORIES, reported_score=0.3, confident_score=0.5) == ()
 
 
 def _proposals() -> SequenceProposals:

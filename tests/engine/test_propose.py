@@ -198,6 +198,20 @@ def test_scores_average_over_all_or_over_visible_frames() -> None:
     np.testing.assert_allclose([over_all.score, over_visible.score], [0.85 * 2 / 8, 0.85], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("source", "score"),
+    [("eq2", 0.85 * 4 / 8), ("detection", 0.8), ("product", (0.8 * 0.85 * 4 / 8) ** 0.5), ("support", 0.8 / 2)],
+)
+def test_each_source_of_the_score(source: str, score: float) -> None:
+    """An object in frames 0 to 3 of 8. Of the key frames 0, 2, 4 and 6, it is detected in 0, and missed in 2."""
+    network = FakeNetwork(scores=(0.8, 0.8, 0.7, 0.6))
+    network.blind_frames = {2}
+    boxes: list[dict[int, Box]] = [{0: (2, 2, 9, 9)} if index < 4 else {} for index in range(8)]
+    video = make_video(boxes)
+    (instance,) = segment(video, network, num_key_frames=4, score_source=source).instances
+    assert instance.score == pytest.approx(score, rel=1e-6)
+
+
 def test_memory_does_not_grow_with_the_clip() -> None:
     network = FakeNetwork()
     run = RunSettings(device="cpu", precision="float32", feature_budget_mb=1, frame_budget_mb=0)

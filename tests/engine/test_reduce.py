@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from vis_cli.engine.reduce import (
 )
 from vis_cli.engine.sequences import Segmentations, SequenceProposals
 from vis_cli.records.rle import encode_mask, sequence_iou
-from vis_cli.settings import SegmentSettings
+from vis_cli.settings import PAPER
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "reduce_cases.json"
 SCORE_TOLERANCE = 1e-6  # the stored scores are float32
@@ -77,38 +77,38 @@ def test_the_best_sequence_is_kept_however_low_and_ties_go_to_the_lower_index() 
 
 
 def test_nms_keeps_the_better_proposal_of_each_object() -> None:
-    reduced = reduce_proposals(_proposals(), SegmentSettings(reduction="nms"))
+    reduced = reduce_proposals(_proposals(), replace(PAPER, reduction="nms"))
     assert reduced.key_frames == (4, 2)  # of the left object the one from frame 4, then the right object
     assert reduced.ids == (1, 2)
     np.testing.assert_allclose(reduced.scores, [0.8, 0.6])
 
 
 def test_soft_nms_decays_all_classes_of_a_duplicate_alike() -> None:
-    reduced = reduce_proposals(_proposals(), SegmentSettings(reduction="soft-nms", score_threshold=0.01))
+    reduced = reduce_proposals(_proposals(), replace(PAPER, reduction="soft-nms", score_threshold=0.01))
     decay = np.exp(-(1.0**2) / 0.5)
     assert reduced.key_frames == (4, 2, 0)
     np.testing.assert_allclose(reduced.class_scores[2], np.array([0.1, 0.7, 0.2]) * decay)
 
 
 def test_category_aware_reduction_drops_duplicates_and_keeps_second_classes() -> None:
-    reduced = reduce_proposals(_proposals(), SegmentSettings(reduction="category-aware"))
+    reduced = reduce_proposals(_proposals(), replace(PAPER, reduction="category-aware"))
     assert reduced.key_frames == (4, 2)
     np.testing.assert_allclose(reduced.class_scores, [[0.1, 0.8, 0.1], [0.1, 0.3, 0.6]])
 
 
 def test_category_aware_reduction_decays_only_the_shared_class() -> None:
     overlapping = _proposals(second=(slice(0, 4), slice(0, 4)))  # IoU 0.8 with the left object
-    reduced = reduce_proposals(overlapping, SegmentSettings(reduction="category-aware"))
+    reduced = reduce_proposals(overlapping, replace(PAPER, reduction="category-aware"))
     assert reduced.key_frames == (4, 2)
     decay = np.exp(-(0.8**2) / 0.5)
     np.testing.assert_allclose(reduced.class_scores, [[0.1, 0.8, -1.0], [0.1, 0.3 * decay, 0.6]])
 
 
 def test_category_aware_reduction_lists_unlikely_categories_of_objects_that_are_likely_enough() -> None:
-    config = SegmentSettings(reduction="category-aware", score_threshold=0.001)
+    config = replace(PAPER, reduction="category-aware", score_threshold=0.001)
     scores = np.array([[0.29, 0.7, 0.002, 0.0005], [0.96, 0.04, 0.0, 0.0], [0.1, 0.8, 0.05, 0.05]])
     second = (slice(0, 4), slice(0, 4))  # IoU 0.8 with the left object
-    proposals = dataclasses.replace(_proposals(second), class_scores=scores)
+    proposals = replace(_proposals(second), class_scores=scores)
     reduced = reduce_proposals(proposals, config)
     assert reduced.key_frames == (4,)  # the second one scores less than 0.05, the first one is a duplicate
     first = reduce_proposals(proposals.select([0]), config)
@@ -119,28 +119,54 @@ def test_category_aware_reduction_lists_unlikely_categories_of_objects_that_are_
 def test_category_aware_reduction_drops_sequences_below_a_score_of_5_percent(
     score: float, kept: tuple[int, ...]
 ) -> None:
-    config = SegmentSettings(reduction="category-aware", score_threshold=0.001)
+    config = replace(PAPER, reduction="category-aware", score_threshold=0.001)
     scores = np.array([[0.3, 0.7, 0.0], [1.0 - score, score, 0.0], [0.2, 0.8, 0.0]])
-    assert reduce_proposals(dataclasses.replace(_proposals(), class_scores=scores), config).key_frames == kept
+    assert reduce_proposals(replace(_proposals(), class_scores=scores), config).key_frames == kept
 
 
 def test_without_reduction_all_proposals_remain_best_first() -> None:
-    assert reduce_proposals(_proposals(), SegmentSettings(reduction="none")).key_frames == (4, 0, 2)
-    strict = SegmentSettings(reduction="none", score_threshold=0.65)
+    assert reduce_proposals(_proposals(), replace(PAPER, reduction="none")).key_frames == (4, 0, 2)
+    strict = replace(PAPER, reduction="none", score_threshold=0.65)
     assert reduce_proposals(_proposals(), strict).key_frames == (4, 0)
 
 
 @pytest.mark.parametrize("reduction", ["nms", "soft-nms", "category-aware", "none"])
 def test_every_reduction_is_capped_takes_nothing_and_ignores_the_order(reduction: str) -> None:
-    config = SegmentSettings(reduction=reduction, max_sequences=1)  # type: ignore[arg-type]
+    config = replace(PAPER, reduction=reduction, max_sequences=1)  # type: ignore[arg-type]
     proposals = _proposals()
     assert reduce_proposals(proposals, config).key_frames == (4,)
     assert reduce_proposals(proposals.select([]), config).ids == ()
-    free = SegmentSettings(reduction=reduction)  # type: ignore[arg-type]
+    free = replace(PAPER, reduction=reduction)  # type: ignore[arg-type]
     expected = reduce_proposals(proposals, free)
     permuted = reduce_proposals(proposals.select([2, 0, 1]), free)
     assert permuted.key_frames == expected.key_frames
     np.testing.assert_allclose(permuted.class_scores, expected.class_scores)
+
+
+@pytest.mark.parametrize(("containment", "kept"), [(0.79, (4,)), (0.8, (4, 2)), (1.0, (4, 2))])
+def test_a_sequence_inside_a_better_one_is_removed(containment: float, kept: tuple[int, ...]) -> None:
+    part = _proposals(second=(slice(0, 5), slice(0, 2)))  # 8 of its 10 pixels lie in the left object, which has 20
+    config = replace(PAPER, reduction="nms", containment=containment)
+    assert reduce_proposals(part, config).key_frames == kept
+
+
+def test_a_whole_with_a_lower_score_than_its_part_is_removed() -> None:
+    whole = _proposals(second=(slice(0, 10), slice(0, 12)))  # contains the left object
+    assert reduce_proposals(whole, replace(PAPER, containment=0.8)).key_frames == (4,)
+    best = replace(whole, class_scores=np.array([[0.1, 0.7, 0.2], [0.1, 0.1, 0.9], [0.1, 0.8, 0.1]]))
+    assert reduce_proposals(best, replace(PAPER, containment=0.8)).key_frames == (2,)
+
+
+def test_a_sequence_that_lies_in_a_removed_one_remains() -> None:
+    """Three nested sequences: the middle one is removed, and no selected sequence contains the third one."""
+    nested = [(slice(0, 10), slice(0, 2)), (slice(0, 2), slice(0, 12)), (slice(0, 10), slice(9, 12))]
+    proposals = replace(_proposals(), segmentations=tuple(_one_frame(where) for where in nested))
+    assert reduce_proposals(proposals, replace(PAPER, containment=0.15)).key_frames == (4, 0)
+
+
+def test_without_reduction_contained_sequences_remain() -> None:
+    config = replace(PAPER, reduction="none", containment=0.5)
+    assert reduce_proposals(_proposals(), config).key_frames == (4, 0, 2)
 
 
 def _proposals(second: tuple[slice, slice] = (slice(5, 9), slice(5, 10))) -> SequenceProposals:

@@ -66,7 +66,9 @@ def test_masks_may_reach_into_the_padding() -> None:
 
 
 def test_key_masks_grow_to_the_right_and_below() -> None:
-    masks = KeyMasks((4,), torch.ones(1, 2, 3), torch.ones(1, 2, 3), (encode_mask(np.ones((9, 9), np.bool_)),))
+    masks = KeyMasks(
+        (4,), torch.ones(1, 2, 3), torch.ones(1, 2, 3), np.zeros((1, 1)), (encode_mask(np.ones((9, 9), np.bool_)),)
+    )
     grown = masks.padded((4, 4))
     assert grown.probs[0].tolist() == grown.guidance[0].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0] * 4, [0] * 4]
     assert grown.segmentations is None  # those have the video's size

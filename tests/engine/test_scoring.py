@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from vis_cli.engine.scoring import frame_class_probs, mask_boxes, mean_class_scores
+from vis_cli.engine.scoring import (
+    FrameDetections,
+    calibrate_scores,
+    combine_scores,
+    frame_class_probs,
+    mask_boxes,
+    mean_class_scores,
+    support_scores,
+)
 from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.protocol import VideoNetwork
+from vis_cli.records.rle import Rle, encode_mask
 
 from .fakes import FakeNetwork, draw_frame
 
@@ -79,3 +88,42 @@ def _classify(network: VideoNetwork, boxes: list[tuple[int, int, int, int] | Non
     frame = draw_frame(0, {0: (2, 2, 9, 9), 1: (12, 2, 20, 9)})
     features = network.encode_frames(torch.from_numpy(frame).permute(2, 0, 1)[None].float())
     return frame_class_probs(network, features, masks)
+
+
+def test_support_is_the_mean_over_the_key_frames_that_show_the_sequence() -> None:
+    left, right = _rle(slice(0, 4)), _rle(slice(6, 10))
+    sequences = [(left, left, None, left), (right, None, None, None)]
+    detections = {
+        0: FrameDetections((right, left), np.array([[0.4, 0.6, 0.0], [0.2, 0.0, 0.8]])),
+        2: FrameDetections((left,), np.array([[0.1, 0.9, 0.0]])),  # frame 2 shows no sequence
+        3: FrameDetections((), np.zeros((0, 3))),
+    }
+    scores = support_scores(sequences, detections, 3)
+    np.testing.assert_allclose(scores, [[0.1, 0.0, 0.4], [0.4, 0.6, 0.0]])
+    assert support_scores([], detections, 3).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("width", "supported"), [(5, True), (4, False)])
+def test_a_detection_supports_from_an_iou_of_one_half(width: int, supported: bool) -> None:
+    detections = {0: FrameDetections((_rle(slice(0, width)),), np.array([[0.2, 0.8]]))}
+    assert support_scores([(_rle(slice(0, 10)),)], detections, 2)[0, 1] == (0.8 if supported else 0.0)
+
+
+def test_a_combined_score_is_the_geometric_mean() -> None:
+    combined = combine_scores(np.array([[0.5, 0.5, 0.0]]), np.array([[0.5, 0.02, 0.48]]))
+    np.testing.assert_allclose(combined, [[0.5, 0.1, 0.0]])
+
+
+def test_calibration_keeps_the_order_the_limits_and_the_background() -> None:
+    scores = np.array([[0.3, 0.0, 1.0], [0.3, 0.2, 0.5], [0.3, 0.2000001, -1.0]])
+    calibrated = calibrate_scores(scores, (2.0, -1.0))
+    np.testing.assert_allclose(calibrated[:2], [[0.3, 0.0, 1.0], [0.3, 1 / (1 + 16 * np.e), 1 / (1 + np.e)]])
+    assert calibrated[2, 1] > calibrated[1, 1]
+    assert calibrated[2, 2] == -1.0  # removed by the reduction
+    assert calibrate_scores(scores, None) is scores
+
+
+def _rle(columns: slice) -> Rle:
+    mask = np.zeros((4, 12), dtype=np.bool_)
+    mask[:, columns] = True
+    return encode_mask(mask)

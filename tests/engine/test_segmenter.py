@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import QueryFeatures
 from vis_cli.records.types import Category, ModelInfo
-from vis_cli.settings import RunSettings, SegmentSettings
+from vis_cli.settings import PAPER, RunSettings, SegmentSettings
 from vis_cli.zoo.weights import LoadedModel
 
 from .fakes import CATEGORIES, FakeNetwork, drawn_masks, make_segmenter, make_video, moving_boxes, segment
@@ -32,7 +33,7 @@ def test_the_result_names_video_model_settings_and_categories() -> None:
     assert (video.fps, video.num_frames) == (12.0, 5)
     assert result.model == ModelInfo("fake", "0" * 64)
     assert result.categories == CATEGORIES
-    expected = SegmentSettings(num_key_frames=2, short_side=24, long_side=32, early_reduction_iou=1.0)
+    expected = dataclasses.replace(PAPER, num_key_frames=2, short_side=24, long_side=32, early_reduction_iou=1.0)
     assert SegmentSettings(**result.config) == expected
     assert [instance.id for instance in result.instances] == [1, 2]
     assert {category for instance in result.instances for category in instance.category_scores} == {7, 3, 9}

@@ -52,6 +52,7 @@ class DetectedMasks:
             ids=tuple(next(self._ids) for _ in kept),
             probs=detections.mask_probs[kept].float(),
             guidance=masks[kept].float(),
+            class_probs=detections.class_probs[kept].double().cpu().numpy(),
             resegment=config.resegment_key_frame,
         )
 

@@ -55,7 +55,8 @@ class GivenMasks:
         for index, mask in enumerate(masks):
             covered[index] = cv2.resize(mask.astype(np.float32), self._size[::-1], interpolation=cv2.INTER_AREA)
         probs = torch.from_numpy(covered).to(frame.features.c2.device)
-        return KeyMasks(ids, probs, probs, segmentations=tuple(encode_mask(mask) for mask in masks))
+        no_classes = np.zeros((len(ids), self.num_classes + 1))
+        return KeyMasks(ids, probs, probs, no_classes, segmentations=tuple(encode_mask(mask) for mask in masks))
 
     def select_new(self, key_masks: KeyMasks, ids: Sequence[tuple[int, ...]], propagated: Sequence[Tensor]) -> KeyMasks:
         """Return the objects that are given for the first time."""

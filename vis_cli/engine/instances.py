@@ -17,7 +17,7 @@ HALF_COVERED = 0.5  # a pixel belongs to a resized binary mask if more than half
 
 
 def make_instances(
-    proposals: SequenceProposals, categories: Sequence[Category], *, reported_score: float
+    proposals: SequenceProposals, categories: Sequence[Category], *, reported_score: float, confident_score: float
 ) -> tuple[InstanceSequence, ...]:
     """Assign each sequence its category with the highest score.
 
@@ -25,6 +25,7 @@ def make_instances(
         proposals: The sequences that remain after the reduction.
         categories: Categories of the labels 1..C.
         reported_score: `category_scores` lists the best category, and all others with at least this score.
+        confident_score: Minimum score of a confident instance.
     """
     instances = []
     for row, scores in enumerate(proposals.class_scores[:, 1:]):
@@ -41,6 +42,7 @@ def make_instances(
             category_scores=reported,
             key_frame=proposals.key_frames[row],
             segmentations=proposals.segmentations[row],
+            confident=bool(scores[best] >= confident_score),
         )
         instances.append(instance)
     return tuple(instances)

@@ -18,13 +18,15 @@ from torch import Tensor
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
-from vis_cli.engine.scoring import mean_class_scores
+from vis_cli.engine.packed_probs import pack_probs
+from vis_cli.engine.scoring import FrameDetections, combine_scores, mean_class_scores, support_scores
 from vis_cli.engine.sequences import KeyFrameProposals, KeyMasks, MaskSource, SequenceProposals, gather_proposals
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryRule
 from vis_cli.network.propagation import Propagation, propagate_masks
 from vis_cli.network.structures import EncodedFrame
 from vis_cli.progress import Progress
+from vis_cli.records.rle import Rle
 from vis_cli.settings import SegmentSettings
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Proposer:
         self._num_frames = num_frames
         self._video = video
         self._rule = memory_rule(config, num_frames)
+        self._detections: dict[int, FrameDetections] = {}  # of the key frames, if they are a source of scores
         self._on_input = config.mask_canvas == "network"  # masks have the size of the padded network input
 
     def propose(self, progress: Progress) -> SequenceProposals:
@@ -120,7 +123,12 @@ class Proposer:
         if frame.index not in self._source.key_frames:
             return None
         key_masks = self._source.masks_at(frame)
-        return key_masks.padded(frame.query.image_size) if self._on_input else key_masks
+        if self._on_input:
+            key_masks = key_masks.padded(frame.query.image_size)
+        if self._config.score_source == "support":
+            rles = tuple(self._encode(frame, key_masks.probs))
+            self._detections[frame.index] = FrameDetections(rles, key_masks.class_probs)
+        return key_masks
 
     def _start(self, frame: EncodedFrame, key_masks: KeyMasks) -> KeyFrameProposals:
         """Start one sequence for each object of a key frame."""
@@ -134,6 +142,8 @@ class Proposer:
             segmentations=[[None] * self._num_frames for _ in range(num)],
             class_sums=np.zeros((num, self._num_scores)),
             num_visible=np.zeros(num, dtype=np.int64),
+            detection_scores=key_masks.class_probs,
+            probs=[[None] * self._num_frames for _ in range(num if self._exclusive else 0)],
         )
 
     def _first_masks(self, frame: EncodedFrame, key_masks: KeyMasks, propagation: Propagation) -> Tensor:
@@ -159,28 +169,47 @@ class Proposer:
         probs = torch.cat(list(masks))  # (all N, h, w)
         binary = probs > self._config.mask_threshold
         class_probs = self._source.class_probs(frame, binary)
-        size = frame.query.image_size if self._on_input else self._video
-        rles = encode_probs(probs, size, self._config.mask_threshold)
+        packed = pack_probs(probs, self._config.mask_threshold) if self._exclusive else [None] * len(probs)
+        rles = self._encode(frame, probs)
         visible = binary.flatten(1).any(dim=1).tolist()
         members = [(some, row) for some in proposals for row in range(len(some.ids))]
-        for (some, row), rle, scores, is_visible in zip(members, rles, class_probs, visible, strict=True):
+        rows = zip(members, rles, packed, class_probs, visible, strict=True)
+        for (some, row), rle, packed_probs, scores, is_visible in rows:
             given = None if key_masks is None else key_masks.segmentation(some.ids[row])
             some.segmentations[row][frame.index] = given or rle
             some.class_sums[row] += scores
             some.num_visible[row] += is_visible
+            if self._exclusive:
+                some.probs[row][frame.index] = packed_probs
+
+    def _encode(self, frame: EncodedFrame, probs: Tensor) -> list[Rle | None]:
+        """Encode the masks (N, h, w) of a frame as RLE."""
+        size = frame.query.image_size if self._on_input else self._video
+        return encode_probs(probs, size, self._config.mask_threshold)
+
+    @property
+    def _exclusive(self) -> bool:
+        return self._config.overlap == "exclusive"
 
     @property
     def _num_scores(self) -> int:
         return self._source.num_classes + 1
 
     def _class_scores(self, proposals: Sequence[KeyFrameProposals]) -> NDArray[np.float64]:
-        """Return the class scores (N, C+1) of all sequences (Propose-Reduce, Eq. 2)."""
-        return mean_class_scores(
-            np.concatenate([np.zeros((0, self._num_scores)), *(some.class_sums for some in proposals)]),
+        """Return the class scores (N, C+1) of all sequences, from the source that the settings select."""
+        source = self._config.score_source
+        if source == "support":
+            masks = [row for some in proposals for row in some.segmentations]
+            return support_scores(masks, self._detections, self._num_scores)
+        none = np.zeros((0, self._num_scores))
+        detection = np.concatenate([none, *(some.detection_scores for some in proposals)])
+        eq2 = mean_class_scores(
+            np.concatenate([none, *(some.class_sums for some in proposals)]),
             np.concatenate([np.zeros(0, dtype=np.int64), *(some.num_visible for some in proposals)]),
             num_frames=self._num_frames,
             score_frames=self._config.score_frames,
         )
+        return {"eq2": eq2, "detection": detection, "product": combine_scores(eq2, detection)}[source]
 
 
 def memory_rule(config: SegmentSettings, num_frames: int) -> MemoryRule:

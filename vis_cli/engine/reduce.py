@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.records.rle import sequence_iou
+from vis_cli.records.rle import sequence_containment, sequence_iou
 from vis_cli.settings import SegmentSettings
 
 # Sequence NMS before the category-aware reduction: its IoU threshold, and the score threshold of a sequence. The
@@ -41,6 +41,8 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentSettings) -> S
         reduced = _reduce_by_category(proposals, iou, config)
     else:
         reduced = proposals.select(_best_first(proposals.scores, config.score_threshold))
+    if config.reduction != "none" and config.containment < 1.0:
+        reduced = reduced.select(_remove_contained(reduced, config.containment))
     first = reduced.select(range(min(len(reduced.ids), config.max_sequences)))
     return dataclasses.replace(first, ids=tuple(range(1, len(first.ids) + 1)))
 
@@ -177,6 +179,16 @@ def _reduce_by_category(
     )
     reduced = dataclasses.replace(remaining, class_scores=class_scores)
     return reduced.select(_best_first(reduced.scores, config.score_threshold))
+
+
+def _remove_contained(proposals: SequenceProposals, containment: float) -> list[int]:
+    """Return the sequences, best first, that neither lie in a better sequence nor contain one."""
+    contained = sequence_containment(proposals.segmentations, proposals.segmentations)
+    selected: list[int] = []
+    for index in range(len(proposals.ids)):
+        if not (contained[index, selected] > containment).any():
+            selected.append(index)
+    return selected
 
 
 def _best_first(scores: NDArray[np.float64], score_threshold: float) -> list[int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import autocast, choose_device, choose_precision
+from vis_cli.engine.exclusive import make_exclusive
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import FrameStore, Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
@@ -20,6 +21,7 @@ from vis_cli.engine.instances import make_given_instances, make_instances, resiz
 from vis_cli.engine.key_frames import select_key_frames
 from vis_cli.engine.propose import Proposer
 from vis_cli.engine.reduce import reduce_proposals
+from vis_cli.engine.scoring import calibrate_scores
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
 from vis_cli.errors import VisError
 from vis_cli.network.accelerate import accelerate
@@ -102,13 +104,20 @@ class Segmenter:
         with self._read_frames(opened, report) as frames:
             source = self._choose_masks(opened, frames, guidance)
             proposals = self._propose(opened, frames, source, report)
-        sequences = reduce_proposals(proposals, self._config) if guidance is None else proposals
+        sequences = self._reduce(proposals) if guidance is None else proposals
+        if self._config.overlap == "exclusive":
+            sequences = make_exclusive(sequences)
         if self._config.mask_canvas == "network":
             sequences = resize_sequences(sequences, frames.size, _size(opened))
         if guidance is not None:
             return self._make_result(opened, frames.num_frames, (), make_given_instances(sequences))
         categories = self._network.config.categories
-        instances = make_instances(sequences, categories, reported_score=self._config.score_threshold)
+        instances = make_instances(
+            sequences,
+            categories,
+            reported_score=self._config.score_threshold,
+            confident_score=self._config.confident_score,
+        )
         return self._make_result(opened, frames.num_frames, categories, instances)
 
     def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
@@ -147,6 +156,12 @@ class Segmenter:
                 where=f"cannot segment {video.path}",
                 hint="Use a smaller short_side, long_side, max_instances or feature_budget_mb, or the device cpu.",
             ) from None
+
+    def _reduce(self, proposals: SequenceProposals) -> SequenceProposals:
+        """Calibrate the scores and remove duplicate sequences."""
+        calibration = self._network.config.calibration if self._config.calibrate else None
+        class_scores = calibrate_scores(proposals.class_scores, calibration)
+        return reduce_proposals(dataclasses.replace(proposals, class_scores=class_scores), self._config)
 
     def _make_result(
         self,

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vis_cli.engine.packed_probs import PackedProbs
 from vis_cli.network.propagation import Propagation
 from vis_cli.network.structures import EncodedFrame
 from vis_cli.records.rle import Rle
@@ -26,6 +27,7 @@ class KeyMasks:
     ids: tuple[int, ...]  # of their sequences
     probs: Tensor  # (N, h, w) float32 from 0 to 1
     guidance: Tensor  # (N, h, w) float32 from 0 to 1, as they are memorized
+    class_probs: NDArray[np.float64]  # (N, C+1) of detections, background first; zeros for given masks
     segmentations: tuple[Rle, ...] | None = None  # at the size of the video, for given masks
     resegment: bool = False  # the mask of the key frame comes from propagation, too, instead of `probs`
 
@@ -36,6 +38,7 @@ class KeyMasks:
             ids=tuple(self.ids[row] for row in rows),
             probs=self.probs[rows],
             guidance=self.guidance[rows],
+            class_probs=self.class_probs[rows],
             segmentations=None if self.segmentations is None else tuple(self.segmentations[row] for row in rows),
             resegment=self.resegment,
         )
@@ -113,6 +116,8 @@ class KeyFrameProposals:
     segmentations: list[list[Rle | None]]  # N lists with one entry per frame of the video
     class_sums: NDArray[np.float64]  # (N, C+1), class probabilities summed over the frames that show the object
     num_visible: NDArray[np.int64]  # (N,), number of frames that show the object
+    detection_scores: NDArray[np.float64]  # (N, C+1), class probabilities of the detections in the key frame
+    probs: list[list[PackedProbs | None]]  # as `segmentations`; [] if masks may overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,12 @@ class SequenceProposals:
     key_frames: tuple[int, ...]
     segmentations: tuple[Segmentations, ...]
     class_scores: NDArray[np.float64]  # (N, C+1), background first; -1: the reduction removed the class
+    probs: tuple[tuple[PackedProbs | None, ...], ...] = ()  # as `segmentations`; () if masks may overlap
 
     def __post_init__(self) -> None:
         """Check that all fields have the same length."""
         counts = {len(self.ids), len(self.key_frames), len(self.segmentations), len(self.class_scores)}
+        counts |= {len(self.probs)} if self.probs else set()
         if len(counts) != 1:
             raise ValueError(f"fields of SequenceProposals have different lengths: {sorted(counts)}")
 
@@ -144,6 +151,7 @@ class SequenceProposals:
             key_frames=tuple(self.key_frames[row] for row in rows),
             segmentations=tuple(self.segmentations[row] for row in rows),
             class_scores=self.class_scores[rows],
+            probs=tuple(self.probs[row] for row in rows) if self.probs else (),
         )
 
 
@@ -159,5 +167,6 @@ def gather_proposals(proposals: Sequence[KeyFrameProposals], class_scores: NDArr
         key_frames=tuple(some.key_frame for some in proposals for _ in some.ids),
         segmentations=tuple(tuple(row) for some in proposals for row in some.segmentations),
         class_scores=class_scores,
+        probs=tuple(tuple(row) for some in proposals for row in some.probs),
     )
     return gathered.select(row for row, masks in enumerate(gathered.segmentations) if any(masks))

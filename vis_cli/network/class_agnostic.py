@@ -20,7 +20,7 @@ class ClassAgnostic(nn.Module):
 
     def __init__(self, network: VideoNetwork) -> None:
         super().__init__()
-        self.config = dataclasses.replace(network.config, categories=(OBJECT,))
+        self.config = dataclasses.replace(network.config, categories=(OBJECT,), calibration=None)
         self.network = network
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
@@ -34,14 +34,15 @@ class ClassAgnostic(nn.Module):
         found = self.network.detect_objects(
             features, score_threshold=score_threshold, nms_iou=nms_iou, max_instances=max_instances
         )
-        return dataclasses.replace(found, labels=torch.ones_like(found.labels))
+        return dataclasses.replace(
+            found, labels=torch.ones_like(found.labels), class_probs=_merge_classes(found.class_probs)
+        )
 
     detect_objects = detect
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return the probabilities (N, 2) of background and object: the sum over all foreground classes."""
-        background = self.network.class_probs(features, boxes)[:, 0]
-        return torch.stack([background, 1.0 - background], dim=1)
+        return _merge_classes(self.network.class_probs(features, boxes))
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         """Compute the part of propagation that depends on the frame only, not on objects."""
@@ -54,3 +55,8 @@ class ClassAgnostic(nn.Module):
     def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
         return self.network.propagate(query, memory)
+
+
+def _merge_classes(probs: Tensor) -> Tensor:
+    """Return the probabilities (N, 2) of background and object from class probabilities (N, C+1)."""
+    return torch.stack([probs[:, 0], 1.0 - probs[:, 0]], dim=1)

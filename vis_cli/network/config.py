@@ -16,6 +16,8 @@ from vis_cli.records.types import Category
 
 BackboneName: TypeAlias = Literal["efficientnet_lite2", "r50", "r101", "x101"]  # backbones.BACKBONES builds them
 BoxConventionName: TypeAlias = Literal["modern", "legacy"]  # box_conventions.py implements them
+# Slope a and offset b of p = sigmoid(a * logit(score) + b): docs/explanation/scores.md
+Calibration: TypeAlias = tuple[float, float]
 
 RANGES: Mapping[str, tuple[int, int]] = {  # minimum and maximum of the integer fields
     "short_side": (1, MAX_INPUT_SIDE),
@@ -30,6 +32,7 @@ RANGES: Mapping[str, tuple[int, int]] = {  # minimum and maximum of the integer 
     "decoder_channels": (1, MAX_CHANNELS),
 }
 MAX_ID = 2**63 - 1  # of a category
+MAX_SLOPE = 100  # of a calibration
 MAX_PIXEL_VALUE = 1e6  # of mean and standard deviation; images have values from 0 to 255
 
 
@@ -59,6 +62,8 @@ class ModelConfig:
     decoder_channels: int = 256
     # The detector has a separate FPN for P3 to P6. Propagation reads P2 of the first FPN.
     detector_fpn: bool = False
+    # It converts a score of the preset `default` to the probability that the instance is correct. None: not measured.
+    calibration: Calibration | None = None
     finest_box: int = 112  # pixels: the box head pools boxes up to this side from P2, up to twice as large from P3
 
     def __post_init__(self) -> None:
@@ -75,6 +80,8 @@ class ModelConfig:
                 raise VisError(f"{name} is {list(getattr(self, name))}. Use values up to {MAX_PIXEL_VALUE:,.0f}")
         if min(self.pixel_std) <= 0.0:
             raise VisError(f"pixel_std is {list(self.pixel_std)}, but must be above 0")
+        if self.calibration is not None and not 0 < self.calibration[0] <= MAX_SLOPE:
+            raise VisError(f"calibration has the slope {self.calibration[0]}. Use a slope above 0, up to {MAX_SLOPE}")
         if self.box_convention not in get_args(BoxConventionName):
             known = " or ".join(get_args(BoxConventionName))
             raise VisError(f"box_convention is {printable(repr(self.box_convention))}, but must be {known}")
@@ -128,6 +135,9 @@ def _typed(known: Mapping[str, dataclasses.Field[Any]], name: str, value: Any) -
         fits = isinstance(value, int) and not isinstance(value, bool)
     elif kind == "bool":
         fits = isinstance(value, bool)
+    elif kind.startswith("Calibration"):
+        fits = value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+        value = tuple(value) if fits and value is not None else value
     elif kind.startswith("tuple[float"):
         fits = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
         value = tuple(value) if fits else value

@@ -41,6 +41,7 @@ class _Candidates:
     boxes: Tensor  # (N, 4)
     scores: Tensor  # (N,)
     labels: Tensor  # (N,) int64 in 1..C
+    class_probs: Tensor  # (N, C+1), background first
     groups: Tensor  # (N,) int64; boxes of different groups do not suppress each other
 
 
@@ -224,7 +225,7 @@ class Detector(nn.Module):
         index, labels = torch.nonzero(probs[:, 1:] > score_threshold, as_tuple=True)
         labels = labels + 1
         boxes = self.decode_boxes(deltas[index], proposals[index], labels)
-        found = _Candidates(boxes, probs[index, labels], labels, groups=labels)
+        found = _Candidates(boxes, probs[index, labels], labels, probs[index], groups=labels)
         return self._select(features, found, score_threshold, nms_iou, max_instances)
 
     def detect_objects(
@@ -237,7 +238,7 @@ class Detector(nn.Module):
         proposals, probs, deltas = self._classify_proposals(features)
         labels = probs[:, 1:].argmax(dim=1) + 1
         boxes = self.decode_boxes(deltas, proposals, labels)
-        found = _Candidates(boxes, 1.0 - probs[:, 0], labels, groups=torch.zeros_like(labels))
+        found = _Candidates(boxes, 1.0 - probs[:, 0], labels, probs, groups=torch.zeros_like(labels))
         return self._select(features, found, score_threshold, nms_iou, max_instances)
 
     def _classify_proposals(self, features: FrameFeatures) -> tuple[Tensor, Tensor, Tensor]:
@@ -256,7 +257,8 @@ class Detector(nn.Module):
         keep = wanted[batched_nms(boxes[wanted], found.scores[wanted], found.groups[wanted], nms_iou)]
         keep = keep[self.convention.arrange(found.labels[keep], max_instances)]
         boxes, scores, labels = boxes[keep], found.scores[keep], found.labels[keep]
-        return Detections(boxes, scores, labels, self.paste_masks(features, [boxes], labels))
+        masks = self.paste_masks(features, [boxes], labels)
+        return Detections(boxes, scores, labels, found.class_probs[keep], masks)
 
     def paste_masks(self, features: FrameFeatures, boxes: list[Tensor], labels: Tensor) -> Tensor:
         """Return soft masks (N, h, w) from 0 to 1 of boxes in one frame (B = 1)."""

@@ -44,6 +44,7 @@ class Detections:
     boxes: Tensor  # (N, 4) float32 xyxy, pixels of the network input; ends are where the last pixel ends
     scores: Tensor  # (N,) float32 in 0..1
     labels: Tensor  # (N,) int64 in 1..C
+    class_probs: Tensor  # (N, C+1) float32 in 0..1, background first
     mask_probs: Tensor  # (N, h, w) float32 in 0..1, pasted at the unpadded input size
 
 

@@ -116,11 +116,34 @@ def sequence_iou(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | N
         ValueError: The masks of a frame differ in size, or the sequences differ in length.
     Reference: Propose-Reduce, Sec. 3.2, Eq. 3.
     """
-    intersections = sequence_intersections(a, b)
-    areas_a, areas_b = (np.array([rle_areas(masks).sum() for masks in each], dtype=np.int64) for each in (a, b))
+    intersections, areas_a, areas_b = sequence_intersections(a, b), sequence_areas(a), sequence_areas(b)
     unions = areas_a[:, None] + areas_b[None, :] - intersections
     iou: NDArray[np.float64] = intersections / np.maximum(unions, 1)
     return iou
+
+
+def sequence_containment(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> NDArray[np.float64]:
+    """Return the intersection of each sequence of `a` with each of `b`, divided by the area of the smaller one.
+
+    Args:
+        a: Sequences of masks, one mask or None per frame.
+        b: Sequences with the same number of frames.
+
+    Returns:
+        float64 (len(a), len(b)), from 0 to 1. It is 0 if a sequence has no pixel.
+
+    Raises:
+        ValueError: The masks of a frame differ in size, or the sequences differ in length.
+    """
+    intersections, areas_a, areas_b = sequence_intersections(a, b), sequence_areas(a), sequence_areas(b)
+    smaller = np.minimum(areas_a[:, None], areas_b[None, :])
+    containment: NDArray[np.float64] = intersections / np.maximum(smaller, 1)
+    return containment
+
+
+def sequence_areas(sequences: Sequence[Sequence[Rle | None]]) -> NDArray[np.int64]:
+    """Return the number of foreground pixels of each sequence over all frames, int64 (len(sequences),)."""
+    return np.array([rle_areas(masks).sum() for masks in sequences], dtype=np.int64)
 
 
 def as_rle(encoded: Mapping[str, Any]) -> Rle:
