@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.records.video_factory import make_images, make_sound, make_video, picture
-from vis_cli.records.overlay import Frame
+from vis_cli.records.overlay import Frame, OverlayPainter
 from vis_cli.records.result_json import read_result
 
 from .conftest import Network, RunVis
@@ -259,12 +259,12 @@ def test_ctrl_c_while_the_overlay_is_drawn(
 ) -> None:
     """The result, complete by then, stays; of the overlay nothing does."""
 
-    def interrupt_at_three(frame: Frame, instances: object, index: int, categories: object) -> Frame:
+    def interrupt_at_three(_: OverlayPainter, frame: Frame, index: int) -> Frame:
         if index == 3:
             raise KeyboardInterrupt
         return frame
 
-    monkeypatch.setattr("vis_cli.commands.render.draw_overlay", interrupt_at_three)
+    monkeypatch.setattr(OverlayPainter, "draw", interrupt_at_three)
     outcome = run_vis("segment", untouched(make_video(tmp_path)), "-o", tmp_path / "out")
     assert outcome.code == 130
     assert "Traceback" not in outcome.err

@@ -1,22 +1,33 @@
-"""Colours of instances stay apart, and the palette of label maps is the one of PASCAL VOC."""
+"""Colours of instances differ for every colour vision, and the palette of label maps is the one of PASCAL VOC."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from vis_cli.records.palette import instance_color, voc_palette
+from vis_cli.records.color_vision import color_distances
+from vis_cli.records.palette import PALETTE, instance_color, voc_palette
 
 
-def test_colors_are_stable_and_far_apart() -> None:
-    colors = np.array([[instance_color(i) for i in range(1, 101)]], np.uint8)
-    lab = cv2.cvtColor((colors / 255).astype(np.float32), cv2.COLOR_RGB2Lab)[0]
-    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + 1e9 * np.eye(100)
-    assert distances.min() > 15  # 2 is just noticeable
-    assert distances[:10, :10].min() > 50
-    assert instance_color(1) == (255, 51, 51)
-    assert instance_color(257) == instance_color(1)
-    assert all(0 <= channel <= 255 for channel in instance_color(0))
+def test_colors_differ_for_every_kind_of_color_vision() -> None:
+    """2 is just noticeable. The palette of Okabe and Ito, chosen by hand for this purpose, reaches 16."""
+    apart = ~np.eye(len(PALETTE), dtype=bool)
+    assert color_distances(PALETTE)[apart].min() > 25
+    okabe_ito = [
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+        (204, 121, 167),
+    ]
+    assert color_distances(okabe_ito)[~np.eye(7, dtype=bool)].min() < 17
+
+
+def test_colors_repeat_after_the_palette() -> None:
+    assert [instance_color(i) for i in range(1, 11)] == list(PALETTE)
+    assert instance_color(11) == instance_color(1)
+    assert instance_color(0) == PALETTE[-1]
 
 
 def test_palette_is_pascal_vocs() -> None:

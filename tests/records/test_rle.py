@@ -7,12 +7,14 @@ import pytest
 
 from tests.records.result_factory import make_mask
 from vis_cli.records.rle import (
+    decode_in_box,
     decode_rle,
     encode_mask,
     pairwise_intersections,
     rle_area,
     rle_areas,
     rle_box,
+    rle_boxes,
     sequence_intersections,
     sequence_iou,
 )
@@ -90,3 +92,18 @@ def test_sequence_iou_sums_intersections_and_unions_over_all_frames() -> None:
     np.testing.assert_array_equal(sequence_iou(a, b), [[0.5, 1, 0], [0, 0, 0]])
     assert sequence_iou([], b).shape == (0, 3)
     assert sequence_iou(a, []).shape == (2, 0)
+
+
+def test_decoding_the_box_of_a_mask() -> None:
+    for mask in [*random_masks(20, seed=3), np.zeros((3, 5), bool), np.ones((3, 5), bool)]:
+        x, y, inside = decode_in_box(encode_mask(mask))
+        copy = np.zeros_like(mask)
+        copy[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+        np.testing.assert_array_equal(copy, mask)
+        assert (x, y, inside.shape[1], inside.shape[0]) == rle_box(encode_mask(mask))
+
+
+def test_boxes_of_many_masks() -> None:
+    rles = [encode_mask(mask) for mask in random_masks(300, seed=4)]
+    assert rle_boxes(rles).tolist() == [list(rle_box(rle)) for rle in rles]
+    assert rle_boxes([]).shape == (0, 4)

@@ -16,7 +16,7 @@ from vis_cli.commands.source_lookup import find_source
 from vis_cli.console import BatchProgress, Reporter, UsageError
 from vis_cli.errors import VisError
 from vis_cli.options import FRACTION, Debug, Quiet
-from vis_cli.records.overlay import Frame, draw_overlay
+from vis_cli.records.overlay import Frame, OverlayPainter
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import InstanceSequence, VideoResult
 from vis_cli.records.video import Video, open_video, write_video
@@ -136,10 +136,11 @@ def _overlay_frames(
     progress: Callable[[str, int, int], None],
 ) -> Iterator[Frame]:
     total, done = result.video.num_frames, 0
+    painter = OverlayPainter(result, instances)
     for done, frame in enumerate(video.iter_frames(), start=1):
         if done > total:
             break
-        yield draw_overlay(frame, instances, done - 1, result.categories)
+        yield painter.draw(frame, done - 1)
         progress("render", done, total)
     if done != total:
         count = f"more than {total}" if done > total else str(done)

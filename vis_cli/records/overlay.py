@@ -1,11 +1,11 @@
-"""Overlay of a result: the mask, the outline and the tag of each instance, drawn over a frame in one colour.
+"""Overlay of a result: the fill, the outline and the tag of each instance, drawn over a frame in one colour.
 
 Used by `vis segment` and `vis render` for the overlay video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,106 +13,162 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.records.palette import Color, instance_color
-from vis_cli.records.rle import Rle, decode_rle, rle_area, rle_box
-from vis_cli.records.types import Category, InstanceSequence
+from vis_cli.records.blob import Blob, largest_blob
+from vis_cli.records.crowding import tag_levels
+from vis_cli.records.instance_colors import assign_colors
+from vis_cli.records.occupancy import Occupancy
+from vis_cli.records.outline import outline_of
+from vis_cli.records.palette import Color
+from vis_cli.records.rle import decode_in_box
+from vis_cli.records.tag_layout import Line, Placement, TagLayout
+from vis_cli.records.tag_text import choose_text_styles, draw_tag, tag_texts
+from vis_cli.records.types import InstanceSequence, VideoResult
 
-FILL_OPACITY = 0.4
-OUTLINE_FRACTION = 1 / 360  # width of the outline as a fraction of the frame's short side: 2 pixels at 720p
-TEXT_FRACTION = 1 / 32  # height of capital letters as a fraction of the frame's short side
-MIN_TEXT_HEIGHT = 7  # pixels; smaller text is not legible, so frames that are too small have no tags
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-FONT_HEIGHT = 21  # height of capital letters at scale 1, in pixels
-FONT_STROKE = 0.11  # stroke width as a fraction of the height of capital letters
-DARK_LIGHTNESS = 140  # of 255 in the Lab of OpenCV; text is black on lighter tags and white on darker tags
+FILL_OPACITY = 0.45
+WEAK_FILL_OPACITY = 0.18
+WEAK_TAG_OPACITY = 0.7
+OUTLINE_FRACTION = 1 / 240  # width of an outline as a fraction of the frame's short side: 2 pixels at 360p
 
 Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawing:
-    """Drawing of one instance in one frame. The mask is decoded only while it is drawn."""
+class _Style:
+    """What is the same in all frames of an instance."""
 
-    text: str
+    instance: InstanceSequence
     color: Color
-    box: tuple[int, int, int, int]  # x, y, width, height
-    segmentation: Rle
+    fill: NDArray[np.uint8]  # (1, 256, 3) filled value of each value of a channel
+    tags: Sequence[NDArray[np.uint8]]  # images from the longest to the shortest; none in small frames
 
 
-def draw_overlay(
-    frame: Frame, instances: Sequence[InstanceSequence], index: int, categories: Sequence[Category]
-) -> Frame:
-    """Draw the instances over a copy of a frame. Instances of higher score are on top.
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Mask of an instance in one frame, inside its bounding box."""
+
+    style: _Style
+    x: int
+    y: int
+    mask: NDArray[np.uint8]  # (height, width) of 0 and 1
+
+    def region(self, image: Frame) -> Frame:
+        """Return the view of an image inside the bounding box."""
+        height, width = self.mask.shape
+        return image[self.y : self.y + height, self.x : self.x + width]
+
+
+class OverlayPainter:
+    """Painter of the overlay of one video. It knows the tags of the previous frame, so that tags are steady.
 
     Args:
-        frame: The frame, in the size of the masks.
-        instances: The instances of the video.
-        index: The frame index.
-        categories: The categories of the instances.
-
-    Raises:
-        ValueError: The frame and a mask differ in size.
+        result: Result of the video. All its instances count for the choice of the colours.
+        instances: Instances of the result to draw. Confident instances are above weak ones, then by score.
     """
-    names = {category.id: category.name for category in categories}
-    ranked = sorted(instances, key=lambda instance: -instance.score)
-    drawings = [drawing for instance in reversed(ranked) if (drawing := _prepare(instance, index, names)) is not None]
-    image = np.array(frame, dtype=np.uint8)
-    for drawing in drawings:
-        _draw_mask(image, drawing)
-    for drawing in drawings:
-        _draw_tag(image, drawing)
-    return image
+
+    def __init__(self, result: VideoResult, instances: Sequence[InstanceSequence]) -> None:
+        self._size = result.video.width, result.video.height
+        short_side = min(self._size)
+        self._thickness = max(1, round(short_side * OUTLINE_FRACTION))
+        colors = assign_colors(result.instances, short_side)
+        ranked = sorted(instances, key=lambda instance: (not instance.confident, -instance.score))
+        self._styles = []
+        for instance in ranked:
+            color = colors[instance.id]
+            self._styles.append(_Style(instance, color, _fill_table(instance, color), _tags(instance, color, result)))
+        self._levels = tag_levels(
+            [(style.instance, [tag.shape[0] * tag.shape[1] for tag in style.tags]) for style in self._styles],
+            frame_area=self._size[0] * self._size[1],
+            num_frames=result.video.num_frames,
+            fps=result.video.fps,
+        )
+        self._layout = TagLayout(self._size)
+        self._blobs: dict[int, Blob] = {}
+
+    def draw(self, frame: Frame, index: int) -> Frame:
+        """Draw the instances over a copy of a frame.
+
+        Args:
+            frame: The frame, in the size of the masks.
+            index: The frame index. Tags are steady if the frames are drawn in order.
+
+        Raises:
+            ValueError: The frame and a mask differ in size.
+        """
+        layers = [layer for style in self._styles if (layer := _prepare(style, frame, index)) is not None]
+        image = np.array(frame, dtype=np.uint8)
+        for layer in reversed(layers):  # from the lowest to the uppermost
+            filled = cv2.LUT(layer.region(frame), layer.style.fill)  # of the frame, so that fills are not mixed
+            cv2.copyTo(filled, layer.mask, layer.region(image))
+        for layer in reversed(layers):
+            outline = outline_of(layer.mask, self._thickness, is_dashed=not layer.style.instance.confident)
+            layer.region(image)[outline > 0] = layer.style.color
+        self._draw_tags(image, layers, index)
+        return image
+
+    def _draw_tags(self, image: Frame, layers: Sequence[_Layer], index: int) -> None:
+        """Place the tags, and draw the leader lines below them."""
+        tagged = [layer for layer in layers if layer.style.tags]
+        occupancy = Occupancy(*self._size)
+        blobs = {}
+        for value, layer in reversed(list(enumerate(tagged, start=1))):
+            occupancy.add(value, layer.x, layer.y, layer.mask)
+            key = layer.style.instance.id
+            blobs[key] = largest_blob(layer.x, layer.y, layer.mask, self._blobs.get(key))
+        self._blobs = blobs
+        placements = self._layout.place(
+            [(layer.style.instance.id, blobs[layer.style.instance.id]) for layer in tagged],
+            [[(tag.shape[1], tag.shape[0]) for tag in layer.style.tags] for layer in tagged],
+            occupancy,
+            int(self._levels[index]),
+        )
+        placed = [(layer.style, place) for layer, place in zip(tagged, placements, strict=True) if place is not None]
+        leaders = [(place.leader, style.color) for style, place in placed if place.leader is not None]
+        _draw_leaders(image, leaders, max(1, self._thickness // 2))
+        for style, place in placed:
+            _draw_tag(image, place, style)
 
 
-def _prepare(instance: InstanceSequence, index: int, names: Mapping[int, str]) -> _Drawing | None:
-    """Return the drawing of an instance, or None if the instance is absent or its mask is empty."""
-    segmentation = instance.segmentations[index]
-    if segmentation is None or rle_area(segmentation) == 0:
+def _fill_table(instance: InstanceSequence, color: Color) -> NDArray[np.uint8]:
+    """Return the value of each channel after the fill, by its value before."""
+    opacity = FILL_OPACITY if instance.confident else WEAK_FILL_OPACITY
+    mixed = (1 - opacity) * np.arange(256)[None, :, None] + opacity * np.array(color)
+    return mixed.round().astype(np.uint8)
+
+
+def _tags(instance: InstanceSequence, color: Color, result: VideoResult) -> list[NDArray[np.uint8]]:
+    """Draw the tags of an instance, from the longest to the shortest; none if the frames are too small for text."""
+    styles = choose_text_styles(min(result.video.width, result.video.height))
+    if styles is None:
+        return []
+    names = {category.id: category.name for category in result.categories}
+    texts = tag_texts(instance, names, styles[0], show_score=result.given_masks is None)
+    is_weak = not instance.confident
+    return [draw_tag(text, color, style, is_weak=is_weak) for text, style in zip(texts, styles, strict=True)]
+
+
+def _prepare(style: _Style, frame: Frame, index: int) -> _Layer | None:
+    """Decode the mask of an instance once, or return None if the instance is absent or its mask is empty."""
+    segmentation = style.instance.segmentations[index]
+    if segmentation is None:
         return None
-    return _Drawing(_label(instance, names), instance_color(instance.id), rle_box(segmentation), segmentation)
+    if list(frame.shape[:2]) != segmentation["size"]:
+        raise ValueError(f"frame {frame.shape[:2]} and mask {segmentation['size']} differ in size")
+    x, y, mask = decode_in_box(segmentation)
+    return _Layer(style, x, y, mask) if mask.size else None
 
 
-def _label(instance: InstanceSequence, names: Mapping[int, str]) -> str:
-    """Return category, id and score. An instance without a category has only its id."""
-    if instance.category_id is None:
-        return str(instance.id)
-    return f"{names[instance.category_id]} {instance.id}  {instance.score:.2f}"  # 2 spaces, so 1  0.83 is not 10.83
+def _draw_leaders(image: Frame, leaders: Sequence[tuple[Line, Color]], thickness: int) -> None:
+    """Draw lines from tags to their objects, and above them a dot at each object."""
+    for (start, end), color in leaders:
+        cv2.line(image, start, end, color, thickness, cv2.LINE_AA)
+    for (_, end), color in leaders:
+        cv2.circle(image, end, 2 * thickness, color, cv2.FILLED, cv2.LINE_AA)
 
 
-def _draw_mask(image: Frame, drawing: _Drawing) -> None:
-    """Blend the colour into the mask, and draw the outline inside the mask in the full colour."""
-    if list(image.shape[:2]) != drawing.segmentation["size"]:
-        raise ValueError(f"frame {image.shape[:2]} and mask {drawing.segmentation['size']} differ in size")
-    x, y, width, height = drawing.box
-    inside = decode_rle(drawing.segmentation)[y : y + height, x : x + width]
-    region = image[y : y + height, x : x + width]
-    blended = (1 - FILL_OPACITY) * region[inside] + FILL_OPACITY * np.array(drawing.color)
-    region[inside] = blended.round().astype(np.uint8)
-    thickness = max(1, round(min(image.shape[:2]) * OUTLINE_FRACTION))
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness + 1, 2 * thickness + 1))
-    padded = np.pad(inside.astype(np.uint8), thickness)
-    core = cv2.erode(padded, disk)[thickness:-thickness, thickness:-thickness]
-    region[inside & (core == 0)] = drawing.color
-
-
-def _draw_tag(image: Frame, drawing: _Drawing) -> None:
-    """Draw a filled tag with category, id and score at the top left corner of the mask, inside the frame."""
-    rows, columns = image.shape[:2]
-    height = max(MIN_TEXT_HEIGHT, min(rows, columns) * TEXT_FRACTION)
-    scale, stroke, margin = height / FONT_HEIGHT, max(1, round(height * FONT_STROKE)), max(2, round(height * 0.35))
-    (text_width, text_height), below = cv2.getTextSize(drawing.text, FONT, scale, stroke)
-    width, tag_height = text_width + 2 * margin, text_height + below + margin
-    if width > columns or tag_height > rows:
-        return
-    x = min(drawing.box[0], columns - width)
-    y = min(max(drawing.box[1] - tag_height, 0), rows - tag_height)
-    tag = np.full((tag_height, width, 3), drawing.color, dtype=np.uint8)
-    start, ink = (margin, margin // 2 + text_height), _ink(drawing.color)
-    cv2.putText(tag, drawing.text, start, FONT, scale, ink, stroke, cv2.LINE_AA)
-    image[y : y + tag_height, x : x + width] = tag
-
-
-def _ink(color: Color) -> Color:
-    """Return the text colour, black or white, that is legible on `color`."""
-    lightness = cv2.cvtColor(np.array([[color]], dtype=np.uint8), cv2.COLOR_RGB2Lab)[0, 0, 0]
-    return (0, 0, 0) if lightness > DARK_LIGHTNESS else (255, 255, 255)
+def _draw_tag(image: Frame, place: Placement, style: _Style) -> None:
+    x0, y0, x1, y1 = place.box
+    tag, region = style.tags[place.level], image[y0:y1, x0:x1]
+    if not style.instance.confident:
+        region[:] = cv2.addWeighted(tag, WEAK_TAG_OPACITY, region, 1 - WEAK_TAG_OPACITY, 0)
+    else:
+        region[:] = tag

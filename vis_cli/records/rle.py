@@ -55,6 +55,23 @@ def rle_box(rle: Rle) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
+def rle_boxes(rles: Sequence[Rle]) -> NDArray[np.int64]:
+    """Return the tight bounding boxes (x, y, width, height) in pixels, int64 (len(rles), 4); 0 for empty masks."""
+    boxes: NDArray[np.int64] = np.asarray(coco_mask.toBbox(list(rles)), dtype=np.int64).reshape(-1, 4)
+    return boxes
+
+
+def decode_in_box(rle: Rle) -> tuple[int, int, NDArray[np.uint8]]:
+    """Decode only the bounding box of a mask.
+
+    Returns:
+        x and y of the box, and the mask inside it: uint8 (height, width) of 0 and 1, (0, 0) for an empty mask.
+    """
+    x, y, width, height = rle_box(rle)
+    mask: NDArray[np.uint8] = np.ascontiguousarray(coco_mask.decode(rle)[y : y + height, x : x + width])
+    return x, y, mask
+
+
 def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> NDArray[np.int64]:
     """Return the number of pixels that each mask of `a` has in common with each mask of `b`.
 
