@@ -53,23 +53,27 @@ def test_close_instances_differ_for_every_kind_of_color_vision() -> None:
     assert min(counts) >= 1
 
 
+def with_nine_others(first: list[np.ndarray | None], last: list[np.ndarray | None]) -> dict[int, Color]:
+    """Return the colours of instances 1 and 11, and of nine others that are far from the last one in 30 more frames."""
+    absent: list[np.ndarray | None] = [None] * len(first)
+    others = [make_instance(i, [*absent, *[square(100, 50)] * 30], score=0.8) for i in range(2, 11)]
+    alone = make_instance(1, [*first, *[None] * 30], score=0.9)
+    return assign_colors([alone, *others, make_instance(11, [*last, *[square(20, 50)] * 30], score=0.1)], 100)
+
+
 @pytest.mark.parametrize(("gap", "is_close"), [(5, True), (6, False)])
 def test_close_is_a_twentieth_of_the_short_side(gap: int, is_close: bool) -> None:
-    """With 20 other instances before it, the last one shares the colour of the first one unless they are close."""
-    far = [make_instance(i, [None, square(100, 50)], score=0.8) for i in range(2, 11)]
-    first = make_instance(1, [square(0, 0), None], score=0.9)
-    last = make_instance(11, [square(8 + gap, 0), None], score=0.1)
-    colors = assign_colors([first, *far, last], 100)
+    """The last instance shares the colour of the first one, which it sees only once, unless they are close there."""
+    colors = with_nine_others([square(0, 0)], [square(8 + gap, 0)])
     assert (colors[11] != colors[1]) is is_close
 
 
 def test_any_frame_counts() -> None:
-    others = [make_instance(i, [None, None, square(100, 50)], score=0.8) for i in range(2, 11)]
-    first = make_instance(1, [square(0, 0), square(20, 0), None], score=0.9)
-    meets = make_instance(11, [square(100, 0), square(30, 0), None], score=0.1)
-    passes = make_instance(11, [square(30, 0), square(100, 0), None], score=0.1)  # never in one frame
-    assert assign_colors([first, *others, meets], 100)[11] != assign_colors([first, *others, meets], 100)[1]
-    assert assign_colors([first, *others, passes], 100)[11] == assign_colors([first, *others, passes], 100)[1]
+    first = [square(0, 0), square(20, 0)]
+    meets = with_nine_others(first, [square(100, 0), square(30, 0)])
+    passes = with_nine_others(first, [square(30, 0), square(100, 0)])  # at the same places, but not in one frame
+    assert meets[11] != meets[1]
+    assert passes[11] == passes[1]
 
 
 def test_a_crowd_without_a_free_color_repeats_the_one_that_is_close_for_the_shortest_time() -> None:
@@ -82,6 +86,14 @@ def test_a_crowd_without_a_free_color_repeats_the_one_that_is_close_for_the_shor
     last = make_instance(11, [here, here, here], score=0.1)
     colors = assign_colors([*others, last], 100)
     assert colors[11] == colors[4]
+
+
+def test_a_repeated_color_is_that_of_the_farthest_instance() -> None:
+    """Eleven squares in a row with much space between them: the last one has the colour of the first one."""
+    row = [make_instance(i, [square(16 * (i - 1), 40)], score=1 - i / 100) for i in range(1, 12)]
+    assert assign_colors(row, 100)[11] == assign_colors(row, 100)[1]
+    row[10] = make_instance(11, [square(0, 90)], score=0.1)  # below the first one
+    assert assign_colors(row, 100)[11] == assign_colors(row, 100)[10]
 
 
 def test_the_order_of_the_instances_and_weak_instances_do_not_matter() -> None:
