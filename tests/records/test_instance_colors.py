@@ -53,6 +53,12 @@ def test_close_instances_differ_for_every_kind_of_color_vision() -> None:
     assert min(counts) >= 1
 
 
+def test_among_unused_colors_the_one_that_differs_most_from_close_instances() -> None:
+    row = [make_instance(i, [square(x, 40)], score=1 - i / 10) for i, x in ((1, 0), (2, 40), (3, 50))]
+    distances = color_distances(PALETTE)[1]
+    assert assign_colors(row, 100)[3] == PALETTE[2 + int(distances[2:].argmax())] != PALETTE[2]
+
+
 def with_nine_others(first: list[np.ndarray | None], last: list[np.ndarray | None]) -> dict[int, Color]:
     """Return the colours of instances 1 and 11, and of nine others that are far from the last one in 30 more frames."""
     absent: list[np.ndarray | None] = [None] * len(first)

@@ -261,6 +261,17 @@ class TestTags:
         assert y > 250
         assert x > 450
 
+    def test_the_tag_stays_at_a_part_while_another_is_not_much_larger(self) -> None:
+        """Two parts are the larger one in turn."""
+        left, right = box_mask(360, 640, 200, 20, 60, 140), box_mask(360, 640, 200, 440, 60, 140)
+        grown = [box_mask(360, 640, 200, x, 60, 168) for x in (20, 440)]
+        instance = make_instance(1, [left | grown[1], grown[0] | right, left | grown[1]])
+        drawer = painter((360, 640), [instance])
+        placed = record_placements(drawer)
+        for index in range(3):
+            drawer.draw(grey(360, 640), index)
+        assert all(placements[0].box[0] > 400 for placements in placed)
+
     def test_tags_lie_over_all_masks(self) -> None:
         """The tag of a small object that a larger one surrounds."""
         low, high = box_mask(360, 640, 150, 300, 40, 40), np.ones((360, 640), bool)

@@ -126,6 +126,50 @@ def test_a_large_object_has_its_tag_inside() -> None:
     assert 0 <= y0 < y1 <= 360
 
 
+def test_a_tag_is_not_over_its_own_object_if_a_side_is_free() -> None:
+    """Other objects take the places above and below."""
+    square = (200, 100, 200, 150)
+    box = Scene().boxes([square, (150, 20, 300, 78), (150, 252, 300, 78)])[0]
+    assert overlap(box, corners(square)) == 0
+
+
+def test_a_tag_inside_a_large_object_is_better_than_a_leader_line() -> None:
+    """Other objects surround it, and there are free places behind them."""
+    square = (100, 150, 440, 60)
+    around = [(100, 130, 440, 18), (100, 212, 440, 18), (80, 130, 18, 100), (542, 130, 18, 100)]
+    placement = Scene().place([square, *around])[0]
+    assert placement is not None
+    assert placement.leader is None
+    assert overlap(placement.box, corners(square)) == 90 * 18
+
+
+def test_a_tag_comes_back_as_near_as_possible() -> None:
+    """A square around the object shrinks, but still takes the places at its sides."""
+    scene, square, distances = Scene(sizes=[(20, 14)]), (315, 175, 10, 10), []
+    for side in (120, 40):
+        placement = scene.place([square, (320 - side // 2, 180 - side // 2, side, side)])[0]
+        assert placement is not None
+        assert placement.leader is not None
+        distances.append(float(np.hypot(*np.subtract(*placement.leader))))
+    assert distances[0] > 50
+    assert distances[1] < 40
+
+
+def test_a_tag_does_not_jump_between_places_of_similar_quality() -> None:
+    """An object fills the frame except a hole, which appears at the top and at the bottom in turn."""
+    layout, places = TagLayout(FRAME), set()
+    for index in range(6):
+        mask = np.ones((360, 640), np.uint8)
+        top = 0 if index % 2 else 330
+        mask[top : top + 30, 260:380] = 0
+        occupancy = Occupancy(*FRAME)
+        occupancy.add(1, 0, 0, mask)
+        [placement] = layout.place([(1, largest_blob(0, 0, mask))], [SIZES], occupancy)
+        assert placement is not None
+        places.add(placement.box)
+    assert len(places) == 1
+
+
 def test_a_tag_does_not_hide_a_small_object() -> None:
     """At the right border, the tag cannot be centred, and the object's height leaves no space above it."""
     [box] = Scene().boxes([(620, 2, 20, 30)])

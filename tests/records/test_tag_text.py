@@ -36,7 +36,7 @@ def test_given_objects_have_no_score() -> None:
 @pytest.mark.parametrize("name", ["Hündchen", "Hu\u0308ndchen", "собака", "σκύλος", "كلب", "crème brûlée", "løv–å"])
 def test_names_that_the_font_contains(name: str) -> None:
     drawn = texts(name)[1].removesuffix(" 12")
-    assert drawn in {name, "Hündchen"}
+    assert drawn == ("Hündchen" if name.endswith("ndchen") else name)  # composed, also if it was not
     assert not missing_glyph_is_drawn(drawn)
 
 

@@ -110,5 +110,5 @@ def _ink(color: Color) -> Color:
 
 def _lighten(color: Color) -> Color:
     """Mix a colour with white, so that it is legible on dark grey."""
-    red, green, blue = ((channel + 255) // 2 for channel in color)
+    red, green, blue = ((channel + 2 * 255) // 3 for channel in color)
     return red, green, blue
