@@ -62,7 +62,7 @@ def rle_boxes(rles: Sequence[Rle]) -> NDArray[np.int64]:
 
 
 def decode_in_box(rle: Rle) -> tuple[int, int, NDArray[np.uint8]]:
-    """Decode only the bounding box of a mask.
+    """Decode a mask and return the part inside its bounding box.
 
     Returns:
         x and y of the box, and the mask inside it: uint8 (height, width) of 0 and 1, (0, 0) for an empty mask.
