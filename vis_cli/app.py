@@ -78,6 +78,7 @@ app.command(
     cls=GroupedCommand,
     epilog=examples(
         "vis segment holiday.mp4 -o results",
+        "vis segment holiday.mp4 -o results --min-score 0",
         "vis segment videos/ -o results --no-render --preset ytvis2021",
         "vis segment clip.mp4 -o results --masks first_frame.png --names 1=dog,2=rider",
         "vis segment 'day?/*.mov' -o results --device cuda:1 --num-key-frames 8",

@@ -98,10 +98,17 @@ class VideoReport:
     source: str
     status: Literal["done", "skipped", "failed"]
     frames: int | None = None
-    instances: int | None = None
+    instances: int | None = None  # all instances of the result
+    confident_instances: int | None = None
+    shown_instances: int | None = None  # in the overlay video and in the table
     seconds: float | None = None
     outputs: tuple[Path, ...] = ()
     reason: str | None = None  # the cause, if the input was skipped or failed
+
+    @property
+    def num_left_out(self) -> int:
+        """Return the number of instances that the overlay video and the table do not show."""
+        return (self.instances or 0) - (self.shown_instances or 0)
 
     def as_json(self) -> str:
         """Return the report as one JSON line."""
@@ -139,9 +146,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_reports(reports: Sequence[VideoReport]) -> None:
-    """Print the summary table of a batch on stderr."""
-    columns = ("video", "frames #", "instances #", "seconds #", "output")
-    _stderr.print(_table(columns, [_report_cells(report) for report in reports]))
+    """Print the summary table of a batch on stderr. It counts left out instances if there are any."""
+    lists_left_out = any(report.num_left_out for report in reports)
+    left_out = ("left out #",) if lists_left_out else ()
+    columns = ("video", "frames #", "instances #", *left_out, "seconds #", "output")
+    _stderr.print(_table(columns, [_report_cells(report, lists_left_out=lists_left_out) for report in reports]))
 
 
 class BatchProgress:
@@ -310,9 +319,12 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def _report_cells(report: VideoReport) -> tuple[str, ...]:
+def _report_cells(report: VideoReport, *, lists_left_out: bool) -> tuple[str, ...]:
     seconds = "" if report.seconds is None else f"{report.seconds:.1f}"
-    counts = ("" if count is None else str(count) for count in (report.frames, report.instances))
+    numbers = [report.frames, report.shown_instances]
+    if lists_left_out:
+        numbers.append(None if report.instances is None else report.num_left_out)
+    counts = ("" if number is None else str(number) for number in numbers)
     outputs = "\n".join(str(path) for path in report.outputs)
     outcome = outputs if report.status == "done" else f"{report.status}: {report.reason}"
     return (report.video, *counts, seconds, outcome)

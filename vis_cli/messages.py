@@ -28,3 +28,9 @@ class NoMessages:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as '1 frame' or '2 frames'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def hint_at_left_out(number: int) -> str:
+    """Return a message about instances that are not shown, and how to show them."""
+    are, them = ("is", "it") if number == 1 else ("are", "them")
+    return f"{counted(number, 'less likely instance')} {are} left out. To see {them}, add --min-score 0."

@@ -25,8 +25,10 @@ MESSAGE_PANEL = "Messages"
 INPUT_PANEL = "Input"
 PROMPT_PANEL = "Given masks"
 DETECTOR_PANEL = "Detectors"
+OVERLAY_PANEL = "Overlay"
 RUN_PANEL = "Run"
-RARE_PANELS = (INPUT_PANEL, PROMPT_PANEL, DETECTOR_PANEL, RUN_PANEL)  # only `--help-all` lists their options
+# Only `--help-all` lists the options of these panels.
+RARE_PANELS = (INPUT_PANEL, PROMPT_PANEL, DETECTOR_PANEL, OVERLAY_PANEL, RUN_PANEL)
 
 FRACTION = "0..1"  # metavar of a value from 0 to 1
 METAVARS = {int: "N", float: FRACTION}
@@ -75,6 +77,20 @@ def _run(name: str, metavar: str, panel: str | None = RUN_PANEL) -> OptionInfo:
 
 def _flag_option(flags: str, text: str, panel: str | None = None) -> OptionInfo:
     info: OptionInfo = typer.Option(flags, metavar="", help=text, rich_help_panel=panel)
+    return info
+
+
+def min_score_option(text: str, panel: str | None = None) -> OptionInfo:
+    """Return the option `--min-score` of a command that draws instances."""
+    info: OptionInfo = typer.Option(
+        "--min-score",
+        metavar=FRACTION,
+        min=0.0,
+        max=1.0,
+        help=f"{text} [dim]\\[default: confident instances][/dim]",
+        show_default=False,
+        rich_help_panel=panel,
+    )
     return info
 
 
@@ -263,6 +279,13 @@ class OutputOptions:
 
     no_render: Annotated[bool, _flag_option("--no-render", "Write no overlay video.")] = False
     overwrite: Overwrite = False
+    min_score: Annotated[
+        float | None,
+        min_score_option(
+            "Minimum score of an instance in the overlay video and in the table. NAME.json contains all instances.",
+            OVERLAY_PANEL,
+        ),
+    ] = None
     as_json: Annotated[bool, _flag_option("--json", "Print one line of JSON per video on stdout.")] = False
 
 

@@ -51,6 +51,7 @@ class Network:
     """Say what the stand-in does, and remember what it was asked."""
 
     num_instances: int = 1
+    num_unlikely: int = 0  # further instances: lower right quarter, score 0.2, not confident
     raises: dict[str, BaseException] = field(default_factory=dict)  # by video name
     loaded: list[tuple[str, SegmentSettings, RunSettings]] = field(default_factory=list)
     segmented: list[str] = field(default_factory=list)
@@ -83,7 +84,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
                 raise state.raises[video.name]
             if num_frames == 0:
                 raise VisError(f"{video.path}: no frame of it decodes")
-            return make_found(video, num_frames, state.num_instances, self._config)
+            return make_found(video, num_frames, state.num_instances, self._config, num_unlikely=state.num_unlikely)
 
     def expect(model: str, config: SegmentSettings, **_: object) -> tuple[ModelInfo, SegmentSettings]:
         return FAKE_MODEL, config
@@ -93,7 +94,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     return state
 
 
-def make_found(video: Video, num_frames: int, num_instances: int, config: SegmentSettings) -> VideoResult:
+def make_found(
+    video: Video, num_frames: int, num_instances: int, config: SegmentSettings, *, num_unlikely: int = 0
+) -> VideoResult:
     mask = np.zeros((video.height, video.width), np.bool_)
     mask[: (video.height + 1) // 2, : (video.width + 1) // 2] = True
     return VideoResult(
@@ -101,8 +104,15 @@ def make_found(video: Video, num_frames: int, num_instances: int, config: Segmen
         model=FAKE_MODEL,
         config=dataclasses.asdict(config),
         categories=CATEGORIES,
-        instances=tuple(
-            make_instance(number + 1, [mask] * num_frames, score=0.9 - number / 10) for number in range(num_instances)
+        instances=(
+            *(
+                make_instance(number + 1, [mask] * num_frames, score=0.9 - number / 10)
+                for number in range(num_instances)
+            ),
+            *(
+                make_instance(number + 1, [mask[::-1, ::-1]] * num_frames, score=0.2, confident=False)
+                for number in range(num_instances, num_instances + num_unlikely)
+            ),
         ),
     )
 

@@ -97,6 +97,8 @@ class TestOutputs:
             "status": "done",
             "frames": 8,
             "instances": 1,
+            "confident_instances": 1,
+            "shown_instances": 1,
             "outputs": [str(tmp_path / "out" / "clip.json")],
             "reason": None,
         }

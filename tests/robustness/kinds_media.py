@@ -143,6 +143,7 @@ def _damage(shop: Workshop, path: Path) -> None:
 
 def _segment(shop: Workshop, *paths: Path, as_json: bool = False) -> list[str]:
     options = ["--no-render"] if shop.often(0.5) else []
+    options += ["--min-score", shop.rng.choice(("0", "0.5", "1"))] if shop.often(0.3) else []
     return ["segment", *map(shop.name, paths), "-o", "out", *NETWORK, *options, *(["--json"] if as_json else [])]
 
 

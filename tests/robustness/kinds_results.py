@@ -32,6 +32,7 @@ def result(shop: Workshop) -> list[str]:
             "render",
             shop.name(path),
             *(["--video", shop.name(source)] if shop.often(0.5) else []),
+            *(["--min-score", "0"] if shop.often(0.5) else []),
             "-o",
             "out.mp4",
         ]

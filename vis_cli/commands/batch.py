@@ -25,6 +25,7 @@ from vis_cli.messages import counted
 from vis_cli.records.given_masks import read_given_masks, require_mask_size, require_objects
 from vis_cli.records.given_names import Names, name_instances, require_given
 from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.shown_instances import describe_selection, shown_instances, shows_selection
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
 from vis_cli.records.video import Video, frame_times, open_video, overlay_problem
@@ -55,6 +56,7 @@ class BatchOptions:
     masks_from: int | None = None  # number of the first frame in the file names of given masks; None: automatic
     names: Names | None = None  # of the given objects, by id
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
+    min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
 
 
 class Batch:
@@ -105,7 +107,7 @@ class Batch:
                 job = refreshed(job)
             masks = self._read_masks(job)
             result = self._reusable(job, masks)
-            if result is not None and all(output.exists() for output in job.outputs):
+            if result is not None and self._has_outputs(job):
                 reason = f"{job.result} exists. Use --overwrite to replace it"
                 report = dataclasses.replace(report, status="skipped", reason=reason)
             else:
@@ -121,7 +123,12 @@ class Batch:
             return dataclasses.replace(report, status="failed", outputs=(), reason=reason)
         seconds = time.perf_counter() - started if report.status == "done" else None
         return dataclasses.replace(
-            report, frames=result.video.num_frames, instances=len(result.instances), seconds=seconds
+            report,
+            frames=result.video.num_frames,
+            instances=len(result.instances),
+            confident_instances=sum(instance.confident for instance in result.instances),
+            shown_instances=len(shown_instances(result.instances, self._options.min_score)),
+            seconds=seconds,
         )
 
     def _read_masks(self, job: Job) -> GivenMasks | None:
@@ -152,6 +159,12 @@ class Batch:
         with _describing_memory_error(f" while {job.result} was read"):
             return read_result(job.result)
 
+    def _has_outputs(self, job: Job) -> bool:
+        """Return whether all outputs exist and the overlay video shows the selected instances."""
+        if not all(output.exists() for output in job.outputs):
+            return False
+        return job.overlay is None or shows_selection(job.overlay, self._options.min_score)
+
     def _make_outputs(
         self, job: Job, result: VideoResult | None, masks: GivenMasks | None, progress: BatchProgress
     ) -> VideoResult:
@@ -171,7 +184,9 @@ class Batch:
             result = self._segment(job, video, masks, progress)
         if job.overlay is not None:
             with _describing_memory_error(" while the overlay was drawn", "Use --no-render, or smaller frames."):
-                write_overlay(result, video, job.overlay, instances=result.instances, progress=progress.update)
+                min_score = self._options.min_score
+                shown, comment = shown_instances(result.instances, min_score), describe_selection(min_score)
+                write_overlay(result, video, job.overlay, instances=shown, progress=progress.update, comment=comment)
         self._warn(job, video.warnings[num_printed:])
         return result
 
@@ -245,8 +260,9 @@ class Batch:
     def _report_outcome(self, report: VideoReport, number: str) -> None:
         outcome: str = report.status
         if report.status == "done":
-            found, frames = counted(report.instances or 0, "instance"), counted(report.frames or 0, "frame")
-            outcome = f"{found} in {frames}, {report.seconds:.1f} s"
+            found, frames = counted(report.shown_instances or 0, "instance"), counted(report.frames or 0, "frame")
+            left_out = f", {report.num_left_out} less likely left out" if report.num_left_out else ""
+            outcome = f"{found} in {frames}{left_out}, {report.seconds:.1f} s"
         self._reporter.note(f"{number} {report.video}: {outcome}")
 
 

@@ -75,6 +75,7 @@ def evaluate(
                 score_options.overwrite,
                 model.detector,
                 model.propagator,
+                min_score=0.0,  # scores and overlay videos contain all instances
             )
         job = Evaluation(results, truth, first, score_options, batch)
         if truth.davis is None:

@@ -15,9 +15,11 @@ import typer
 from vis_cli.commands.source_lookup import find_source
 from vis_cli.console import BatchProgress, Reporter, UsageError
 from vis_cli.errors import VisError
-from vis_cli.options import FRACTION, Debug, Quiet
+from vis_cli.messages import hint_at_left_out
+from vis_cli.options import Debug, Quiet, min_score_option
 from vis_cli.records.overlay import Frame, OverlayPainter
 from vis_cli.records.result_json import read_result
+from vis_cli.records.shown_instances import shown_instances
 from vis_cli.records.types import InstanceSequence, VideoResult
 from vis_cli.records.video import Video, open_video, write_video
 
@@ -31,11 +33,11 @@ def render(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="Overlay video to write.")],
     only: Annotated[
         str,
-        typer.Option(metavar="IDS", help="Ids of the instances to draw, such as 1,4,7. [dim]\\[default: all][/dim]"),
+        typer.Option(
+            metavar="IDS", help="Ids of the instances to draw, confident or not, such as 1,4,7.", show_default=False
+        ),
     ] = "",
-    min_score: Annotated[
-        float, typer.Option(help="Minimum score of an instance to draw.", metavar=FRACTION, min=0.0, max=1.0)
-    ] = 0.0,
+    min_score: Annotated[float | None, min_score_option("Minimum score of an instance to draw.")] = None,
     video_path: Annotated[
         Path | None,
         typer.Option(
@@ -50,7 +52,7 @@ def render(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the overlay video of a result, for all or for selected instances.
+    """Write the overlay video of a result, for the confident instances or for selected instances.
 
     The masks come from RESULT.json: no model runs. A video with other content than the segmented video is rejected.
     """
@@ -74,7 +76,7 @@ def render(
             write_overlay(result, video, out, instances=shown, progress=progress.update)
         for warning in video.warnings:
             reporter.warn(f"{source}: {warning}")
-        reporter.note(f"{out}: {len(shown)} of {len(result.instances)} instances drawn")
+        report_drawn(out, len(shown), len(result.instances), selected=bool(only), reporter=reporter)
 
 
 def write_overlay(
@@ -84,8 +86,9 @@ def write_overlay(
     *,
     instances: Sequence[InstanceSequence],
     progress: Callable[[str, int, int], None],
+    comment: str | None = None,
 ) -> None:
-    """Write the overlay video of some `instances` of a result.
+    """Write the overlay video of some `instances` of a result. The file stores the `comment`.
 
     Raises:
         VisError: The video has another size or number of frames than the result, or the file cannot be written.
@@ -96,7 +99,7 @@ def write_overlay(
             f"cannot draw over {video.path}: frames of {_times(shape)}, but the result has {_times(expected)}",
             hint="Pass the segmented video with --video FILE.",
         )
-    write_video(path, _overlay_frames(result, video, instances, progress), video)
+    write_video(path, _overlay_frames(result, video, instances, progress), video, comment=comment)
 
 
 def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
@@ -115,18 +118,34 @@ def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
         raise UsageError(f"cannot write {out}: it exists", hint="Use --overwrite to replace it.")
 
 
-def choose_instances(instances: Sequence[InstanceSequence], *, only: str, min_score: float) -> list[InstanceSequence]:
-    """Return the instances with an id in `only` and a score of at least `min_score`. An empty `only` selects all ids.
+def report_drawn(out: Path, num_drawn: int, num_instances: int, *, selected: bool, reporter: Reporter) -> None:
+    """Report how many instances are drawn and left out, and how to see all if the user has not `selected` ids."""
+    num_left_out = num_instances - num_drawn
+    left_out = f", {num_left_out} left out" if num_left_out and selected else ""
+    reporter.note(f"{out}: {num_drawn} of {num_instances} instances drawn{left_out}")
+    if num_left_out and not selected:
+        reporter.note(hint_at_left_out(num_left_out))
+
+
+def choose_instances(
+    instances: Sequence[InstanceSequence], *, only: str, min_score: float | None
+) -> list[InstanceSequence]:
+    """Return the instances with an id in `only`, confident or not, and a score of at least `min_score` if it is given.
+
+    An empty `only` selects all ids. Without `only` and `min_score`, the confident instances are returned.
 
     Raises:
         UsageError: `only` contains an unknown id.
     """
+    if not only:
+        return shown_instances(instances, min_score)
     known = {str(instance.id) for instance in instances}
-    wanted = {text.strip() for text in only.split(",")} if only else known
+    wanted = {text.strip() for text in only.split(",")}
     if unknown := sorted(wanted - known):
         hint = f"Use ids of: {', '.join(sorted(known))}." if known else "The result has no instances: omit --only."
         raise UsageError(f"no instance {', '.join(unknown)}", where="--only", hint=hint)
-    return [instance for instance in instances if str(instance.id) in wanted and instance.score >= min_score]
+    chosen = [instance for instance in instances if str(instance.id) in wanted]
+    return shown_instances(chosen, min_score or 0.0)
 
 
 def _overlay_frames(

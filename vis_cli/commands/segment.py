@@ -18,6 +18,7 @@ from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
+from vis_cli.messages import hint_at_left_out
 from vis_cli.records.given_names import Names, read_names
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
@@ -40,7 +41,7 @@ def segment(
 
     DIR/NAME.json stores the classes and scores of each object of the video NAME, and its mask in every frame.
 
-    DIR/NAME.mp4 is an overlay video: it shows the masks over the frames.
+    DIR/NAME.mp4 is an overlay video: it shows the masks of confident objects. --min-score 0 shows all objects.
 
     A video is skipped if it has a result of the same content, settings, model, given masks and names.
 
@@ -61,6 +62,7 @@ def segment(
                 masks.masks_from,
                 find_names(masks),
                 masks.stream,
+                output.min_score,
             ),
             reporter,
         )
@@ -72,7 +74,7 @@ def segment(
         for report in missing if output.as_json else ():
             print_report_line(report)
         reports, interrupted = batch.run(jobs, ended=print_report_line if output.as_json else None)
-        show([*missing, *reports], quiet=messages.quiet)
+        show([*missing, *reports], reporter)
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
 
 
@@ -138,11 +140,13 @@ def print_report_line(report: VideoReport) -> None:
     print_json(report.as_json())
 
 
-def show(reports: Sequence[VideoReport], *, quiet: bool) -> None:
-    """Print the summary table."""
+def show(reports: Sequence[VideoReport], reporter: Reporter) -> None:
+    """Print the summary table, and how to show the instances that are left out."""
     only_error = len(reports) == 1 and reports[0].status == "failed"  # its error line is already printed
-    if reports and not (quiet or only_error):
+    if reports and not (reporter.quiet or only_error):
         print_reports(reports)
+    if num_left_out := sum(report.num_left_out for report in reports):
+        reporter.note(hint_at_left_out(num_left_out))
 
 
 def exit_code(reports: Sequence[VideoReport], *, interrupted: bool) -> int:

@@ -81,7 +81,9 @@ class TimedSource(Protocol):
         """Return the timestamp of frame `number` in units of `time_base`. For `num_frames`, return the video's end."""
 
 
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
+def write_video(
+    path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource, *, comment: str | None = None
+) -> None:
     """Write frames as H.264 in MP4, with the timestamps and the best audio stream of the source.
 
     The file is written atomically. An odd width or height is padded to an even one by repeating the last column or
@@ -92,6 +94,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
         frames: (H, W, 3) uint8 RGB frames in the size of the source. Frame i has the timestamp of frame i of the
             source.
         source: The source video.
+        comment: Comment in the metadata of the file. None writes no comment.
 
     Raises:
         VisError: H.264 does not allow the size, the output is the source itself, or the file cannot be written (no
@@ -105,7 +108,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSo
             if path.exists() and path.samefile(source.path):
                 hint = "Use another output folder."
                 raise VisError(f"cannot write {path}: the file is the input, which is never overwritten", hint=hint)
-            _write_mp4(temporary, frames, source)
+            _write_mp4(temporary, frames, source, comment)
     except av.FFmpegError as error:
         raise write_error(path, error) from error
 
@@ -118,10 +121,12 @@ def overlay_problem(source: TimedSource) -> VisError | None:
     return VisError(f"cannot write an overlay of {source.path}: {size}", hint="Use --no-render.")
 
 
-def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource) -> None:
+def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource, comment: str | None) -> None:
     source.settle_times()
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
+        if comment is not None:
+            output.metadata["comment"] = comment
         stream = _video_stream(output, source)
         audio = stack.enter_context(_opened_audio(source, output))
         num_frames = 0
