@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from stills_ap import quietly
 
 from vis_cli.engine.scoring import calibrate_scores
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.config import Calibration
-from vis_cli.records.rle import Rle, as_rle, pairwise_intersections, rle_areas
+from vis_cli.records.rle import Rle, encode_mask, pairwise_intersections, rle_areas
 from vis_cli.records.types import VideoResult
 from vis_cli.settings import find_preset
 from vis_cli.zoo.folder import find_model, read_summary
@@ -77,14 +78,14 @@ def parse_args() -> argparse.Namespace:
 
 def rate_images(segmenter: Segmenter, folder: Path, num: int) -> tuple[Ratings, Ratings]:
     """Segment the labelled images, and rate the instances of both halves. The file name selects the half."""
-    truth = COCO(str(folder / "val.json"))
+    truth = quietly(lambda: COCO(str(folder / "val.json")))
     images = [image for image in truth.dataset["images"] if image["source"] == identity.SOURCE][:num]
     names = {category["id"]: category["name"] for category in truth.dataset["categories"]}
     rated: tuple[list[tuple[float, bool]], list[tuple[float, bool]]] = ([], [])
     for image in images:
         result = segmenter.segment(folder / "images" / image["file_name"])
         entries = truth.imgToAnns[image["id"]]
-        masks = [as_rle(truth.annToRLE(entry)) for entry in entries]
+        masks = [encode_mask(truth.annToMask(entry) > 0) for entry in entries]
         labels = [None if entry["iscrowd"] else names[entry["category_id"]] for entry in entries]
         half = int(hashlib.sha256(image["file_name"].encode()).hexdigest(), 16) % 2
         rated[half].extend(rate(result, masks, labels))

@@ -16,7 +16,7 @@ from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoIn
 from vis_cli.records.youtube_vis import YouTubeVisAnnotation
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = ("pseudo_clips", "identity", "calibration")  # they import each other from their folder
+SCRIPTS = ("pseudo_clips", "stills_ap", "identity", "calibration")  # they import each other from their folder
 
 
 @pytest.fixture(scope="module")
