@@ -167,7 +167,8 @@ class MethodOptions:
             "--preset",
             metavar="NAME",
             help=f"Named group of settings: {', '.join(PRESETS)}. The presets released-* reproduce "
-            "the authors' implementation. [dim]\\[default: default; davis-uvos for `vis eval --davis`][/dim]",
+            "the authors' implementation. "
+            "[dim]\\[default: default; given-masks with --masks; davis-uvos for `vis eval --davis`][/dim]",
             autocompletion=complete_preset,
         ),
     ] = None

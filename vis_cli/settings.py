@@ -53,6 +53,15 @@ class SegmentSettings:
         int | None,
         _count("input", "Maximum long side of the network input in pixels. none: the input size of the model."),
     ] = None
+    input_scale: Annotated[
+        float,
+        Setting(
+            "input",
+            "Factor of the input size of the model, if short_side or long_side is none.",
+            low=0.1,
+            high=10,
+        ),
+    ] = 1.0
 
     num_key_frames: Annotated[
         int,
@@ -271,8 +280,11 @@ YOUTUBE_VIS = dataclasses.replace(
     memory_previous=True,
 )
 
+GIVEN_MASKS = "given-masks"  # preset of --masks. Propagation profits from a larger input: docs/explanation/presets.md
+
 PRESETS: dict[str, SegmentSettings] = {
     "default": SegmentSettings(),
+    GIVEN_MASKS: SegmentSettings(input_scale=1.5),
     "ytvis2019": YOUTUBE_VIS,
     "ytvis2021": YOUTUBE_VIS,
     "ovis": dataclasses.replace(YOUTUBE_VIS, max_instances=20),

@@ -35,6 +35,27 @@ def test_ids_of_given_masks_reach_the_result_and_the_pngs(tmp_path: Path, run_vi
     np.testing.assert_array_equal(read_label_png(tmp_path / "davis/clip/00000.png"), labels)
 
 
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ((), (54, 96)),  # 1.5 times the input size of the model, 36x64
+        (("--preset", "default"), (36, 64)),
+        (("--set", "input_scale=2"), (72, 128)),
+        (("--set", "short_side=20"), (20, 96)),
+    ],
+)
+def test_given_masks_use_a_larger_input(
+    options: tuple[str, ...], size: tuple[int, int], tmp_path: Path, run_vis: RunVis
+) -> None:
+    save_model(tmp_path / "tiny", make_model(short_side=36, long_side=64), {})
+    write_label_png(np.ones((48, 64), np.uint8), tmp_path / "first.png")
+    command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--model", tmp_path / "tiny")
+    assert run_vis(*command, "--masks", tmp_path / "first.png", "--no-render", *options).code == 0
+    config = json.loads((tmp_path / "out" / "clip.json").read_text())["config"]
+    assert (config["short_side"], config["long_side"]) == size
+    assert config["memory_previous"] is False
+
+
 def test_names_of_given_objects_reach_the_result_and_the_dataset(tmp_path: Path, run_vis: RunVis) -> None:
     save_model(tmp_path / "tiny", make_model(), {})
     labels = np.zeros((48, 64), np.uint8)

@@ -158,6 +158,19 @@ def test_segment_video_takes_a_folder_of_frames(tmp_path: Path) -> None:
     assert segment_video(str(tmp_path), model=model, run=RunSettings(device="cpu", precision="float32")) == result
 
 
+def test_given_masks_have_their_own_preset(tmp_path: Path) -> None:
+    video = make_video(moving_boxes(3))
+    for index, frame in enumerate(video.frames):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), frame[:, :, ::-1])
+    model = LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
+    guidance = {0: drawn_masks(video, 0)[0].astype(np.int64)}
+    run = RunSettings(device="cpu", precision="float32")
+    found = segment_video(tmp_path, model=model, run=run, guidance=guidance)
+    assert (found.config["short_side"], found.config["long_side"]) == (36, 48)
+    own = segment_video(tmp_path, model=model, run=run, guidance=guidance, config=SegmentSettings())
+    assert (own.config["short_side"], own.config["long_side"]) == (24, 32)
+
+
 def test_an_unknown_model_is_a_users_mistake() -> None:
     with pytest.raises(VisError, match="nosuchmodel"):
         segment_video("clip.mp4", model="nosuchmodel")

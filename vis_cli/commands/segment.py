@@ -23,6 +23,7 @@ from vis_cli.records.given_names import Names, read_names
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
+from vis_cli.settings import GIVEN_MASKS
 
 
 @grouped
@@ -54,7 +55,7 @@ def segment(
         batch = Batch(
             BatchOptions(
                 model.name,
-                method_settings(method, reporter),
+                method_settings(method, reporter, preset="default" if masks.masks is None else GIVEN_MASKS),
                 run.settings(method.preset),
                 output.overwrite,
                 model.detector,

@@ -32,7 +32,7 @@ from vis_cli.network.protocol import VideoNetwork
 from vis_cli.progress import Progress
 from vis_cli.records.types import Category, InstanceSequence, VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
-from vis_cli.settings import RunSettings, SegmentSettings
+from vis_cli.settings import GIVEN_MASKS, RunSettings, SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network
 from vis_cli.zoo.weights import LoadedModel
 
@@ -55,7 +55,7 @@ def segment_video(
     Args:
         video: A video file, a folder of images, or a video from `open_video`.
         model: Name or folder of a model, or a model from `load_model` or `load_network`.
-        config: Settings of the method. None selects the defaults.
+        config: Settings of the method. None selects the preset `default`, or `given-masks` with `guidance`.
         run: Device, precision and memory. None selects the defaults.
         progress: Called with a stage ("read", "forward" or "backward"), the number of finished frames, and the number
             of all frames (0 if it is unknown).
@@ -69,6 +69,8 @@ def segment_video(
     Raises:
         VisError: The video, the model, the device or the guidance cannot be used.
     """
+    if config is None and guidance is not None:
+        config = find_preset(GIVEN_MASKS)
     return Segmenter(model, config=config, run=run).segment(video, progress=progress, guidance=guidance)
 
 
@@ -180,11 +182,14 @@ class Segmenter:
 
 
 def settle_sizes(config: SegmentSettings, trained: ModelConfig) -> SegmentSettings:
-    """Return the settings with the input size of the model, if they have no input size. Results contain the size."""
+    """Return the settings with the scaled input size of the model, if they have no input size.
+
+    Results contain the size.
+    """
     return dataclasses.replace(
         config,
-        short_side=config.short_side or trained.short_side,
-        long_side=config.long_side or trained.long_side,
+        short_side=config.short_side or max(round(config.input_scale * trained.short_side), 1),
+        long_side=config.long_side or max(round(config.input_scale * trained.long_side), 1),
     )
 
 
