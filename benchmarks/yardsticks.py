@@ -1,5 +1,7 @@
 """Measure a model on three datasets: pseudo-clips and images of stills/val, and the videos of videos/val.
 
+The measurement `segment` uses the complete method on images (preset ytvis2021), `images` uses the detector alone.
+
 Use it to select weights; benchmarks/README.md describes the results. Reject a change that improves only the videos,
 because nine videos are too few.
 """
@@ -7,22 +9,28 @@ because nine videos are too few.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pseudo_clips
 import stills_ap
 from pycocotools.coco import COCO
 
+from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.records.types import ModelInfo
+from vis_cli.settings import find_preset, parse_overrides
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import validate
 from vis_cli.zoo.coco import coco_categories
-from vis_cli.zoo.weights import load_model
+from vis_cli.zoo.weights import LoadedModel, load_model
 
 PRESET = "davis-uvos"
+IMAGE_PRESET = "ytvis2021"
 LABELLED_SOURCE = "coco_small"  # source in the dataset stills/ in which all objects are labelled
 # The categories of COCO that the first `lite` models knew.
 SHARED = (
@@ -75,6 +83,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--num", type=int, default=300, help="number of pseudo-clips")
     parser.add_argument("--images", type=int, default=204, help="number of images")
     parser.add_argument("--seed", type=int, default=0, help="seed of the pseudo-clips")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="setting of the measurement segment",
+    )
     parser.add_argument("--json", type=Path, help="JSON file for the results")
     return parser.parse_args()
 
@@ -98,15 +113,49 @@ def measure_clips(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, flo
 
 def measure_images(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
     """Return mask AP of the shared categories and of all COCO categories, on images with labels for all objects."""
-    truth = stills_ap.quietly(lambda: COCO(str(args.data / "stills" / "val.json")))
-    images = [image for image in truth.dataset["images"] if image["source"] == LABELLED_SOURCE][: args.images]
-    truth.dataset["images"] = images
-    found = [d for image in images for d in stills_ap.detect(model, args.data / "stills" / "images", image, truth)]
+    truth, folder = labelled_images(args), args.data / "stills" / "images"
+    found = [d for image in truth.dataset["images"] for d in stills_ap.detect(model, folder, image, truth)]
+    shared, complete = score_images(model, truth, found)
+    return {"stills_ap_shared": shared, "stills_ap_all": complete}
+
+
+def measure_segment(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+    """Return mask AP of the same images after `vis segment`: each category of an instance counts as a detection."""
+    truth, folder = labelled_images(args), args.data / "stills" / "images"
+    config = dataclasses.replace(find_preset(IMAGE_PRESET), **parse_overrides(args.set))
+    segmenter = Segmenter(LoadedModel(model, ModelInfo(args.model, "")), config=config)
+    found = [d for image in truth.dataset["images"] for d in segment_image(segmenter, folder, image, truth)]
+    shared, complete = score_images(model, truth, found)
+    return {"segment_ap_shared": shared, "segment_ap_all": complete}
+
+
+def segment_image(
+    segmenter: Segmenter, folder: Path, image: Mapping[str, Any], truth: COCO
+) -> Iterator[dict[str, Any]]:
+    """Yield the instances of one image as COCO results, without categories that `truth` lacks."""
+    ids = {category["name"]: category["id"] for category in truth.dataset["categories"]}
+    result = segmenter.segment(folder / image["file_name"])
+    names = {category.id: category.name for category in result.categories}
+    for instance in result.instances:
+        for category_id, score in instance.category_scores.items():
+            if names[category_id] in ids and score > 0.0:
+                entry = {"image_id": image["id"], "category_id": ids[names[category_id]], "score": score}
+                yield entry | {"segmentation": instance.segmentations[0]}
+
+
+def labelled_images(args: argparse.Namespace) -> COCO:
+    """Return the images in which all objects are labelled."""
+    truth: COCO = stills_ap.quietly(lambda: COCO(str(args.data / "stills" / "val.json")))
+    images = [image for image in truth.dataset["images"] if image["source"] == LABELLED_SOURCE]
+    truth.dataset["images"] = images[: args.images]
+    return truth
+
+
+def score_images(model: SeqMaskRCNN, truth: COCO, found: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Return mask AP of the shared categories and of all COCO categories."""
     scores = {score.name: score.ap for score in stills_ap.score_categories(truth, found, model, {})}
-    return {
-        "stills_ap_shared": mean_ap(scores, shown(truth, SHARED)),
-        "stills_ap_all": mean_ap(scores, shown(truth, [category.name for category in coco_categories()])),
-    }
+    every = [category.name for category in coco_categories()]
+    return mean_ap(scores, shown(truth, SHARED)), mean_ap(scores, shown(truth, every))
 
 
 def measure_semi_supervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
@@ -143,6 +192,7 @@ def mean_ap(scores: dict[str, float], names: Sequence[str]) -> float:
 MEASURES: dict[str, Callable[[SeqMaskRCNN, argparse.Namespace], dict[str, float]]] = {
     "clips": measure_clips,
     "images": measure_images,
+    "segment": measure_segment,
     "semi-supervised": measure_semi_supervised,
     "unsupervised": measure_unsupervised,
 }

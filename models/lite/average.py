@@ -7,11 +7,13 @@ python models/lite/average.py runs/lite-mean runs/lite-settle/checkpoint-000120.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.zoo.weights import load_model, save_model
 
@@ -30,6 +32,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
     args = parser.parse_args()
     model = load_model(args.first).model
+    model.config = without_calibration(model.config)
     averaged = [model.state_dict(), *(read_weights(name, model) for name in args.others)]
     detector = None if args.detector is None else read_weights(args.detector, model)
     for name, weight in model.state_dict().items():
@@ -48,9 +51,14 @@ def read_weights(name: str, like: SeqMaskRCNN) -> dict[str, Tensor]:
         checkpoint = torch.load(name, weights_only=True)
         return checkpoint["model"] | checkpoint["average"]
     model = load_model(name).model
-    if model.config != like.config:
+    if without_calibration(model.config) != like.config:
         raise SystemExit(f"{name}: the config differs from the first model. Use models with the same config.")
     return model.state_dict()
+
+
+def without_calibration(config: ModelConfig) -> ModelConfig:
+    """Return the config without the calibration of its scores, which is valid for one set of weights only."""
+    return dataclasses.replace(config, calibration=None)
 
 
 if __name__ == "__main__":
