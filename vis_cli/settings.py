@@ -173,8 +173,8 @@ class SegmentSettings:
         float,
         _fraction(
             "reduction",
-            "Remove a sequence if more than this fraction of it lies in a better sequence, or the reverse "
-            "(intersection over the smaller one). 1 keeps it.",
+            "Remove a sequence if more than this fraction of it lies in a better sequence of its category, or the "
+            "reverse (intersection over the smaller one). 1 keeps it.",
         ),
     ] = 0.8
     max_sequences: Annotated[int, _count("reduction", "Maximum number of instances per video.")] = 100

@@ -145,23 +145,30 @@ def test_every_reduction_is_capped_takes_nothing_and_ignores_the_order(reduction
 
 @pytest.mark.parametrize(("containment", "kept"), [(0.79, (4,)), (0.8, (4, 2)), (1.0, (4, 2))])
 def test_a_sequence_inside_a_better_one_is_removed(containment: float, kept: tuple[int, ...]) -> None:
-    part = _proposals(second=(slice(0, 5), slice(0, 2)))  # 8 of its 10 pixels lie in the left object, which has 20
+    part = _of_one_category((slice(0, 5), slice(0, 2)))  # 8 of its 10 pixels lie in the left object, which has 20
     config = replace(PAPER, reduction="nms", containment=containment)
     assert reduce_proposals(part, config).key_frames == kept
 
 
 def test_a_whole_with_a_lower_score_than_its_part_is_removed() -> None:
-    whole = _proposals(second=(slice(0, 10), slice(0, 12)))  # contains the left object
+    whole = _of_one_category((slice(0, 10), slice(0, 12)))  # contains the left object
     assert reduce_proposals(whole, replace(PAPER, containment=0.8)).key_frames == (4,)
-    best = replace(whole, class_scores=np.array([[0.1, 0.7, 0.2], [0.1, 0.1, 0.9], [0.1, 0.8, 0.1]]))
+    best = replace(whole, class_scores=np.array([[0.3, 0.7, 0.0], [0.1, 0.9, 0.0], [0.2, 0.8, 0.0]]))
     assert reduce_proposals(best, replace(PAPER, containment=0.8)).key_frames == (2,)
 
 
+def test_a_sequence_of_another_category_remains_inside_a_better_one() -> None:
+    inside = _proposals(second=(slice(0, 3), slice(0, 3)))
+    assert reduce_proposals(inside, replace(PAPER, containment=0.8)).key_frames == (4, 2)
+
+
 def test_a_sequence_that_lies_in_a_removed_one_remains() -> None:
-    """Three nested sequences: the middle one is removed, and no selected sequence contains the third one."""
-    nested = [(slice(0, 10), slice(0, 2)), (slice(0, 2), slice(0, 12)), (slice(0, 10), slice(9, 12))]
-    proposals = replace(_proposals(), segmentations=tuple(_one_frame(where) for where in nested))
-    assert reduce_proposals(proposals, replace(PAPER, containment=0.15)).key_frames == (4, 0)
+    """Three sequences: the middle one lies partly in the best one, and no selected sequence contains the third one."""
+    crossing = [(slice(0, 10), slice(9, 12)), (slice(0, 2), slice(0, 12)), (slice(0, 10), slice(0, 2))]
+    proposals = replace(_of_one_category(), segmentations=tuple(_one_frame(where) for where in crossing))
+    scores = np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0], [0.2, 0.8, 0.0]])
+    reduced = reduce_proposals(replace(proposals, class_scores=scores), replace(PAPER, containment=0.15))
+    assert reduced.key_frames == (4, 0)
 
 
 def test_without_reduction_contained_sequences_remain() -> None:
@@ -178,6 +185,10 @@ def _proposals(second: tuple[slice, slice] = (slice(5, 9), slice(5, 10))) -> Seq
         segmentations=(left, _one_frame(second), left),
         class_scores=np.array([[0.1, 0.7, 0.2], [0.1, 0.3, 0.6], [0.1, 0.8, 0.1]]),
     )
+
+
+def _of_one_category(second: tuple[slice, slice] = (slice(5, 9), slice(5, 10))) -> SequenceProposals:
+    return replace(_proposals(second), class_scores=np.array([[0.3, 0.7, 0.0], [0.4, 0.6, 0.0], [0.2, 0.8, 0.0]]))
 
 
 def _one_frame(where: tuple[slice, slice]) -> Segmentations:

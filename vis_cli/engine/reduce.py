@@ -182,8 +182,13 @@ def _reduce_by_category(
 
 
 def _remove_contained(proposals: SequenceProposals, containment: float) -> list[int]:
-    """Return the sequences, best first, that neither lie in a better sequence nor contain one."""
+    """Return the sequences, best first, that neither lie in a better sequence of their category nor contain one.
+
+    A sequence of another category can be an object of its own, such as a cat in the arms of a person.
+    """
     contained = sequence_containment(proposals.segmentations, proposals.segmentations)
+    labels = proposals.class_scores[:, 1:].argmax(axis=1)
+    contained *= labels[:, None] == labels[None, :]
     selected: list[int] = []
     for index in range(len(proposals.ids)):
         if not (contained[index, selected] > containment).any():
