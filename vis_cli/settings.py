@@ -173,8 +173,8 @@ class SegmentSettings:
         float,
         _fraction(
             "reduction",
-            "Remove a sequence if more than this fraction of it lies in a better sequence of its category, or the "
-            "reverse (intersection over the smaller one). 1 keeps it.",
+            "For nms: remove a sequence if more than this fraction of it lies in a better sequence of its category, "
+            "or the reverse (intersection over the smaller one). 1 keeps it.",
         ),
     ] = 0.8
     max_sequences: Annotated[int, _count("reduction", "Maximum number of instances per video.")] = 100
@@ -194,7 +194,7 @@ class SegmentSettings:
             "output",
             "Minimum score of a confident instance. Overlay videos and tables show confident instances only.",
         ),
-    ] = 0.3
+    ] = 0.25
     # Class scores always use masks at the size of the network input.
     mask_canvas: Annotated[
         MaskCanvas,

@@ -162,18 +162,21 @@ def test_a_sequence_of_another_category_remains_inside_a_better_one() -> None:
     assert reduce_proposals(inside, replace(PAPER, containment=0.8)).key_frames == (4, 2)
 
 
-def test_a_sequence_that_lies_in_a_removed_one_remains() -> None:
-    """Three sequences: the middle one lies partly in the best one, and no selected sequence contains the third one."""
-    crossing = [(slice(0, 10), slice(9, 12)), (slice(0, 2), slice(0, 12)), (slice(0, 10), slice(0, 2))]
-    proposals = replace(_of_one_category(), segmentations=tuple(_one_frame(where) for where in crossing))
-    scores = np.array([[0.5, 0.5, 0.0], [0.4, 0.6, 0.0], [0.2, 0.8, 0.0]])
-    reduced = reduce_proposals(replace(proposals, class_scores=scores), replace(PAPER, containment=0.15))
-    assert reduced.key_frames == (4, 0)
+def test_a_contained_sequence_does_not_remove_others() -> None:
+    """The middle one lies in the best one. The third one has an IoU of 0.5 or more with the middle one only."""
+    masks = [(slice(0, 4), slice(3, 8)), (slice(0, 4), slice(0, 8)), (slice(0, 4), slice(3, 12))]
+    scores = np.array([[0.8, 0.0, 0.2], [0.4, 0.6, 0.0], [0.2, 0.8, 0.0]])
+    proposals = replace(_proposals(), segmentations=tuple(_one_frame(where) for where in masks), class_scores=scores)
+    config = replace(PAPER, sequence_nms_iou=0.6, containment=0.6)
+    assert reduce_proposals(proposals, config).key_frames == (4, 0)
+    assert reduce_proposals(proposals, replace(config, containment=1.0)).key_frames == (4, 2)
 
 
-def test_without_reduction_contained_sequences_remain() -> None:
-    config = replace(PAPER, reduction="none", containment=0.5)
-    assert reduce_proposals(_proposals(), config).key_frames == (4, 0, 2)
+@pytest.mark.parametrize("reduction", ["soft-nms", "category-aware", "none"])
+def test_only_nms_removes_contained_sequences(reduction: str) -> None:
+    part = _of_one_category((slice(0, 4), slice(0, 2)))
+    kept = replace(PAPER, reduction=reduction, containment=0.5)  # type: ignore[arg-type]
+    assert len(reduce_proposals(part, kept).ids) == len(reduce_proposals(part, replace(kept, containment=1.0)).ids)
 
 
 def _proposals(second: tuple[slice, slice] = (slice(5, 9), slice(5, 10))) -> SequenceProposals:

@@ -41,14 +41,17 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentSettings) -> S
         reduced = _reduce_by_category(proposals, iou, config)
     else:
         reduced = proposals.select(_best_first(proposals.scores, config.score_threshold))
-    if config.reduction != "none" and config.containment < 1.0:
-        reduced = reduced.select(_remove_contained(reduced, config.containment))
     first = reduced.select(range(min(len(reduced.ids), config.max_sequences)))
     return dataclasses.replace(first, ids=tuple(range(1, len(first.ids) + 1)))
 
 
 def sequence_nms(
-    iou: NDArray[np.float64], scores: NDArray[np.float64], *, iou_threshold: float, score_threshold: float
+    iou: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    *,
+    iou_threshold: float,
+    score_threshold: float,
+    contained: NDArray[np.bool_] | None = None,
 ) -> list[int]:
     """Apply NMS to sequence proposals.
 
@@ -57,17 +60,20 @@ def sequence_nms(
         scores: Sequence scores, (N,). The lower index wins a tie.
         iou_threshold: A sequence is removed if its IoU with a selected sequence is at least this value.
         score_threshold: Minimum score. The best sequence is selected in any case.
+        contained: (N, N), symmetric: one of the two sequences lies in the other one. The sequence with the lower score
+            is removed. None: no pair.
 
     Returns:
         Indices of the selected sequences, in descending order of score.
 
     Reference: Propose-Reduce, Sec. 3.2; docs/explanation/authors-implementation.md#fact-32.
     """
+    same = iou >= iou_threshold if contained is None else (iou >= iou_threshold) | contained
     selected: list[int] = []
     for index in np.argsort(-scores, kind="stable").tolist():
         if selected and scores[index] < score_threshold:
             break
-        if not (iou[index, selected] >= iou_threshold).any():
+        if not same[index, selected].any():
             selected.append(index)
     return selected
 
@@ -144,7 +150,11 @@ def _reduce_by_nms(
     proposals: SequenceProposals, iou: NDArray[np.float64], config: SegmentSettings
 ) -> SequenceProposals:
     selected = sequence_nms(
-        iou, proposals.scores, iou_threshold=config.sequence_nms_iou, score_threshold=config.score_threshold
+        iou,
+        proposals.scores,
+        iou_threshold=config.sequence_nms_iou,
+        score_threshold=config.score_threshold,
+        contained=None if config.containment >= 1.0 else _contained(proposals) > config.containment,
     )
     return proposals.select(selected)
 
@@ -181,19 +191,14 @@ def _reduce_by_category(
     return reduced.select(_best_first(reduced.scores, config.score_threshold))
 
 
-def _remove_contained(proposals: SequenceProposals, containment: float) -> list[int]:
-    """Return the sequences, best first, that neither lie in a better sequence of their category nor contain one.
+def _contained(proposals: SequenceProposals) -> NDArray[np.float64]:
+    """Return the intersection of each pair (N, N) of one category, divided by the smaller sequence; 0 for other pairs.
 
     A sequence of another category can be an object of its own, such as a cat in the arms of a person.
     """
     contained = sequence_containment(proposals.segmentations, proposals.segmentations)
     labels = proposals.class_scores[:, 1:].argmax(axis=1)
-    contained *= labels[:, None] == labels[None, :]
-    selected: list[int] = []
-    for index in range(len(proposals.ids)):
-        if not (contained[index, selected] > containment).any():
-            selected.append(index)
-    return selected
+    return np.where(labels[:, None] == labels[None, :], contained, 0.0)
 
 
 def _best_first(scores: NDArray[np.float64], score_threshold: float) -> list[int]:
