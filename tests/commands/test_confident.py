@@ -19,7 +19,7 @@ from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.video import open_video
-from vis_cli.settings import PRESETS, SegmentSettings
+from vis_cli.settings import GIVEN_MASKS, PRESETS, SegmentSettings
 
 from .conftest import Network, Outcome, RunVis, make_found
 
@@ -132,7 +132,7 @@ class TestOverlay:
         segment()
         outcome = run_vis("segment", segment.clip, "-o", segment.out, "--min-score", 0, "--set", "confident_score=0.1")
         assert outcome.code == 1
-        assert "confident_score 0.3 -> 0.1" in outcome.err
+        assert "confident_score 0.25 -> 0.1" in outcome.err
         assert segment.drawn == (True, False)
 
 
@@ -318,6 +318,6 @@ class TestAllInstances:
         if ran:  # the overlay shows what is scored
             assert drawn_parts(out / "clip.mp4", frames) == (False, True)
 
-    @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default"}))
+    @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default", GIVEN_MASKS}))
     def test_of_a_benchmark_preset_are_confident(self, preset: str) -> None:
         assert PRESETS[preset].confident_score == 0.0
