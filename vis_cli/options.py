@@ -168,7 +168,7 @@ class MethodOptions:
             metavar="NAME",
             help=f"Named group of settings: {', '.join(PRESETS)}. The presets released-* reproduce "
             "the authors' implementation. "
-            "[dim]\\[default: default; given-masks with --masks; davis-uvos for `vis eval --davis`][/dim]",
+            "[dim]\\[default: default; given-masks for given masks; davis-uvos for DAVIS unsupervised][/dim]",
             autocompletion=complete_preset,
         ),
     ] = None

@@ -276,6 +276,15 @@ def test_a_model_on_a_split(network: Network, truth: Path, tmp_path: Path, run_v
     assert set(data["seconds"]) == set(NUM_FRAMES)
 
 
+@pytest.mark.parametrize(("options", "scale"), [((), 1.5), (("--preset", "davis-uvos"), 1.0)])
+def test_given_masks_of_davis_have_their_own_preset(
+    options: tuple[str, ...], scale: float, network: Network, davis: Path, run_vis: RunVis
+) -> None:
+    arguments = ("--task", "semi-supervised", "--sequences", "good", "--quiet")
+    assert run_vis("eval", "--segment", "--davis", davis, *arguments, *options).code == 0
+    assert network.loaded[0][1].input_scale == scale
+
+
 def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis: RunVis) -> None:
     kept = tmp_path / "kept"
     outcome = run_vis("eval", "--segment", "--davis", davis, "-o", kept, "--render", "--quiet")

@@ -5,7 +5,7 @@ Registered by `app` as `eval`. torch and scipy are imported only when they are n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +29,13 @@ from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.davis_layout import Task
 from vis_cli.records.result_json import list_json, list_results, read_result
 from vis_cli.records.youtube_vis import YouTubeVis, read_youtube_vis
+from vis_cli.settings import GIVEN_MASKS
 
 if TYPE_CHECKING:
     from vis_cli.metrics.davis import DavisScore
     from vis_cli.metrics.youtube_vis import YouTubeVisScore
 
-DAVIS_PRESET = "davis-uvos"
+DAVIS_PRESETS: Mapping[Task, str] = {"unsupervised": "davis-uvos", "semi-supervised": GIVEN_MASKS}
 SHOWN_NAMES = 5  # maximum number of names in a message
 
 
@@ -67,7 +68,7 @@ def evaluate(
         check_outputs(score_options, (truth.annotations, results))
         batch = None
         if first.segment:
-            preset = "default" if truth.davis is None else DAVIS_PRESET
+            preset = "default" if truth.davis is None else DAVIS_PRESETS[truth.task or "unsupervised"]
             batch = BatchOptions(
                 model.name,
                 method_settings(method, reporter, preset=preset),
