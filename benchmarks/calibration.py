@@ -51,7 +51,7 @@ def main() -> None:
     for name, ratings in (("before", before), ("after", after)):
         print(f"{name}: expected calibration error {expected_error(*ratings):.3f}")
         print_table(reliability(*ratings))
-    for limit in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+    for limit in (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7):
         shown = after[0] >= limit
         print(f"score of at least {limit}: {shown.sum()} instances, {correct[shown].mean():.2f} correct")
     if args.figure is not None:
