@@ -146,7 +146,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_reports(reports: Sequence[VideoReport]) -> None:
-    """Print the summary table of a batch on stderr. It counts left out instances if there are any."""
+    """Print the summary table of a batch on stderr. It has a column for left out instances if a video has some."""
     lists_left_out = any(report.num_left_out for report in reports)
     left_out = ("left out #",) if lists_left_out else ()
     columns = ("video", "frames #", "instances #", *left_out, "seconds #", "output")

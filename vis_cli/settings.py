@@ -57,7 +57,7 @@ class SegmentSettings:
         float,
         Setting(
             "input",
-            "Factor of the input size of the model, if short_side or long_side is none.",
+            "Factor of the input size of the model. short_side and long_side override it.",
             low=0.1,
             high=10,
         ),
@@ -126,9 +126,8 @@ class SegmentSettings:
         ScoreSource,
         Setting(
             "scoring",
-            "Source of the class scores of a sequence. eq2: classification of its mask in each frame (Eq. 2); "
-            "detection: its detection in the key frame; product: geometric mean of both; support: the detections of "
-            "all key frames that match it.",
+            "Source of the class scores of a sequence. eq2: its mask in each frame (Eq. 2); detection: its detection "
+            "in the key frame; product: geometric mean of both; support: matching detections of all key frames.",
         ),
     ] = "product"
     score_frames: Annotated[

@@ -59,7 +59,7 @@ def _sample(
 ) -> NDArray[np.float32]:
     """Return the probabilities (P,) at pixels (rows, columns) of a frame (H, W) = `size`, with bilinear interpolation.
 
-    The values are those of F.interpolate (align_corners False), which resizes the masks.
+    F.interpolate (align_corners False), which resizes the masks, gives the same values.
     """
     if probs is None:
         return np.zeros(len(pixels[0]), dtype=np.float32)

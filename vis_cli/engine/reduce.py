@@ -194,7 +194,7 @@ def _reduce_by_category(
 def _contained(proposals: SequenceProposals) -> NDArray[np.float64]:
     """Return the intersection of each pair (N, N) of one category, divided by the smaller sequence; 0 for other pairs.
 
-    A sequence of another category can be an object of its own, such as a cat in the arms of a person.
+    A sequence of another category can be a separate object, such as a cat in the arms of a person.
     """
     contained = sequence_containment(proposals.segmentations, proposals.segmentations)
     labels = proposals.class_scores[:, 1:].argmax(axis=1)

@@ -135,7 +135,7 @@ def calibrate_scores(scores: NDArray[np.float64], calibration: Calibration | Non
         calibration: Slope and offset; None: the scores do not change.
 
     Returns:
-        (N, C+1). The order of the scores does not change. A score of 0 or 1 stays the same.
+        (N, C+1). The order of the scores does not change. A score of 0 or 1 does not change.
 
     Reference: Platt, Probabilistic outputs for support vector machines, 1999; docs/explanation/scores.md.
     """

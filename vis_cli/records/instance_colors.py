@@ -21,9 +21,10 @@ CLOSE_FRACTION = 0.05  # boxes with less space between them are close, as a frac
 def assign_colors(instances: Sequence[InstanceSequence], short_side: int) -> dict[int, Color]:
     """Choose the colour of each instance, by id.
 
-    Greedy graph colouring: confident instances first, then by score, so that weak instances change no colour of the
-    others. Each instance gets the colour whose instances are close to it in the fewest frames, then farthest from it,
-    then the colour of the fewest instances, then the colour that differs most from those of close instances.
+    Greedy graph colouring: confident instances first, then by score, so that weak instances change no colour of
+    confident ones. An instance gets the colour whose instances are close to it in the fewest frames. Further criteria,
+    in this order: the colour whose instances are farthest away, the colour of the fewest instances, the colour that
+    differs most from the colours of close instances.
 
     Args:
         instances: All instances of a video, so that a selection of them keeps its colours.

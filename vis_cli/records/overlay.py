@@ -34,7 +34,7 @@ Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """What is the same in all frames of an instance."""
+    """Properties of an instance that all frames share."""
 
     instance: InstanceSequence
     color: Color

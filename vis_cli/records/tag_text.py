@@ -1,4 +1,4 @@
-"""Tags of instances: their texts, and the images of these texts.
+"""Tags of instances: their words, and the images of these words.
 
 Used by `overlay`. OpenCV 4 draws "?" for each character outside of ASCII, so Pillow draws the text, in DejaVu Sans of
 matplotlib. This font contains the Latin, Greek, Cyrillic, Arabic and Hebrew scripts. A category with a character that
@@ -49,7 +49,7 @@ class TextStyle:
 
 @cache
 def choose_text_styles(short_side: int) -> tuple[TextStyle, TextStyle, TextStyle] | None:
-    """Return the styles of the three texts of `tag_texts`, or None if the frames are too small for text."""
+    """Return the styles of the three tags of `tag_texts`, or None if the frames are too small for text."""
     if short_side < MIN_TAGGED_SIDE:
         return None
     height = CAPITAL_HEIGHT * (short_side / REFERENCE_SIDE) ** GROWTH
@@ -60,7 +60,7 @@ def choose_text_styles(short_side: int) -> tuple[TextStyle, TextStyle, TextStyle
 def tag_texts(
     instance: InstanceSequence, names: Mapping[int, str], style: TextStyle, *, show_score: bool
 ) -> tuple[str, str, str]:
-    """Return the texts of an instance: category, id and score; category and id; the id for crowds."""
+    """Return three tags of an instance: category, id and score; category and id; the id, for crowds."""
     name = None if instance.category_id is None else _drawable(names[instance.category_id], style.font)
     short = str(instance.id)
     if name is None:
@@ -95,7 +95,7 @@ def _text_style(capital_height: int) -> TextStyle:
 
 
 def _drawable(name: str, font: ImageFont.FreeTypeFont) -> str | None:
-    """Return a name in composed characters, or None if the font lacks one of them or one has no shape."""
+    """Return a name in composed characters, or None if the font lacks a character or its shape."""
     composed = unicodedata.normalize("NFC", name).strip()
     missing = bytes(font.getmask(NONCHARACTER))
     has_all = composed.isprintable() and all(bytes(font.getmask(character)) != missing for character in set(composed))
