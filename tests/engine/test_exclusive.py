@@ -99,3 +99,12 @@ def test_objects_of_different_key_frames_share_no_pixel() -> None:
     for index in range(8):
         masks = [mask for instance in result.instances if (mask := instance.mask(index)) is not None]
         assert np.sum(masks, axis=0).max() == 1
+
+
+def test_a_sequence_without_a_remaining_pixel_is_no_instance() -> None:
+    """Both key frames detect object 0. Without a reduction, both masks are equal, and the better sequence wins."""
+    boxes = [{0: (2, 2, 20, 20)} for _ in range(4)]
+    config = {"overlap": "exclusive", "num_key_frames": 2, "reduction": "none", "resegment_key_frame": True}
+    result = make_segmenter(**config).segment(make_video(boxes))  # type: ignore[arg-type]
+    assert [instance.id for instance in result.instances] == [1]
+    assert all(result.instances[0].segmentations)

@@ -36,6 +36,17 @@ def test_given_masks_are_the_result_at_their_frames_bit_for_bit() -> None:
     np.testing.assert_array_equal(result.instances[0].mask(2), odd == 3)
 
 
+def test_given_masks_do_not_lose_pixels_to_propagated_masks() -> None:
+    video = make_video([{0: (4, 4, 40, 40)}] * 4, size=(48, 64))  # twice the network's size
+    first, later = np.zeros((48, 64), dtype=np.int64), np.zeros((48, 64), dtype=np.int64)
+    first[4:40, 4:40] = 1
+    later[21, 21] = 2  # inside object 1, smaller than a pixel of the network
+    result = _follow(video, {0: first, 2: later}, overlap="exclusive")
+    one, two = result.instances
+    np.testing.assert_array_equal(two.mask(2), later == 2)
+    np.testing.assert_array_equal(one.mask(2), (first == 1) & (later != 2))
+
+
 def test_an_object_is_followed_from_where_it_is_first_given_in_both_directions() -> None:
     video, network = make_video(moving_boxes(8)), FakeNetwork()
     result = _follow(video, {1: _labels(video, 1, {0: 1}), 4: _labels(video, 4, {1: 2})}, network)

@@ -2,7 +2,7 @@
 
 Objects of one key frame compete in soft aggregation. Sequences of different key frames do not, because they can be the
 same object. After the reduction, each remaining sequence is one object. Then they compete here: the sequence with the
-highest mask probability keeps the pixel, and the better sequence wins a tie.
+highest mask probability keeps the pixel, and the better sequence wins a tie. A mask that the user gave is certain.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def make_exclusive(proposals: SequenceProposals) -> SequenceProposals:
     """Let the sequences compete for each pixel that several of them contain.
 
     Args:
-        proposals: N sequences in descending order of score, with the mask probabilities of each frame.
+        proposals: N sequences in descending order of score, with the mask probabilities of each frame. A mask without
+            probabilities was given by the user and does not change.
 
     Returns:
         The same sequences. No pixel belongs to two of them. A mask without a remaining pixel is None.
@@ -60,9 +61,10 @@ def _sample(
     """Return the probabilities (P,) at pixels (rows, columns) of a frame (H, W) = `size`, with bilinear interpolation.
 
     F.interpolate (align_corners False), which resizes the masks, gives the same values.
+    None is a given mask, which is certain.
     """
     if probs is None:
-        return np.zeros(len(pixels[0]), dtype=np.float32)
+        return np.full(len(pixels[0]), np.inf, dtype=np.float32)
     rows, columns = (torch.from_numpy(part).float() for part in pixels)
     grid = torch.stack([(2 * columns + 1) / size[1] - 1, (2 * rows + 1) / size[0] - 1], dim=1)[None, None]
     sampled = F.grid_sample(

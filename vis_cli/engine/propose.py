@@ -180,7 +180,7 @@ class Proposer:
             some.class_sums[row] += scores
             some.num_visible[row] += is_visible
             if self._exclusive:
-                some.probs[row][frame.index] = packed_probs
+                some.probs[row][frame.index] = None if given else packed_probs
 
     def _encode(self, frame: EncodedFrame, probs: Tensor) -> list[Rle | None]:
         """Encode the masks (N, h, w) of a frame as RLE."""

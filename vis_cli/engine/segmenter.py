@@ -108,7 +108,7 @@ class Segmenter:
             proposals = self._propose(opened, frames, source, report)
         sequences = self._reduce(proposals) if guidance is None else proposals
         if self._config.overlap == "exclusive":
-            sequences = make_exclusive(sequences)
+            sequences = make_exclusive(sequences).without_empty()
         if self._config.mask_canvas == "network":
             sequences = resize_sequences(sequences, frames.size, _size(opened))
         if guidance is not None:

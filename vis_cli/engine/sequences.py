@@ -117,7 +117,7 @@ class KeyFrameProposals:
     class_sums: NDArray[np.float64]  # (N, C+1), class probabilities summed over the frames that show the object
     num_visible: NDArray[np.int64]  # (N,), number of frames that show the object
     detection_scores: NDArray[np.float64]  # (N, C+1), class probabilities of the detections in the key frame
-    probs: list[list[PackedProbs | None]]  # as `segmentations`; [] if masks may overlap
+    probs: list[list[PackedProbs | None]]  # as `segmentations`, None for a given mask; [] if masks may overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,10 @@ class SequenceProposals:
             probs=tuple(self.probs[row] for row in rows) if self.probs else (),
         )
 
+    def without_empty(self) -> SequenceProposals:
+        """Return the sequences that have a mask in at least one frame."""
+        return self.select(row for row, masks in enumerate(self.segmentations) if any(masks))
+
 
 def gather_proposals(proposals: Sequence[KeyFrameProposals], class_scores: NDArray[np.float64]) -> SequenceProposals:
     """Join all S_k to S (Propose-Reduce, Alg. 1, last line), without sequences that have no mask in any frame.
@@ -169,4 +173,4 @@ def gather_proposals(proposals: Sequence[KeyFrameProposals], class_scores: NDArr
         class_scores=class_scores,
         probs=tuple(tuple(row) for some in proposals for row in some.probs),
     )
-    return gathered.select(row for row, masks in enumerate(gathered.segmentations) if any(masks))
+    return gathered.without_empty()
