@@ -45,6 +45,12 @@ def test_other_names_are_omitted(name: str) -> None:
     assert texts(name) == ("12", "12", "12")
 
 
+def test_names_without_a_place_in_a_frame_are_omitted() -> None:
+    assert texts("x" * 100)[1] == "x" * 100 + " 12"
+    assert texts("x" * 101) == ("12", "12", "12")
+    assert texts("x" * 1_000_001) == ("12", "12", "12")  # Pillow refuses such a text
+
+
 def missing_glyph_is_drawn(text: str) -> bool:
     missing = bytes(style().font.getmask("\uffff"))
     return any(bytes(style().font.getmask(character)) == missing for character in text)

@@ -2,7 +2,7 @@
 
 Used by `overlay`. OpenCV 4 draws "?" for each character outside of ASCII, so Pillow draws the text, in DejaVu Sans of
 matplotlib. This font contains the Latin, Greek, Cyrillic, Arabic and Hebrew scripts. A category with a character that
-it lacks, such as a Chinese one, is omitted: the tag is the id.
+it lacks, such as a Chinese one, or with more than MAX_NAME characters is omitted: the tag is the id.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ MIN_TAGGED_SIDE = 96  # pixels; in smaller frames a tag hides too much
 CAPITALS_PER_EM = 0.729  # of DejaVu Sans
 DARK_LIGHTNESS = 140  # of 255 in the Lab of OpenCV; text is black on lighter colours and white on darker colours
 WEAK_BACKGROUND = (36, 36, 36)
+MAX_NAME = 100  # characters; a longer name does not fit into a frame
 NONCHARACTER = "\uffff"  # no font contains it, so it is drawn as the font's sign for missing characters
 
 
@@ -95,8 +96,10 @@ def _text_style(capital_height: int) -> TextStyle:
 
 
 def _drawable(name: str, font: ImageFont.FreeTypeFont) -> str | None:
-    """Return a name in composed characters, or None if the font lacks a character or its shape."""
+    """Return a name in composed characters, or None if it is too long, or the font lacks a character or its shape."""
     composed = unicodedata.normalize("NFC", name).strip()
+    if len(composed) > MAX_NAME:
+        return None
     missing = bytes(font.getmask(NONCHARACTER))
     has_all = composed.isprintable() and all(bytes(font.getmask(character)) != missing for character in set(composed))
     return composed if composed and has_all else None

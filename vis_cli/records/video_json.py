@@ -46,12 +46,14 @@ def video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
     num_frames = take_field(entry, "num_frames", int, where)
     hint = f"Use a value from 0 to {MAX_FRAMES:,}."
     require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}", hint=hint)
+    fps = float(take_field(entry, "fps", float, where))
+    require(fps >= 0, where, f"'fps' is {fps}", hint="Use a number of at least 0.")
     return VideoInfo(
         name=take_field(entry, "name", str, where),
         path=Path(take_field(entry, "path", str, where)),
         width=width,
         height=height,
-        fps=float(take_field(entry, "fps", float, where)),
+        fps=fps,
         num_frames=num_frames,
         source=source_from_json(entry, where),
         frame_names=_frame_names(entry, num_frames, where),
