@@ -142,8 +142,8 @@ class SegmentSettings:
         bool,
         Setting(
             "scoring",
-            "Convert scores to probabilities if the model has a calibration. Then about half of all instances with a "
-            "score of 0.5 are correct.",
+            "Convert scores to probabilities if the model has a calibration and score_source is product. Then about "
+            "half of all instances with a score of 0.5 are correct.",
         ),
     ] = True
 

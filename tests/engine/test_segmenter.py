@@ -158,6 +158,27 @@ def test_segment_video_takes_a_folder_of_frames(tmp_path: Path) -> None:
     assert segment_video(str(tmp_path), model=model, run=RunSettings(device="cpu", precision="float32")) == result
 
 
+@pytest.mark.parametrize(
+    ("settings", "is_calibrated"),
+    [
+        ({}, True),
+        ({"calibrate": False}, False),
+        ({"score_source": "eq2"}, False),  # the calibration was fitted to another score
+        ({"class_agnostic": True}, False),
+    ],
+)
+def test_scores_are_calibrated(settings: dict[str, object], is_calibrated: bool) -> None:
+    network = FakeNetwork()
+    options = {"score_source": "product", "calibrate": True} | settings
+    before = segment(make_video(moving_boxes(3)), network, **options)
+    network.config = dataclasses.replace(network.config, calibration=(2.0, -1.0))
+    after = segment(make_video(moving_boxes(3)), network, **options)
+    for old, new in zip(before.instances, after.instances, strict=True):
+        odds = old.score / (1 - old.score)
+        calibrated = odds**2 / (odds**2 + np.e)
+        assert new.score == pytest.approx(calibrated if is_calibrated else old.score, rel=1e-6)
+
+
 def test_given_masks_have_their_own_preset(tmp_path: Path) -> None:
     video = make_video(moving_boxes(3))
     for index, frame in enumerate(video.frames):

@@ -130,6 +130,17 @@ def test_config_survives_json() -> None:
         ModelConfig.from_json('{"name": "x"}')
 
 
+def test_a_calibration_survives_json_and_is_checked() -> None:
+    config = make_config(calibration=(0.8, -1.1))
+    assert ModelConfig.from_json(config.to_json()) == config
+    assert make_config().calibration is None
+    for wrong in ("[0, 1]", "[-1, 0]", "[101, 0]", "[1, 101]", "[1]", "[1, 2, 3]", "[1, NaN]", "[true, 0]", '"1"', "1"):
+        text = config.to_json().replace("[0.8, -1.1]", wrong)
+        assert text != config.to_json()
+        with pytest.raises(ValueError, match="calibration"):
+            ModelConfig.from_json(text)
+
+
 def test_detection_losses_are_finite_with_and_without_objects() -> None:
     model = make_model().train()
     features = model.encode_frames(torch.cat([frame(64, 64), frame(64, 64)]))

@@ -39,6 +39,7 @@ from vis_cli.zoo.weights import LoadedModel
 Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
 
 MEGABYTE = 2**20
+CALIBRATED_SOURCE = "product"  # the `score_source` that the calibration of a model was fitted to
 
 
 def segment_video(
@@ -161,7 +162,8 @@ class Segmenter:
 
     def _reduce(self, proposals: SequenceProposals) -> SequenceProposals:
         """Calibrate the scores and remove duplicate sequences."""
-        calibration = self._network.config.calibration if self._config.calibrate else None
+        is_fitted = self._config.calibrate and self._config.score_source == CALIBRATED_SOURCE
+        calibration = self._network.config.calibration if is_fitted else None
         class_scores = calibrate_scores(proposals.class_scores, calibration)
         return reduce_proposals(dataclasses.replace(proposals, class_scores=class_scores), self._config)
 

@@ -32,7 +32,7 @@ RANGES: Mapping[str, tuple[int, int]] = {  # minimum and maximum of the integer 
     "decoder_channels": (1, MAX_CHANNELS),
 }
 MAX_ID = 2**63 - 1  # of a category
-MAX_SLOPE = 100  # of a calibration
+MAX_CALIBRATION = 100  # slope and offset
 MAX_PIXEL_VALUE = 1e6  # of mean and standard deviation; images have values from 0 to 255
 
 
@@ -80,8 +80,12 @@ class ModelConfig:
                 raise VisError(f"{name} is {list(getattr(self, name))}. Use values up to {MAX_PIXEL_VALUE:,.0f}")
         if min(self.pixel_std) <= 0.0:
             raise VisError(f"pixel_std is {list(self.pixel_std)}, but must be above 0")
-        if self.calibration is not None and not 0 < self.calibration[0] <= MAX_SLOPE:
-            raise VisError(f"calibration has the slope {self.calibration[0]}. Use a slope above 0, up to {MAX_SLOPE}")
+        slope, offset = self.calibration or (1.0, 0.0)
+        if not 0 < slope <= MAX_CALIBRATION or abs(offset) > MAX_CALIBRATION:
+            raise VisError(
+                f"calibration has the slope {slope} and the offset {offset}. Use a slope above 0, and values up to "
+                f"{MAX_CALIBRATION}"
+            )
         if self.box_convention not in get_args(BoxConventionName):
             known = " or ".join(get_args(BoxConventionName))
             raise VisError(f"box_convention is {printable(repr(self.box_convention))}, but must be {known}")
