@@ -33,4 +33,4 @@ def counted(number: int, noun: str) -> str:
 def hint_at_left_out(number: int) -> str:
     """Return a message about instances that are not shown, and how to show them."""
     are, them = ("is", "it") if number == 1 else ("are", "them")
-    return f"{counted(number, 'less likely instance')} {are} left out. To see {them}, add --min-score 0."
+    return f"{counted(number, 'less likely instance')} {are} left out. To see {them}, use --min-score 0."

@@ -142,11 +142,11 @@ class TestMessages:
         [
             (2, 0, "instances seconds output: 8 2", None),
             (2, 1, "instances left out seconds output: 8 2 1",
-             "1 less likely instance is left out. To see it, add --min-score 0."),
+             "1 less likely instance is left out. To see it, use --min-score 0."),
             (2, 3, "instances left out seconds output: 8 2 3",
-             "3 less likely instances are left out. To see them, add --min-score 0."),
+             "3 less likely instances are left out. To see them, use --min-score 0."),
             (0, 2, "instances left out seconds output: 8 0 2",
-             "2 less likely instances are left out. To see them, add --min-score 0."),
+             "2 less likely instances are left out. To see them, use --min-score 0."),
             (0, 0, "instances seconds output: 8 0", None),
         ],
     )  # fmt: skip
@@ -170,7 +170,7 @@ class TestMessages:
         outcome = run_vis("segment", *clips, tmp_path / "no.mp4", "-o", out, "--no-render")
         assert "[1/2] a: 1 instance in 2 frames, 1 less likely left out, " in outcome.err
         assert "│ b │ 2 │ 1 │ 1 │" in outcome.err
-        assert outcome.err.endswith("2 less likely instances are left out. To see them, add --min-score 0.")
+        assert outcome.err.endswith("2 less likely instances are left out. To see them, use --min-score 0.")
         all_shown = run_vis("segment", *clips, "-o", out, "--no-render", "--overwrite", "--min-score", "0")
         assert "[1/2] a: 2 instances in 2 frames, 0." in all_shown.err
         assert "│ b │ 2 │ 2 │ 0." in all_shown.err
@@ -178,7 +178,7 @@ class TestMessages:
 
     def test_count_instances_below_the_minimum_score(self, segment: Runner) -> None:
         assert segment("--min-score", "1").err.endswith(
-            "2 less likely instances are left out. To see them, add --min-score 0."
+            "2 less likely instances are left out. To see them, use --min-score 0."
         )
 
     def test_fit_into_80_columns(self, tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,19 +218,19 @@ class TestRender:
             (
                 "",
                 (True, False),
-                "2 of 4 instances drawn\n2 less likely instances are left out. To see them, add --min-score 0.",
+                "2 of 4 instances drawn\n2 less likely instances are left out. To see them, use --min-score 0.",
             ),
             ("--min-score 0", BOTH, "4 of 4 instances drawn"),
             ("--min-score 0.2", BOTH, "4 of 4 instances drawn"),
             (
                 "--min-score 0.85",
                 (True, False),
-                "1 of 4 instances drawn\n3 less likely instances are left out. To see them, add --min-score 0.",
+                "1 of 4 instances drawn\n3 less likely instances are left out. To see them, use --min-score 0.",
             ),
             (
                 "--min-score 1",
                 NEITHER,
-                "0 of 4 instances drawn\n4 less likely instances are left out. To see them, add --min-score 0.",
+                "0 of 4 instances drawn\n4 less likely instances are left out. To see them, use --min-score 0.",
             ),
             ("--only 3", (False, True), "1 of 4 instances drawn, 3 left out"),
             ("--only 1,4", BOTH, "2 of 4 instances drawn, 2 left out"),

@@ -76,7 +76,7 @@ def test_names_of_given_objects_reach_the_result_and_the_dataset(tmp_path: Path,
 @pytest.mark.parametrize(
     ("names", "code", "message"),
     [
-        ("1=dog,9=cat", 1, "--names: {folder}/first.png contains no object 9. Use ids of: 1."),
+        ("1=dog,9=cat", 1, "--names: {folder}/first.png contains no object 9. Use these ids: 1."),
         ("1", 2, "--names: '1' is not ID=NAME."),
         ("1=", 2, "--names: the name of object 1 is empty."),
         ("{folder}/missing.json", 2, "cannot read {folder}/missing.json: No such file or directory."),

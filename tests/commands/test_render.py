@@ -140,7 +140,7 @@ def test_choosing_instances(options: list[str], said: str, result: Path, tmp_pat
 def test_an_instance_that_is_not_there(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("render", result, "-o", tmp_path / "o.mp4", "--only", "2,7")
     assert outcome.code == 2
-    assert outcome.err == "error: --only: no instance 7. Use ids of: 1, 2."
+    assert outcome.err == "error: --only: no instance 7. Use these ids: 1, 2."
 
 
 def test_existing_files_are_kept(result: Path, tmp_path: Path, run_vis: RunVis) -> None:

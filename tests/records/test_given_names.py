@@ -119,7 +119,7 @@ def test_the_masks_contain_each_named_object() -> None:
     first[0, 0], second[1] = 7, (1, 2, 254)
     guidance, masks = {0: first, 5: second}, Path("masks")
     require_given({7: "a", 254: "b"}, guidance, masks)
-    with pytest.raises(VisError, match=r"^--names: masks contains no object 3, 8\. Use ids of: 1, 2, 7, 254\.$"):
+    with pytest.raises(VisError, match=r"^--names: masks contains no object 3, 8\. Use these ids: 1, 2, 7, 254\.$"):
         require_given({8: "a", 1: "b", 3: "c"}, guidance, masks)
 
 

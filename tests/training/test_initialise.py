@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.network.factories import make_model
 from vis_cli.network.seq_prop_head import SeqPropHead
 from vis_cli.training.initialise import KEY_STD, start_as_label_copier
 
@@ -80,3 +81,10 @@ def test_keys_are_even_and_hardly_hear_the_mask(head: SeqPropHead) -> None:
     label = (full_value - empty_value)[:, :2]
     assert label[:, :, 3:5, 4:6].mean().item() == pytest.approx(1.0, abs=0.2)
     assert label[:, :, :, :2].abs().mean() < 0.2
+
+
+@pytest.mark.parametrize("field", ["encoder_channels", "key_channels", "value_channels", "decoder_channels"])
+def test_one_channel_is_enough_to_start(field: str) -> None:
+    model = make_model(**{field: 1})
+    start_as_label_copier(model.prop_head, model.encode_frames(torch.rand(1, 3, 64, 64) * 255).pyramid[0].detach())
+    assert all(bool(torch.isfinite(value).all()) for value in model.prop_head.state_dict().values())

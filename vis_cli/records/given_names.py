@@ -65,7 +65,7 @@ def require_given(names: Names, guidance: Mapping[int, NDArray[np.uint8]], masks
             return
     unknown = ", ".join(str(id_) for id_ in sorted(names.keys() - known))
     ids = ", ".join(str(id_) for id_ in sorted(known - {0}))
-    raise VisError(f"{masks} contains no object {unknown}", where=OPTION, hint=f"Use ids of: {ids}.")
+    raise VisError(f"{masks} contains no object {unknown}", where=OPTION, hint=f"Use these ids: {ids}.")
 
 
 def name_instances(result: VideoResult, names: Names) -> VideoResult:

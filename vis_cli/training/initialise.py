@@ -82,7 +82,7 @@ def _principal_axes(encoded: Tensor, fpn_channels: int) -> _Axes:
     num = min(fpn_channels, encoded.shape[1])
     rows = encoded[:, :num].permute(0, 2, 3, 1).reshape(-1, num).double()
     mean = rows.mean(dim=0)
-    variances, directions = torch.linalg.eigh(torch.cov((rows - mean).T))
+    variances, directions = torch.linalg.eigh(torch.cov((rows - mean).T).reshape(len(mean), len(mean)))
     return _Axes(mean.float(), directions.flip(1).float(), variances.flip(0).clamp(min=0.0).float())
 
 
