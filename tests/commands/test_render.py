@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,15 @@ def test_choosing_instances(options: list[str], said: str, result: Path, tmp_pat
     assert f"{said} instances drawn" in outcome.err
     changed = changed_pixels(tmp_path / "o.mp4", tmp_path / "clip.mp4")
     assert (changed > 0.1) is not said.startswith("0")
+
+
+def test_known_ids_are_listed_in_numeric_order(result: Path, tmp_path: Path, run_vis: RunVis) -> None:
+    stored = json.loads(result.read_text())
+    stored["instances"][1]["id"] = 10
+    stored["instances"].append(stored["instances"][0] | {"id": 9})
+    result.write_text(json.dumps(stored))
+    outcome = run_vis("render", result, "-o", tmp_path / "o.mp4", "--only", "7")
+    assert outcome.err == "error: --only: no instance 7. Use these ids: 1, 9, 10."
 
 
 def test_an_instance_that_is_not_there(result: Path, tmp_path: Path, run_vis: RunVis) -> None:

@@ -142,11 +142,8 @@ def choose_instances(
     known = {str(instance.id) for instance in instances}
     wanted = {text.strip() for text in only.split(",")}
     if unknown := sorted(wanted - known):
-        hint = (
-            f"Use these ids: {', '.join(sorted(known, key=int))}."
-            if known
-            else "The result has no instances: omit --only."
-        )
+        ids = ", ".join(sorted(known, key=int))
+        hint = f"Use these ids: {ids}." if known else "The result has no instances: omit --only."
         raise UsageError(f"no instance {', '.join(unknown)}", where="--only", hint=hint)
     chosen = [instance for instance in instances if str(instance.id) in wanted]
     return shown_instances(chosen, min_score or 0.0)
