@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.records.rle import sequence_containment, sequence_iou
+from vis_cli.records.rle import sequence_areas, sequence_iou
 from vis_cli.settings import SegmentSettings
 
 # Sequence NMS before the category-aware reduction: its IoU threshold, and the score threshold of a sequence. The
@@ -154,7 +154,7 @@ def _reduce_by_nms(
         proposals.scores,
         iou_threshold=config.sequence_nms_iou,
         score_threshold=config.score_threshold,
-        contained=None if config.containment >= 1.0 else _contained(proposals) > config.containment,
+        contained=None if config.containment >= 1.0 else _contained(proposals, iou) > config.containment,
     )
     return proposals.select(selected)
 
@@ -191,12 +191,14 @@ def _reduce_by_category(
     return reduced.select(_best_first(reduced.scores, config.score_threshold))
 
 
-def _contained(proposals: SequenceProposals) -> NDArray[np.float64]:
+def _contained(proposals: SequenceProposals, iou: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection of each pair (N, N) of one category, divided by the smaller sequence; 0 for other pairs.
 
     A sequence of another category can be a separate object, such as a cat in the arms of a person.
     """
-    contained = sequence_containment(proposals.segmentations, proposals.segmentations)
+    areas = sequence_areas(proposals.segmentations)
+    intersections = np.rint(iou * (areas[:, None] + areas[None, :]) / (1.0 + iou))  # pixels, from the definition of IoU
+    contained = intersections / np.maximum(np.minimum(areas[:, None], areas[None, :]), 1)
     labels = proposals.class_scores[:, 1:].argmax(axis=1)
     return np.where(labels[:, None] == labels[None, :], contained, 0.0)
 
