@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.network.factories import make_model
@@ -19,13 +20,18 @@ from .conftest import Network, RunVis
 OPTIONS = ("--no-render", "--short-side", "48", "--set", "long_side=64")
 
 
-def test_ids_of_given_masks_reach_the_result_and_the_pngs(tmp_path: Path, run_vis: RunVis) -> None:
-    save_model(tmp_path / "tiny", make_model(), {})
+def write_three_objects(folder: Path) -> tuple[NDArray[np.uint8], tuple[object, ...]]:
+    """Write a model and a mask with the objects 3, 30 and 254. Return the label map and the options that use both."""
+    save_model(folder / "tiny", make_model(), {})
     labels = np.zeros((48, 64), np.uint8)
     labels[4:24, 4:30], labels[26:44, 30:60], labels[26:44, 2:20] = 30, 3, 254
-    write_label_png(labels, tmp_path / "first.png")
+    write_label_png(labels, folder / "first.png")
+    return labels, ("--masks", folder / "first.png", "--model", folder / "tiny", *OPTIONS)
+
+
+def test_ids_of_given_masks_reach_the_result_and_the_pngs(tmp_path: Path, run_vis: RunVis) -> None:
+    labels, options = write_three_objects(tmp_path)
     clip, out = make_video(tmp_path, num_frames=2), tmp_path / "out"
-    options = ("--masks", tmp_path / "first.png", "--model", tmp_path / "tiny", *OPTIONS)
     assert run_vis("segment", clip, "-o", out, *options).code == 0
     stored = json.loads((out / "clip.json").read_text())
     assert [instance["id"] for instance in stored["instances"]] == [3, 30, 254]
@@ -57,12 +63,8 @@ def test_given_masks_use_a_larger_input(
 
 
 def test_names_of_given_objects_reach_the_result_and_the_dataset(tmp_path: Path, run_vis: RunVis) -> None:
-    save_model(tmp_path / "tiny", make_model(), {})
-    labels = np.zeros((48, 64), np.uint8)
-    labels[4:24, 4:30], labels[26:44, 30:60], labels[26:44, 2:20] = 30, 3, 254
-    write_label_png(labels, tmp_path / "first.png")
+    _, options = write_three_objects(tmp_path)
     clip, out = make_video(tmp_path, num_frames=2), tmp_path / "out"
-    options = ("--masks", tmp_path / "first.png", "--model", tmp_path / "tiny", *OPTIONS)
     assert run_vis("segment", clip, "-o", out, *options, "--names", "254=dog,3=rider").code == 0
     stored = json.loads((out / "clip.json").read_text())
     assert stored["categories"] == [{"id": 1, "name": "rider"}, {"id": 2, "name": "dog"}]
