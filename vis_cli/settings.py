@@ -126,8 +126,8 @@ class SegmentSettings:
         ScoreSource,
         Setting(
             "scoring",
-            "Source of the class scores of a sequence. eq2: its mask in each frame (Eq. 2); detection: its detection "
-            "in the key frame; product: geometric mean of both; support: matching detections of all key frames.",
+            "Source of the class scores. eq2: the mask in each frame (Eq. 2); detection: the detection in the key "
+            "frame; product: geometric mean of both; support: matching detections in all key frames.",
         ),
     ] = "product"
     score_frames: Annotated[
