@@ -1,0 +1,36 @@
+"""Detections of another program for the frames of one video. `records.detection_file` reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.records.rle import Rle
+from vis_cli.records.types import Category
+
+
+@dataclass(frozen=True, slots=True)
+class BoxDetections:
+    """N detections of one frame."""
+
+    boxes: NDArray[np.float64]  # (N, 4) xyxy, pixels of the video; ends are where the last pixel ends
+    scores: NDArray[np.float64]  # (N,) from 0 to 1
+    labels: NDArray[np.int64]  # (N,) from 1 to C
+    masks: tuple[Rle | None, ...]  # N masks at the size of the video; None: the file has only a box
+
+    def __post_init__(self) -> None:
+        """Check that all fields have the same length."""
+        lengths = {len(self.boxes), len(self.scores), len(self.labels), len(self.masks)}
+        if len(lengths) != 1:
+            raise ValueError(f"fields of BoxDetections have different lengths: {sorted(lengths)}")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDetections:
+    """Detections of a video."""
+
+    categories: tuple[Category, ...]  # label i is categories[i - 1]
+    frames: Mapping[int, BoxDetections]  # by frame index, only frames with at least one detection

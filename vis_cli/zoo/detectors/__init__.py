@@ -1,0 +1,1 @@
+"""Detectors of boxes that are not model folders: torchvision's models, ONNX files, and files of detections."""

@@ -1,0 +1,52 @@
+"""A detector of boxes, as `detectors.boxes_and_masks` calls it. No module of the engine knows its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.records.types import Category
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A key frame at the size of the video."""
+
+    index: int  # of the frame in the video
+    pixels: NDArray[np.uint8]  # (H, W, 3) RGB
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBoxes:
+    """N detections of a picture, before score threshold and NMS, in any order."""
+
+    boxes: NDArray[np.float32]  # (N, 4) xyxy, pixels of the picture; ends are where the last pixel ends
+    scores: NDArray[np.float32]  # (N,) from 0 to 1
+    labels: NDArray[np.int64]  # (N,) from 1 to C: label i is categories[i - 1]
+    # N masks (h, w) from 0 to 1 of the complete picture, at `mask_size`. None: the model's mask head predicts the mask.
+    masks: tuple[NDArray[np.float32] | None, ...]
+
+    def __post_init__(self) -> None:
+        """Check that all fields have the same length."""
+        lengths = {len(self.boxes), len(self.scores), len(self.labels), len(self.masks)}
+        if len(lengths) != 1:
+            raise ValueError(f"fields of FoundBoxes have different lengths: {sorted(lengths)}")
+
+
+class BoxDetector(Protocol):
+    """Find boxes with classes and scores in a picture, and masks if it can."""
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Return the C categories."""
+
+    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        """Find the objects of a picture.
+
+        Args:
+            picture: The picture.
+            mask_size: (h, w) of the masks to return, if the detector predicts masks.
+        """
