@@ -22,11 +22,11 @@ from pycocotools.coco import COCO
 
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import ModelInfo
 from vis_cli.settings import find_preset, parse_overrides
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import validate
-from vis_cli.zoo.coco import coco_categories
 from vis_cli.zoo.weights import LoadedModel, load_model
 
 PRESET = "davis-uvos"

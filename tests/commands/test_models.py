@@ -8,7 +8,7 @@ import pytest
 
 from tests.network.factories import make_model
 from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache
-from vis_cli.zoo.coco import coco_categories
+from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vis_cli.zoo.coco import COCO_PARAMETERS, COCO_URL, coco_categories, coco_file
+from vis_cli.records.coco_categories import coco_categories
+from vis_cli.zoo.coco import COCO_PARAMETERS, COCO_URL, coco_file
 from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file
 
 

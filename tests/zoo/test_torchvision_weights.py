@@ -10,7 +10,7 @@ import torch
 
 from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache, write_coco
 from vis_cli.errors import VisError
-from vis_cli.zoo.coco import coco_categories
+from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.composition import load_coco_detector
 from vis_cli.zoo.torchvision_weights import fetch_coco_r50, select_classes
 

@@ -14,7 +14,8 @@ from vis_cli.commands.models_info import COCO_NOTE, info
 from vis_cli.console import Reporter, print_table
 from vis_cli.files.reading import read_text
 from vis_cli.options import Debug, examples
-from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, coco_categories
+from vis_cli.records.coco_categories import coco_categories
+from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS
 from vis_cli.zoo.folder import CARD_NAME, list_models
 
 models_app = typer.Typer(invoke_without_command=True)

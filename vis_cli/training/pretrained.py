@@ -19,10 +19,10 @@ from vis_cli.network.backbones import LiteBackbone, ResNetBackbone
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.categories import CategoryMap
+from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category
 from vis_cli.training.config import STARTS_WITHOUT_PROP_HEAD
 from vis_cli.training.config_errors import require_choice
-from vis_cli.zoo.coco import coco_categories
 from vis_cli.zoo.folder import list_models
 from vis_cli.zoo.torchvision_weights import CLASS_LAYERS, by_row, fetch_coco_r50, fetch_state
 from vis_cli.zoo.weights import load_model
