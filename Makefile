@@ -52,7 +52,7 @@ $(BIN)/python:
 
 .venv-lowest/.installed: pyproject.toml constraints-lowest.txt
 	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
-	$(LOWEST) -m pip install --quiet --constraint constraints-lowest.txt --editable '.[training]' pytest pytest-xdist
+	$(LOWEST) -m pip install --quiet --constraint constraints-lowest.txt --editable '.[onnx,training]' pytest pytest-xdist
 	@touch $@
 
 clean:

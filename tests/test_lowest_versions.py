@@ -20,7 +20,7 @@ def declared() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     tools = [line for line in extras["dev"] if line.startswith("pytest")]
-    lines = [*project["dependencies"], *extras["training"], *tools]
+    lines = [*project["dependencies"], *extras["training"], *extras["onnx"], *tools]
     return dict(line.partition(";")[0].strip().split(">=") for line in lines)
 
 

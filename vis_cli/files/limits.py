@@ -37,6 +37,7 @@ MAX_MASK_CONVS = 64  # convolutions of the mask head
 MAX_INPUT_SIDE = 8192  # pixels; short and long side of a model's input
 MAX_PARAMETERS = 2**28  # of one model, 268 million: 1 GiB as float32; the largest model of the paper has 127 million
 MAX_HEADER_BYTES = 16 * MIB  # the header of a weights file; a model with 740 tensors has 0.1 MiB
+MAX_ONNX_BYTES = 2 * GIB - 1  # one ONNX file without external data; the limit of protobuf
 MAX_WEIGHTS_BYTES = 8 * GIB  # a weights file or a checkpoint
 MAX_MEMBER_BYTES = 1 * GIB  # one member of an archive, uncompressed
 MAX_MEMBERS = 500_000  # members of one archive
