@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import vis_cli
 from tests.commands.conftest import RunVis, run_vis  # noqa: F401 (a fixture)
+from tests.zoo.detectors.onnx_factory import write_onnx, yolox_outputs
 from vis_cli.app import app
 from vis_cli.commands.models import models_app
 from vis_cli.setting_fields import settings_of
@@ -53,6 +54,11 @@ def test_help_imports_no_torch(command: str) -> None:
 @pytest.mark.parametrize("command", ["models", "models info lite", "models info coco-r50"])
 def test_models_are_listed_without_torch(command: str) -> None:
     assert "parameters" in run_without_torch(command.split())
+
+
+def test_an_onnx_file_is_described_without_torch(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "nano.onnx", {"output": yolox_outputs()})
+    assert "yolox-raw" in run_without_torch(["models", "info", str(path)])
 
 
 def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811

@@ -49,6 +49,7 @@ FOREIGN = {
         *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"),
     },
     "install.md": {"fcntl", "SIGHUP"},
+    "onnx.md": {"--decode_in_inference", "detector.onnx", "detector.toml"},
     "python.md": {"vis_cli"},
 }
 

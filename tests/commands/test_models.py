@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.network.factories import make_model
+from tests.zoo.detectors.onnx_factory import write_onnx, yolox_outputs
 from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.weights import save_model
@@ -75,3 +76,19 @@ def test_a_card_that_is_not_utf_8_is_one_line(arguments: tuple[str, ...], zoo: P
     outcome = run_vis(*arguments)
     assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (1, "", 1)
     assert "CARD.md: byte 9 is not UTF-8" in outcome.err
+
+
+def test_an_onnx_file_is_described_by_its_graph(tmp_path: Path, run_vis: RunVis) -> None:
+    path = write_onnx(tmp_path / "nano.onnx", {"output": yolox_outputs()}, metadata={"License": "Apache-2.0"})
+    outcome = run_vis("models", "info", path)
+    assert (outcome.code, outcome.err) == (0, "")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
+    for row in (["name", "nano"], ["input size", "96x64"], ["channel order", "BGR"], ["license", "Apache-2.0"]):
+        assert row in rows
+    assert "yolox-raw: YOLOX" in outcome.out
+
+
+def test_an_onnx_file_that_is_missing_is_one_line(tmp_path: Path, run_vis: RunVis) -> None:
+    outcome = run_vis("models", "info", tmp_path / "none.onnx")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == f"error: cannot read {tmp_path / 'none.onnx'}: No such file or directory. Check the path."

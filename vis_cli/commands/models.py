@@ -58,7 +58,9 @@ def read_note(card: Path) -> str:
     return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 
 
-models_app.command(epilog=examples("vis models info lite", "vis models info runs/mine"))(info)
+models_app.command(
+    epilog=examples("vis models info lite", "vis models info runs/mine", "vis models info yolox_s.onnx")
+)(info)
 models_app.command(
     "import",
     epilog=examples(

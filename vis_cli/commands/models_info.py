@@ -1,4 +1,4 @@
-"""`vis models info`: the size, categories, origin and results of a model.
+"""`vis models info`: the size, categories, origin and results of a model, and the layout of an ONNX file.
 
 Registered by `models`.
 """
@@ -17,19 +17,31 @@ from vis_cli.options import Debug
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
 from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
 
+ONNX_SUFFIX = ".onnx"
 RESULTS_HEADINGS = ("## Results", "## What it reaches")  # second heading: cards of earlier versions
 COCO_NOTE = "torchvision's COCO Mask R-CNN; lite propagates its masks. torchvision downloads it at the first use."
 
 
 def info(
-    model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Name of an included model, or a model folder.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|DIR|FILE.onnx",
+            help="Name of an included model, a model folder, or a detector in an ONNX file.",
+        ),
+    ],
     *,
     debug: Debug = False,
 ) -> None:
-    """Print the size, categories, origin and results of a model."""
+    """Print the size, categories, origin and results of a model, or the layout of an ONNX file."""
     with Reporter(debug=debug).guard():
         if model == COCO_NAME:
             print_table(("field", "value"), coco_facts())
+            return
+        if model.lower().endswith(ONNX_SUFFIX):
+            from vis_cli.zoo.detectors.onnx_detector import describe_onnx  # imports OpenCV
+
+            print_table(("field", "value"), describe_onnx(Path(model)))
             return
         summary = read_summary(find_model(model))
         results = read_results(summary.folder / CARD_NAME)

@@ -37,10 +37,11 @@ class OnnxSession:
         self._errors = runtime_errors(runtime)
         source = str(graph.path) if graph.external else graph.content
         runtime.set_default_logger_severity(FATAL)
+        selected = providers(runtime, device)
+        if selected != [CPU] and hasattr(runtime, "preload_dlls"):
+            runtime.preload_dlls()  # CUDA and cuDNN of the installed torch
         try:
-            self._session = runtime.InferenceSession(
-                source, sess_options=_options(runtime), providers=providers(runtime, device)
-            )
+            self._session = runtime.InferenceSession(source, sess_options=_options(runtime), providers=selected)
         except self._errors as error:
             raise _cannot_load(graph, runtime.__version__, error) from error
         self.provider: str = self._session.get_providers()[0]
@@ -69,8 +70,6 @@ def providers(runtime: Any, device: str) -> list[Any]:
     wants_cuda = device == "auto" or device.startswith("cuda")
     if not wants_cuda or CUDA not in runtime.get_available_providers():
         return [CPU]
-    if hasattr(runtime, "preload_dlls"):
-        runtime.preload_dlls()  # CUDA and cuDNN of the installed torch
     return [(CUDA, {"device_id": device.partition(":")[2] or "0"}), CPU]
 
 
