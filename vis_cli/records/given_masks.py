@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_FRAMES, MAX_IMAGE_BYTES
+from vis_cli.files.limits import MAX_IMAGE_BYTES
 from vis_cli.files.reading import read_bytes
 from vis_cli.messages import Messages, NoMessages
 from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.davis import VOID, list_label_pngs
+from vis_cli.records.frame_numbers import images_by_number, is_frame_number
 from vis_cli.records.inputs import image_files
 from vis_cli.records.label_png import decode_labels
 from vis_cli.records.media_folder import listed
@@ -139,8 +140,9 @@ def _by_number(
         number = _frame_number(png)
         if (other := by_number.setdefault(number, png)) is not png:
             raise VisError(f"{other.name} is also for frame {number}", where=png, hint="Keep one of them.")
-    if first is None and names and all(_is_number(name) for name in names):
-        return _by_image_number(by_number, {int(name): index for index, name in enumerate(names)}, video)
+    indices = images_by_number(names)
+    if first is None and indices is not None:
+        return _by_image_number(by_number, indices, video)
     if first is None and min(by_number) == 1:
         named = by_number[1].name
         messages.warn(f"{named}: used for the second frame. If it is for the first frame, use --masks-from 1")
@@ -164,14 +166,10 @@ def _require_after(png: Path, first: int) -> Path:
 
 
 def _frame_number(png: Path) -> int:
-    if not _is_number(png.stem):
+    if not is_frame_number(png.stem):
         problem = "the name is not a frame number"
         raise VisError(problem, where=png, hint="Name the mask of frame 12, for example, 12.png or 00012.png.")
     return int(png.stem)
-
-
-def _is_number(name: str) -> bool:
-    return name.isdecimal() and len(name.lstrip("0")) <= len(str(MAX_FRAMES))
 
 
 def _read_image(path: Path) -> _Image:

@@ -1,0 +1,76 @@
+"""Pairs of videos and detection files."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tests.records.detection_factory import write_text
+from vis_cli.errors import VisError
+from vis_cli.records.detection_file import pair_detections
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    return [write_text(folder / name, "x") for name in names]
+
+
+def test_files_and_folders_are_paired_by_name(tmp_path: Path) -> None:
+    sources = [Path("a.mp4"), Path("b.mov"), Path("c.avi"), Path("d"), Path("e.mp4"), Path("missing.mp4")]
+    a, b = touch(tmp_path, "a.json", "b.TXT")
+    touch(tmp_path, "c/c_1.txt", "d/det/det.txt", "e/labels/e_1.txt", "data.yaml", "classes.txt", "a.mp4", ".b.json")
+    other, unused = touch(tmp_path, "other.csv", "unused/1.txt")
+    touch(tmp_path, "frames/1.jpg")
+    pairs, others = pair_detections(tmp_path, sources)
+    assert pairs == dict(zip(sources, [a, b, tmp_path / "c", tmp_path / "d", tmp_path / "e"], strict=False))
+    assert others == [other, unused.parent]
+
+
+def test_a_file_is_for_one_video(tmp_path: Path) -> None:
+    (path,) = touch(tmp_path, "any.json")
+    assert pair_detections(path, [Path("a.mp4")]) == ({Path("a.mp4"): path}, [])
+    with pytest.raises(VisError, match="is for one video, but there are 2 videos"):
+        pair_detections(path, [Path("a.mp4"), Path("b.mp4")])
+    with pytest.raises(VisError, match="No such file"):
+        pair_detections(tmp_path / "missing.json", [Path("a.mp4")])
+
+
+@pytest.mark.parametrize("name", ["a_1.txt", "labels/a_1.txt", "det/det.txt"])
+def test_a_folder_can_be_for_one_video(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, name)
+    assert pair_detections(tmp_path, [Path("a.mp4")]) == ({Path("a.mp4"): tmp_path}, [])
+    with pytest.raises(VisError, match="has the name of a video"):
+        pair_detections(tmp_path, [Path("a.mp4"), Path("b.mp4")])
+
+
+def test_a_pair_by_name_comes_first(tmp_path: Path) -> None:
+    path, other = touch(tmp_path, "a.txt", "b.txt")
+    assert pair_detections(tmp_path, [Path("a.mp4")]) == ({Path("a.mp4"): path}, [other])
+
+
+def test_ambiguous_names_are_rejected(tmp_path: Path) -> None:
+    touch(tmp_path, "a.json", "a.txt")
+    with pytest.raises(VisError, match=r"a\.json and a\.txt are for the same video"):
+        pair_detections(tmp_path, [Path("a.mp4")])
+    with pytest.raises(VisError, match="have the same name"):
+        pair_detections(tmp_path, [Path("x/a.mp4"), Path("y/a.mov")])
+
+
+def test_no_partner_is_an_error(tmp_path: Path) -> None:
+    touch(tmp_path, "b.json")
+    with pytest.raises(VisError, match=r"such as a\.json"):
+        pair_detections(tmp_path, [Path("a.mp4")])
+
+
+def test_accents_match_in_both_unicode_forms(tmp_path: Path) -> None:
+    (path,) = touch(tmp_path, unicodedata.normalize("NFD", "é.json"))
+    source = Path(unicodedata.normalize("NFC", "é.mp4"))
+    assert pair_detections(tmp_path, [source])[0] == {source: path}
+
+
+def test_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
+    touch(tmp_path, "frames.v1/1.jpg")
+    (path,) = touch(tmp_path, "detections/frames.v1.json")
+    source = tmp_path / "frames.v1"
+    assert pair_detections(tmp_path / "detections", [source]) == ({source: path}, [])

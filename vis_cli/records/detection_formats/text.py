@@ -1,0 +1,108 @@
+"""Lines of numbers in text files of detections, read one at a time. Used by `mot` and `yolo`."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_DETECTIONS, MAX_LINE_CHARACTERS, MIB
+from vis_cli.files.names import printable
+from vis_cli.files.reading import open_limited, read_error
+
+_PLAIN = re.compile(r"[0-9eE+\-., \t]*")  # characters of numbers and separators: no words such as nan or 1_000
+_HINT = "Use numbers with a decimal point, separated by commas or spaces."
+
+
+def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line, without blank lines and comments that start with #.
+
+    Raises:
+        VisError: The file cannot be read, is binary or not UTF-8, or has too many or too long lines.
+    """
+    with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+        try:
+            _require_text(file, path)
+            file.seek(0)
+            yield from _lines(io.TextIOWrapper(file, encoding="utf-8-sig", newline=None), path)
+        except UnicodeDecodeError as error:
+            raise VisError(f"cannot read {path}: the file is not UTF-8", hint="Save the file as UTF-8.") from error
+        except OSError as error:
+            raise read_error(path, error) from error
+
+
+def split_line(line: str) -> list[str]:
+    """Return the values of a line. A comma at its end is ignored."""
+    if "," not in line:
+        return line.split()
+    return [text.strip() for text in line.removesuffix(",").split(",")]
+
+
+def parse_numbers(line: str, where: str) -> list[float]:
+    """Convert a line to finite numbers.
+
+    Raises:
+        VisError: A value is not a finite decimal number.
+    """
+    texts = split_line(line)
+    if _PLAIN.fullmatch(line):
+        try:
+            numbers = list(map(float, texts))
+        except ValueError:
+            pass
+        else:
+            if all(map(math.isfinite, numbers)):
+                return numbers
+    column, text = next((i, text) for i, text in enumerate(texts, start=1) if not _is_number(text))
+    value = f"value {column} is {printable(text)!r}" if text else f"value {column} is empty"
+    raise VisError(value, where=where, hint="Use finite numbers." if _is_not_finite(text) else _HINT)
+
+
+def is_number_text(text: str) -> bool:
+    """Return whether a value is a number, or NaN or infinity."""
+    return _is_number(text) or _is_not_finite(text)
+
+
+def _require_text(file: BinaryIO, path: Path) -> None:
+    """Reject binary files, and files with too many lines, before the lines are converted."""
+    num_lines = 0
+    while part := file.read(MIB):
+        if b"\0" in part:
+            hint = "Use a text file in UTF-8, such as det.txt."
+            raise VisError(f"cannot read {path}: the file is binary or UTF-16", hint=hint)
+        num_lines += part.count(b"\n")
+        if num_lines > MAX_DETECTIONS:
+            hint = "Remove detections with low scores, or split the video."
+            raise VisError(f"more than {MAX_DETECTIONS:,} rows", where=path, hint=hint)
+
+
+def _lines(stream: io.TextIOWrapper, path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
+    while line := stream.readline(MAX_LINE_CHARACTERS):
+        number += 1
+        if len(line) == MAX_LINE_CHARACTERS:
+            problem = f"the line has more than {MAX_LINE_CHARACTERS:,} characters"
+            raise VisError(problem, where=f"{path}: line {number}", hint="Use one detection per line.")
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield number, text
+
+
+def _is_number(text: str) -> bool:
+    if not _PLAIN.fullmatch(text):
+        return False
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _is_not_finite(text: str) -> bool:
+    try:
+        return text.isascii() and not math.isfinite(float(text))
+    except ValueError:
+        return False

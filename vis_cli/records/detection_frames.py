@@ -1,0 +1,174 @@
+"""Frame index of each frame number or image name in a detection file. Used by `detection_file`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from vis_cli.errors import VisError
+from vis_cli.files.names import printable
+from vis_cli.messages import Messages
+from vis_cli.records.detection_formats.rows import FrameKey, Numbering
+from vis_cli.records.frame_numbers import images_by_number, is_frame_number
+
+OPTION = "--detections-from"
+_NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>[0-9]+)", re.DOTALL)  # clip_12: Ultralytics, and names of images
+
+
+@dataclass(frozen=True, slots=True)
+class FrameKeys:
+    """The frames of a detection file."""
+
+    path: Path
+    keys: Sequence[FrameKey]  # each once
+    numbering: Numbering
+    where: Callable[[int], str]  # place of the first row of a key, by its index
+
+
+def assign_frames(
+    found: FrameKeys, num_frames: int, frame_names: Sequence[str] | None, first: int | None, messages: Messages
+) -> list[int]:
+    """Return the frame index of each key.
+
+    Names of images decide first, then the numbers in these names, then the numbers in the file, then the format.
+
+    Args:
+        found: The frames of the file.
+        num_frames: Number of frames of the video.
+        frame_names: File names of the images of the video; None for a video file.
+        first: Number of the first frame; None decides automatically.
+        messages: Receives the assumption with its reason.
+
+    Raises:
+        VisError: A name is unknown, a number is beyond the end, or two keys mean the same frame.
+    """
+    stems = [PurePath(name).stem for name in frame_names or ()]
+    names = set(stems)
+    if first is None and any(isinstance(key, str) and key in names for key in found.keys):
+        frames = _by_name(found, stems)
+    elif found.numbering.is_certain:
+        frames = _indices(found, first)
+    else:
+        frames = _by_number(found, num_frames, stems, first, messages)
+    _require_range(found, frames, num_frames, first)
+    _require_one_key_per_frame(found, frames)
+    return frames
+
+
+def _by_name(found: FrameKeys, stems: Sequence[str]) -> list[int]:
+    indices = {name: index for index, name in enumerate(stems)}
+    frames = []
+    for index, key in enumerate(found.keys):
+        if str(key) not in indices:
+            problem = f"the video has no image with the name {printable(str(key))!r}"
+            raise VisError(problem, where=found.where(index), hint="Use the names of the images in all rows.")
+        frames.append(indices[str(key)])
+    return frames
+
+
+def _indices(found: FrameKeys, first: int | None) -> list[int]:
+    if first:
+        problem = f"{OPTION} is {first}, but a result contains frame indices"
+        raise VisError(problem, where=found.path, hint=f"Omit {OPTION}.")
+    return [int(key) for key in found.keys]
+
+
+def _by_number(
+    found: FrameKeys, num_frames: int, stems: Sequence[str], first: int | None, messages: Messages
+) -> list[int]:
+    numbers = _numbers(found)
+    if first is not None:
+        return [number - first for number in numbers]
+    by_number = images_by_number(stems)
+    if by_number is not None and _are_image_numbers(found, numbers, by_number):
+        messages.note(f"{found.path}: the frame numbers are numbers of images. For another meaning, use {OPTION} N")
+        return [by_number[number] for number in numbers]
+    start, reason = _guess_first(found, numbers, num_frames)
+    messages.note(f"{found.path}: frame numbers start at {start}: {reason}. For another start, use {OPTION} N")
+    return [number - start for number in numbers]
+
+
+def _numbers(found: FrameKeys) -> list[int]:
+    """Return the frame number of each key: the number itself, or the digits after the same text in all names."""
+    numbers: list[int] = []
+    known: tuple[str, str] | None = None  # text before the number, and a name with this text
+    for index, key in enumerate(found.keys):
+        if isinstance(key, int):
+            numbers.append(key)
+            continue
+        match = _NUMBERED.fullmatch(key)
+        if match is None or not is_frame_number(match["number"]):
+            problem = f"the name {printable(key)!r} is not a frame number, and no image of the video has this name"
+            hint = "Use frame numbers, or the names of the images of the video."
+            raise VisError(problem, where=found.where(index), hint=hint)
+        known = known or (match["prefix"], key)
+        if match["prefix"] != known[0]:
+            problem = f"the names {printable(known[1])!r} and {printable(key)!r} can be of two videos"
+            raise VisError(problem, where=found.where(index), hint="Use one file or folder per video.")
+        numbers.append(int(match["number"]))
+    return numbers
+
+
+def _are_image_numbers(found: FrameKeys, numbers: Sequence[int], by_number: dict[int, int]) -> bool:
+    """Return whether numbers are numbers of images. Return False if they can be frame indices, counted from 0 or 1.
+
+    Raises:
+        VisError: Some numbers are numbers of images, others are not, and no other meaning is possible.
+    """
+    unknown = [index for index, number in enumerate(numbers) if number not in by_number]
+    if not unknown:
+        return True
+    first, last = min(by_number), max(by_number)
+    are_counted = first <= 1 and last - first + 1 == len(by_number)  # 0, 1, 2, ... or 1, 2, 3, ...
+    if are_counted or len(unknown) == len(numbers):
+        return False
+    problem = f"the video has no image with the number {numbers[unknown[0]]}"
+    hint = f"The images have numbers from {first} to {last}. If the first frame has another number, use {OPTION}."
+    raise VisError(problem, where=found.where(unknown[0]), hint=hint)
+
+
+def _guess_first(found: FrameKeys, numbers: Sequence[int], num_frames: int) -> tuple[int, str]:
+    """Return the number of the first frame, and the reason.
+
+    Raises:
+        VisError: A number is beyond the end whether the first frame is 0 or 1.
+    """
+    first, last = min(numbers), max(numbers)
+    if first == 0 and last == num_frames:
+        problem = f"the frame numbers 0 and {last} occur, but the video has {num_frames} frames"
+        hint = "Use the detections of this video."
+        raise VisError(problem, where=found.where(numbers.index(last)), hint=hint)
+    if last > num_frames:
+        hint = "Use the detections of this video."
+        if first > 0 and last - first < num_frames:
+            hint = f"If {first} is the number of the first frame, use {OPTION} {first}."
+        problem = f"frame {last} is beyond the end: the video has {num_frames} frames"
+        raise VisError(problem, where=found.where(numbers.index(last)), hint=hint)
+    if first == 0:
+        return 0, "frame 0 occurs"
+    if last == num_frames:
+        return 1, f"frame {last} occurs, and the video has {num_frames} frames"
+    return found.numbering.first, found.numbering.reason
+
+
+def _require_range(found: FrameKeys, frames: Sequence[int], num_frames: int, first: int | None) -> None:
+    for index, frame in enumerate(frames):
+        if frame < 0:
+            problem = f"frame {printable(str(found.keys[index]))} is before the first frame, {OPTION} {first}"
+            raise VisError(problem, where=found.where(index), hint=f"Use a smaller {OPTION}.")
+        if frame >= num_frames:
+            problem = f"frame {printable(str(found.keys[index]))} is beyond the end: the video has {num_frames} frames"
+            hint = "Use the detections of this video." if first is None else f"Check {OPTION} {first}."
+            raise VisError(problem, where=found.where(index), hint=hint)
+
+
+def _require_one_key_per_frame(found: FrameKeys, frames: Sequence[int]) -> None:
+    used: dict[int, FrameKey] = {}
+    for index, frame in enumerate(frames):
+        if frame in used:
+            names = f"{printable(str(used[frame]))!r} and {printable(str(found.keys[index]))!r}"
+            problem = f"{names} are the same frame"
+            raise VisError(problem, where=found.where(index), hint="Use one name per frame.")
+        used[frame] = found.keys[index]

@@ -1,0 +1,97 @@
+"""Pairs of videos and detection files by name. Used by `detection_file`."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from vis_cli.errors import VisError
+from vis_cli.files.names import natural_key, printable
+from vis_cli.files.reading import read_error, real_path, require_regular
+from vis_cli.records.detection_formats.yolo import label_files
+from vis_cli.records.detection_formats.yolo_names import NAME_FILES
+
+JSON_SUFFIX = ".json"
+TEXT_SUFFIXES = frozenset({".csv", ".txt"})
+DET_FILE = Path("det", "det.txt")  # of a folder of MOTChallenge
+
+
+def pair_detections(path: Path, sources: Sequence[Path]) -> tuple[dict[Path, Path], list[Path]]:
+    """Find the detections of each video.
+
+    Args:
+        path: A file for one video, or the folder of YOLO text files of one video. Or a folder with clip.json, clip.txt,
+            clip.csv or a folder clip for each video clip.mp4. A folder clip contains det/det.txt or YOLO text files.
+        sources: Video files and folders of images.
+
+    Returns:
+        The file or folder of each video that has one, and the files and folders that belong to no video.
+
+    Raises:
+        VisError: The path is missing, a file is given for several videos, two files or videos have the same name, or no
+            video has a partner.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+        require_regular(path)
+        if len(sources) != 1:
+            hint = "Pass a folder with one file per video."
+            raise VisError(f"{path} is for one video, but there are {len(sources)} videos", hint=hint)
+        return {sources[0]: path}, []
+    candidates = _candidates(path)
+    by_name = _sources_by_name(sources)
+    pairs = {by_name[name]: _only(files) for name, files in candidates.items() if name in by_name}
+    if not pairs and len(sources) == 1 and ((path / DET_FILE).is_file() or label_files(path)):
+        return {sources[0]: path}, []
+    if not pairs:
+        name = printable(_name(sources[0])) if sources else "NAME"
+        hint = f"Name the detections of a video like the video, such as {name}{JSON_SUFFIX}."
+        raise VisError(f"no file in {path} has the name of a video", hint=hint)
+    others = [file for name, files in candidates.items() if name not in by_name for file in files]
+    return pairs, others
+
+
+def _candidates(folder: Path) -> dict[str, list[Path]]:
+    """Return the detection files in a folder by name."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in NAME_FILES:
+                continue
+            if entry.is_dir():
+                if (entry / DET_FILE).is_file() or label_files(entry):
+                    found[_plain(entry.name)].append(entry)
+            elif entry.suffix.lower() in TEXT_SUFFIXES | {JSON_SUFFIX}:
+                found[_plain(entry.stem)].append(entry)
+    except OSError as error:
+        raise read_error(folder, error) from error
+    return found
+
+
+def _sources_by_name(sources: Sequence[Path]) -> dict[str, Path]:
+    by_name: dict[str, Path] = {}
+    for source in sources:
+        name = _name(source)
+        if (other := by_name.setdefault(name, source)) != source:
+            problem = f"{other} and {source} have the same name, so their detections cannot be told apart"
+            raise VisError(problem, hint="Rename one of them, or segment them separately.")
+    return by_name
+
+
+def _name(source: Path) -> str:
+    return _plain(real_path(source).name if source.is_dir() else source.stem)
+
+
+def _plain(name: str) -> str:
+    """Return a name independently of how the file system stores accents (Unicode NFC)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _only(files: Sequence[Path]) -> Path:
+    if len(files) > 1:
+        names = " and ".join(printable(file.name) for file in files[:2])
+        raise VisError(f"{names} are for the same video", where=files[0].parent, hint="Keep one of them.")
+    return files[0]
