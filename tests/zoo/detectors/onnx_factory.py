@@ -36,6 +36,7 @@ def write_onnx(
     opset: int = OPSET,
     nodes: Sequence[onnx.NodeProto] = (),
     external: str | None = None,
+    weights: Mapping[str, NDArray[Any]] | None = None,
 ) -> Path:
     """Write a graph with constant outputs.
 
@@ -48,6 +49,7 @@ def write_onnx(
         opset: Version of the standard operators.
         nodes: Nodes in addition to the constants.
         external: Location of the external data of all constants.
+        weights: Further constants.
     """
     tensors = {name: numpy_helper.from_array(np.asarray(values), f"{name}_value") for name, values in outputs.items()}
     if external is not None:
@@ -65,7 +67,7 @@ def write_onnx(
             helper.make_tensor_value_info(name, tensor.data_type, (shapes or {}).get(name, tuple(tensor.dims)))
             for name, tensor in tensors.items()
         ],
-        list(tensors.values()),
+        [*tensors.values(), *(numpy_helper.from_array(values, name) for name, values in (weights or {}).items())],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
     helper.set_model_props(model, dict(metadata or {}))
