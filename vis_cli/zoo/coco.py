@@ -23,6 +23,11 @@ def coco_config() -> ModelConfig:
 
 
 def coco_file() -> Path:
-    """Return where torchvision caches the weights: in the folder of `torch.hub`, as the environment sets it."""
+    """Return where torchvision caches the weights."""
+    return hub_file(COCO_URL)
+
+
+def hub_file(url: str) -> Path:
+    """Return where torchvision caches a download: in the folder of `torch.hub`, as the environment sets it."""
     cache = os.path.join(os.getenv("XDG_CACHE_HOME", "~/.cache"), "torch")  # noqa: PTH118 - torch joins them so
-    return Path(os.getenv("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints" / COCO_URL.rpartition("/")[2]
+    return Path(os.getenv("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints" / url.rpartition("/")[2]

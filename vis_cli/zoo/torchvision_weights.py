@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
 from vis_cli.errors import VisError
@@ -58,6 +58,25 @@ def cached_file(weights: Any) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
+def load_fetched(model: nn.Module, weights: Any, *, assign: bool = False) -> None:
+    """Load a weights entry of torchvision into torchvision's own model. It is fetched if it is not in the cache.
+
+    Args:
+        model: The model.
+        weights: The entry.
+        assign: Use the tensors of the file instead of copying their values, as a model without values needs it.
+
+    Raises:
+        VisError: as `fetch_state`, or the file in the cache contains another model.
+    """
+    state = fetch_state(weights)
+    try:
+        model.load_state_dict(state, assign=assign)
+    except (RuntimeError, TypeError, AttributeError) as error:  # other tensors, no table, a name that is no string
+        hint = "Delete it, then run the command again."
+        raise VisError(f"cannot read {cached_file(weights)}: it contains another model", hint=hint) from error
+
+
 def fetch_coco_r50() -> dict[str, Tensor]:
     """Return torchvision's COCO Mask R-CNN under our names, its 91 class rows as they are.
 
@@ -66,12 +85,7 @@ def fetch_coco_r50() -> dict[str, Tensor]:
     """
     with torch.device("meta"):  # the shapes alone: it knows the names of its own older files
         model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-    try:
-        model.load_state_dict(fetch_state(COCO_R50), assign=True)
-    except RuntimeError as error:
-        path = cached_file(COCO_R50)
-        hint = "Delete it, then run the command again."
-        raise VisError(f"cannot read {path}: it contains another model", hint=hint) from error
+    load_fetched(model, COCO_R50, assign=True)
     state = {_our_key(key): value.detach() for key, value in model.state_dict().items()}
     return {key: value - NORM_EPS if key.endswith("running_var") else value for key, value in state.items()}
 
