@@ -51,7 +51,16 @@ def test_help_imports_no_torch(command: str) -> None:
     assert "Usage: " in run_without_torch([*command.split(), "--help"])
 
 
-@pytest.mark.parametrize("command", ["models", "models info lite", "models info coco-r50"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "models",
+        "models info lite",
+        "models info coco-r50",
+        "models info coco-r50-v2",
+        "models info torchvision:fcos_resnet50_fpn",
+    ],
+)
 def test_models_are_listed_without_torch(command: str) -> None:
     assert "parameters" in run_without_torch(command.split())
 

@@ -31,10 +31,12 @@ def test_each_model_is_a_row_on_stdout(zoo: Path, run_vis: RunVis) -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
     parameters = sum(tensor.numel() for key, tensor in model.state_dict().items() if "num_batches" not in key)
     size = f"{parameters / 1e6:.1f} M"
-    *ours, coco = rows
+    *ours, coco, coco_v2 = rows
     assert ours == [["lite", size, "cat, dog, object", "Made for a CPU."], ["other", size, "cat, dog, object", ""]]
     assert coco[:3] == ["coco-r50", "44.4 M", "the 80 categories of COCO"]
     assert "torchvision downloads it at the first use" in coco[3]
+    assert coco_v2[:3] == ["coco-r50-v2", "46.4 M", "the 80 categories of COCO"]
+    assert "Recommended if you have a network" in coco_v2[3]
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -59,6 +61,54 @@ def test_coco_is_described_without_its_weights(
     file = cache / COCO_FILE
     fetched = f"notdownloaded;torchvisiondownloadshttps://download.pytorch.org/models/{COCO_FILE}to{file}"
     assert (f"{file}(downloaded)" if is_there else fetched) in text
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize(
+    ("name", "file", "finds"),
+    [
+        (
+            "coco-r50-v2",
+            "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+            "torchvision's maskrcnn_resnet50_fpn_v2 detects objects; lite propagates the masks",
+        ),
+        (
+            "torchvision:fcos_resnet50_fpn",
+            "fcos_resnet50_fpn_coco-99b0c9b7.pth",
+            "torchvision's fcos_resnet50_fpn detects boxes; lite predicts their masks; lite propagates the masks",
+        ),
+    ],
+)
+def test_torchvision_detectors_are_described_without_their_weights(
+    name: str, file: str, finds: str, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_vis: RunVis
+) -> None:
+    cache = use_empty_cache(tmp_path, monkeypatch)
+    if is_there:
+        (cache / file).write_bytes(b"never read")
+    outcome = run_vis("models", "info", name)
+    assert (outcome.code, outcome.err) == (0, "")
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
+    values: dict[str, str] = {}
+    field = ""
+    for first, second in cells:
+        field = first or field  # the first column is empty where a value continues
+        values[field] = values.get(field, "") + second.replace(" ", "")  # values may be broken anywhere
+    place = cache / file
+    missing = f"notdownloaded;torchvisiondownloadshttps://download.pytorch.org/models/{file}to{place}"
+    assert values["weights"] == (f"{place}(downloaded)" if is_there else missing).replace(" ", "")
+    assert values["description"] == finds.replace(" ", "")
+    aps = {"box AP": "47.4", "mask AP": "41.8"} if name == "coco-r50-v2" else {"box AP": "39.2"}
+    expected = {field: f"{ap}onCOCOval2017,astorchvisionreportsit" for field, ap in aps.items()}
+    assert {field: value for field, value in values.items() if field.endswith("AP")} == expected
+    assert values["licence"].startswith("BSD-3-Clause")
+    assert values["categories"].endswith("90toothbrush")
+
+
+def test_an_unknown_torchvision_detector(run_vis: RunVis) -> None:
+    outcome = run_vis("models", "info", "torchvision:retinanet")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: no detector is named torchvision:retinanet. Did you mean torchvision:retinan")
+    assert "Use one of: coco-r50-v2, torchvision:retinanet_resnet50_fpn_v2, torchvision:fcos_" in outcome.err
 
 
 def test_a_damaged_model_is_one_line(zoo: Path, run_vis: RunVis) -> None:

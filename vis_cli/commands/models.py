@@ -10,12 +10,13 @@ from pathlib import Path
 import typer
 
 from vis_cli.commands.models_import import import_model
-from vis_cli.commands.models_info import COCO_NOTE, info
+from vis_cli.commands.models_info import COCO_NOTE, COCO_V2_NOTE, info
 from vis_cli.console import Reporter, print_table
 from vis_cli.files.reading import read_text
 from vis_cli.options import Debug, examples
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS
+from vis_cli.zoo.detectors.names import COCO_V2_NAME, torchvision_facts
 from vis_cli.zoo.folder import CARD_NAME, list_models
 
 models_app = typer.Typer(invoke_without_command=True)
@@ -46,9 +47,12 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
             )
             for model in list_models()
         ]
-        rows.append(
-            (COCO_NAME, f"{COCO_PARAMETERS / 1e6:.1f} M", f"the {len(coco_categories())} categories of COCO", COCO_NOTE)
-        )
+        for name, num_parameters, note in (
+            (COCO_NAME, COCO_PARAMETERS, COCO_NOTE),
+            (COCO_V2_NAME, torchvision_facts(COCO_V2_NAME).num_parameters, COCO_V2_NOTE),
+        ):
+            categories = f"the {len(coco_categories())} categories of COCO"
+            rows.append((name, f"{num_parameters / 1e6:.1f} M", categories, note))
         print_table(("name", "parameters #", "categories", "note"), rows)
 
 

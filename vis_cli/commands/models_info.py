@@ -5,6 +5,7 @@ Registered by `models`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,19 @@ from vis_cli.console import Reporter, print_line, print_table
 from vis_cli.files.reading import read_text
 from vis_cli.network.config import ModelConfig
 from vis_cli.options import Debug
+from vis_cli.records.coco_categories import coco_categories
+from vis_cli.records.types import Category
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
+from vis_cli.zoo.detectors.names import LICENCE, is_torchvision_name, torchvision_facts
 from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
 
 ONNX_SUFFIX = ".onnx"
 RESULTS_HEADINGS = ("## Results", "## What it reaches")  # second heading: cards of earlier versions
 COCO_NOTE = "torchvision's COCO Mask R-CNN; lite propagates its masks. torchvision downloads it at the first use."
+COCO_V2_NOTE = (
+    "torchvision's improved COCO Mask R-CNN; lite propagates its masks. Recommended if you have a network: "
+    "torchvision downloads it at the first use."
+)
 
 
 def info(
@@ -27,7 +35,8 @@ def info(
         str,
         typer.Argument(
             metavar="NAME|DIR|FILE.onnx",
-            help="Name of an included model, a model folder, or a detector in an ONNX file.",
+            help="Name of an included model or of a torchvision detector, a model folder, or a detector in an ONNX "
+            "file.",
         ),
     ],
     *,
@@ -37,6 +46,9 @@ def info(
     with Reporter(debug=debug).guard():
         if model == COCO_NAME:
             print_table(("field", "value"), coco_facts())
+            return
+        if is_torchvision_name(model):
+            print_table(("field", "value"), detector_facts(model))
             return
         if model.lower().endswith(ONNX_SUFFIX):
             from vis_cli.zoo.detectors.onnx_detector import describe_onnx  # imports OpenCV
@@ -62,15 +74,35 @@ def facts(summary: ModelSummary) -> list[tuple[str, str]]:
 
 def coco_facts() -> list[tuple[str, str]]:
     """Return one row per fact about torchvision's model. Its weights may be missing."""
-    config, file = coco_config(), coco_file()
-    place = f"{file} (downloaded)" if file.exists() else f"not downloaded; torchvision downloads {COCO_URL} to {file}"
+    config = coco_config()
     return [
         ("name", config.name),
         ("description", f"torchvision's COCO Mask R-CNN detects objects; {FOLLOWER} propagates their masks"),
-        ("weights", place),
+        ("weights", _place(coco_file(), COCO_URL)),
         ("parameters", f"{COCO_PARAMETERS:,}, plus the parameters of {FOLLOWER}"),
         *_network_facts(config),
     ]
+
+
+def detector_facts(name: str) -> list[tuple[str, str]]:
+    """Return one row per fact about a detector of torchvision. Its weights may be missing."""
+    facts = torchvision_facts(name)
+    finds = "objects" if facts.mask_ap else f"boxes; {FOLLOWER} predicts their masks"
+    aps = [("box AP", facts.box_ap), *([("mask AP", facts.mask_ap)] if facts.mask_ap else [])]
+    return [
+        ("name", facts.name),
+        ("description", f"torchvision's {facts.function} detects {finds}; {FOLLOWER} propagates the masks"),
+        ("weights", _place(facts.file, facts.url)),
+        ("file size", f"{facts.mebibytes} MiB"),
+        ("parameters", f"{facts.num_parameters:,}, plus the parameters of {FOLLOWER}"),
+        *((name, f"{ap} on COCO val2017, as torchvision reports it") for name, ap in aps),
+        ("licence", LICENCE),
+        ("categories", _list_categories(coco_categories())),
+    ]
+
+
+def _place(file: Path, url: str) -> str:
+    return f"{file} (downloaded)" if file.exists() else f"not downloaded; torchvision downloads {url} to {file}"
 
 
 def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
@@ -78,8 +110,12 @@ def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
         ("backbone", config.backbone),
         ("box convention", config.box_convention),
         ("input size", f"{config.long_side}x{config.short_side}"),
-        ("categories", ", ".join(f"{category.id} {category.name}" for category in config.categories)),
+        ("categories", _list_categories(config.categories)),
     ]
+
+
+def _list_categories(categories: Iterable[Category]) -> str:
+    return ", ".join(f"{category.id} {category.name}" for category in categories)
 
 
 def read_results(card: Path) -> str:
