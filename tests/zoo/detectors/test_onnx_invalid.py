@@ -65,6 +65,13 @@ def test_a_file_of_another_format(content: bytes, tmp_path: Path) -> None:
     assert "it is truncated or not an ONNX model" in error_of(path)
 
 
+@pytest.mark.parametrize("text", [b"images", b"output", b"output_value", b"Identity", b"names", b"secret"])
+def test_a_string_that_is_not_utf_8(text: bytes, tmp_path: Path) -> None:
+    path = write_yolox(tmp_path / "m.onnx", metadata={"names": "secret"})
+    path.write_bytes(path.read_bytes().replace(text, b"\xff" * len(text)))
+    assert "it is truncated or not an ONNX model" in error_of(path)
+
+
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     assert "No such file or directory" in error_of(tmp_path / "none.onnx")
     (tmp_path / "folder.onnx").mkdir()

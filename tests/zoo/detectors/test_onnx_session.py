@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnxruntime
 import pytest
 
-from vis_cli.zoo.detectors.onnx_session import CPU, CUDA, num_threads, providers
+from vis_cli.zoo.detectors.onnx_detector import load_onnx_detector
+from vis_cli.zoo.detectors.onnx_session import CPU, CUDA, _cause, num_threads, providers
+
+from .onnx_factory import write_onnx, yolox_outputs
 
 
 def runtime(*names: str) -> Any:
@@ -22,6 +27,36 @@ def test_the_gpu_is_used_if_the_runtime_has_its_provider(device: str, number: st
     expected = [CPU] if number is None else [(CUDA, {"device_id": number}), CPU]
     assert providers(runtime("TensorrtExecutionProvider", CUDA, CPU), device) == expected
     assert providers(runtime("CoreMLExecutionProvider", "AzureExecutionProvider", CPU), device) == [CPU]
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda:7"])
+def test_a_gpu_provider_that_fails_is_replaced_by_the_cpu(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_session, asked = onnxruntime.InferenceSession, []
+
+    def fail_on_gpu(source: Any, *, providers: list[Any], **arguments: Any) -> Any:
+        asked.append(providers)
+        if providers != [CPU]:
+            raise RuntimeError("no CUDA-capable device is detected")
+        return make_session(source, providers=providers, **arguments)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail_on_gpu)
+    path = write_onnx(tmp_path / "m.onnx", {"output": yolox_outputs()})
+    assert load_onnx_detector(path, device=device).provider == CPU
+    assert [len(providers) for providers in asked] == [2, 1]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_messages_of_the_runtime_lose_the_place_in_its_source_code() -> None:
+    message = (
+        "[ONNXRuntimeError] : 1 : FAIL : /src/core/graph.cc:17 void ns::Graph::Init(const std::map<int>&) Bad node."
+    )
+    assert _cause(ValueError(message)) == "Bad node"
+    assert _cause(ValueError("a : utils.cc:1 Validate Data is missing")) == "Data is missing"
+    assert _cause(ValueError("")) == "ValueError"
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("2,1", 2), (" 4 ", 4)])

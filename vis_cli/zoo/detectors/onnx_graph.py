@@ -144,6 +144,8 @@ def read_graph(path: Path) -> OnnxGraph:
         raise _not_onnx(path) from error
     if not (model.ir_version > 0 and model.opset_import and model.graph.node and model.graph.output):
         raise _not_onnx(path)
+    if any(isinstance(text, bytes) for text in _texts(model)):  # protobuf returns bytes for damaged UTF-8
+        raise _not_onnx(path)
     _require_known_operators(model, path)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = tuple(_port(onnx, value) for value in model.graph.input if value.name not in weights)
@@ -217,6 +219,25 @@ def _graphs(model: Any) -> Iterator[Any]:
         yield graph
         for attribute in (attribute for node in graph.node for attribute in node.attribute):
             waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
+def _texts(model: Any) -> Iterator[str | bytes]:
+    """Yield all strings that the checks and messages use."""
+    yield from (model.producer_name, model.producer_version)
+    for entry in model.metadata_props:
+        yield from (entry.key, entry.value)
+    for opset in model.opset_import:
+        yield opset.domain
+    for value in [*model.graph.input, *model.graph.output]:
+        yield value.name
+    for function in model.functions:
+        yield from (function.domain, function.name)
+    for node in _nodes(model):
+        yield from (node.domain, node.op_type, *node.input, *node.output)
+    for tensor in _tensors(model):
+        yield tensor.name
+        for entry in tensor.external_data:
+            yield from (entry.key, entry.value)
 
 
 def _nodes(model: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ Used by `onnx_detector`. No custom operators are ever registered.
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ ERROR_NAMES = (
 )
 
 
+_SOURCE = re.compile(r"^\S+\.cc:\d+ (?:.*?\)|\w+) (?=[A-Za-z])")  # file, line and function at the start of a message
+
+
 class OnnxSession:
     """A loaded graph."""
 
@@ -35,13 +39,9 @@ class OnnxSession:
         runtime = load_package("onnxruntime")
         self._path = graph.path
         self._errors = runtime_errors(runtime)
-        source = str(graph.path) if graph.external else graph.content
         runtime.set_default_logger_severity(FATAL)
-        selected = providers(runtime, device)
-        if selected != [CPU] and hasattr(runtime, "preload_dlls"):
-            runtime.preload_dlls()  # CUDA and cuDNN of the installed torch
         try:
-            self._session = runtime.InferenceSession(source, sess_options=_options(runtime), providers=selected)
+            self._session = _open_session(runtime, graph, providers(runtime, device), self._errors)
         except self._errors as error:
             raise _cannot_load(graph, runtime.__version__, error) from error
         self.provider: str = self._session.get_providers()[0]
@@ -88,6 +88,23 @@ def runtime_errors(runtime: Any) -> tuple[type[Exception], ...]:
     return (*own, ValueError, RuntimeError, MemoryError)
 
 
+def _open_session(runtime: Any, graph: OnnxGraph, selected: list[Any], errors: tuple[type[Exception], ...]) -> Any:
+    """Open a session with the first provider that works. The fallback of onnxruntime prints to stdout instead."""
+    source = str(graph.path) if graph.external else graph.content
+    try:
+        if selected != [CPU] and hasattr(runtime, "preload_dlls"):
+            runtime.preload_dlls()  # CUDA and cuDNN of the installed torch
+        session = runtime.InferenceSession(
+            source, sess_options=_options(runtime), providers=selected, enable_fallback=0
+        )
+    except errors:
+        if selected == [CPU]:
+            raise
+        return _open_session(runtime, graph, [CPU], errors)
+    session.disable_fallback()
+    return session
+
+
 def _options(runtime: Any) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = num_threads()
@@ -111,4 +128,5 @@ def _cannot_load(graph: OnnxGraph, version: str, error: Exception) -> VisError:
 def _cause(error: Exception) -> str:
     """Return the last part of a message of onnxruntime, without the place in its source code."""
     text = " ".join(str(error).split()).rpartition(" : ")[2]
+    text = _SOURCE.sub("", text)
     return printable(text or type(error).__name__).rstrip(".")
