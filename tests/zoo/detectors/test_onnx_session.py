@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import onnxruntime
 import pytest
 
 from vis_cli.zoo.detectors.onnx_detector import load_onnx_detector
+from vis_cli.zoo.detectors.onnx_graph import load_package
 from vis_cli.zoo.detectors.onnx_session import CPU, CUDA, _cause, num_threads, providers
 
 from .onnx_factory import write_onnx, yolox_outputs
@@ -33,6 +35,7 @@ def test_the_gpu_is_used_if_the_runtime_has_its_provider(device: str, number: st
 def test_a_gpu_provider_that_fails_is_replaced_by_the_cpu(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    onnxruntime = load_package("onnxruntime")  # without telemetry
     make_session, asked = onnxruntime.InferenceSession, []
 
     def fail_on_gpu(source: Any, *, providers: list[Any], **arguments: Any) -> Any:
@@ -70,3 +73,22 @@ def test_otherwise_the_usable_processors_do(value: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
     assert num_threads() == 3
+
+
+@pytest.mark.parametrize("value", [None, "0"])
+def test_the_runtime_sends_no_telemetry(value: str | None, tmp_path: Path) -> None:
+    """With telemetry, onnxruntime 1.29 and newer write a file to the temporary folder and start a thread."""
+    path = write_onnx(tmp_path / "m.onnx", {"output": yolox_outputs()})
+    code = (
+        "import os, sys; from pathlib import Path; from vis_cli.zoo.detectors.onnx_detector import load_onnx_detector;"
+        "load_onnx_detector(Path(sys.argv[1])); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    (tmp_path / "tmp").mkdir()
+    environment = {key: text for key, text in os.environ.items() if key not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment |= {"TMPDIR": str(tmp_path / "tmp")} | ({} if value is None else {"ORT_DISABLE_TELEMETRY": value})
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() == (value or "1")
+    if value is None:
+        assert list((tmp_path / "tmp").iterdir()) == []

@@ -6,6 +6,7 @@ Used by `onnx_plan`. The external data of a graph is checked here, but only onnx
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ LABEL_STEPS = frozenset(
     {"Cast", "Div", "Floor", "Gather", "Identity", "Mod", "Mul", "Reshape", "Squeeze", "Sub", "Where"}
 )
 INTEGERS = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 MAX_STEPS = 200  # nodes of one walk back from an output
 
 
@@ -116,11 +118,13 @@ class OnnxGraph:
 
 
 def load_package(name: str) -> ModuleType:
-    """Import onnx or onnxruntime when an ONNX file is used.
+    """Import onnx or onnxruntime when an ONNX file is used, without the telemetry of onnxruntime.
 
     Raises:
         VisError: The package is not installed.
     """
+    # From 1.29, onnxruntime sends data about models and devices unless this variable is set before its import.
+    os.environ.setdefault(NO_TELEMETRY, "1")
     try:
         return importlib.import_module(name)
     except ImportError as error:
