@@ -221,7 +221,7 @@ def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
     assert list(locate(tmp_path / "clip.json").frames) == [0]
 
 
-@pytest.mark.parametrize("name", ["clip.json", "clip.txt", "clip"])
+@pytest.mark.parametrize("name", ["clip.json", "dataset.json", "clip.txt", "clip"])
 def test_too_many_rows_are_rejected(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "MAX_DETECTIONS", 3)
     monkeypatch.setattr(text_module, "MAX_DETECTIONS", 30)  # the limit of lines, with comments and blank lines
@@ -229,6 +229,8 @@ def test_too_many_rows_are_rejected(tmp_path: Path, name: str, monkeypatch: pyte
     for num_rows, is_accepted in ((3, True), (4, False)):
         if name == "clip.json":
             write_json(path, [entry()] * num_rows)
+        elif name == "dataset.json":
+            write_json(path, {"annotations": [entry()] * num_rows})
         elif name == "clip.txt":
             write_text(path, *[MOT_LINE] * num_rows)
         else:

@@ -17,7 +17,7 @@ from vis_cli.files.limits import KIB, MAX_DETECTION_BYTES
 from vis_cli.files.reading import open_limited, require_regular
 from vis_cli.messages import Messages, NoMessages
 from vis_cli.records.detection_boxes import fit_to_frame
-from vis_cli.records.detection_formats.coco import read_coco_dataset, read_coco_results
+from vis_cli.records.detection_formats.coco import read_coco_dataset, read_coco_results, require_few_entries
 from vis_cli.records.detection_formats.companion import Companion, read_companion
 from vis_cli.records.detection_formats.mot import read_mot
 from vis_cli.records.detection_formats.result import read_result_detections
@@ -117,6 +117,7 @@ def _read(path: Path, images: Path | None, messages: Messages) -> ParsedDetectio
     companion = _companion(images)
     if suffix in TEXT_SUFFIXES:
         return read_mot(path, None if companion is None else companion.categories, messages)
+    require_few_entries(path)
     if _first_character(path) != "{":
         return read_coco_results(path, companion, messages)
     return _read_object(path, companion, messages)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_JSON_VALUES
+from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_JSON_VALUES, MIB
 from vis_cli.files.reading import open_limited
 from vis_cli.messages import Messages, counted
 from vis_cli.records.coco_categories import coco_categories
@@ -25,12 +25,12 @@ from vis_cli.records.detection_formats.rows import (
     RowTable,
     listed_ids,
     reject_first,
+    require_capacity,
 )
 from vis_cli.records.json_fields import (
     describe,
     is_finite_number,
     parse_json,
-    require,
     shown,
     take_crowd,
     take_field,
@@ -41,6 +41,19 @@ from vis_cli.records.types import Category
 
 NUMBERING = Numbering(first=0, reason="an image_id is a frame index if nothing else is known")
 EXAMPLE = '{"image_id": 0, "category_id": 1, "bbox": [x, y, width, height], "score": 0.9}'
+
+
+def require_few_entries(path: Path) -> None:
+    """Reject a file with too many entries before they are parsed.
+
+    Raises:
+        VisError: The file cannot be read, or has more than MAX_DETECTIONS image ids.
+    """
+    num_entries = 0
+    with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+        while part := file.read(MIB):
+            num_entries += part.count(b'"image_id"')
+            require_capacity(num_entries, str(path))
 
 
 def read_coco_results(path: Path, companion: Companion | None, messages: Messages) -> ParsedDetections:
@@ -59,7 +72,8 @@ def read_coco_results(path: Path, companion: Companion | None, messages: Message
         for index, (entry, text) in enumerate(iter_json_list(open_json_text(file)[0], str(path))):
             where = f"{path}: entry {index}"
             num_values += text.count(",") + 1
-            require(num_values <= MAX_JSON_VALUES, str(path), f"more than {MAX_JSON_VALUES:,} values", hint="Split it.")
+            if num_values > MAX_JSON_VALUES:
+                raise VisError(f"more than {MAX_JSON_VALUES:,} values", where=path, hint="Use a smaller file.")
             if not isinstance(entry, dict):
                 raise VisError(f"the entry is {describe(entry)}", where=where, hint=f"Use {EXAMPLE}.")
             if text.count(":") != len(entry):  # the same key twice, an object inside, or a colon in a string
@@ -144,8 +158,10 @@ def _require_results(entry: Mapping[str, Any], where: str) -> None:
 def _add(table: RowTable, entry: Mapping[str, Any], images: _Images, index: int, where: str, *, score: float) -> None:
     mask = entry.get("segmentation")
     has_mask = mask is not None and mask != []
-    require(not has_mask or isinstance(mask, (list, dict)), where, f"the mask is {shown(mask)}", hint="Use an RLE.")
-    require(has_mask or "bbox" in entry, where, "'bbox' is missing", hint=f"Use {EXAMPLE}.")
+    if has_mask and not isinstance(mask, (list, dict)):
+        raise VisError(f"the mask is {shown(mask)}", where=where, hint="Use an RLE, or a list of polygons.")
+    if not has_mask and "bbox" not in entry:
+        raise VisError("'bbox' is missing", where=where, hint=f"Use {EXAMPLE}.")
     table.add(
         images.key(image_id_from_json(entry, "image_id", where), where),
         box=NO_BOX if has_mask else _box(entry, where),

@@ -75,15 +75,15 @@ def image_id_from_json(entry: Mapping[str, Any], field: str, where: str) -> int 
         VisError: The field is missing or has another value.
     """
     value = entry.get(field)
-    if isinstance(value, str):
-        require(bool(value.strip()), where, f"'{field}' is an empty string", hint="Use an image name.")
+    if is_finite_number(value) and value >= 0 and value == int(value):
+        return int(value)
+    if isinstance(value, str) and value.strip():
         return value
     hint = "Use a frame index, a frame number or the name of an image."
-    require(field in entry, where, f"'{field}' is missing", hint=hint)
-    is_valid = is_finite_number(value) and value >= 0 and value == int(value)
-    described = shown(value) if is_finite_number(value) else describe(value)
-    require(is_valid, where, f"'{field}' is {described}", hint=hint)
-    return int(value)  # type: ignore[arg-type]
+    if field not in entry:
+        raise VisError(f"'{field}' is missing", where=where, hint=hint)
+    described = shown(value) if isinstance(value, (int, float, str)) else describe(value)
+    raise VisError(f"'{field}' is {described}", where=where, hint=hint)
 
 
 def image_name(file_name: str, where: str) -> str:

@@ -72,15 +72,14 @@ def _read_table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the numbers (N, columns) and the line of each row."""
     values, lines, num_columns = array("d"), array("q"), 0
     for number, line in iter_lines(path):
-        where = f"{path}: line {number}"
-        if not lines and not num_columns and _is_header(line, where):
+        if not num_columns and _is_header(line, f"{path}: line {number}"):
             num_columns = len(split_line(line))
             continue
-        numbers = parse_numbers(line, where)
-        num_columns = num_columns or _require_columns(numbers, where)
+        numbers = parse_numbers(line, path, number)
+        num_columns = num_columns or _require_columns(numbers, f"{path}: line {number}")
         if len(numbers) != num_columns:
             problem = f"{counted(len(numbers), 'value')}, the first line has {num_columns}"
-            raise VisError(problem, where=where, hint="Use the same columns in all lines.")
+            raise VisError(problem, where=f"{path}: line {number}", hint="Use the same columns in all lines.")
         values.extend(numbers)
         lines.append(number)
         require_capacity(len(lines), str(path))

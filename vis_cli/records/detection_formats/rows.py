@@ -209,9 +209,10 @@ def digest_of(parsed: ParsedDetections) -> str:
     digest.update(json.dumps(head).encode())
     for column in (rows.frames, rows.boxes, rows.scores, rows.category_ids):
         digest.update(column.tobytes())
-    for mask in rows.masks:
-        digest.update(mask.tobytes() if isinstance(mask, array) else json.dumps(mask, sort_keys=True).encode())
-        digest.update(b"\n")
+    for row, mask in enumerate(rows.masks):
+        if mask is not None:
+            content = mask.tobytes() if isinstance(mask, array) else json.dumps(mask, sort_keys=True).encode()
+            digest.update(b"%d %d\n" % (row, len(content)) + content)
     return digest.hexdigest()
 
 

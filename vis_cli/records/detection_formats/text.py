@@ -37,26 +37,29 @@ def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def split_line(line: str) -> list[str]:
     """Return the values of a line. A comma at its end is ignored."""
-    if "," not in line:
-        return line.split()
-    return [text.strip() for text in line.removesuffix(",").split(",")]
+    return [text.strip() for text in _split(line)]
 
 
-def parse_numbers(line: str, where: str) -> list[float]:
+def parse_numbers(line: str, path: Path, number: int) -> list[float]:
     """Convert a line to finite numbers.
+
+    Args:
+        line: The text.
+        path: The file, for the error message.
+        number: Number of the line, for the error message.
 
     Raises:
         VisError: A value is not a finite decimal number.
     """
-    texts = split_line(line)
     if _PLAIN.fullmatch(line):
         try:
-            numbers = list(map(float, texts))
+            numbers = list(map(float, _split(line)))
         except ValueError:
             pass
         else:
             if all(map(math.isfinite, numbers)):
                 return numbers
+    texts, where = split_line(line), f"{path}: line {number}"
     column, text = next((i, text) for i, text in enumerate(texts, start=1) if not _is_number(text))
     value = f"value {column} is {printable(text)!r}" if text else f"value {column} is empty"
     raise VisError(value, where=where, hint="Use finite numbers." if _is_not_finite(text) else _HINT)
@@ -65,6 +68,10 @@ def parse_numbers(line: str, where: str) -> list[float]:
 def is_number_text(text: str) -> bool:
     """Return whether a value is a number, or NaN or infinity."""
     return _is_number(text) or _is_not_finite(text)
+
+
+def _split(line: str) -> list[str]:
+    return line.removesuffix(",").split(",") if "," in line else line.split()
 
 
 def _require_text(file: BinaryIO, path: Path) -> None:

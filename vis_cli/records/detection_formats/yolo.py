@@ -21,6 +21,7 @@ from vis_cli.messages import Messages, counted
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detection_formats.rows import (
     NO_BOX,
+    Box,
     Numbering,
     ParsedDetections,
     RowTable,
@@ -36,7 +37,6 @@ LABELS_FOLDER = "labels"  # Ultralytics writes the text files into this folder o
 NUM_BOX_VALUES = 5  # class, center, width and height
 NUM_CONF_VALUES = 6  # with a confidence
 NUM_TRACK_VALUES = 7  # with a confidence and a track id
-MIN_POLYGON_VALUES = 7  # class and three corners
 MAX_FRACTION = 2.0  # a box may exceed the image; larger numbers are pixels
 NUMBERING = Numbering(first=1, reason="Ultralytics counts the frames of a video from 1")
 
@@ -102,7 +102,7 @@ class _Lines:
         counts = array("q")
         for index, path in enumerate(files):
             for number, line in iter_lines(path):
-                values = parse_numbers(line, f"{path}: line {number}")
+                values = parse_numbers(line, path, number)
                 self._values.extend(values)
                 counts.append(len(values))
                 self._file_indices.append(index)
@@ -157,25 +157,15 @@ class _Lines:
 
 
 def _add(table: RowTable, lines: _Lines, row: int, *, have_confidences: bool) -> None:
-    values, where = lines.values(row), lines.where(row)
-    _require_layout(values, where)
+    values, (file_index, position) = lines.values(row), lines.position(row)
+    if problem := _problem(values, have_confidences=have_confidences):
+        raise VisError(problem[0], where=lines.where(row), hint=problem[1])
     has_confidence = len(values) % 2 == 0
-    if have_confidences and not has_confidence:
-        problem = f"the line has {len(values)} values, without a confidence, but other lines have a confidence"
-        raise VisError(problem, where=where, hint="Write the confidence in all lines or in no line.")
     coordinates = values[1:-1] if has_confidence else values[1:]
-    if min(coordinates) < 1 - MAX_FRACTION or max(coordinates) > MAX_FRACTION:
-        wrong = next(value for value in coordinates if not 1 - MAX_FRACTION <= value <= MAX_FRACTION)
-        hint = "Divide pixels by the width and the height of the image. YOLO text has fractions from 0 to 1."
-        raise VisError(f"the coordinate {wrong:g} is not a fraction of the image", where=where, hint=hint)
     is_box = len(coordinates) == NUM_BOX_VALUES - 1
-    center_x, center_y, width, height = coordinates[:4]
-    file_index, position = lines.position(row)
     table.add(
         lines.files[file_index].stem,
-        box=(center_x - width / 2, center_y - height / 2, center_x + width / 2, center_y + height / 2)
-        if is_box
-        else NO_BOX,
+        box=_corners(*coordinates) if is_box else NO_BOX,
         score=values[-1] if has_confidence else 1.0,
         category_id=int(values[0]),
         mask=None if is_box else coordinates,
@@ -184,14 +174,27 @@ def _add(table: RowTable, lines: _Lines, row: int, *, have_confidences: bool) ->
     )
 
 
-def _require_layout(values: Sequence[float], where: str) -> None:
-    """Reject a line that is neither a box nor a polygon."""
-    hint = "Use 'class cx cy w h', or 'class x1 y1 x2 y2 x3 y3 ...', and a confidence if there is one."
+def _corners(center_x: float, center_y: float, width: float, height: float) -> Box:
+    return center_x - width / 2, center_y - height / 2, center_x + width / 2, center_y + height / 2
+
+
+def _problem(values: Sequence[float], *, have_confidences: bool) -> tuple[str, str] | None:
+    """Return why a line is neither a box nor a polygon, and how to fix it, or None."""
     if len(values) < NUM_BOX_VALUES:
-        raise VisError(f"the line has {counted(len(values), 'value')}", where=where, hint=hint)
+        hint = "Use 'class cx cy w h', or 'class x1 y1 x2 y2 x3 y3 ...', and a confidence if there is one."
+        return f"the line has {counted(len(values), 'value')}", hint
     if values[0] % 1 or not 0 <= values[0] < MAX_CATEGORIES:
-        hint = f"Use an integer from 0 to {MAX_CATEGORIES - 1:,}."
-        raise VisError(f"the class is {values[0]:g}", where=where, hint=hint)
+        return f"the class is {values[0]:g}", f"Use an integer from 0 to {MAX_CATEGORIES - 1:,}."
+    has_confidence = len(values) % 2 == 0
+    if have_confidences and not has_confidence:
+        problem = f"the line has {len(values)} values, without a confidence, but other lines have a confidence"
+        return problem, "Write the confidence in all lines or in no line."
+    coordinates = values[1:-1] if has_confidence else values[1:]
+    for value in (max(coordinates), min(coordinates)):
+        if not 1 - MAX_FRACTION <= value <= MAX_FRACTION:
+            hint = "Divide pixels by the width and the height of the image. YOLO text has fractions from 0 to 1."
+            return f"the coordinate {value:g} is not a fraction of the image", hint
+    return None
 
 
 def _categories(folder: Path, lines: _Lines, names_file: Path | None, messages: Messages) -> tuple[Category, ...]:
