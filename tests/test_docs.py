@@ -48,6 +48,7 @@ FOREIGN = {
         *("None", "--use-cate-reduce", "frozen_stages", "mem_step", "meta", "state_dict", "optimizer"),
         *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"),
     },
+    "detections.md": {"clip.csv", "clip.json", "clip.mp4", "clip.txt", "clip_12", "save_txt"},
     "install.md": {"fcntl", "SIGHUP"},
     "onnx.md": {"--decode_in_inference", "detector.onnx", "detector.toml"},
     "python.md": {"vis_cli"},

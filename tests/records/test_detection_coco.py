@@ -38,7 +38,7 @@ def test_coco_names_are_assumed_for_ids_of_coco(tmp_path: Path) -> None:
 
 def test_other_ids_need_names(tmp_path: Path) -> None:
     line = error_of(write_json(tmp_path / "clip.json", [entry(), entry(category_id=12)]))
-    assert "entry 1: the category 12 has no name. Add a COCO file with 'categories'" in line
+    assert "entry 1: the category 12 has no name. Pass a COCO file with 'categories' as --detection-names" in line
 
 
 def test_the_companion_names_images_and_categories(tmp_path: Path) -> None:

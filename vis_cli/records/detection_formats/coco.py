@@ -16,6 +16,7 @@ from vis_cli.messages import Messages, counted
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detection_formats.companion import Companion, companion_from_json, image_id_from_json, image_name
 from vis_cli.records.detection_formats.rows import (
+    NAMES_OPTION,
     NO_BOX,
     Box,
     DetectionRows,
@@ -194,12 +195,12 @@ def _assume_coco(path: Path, rows: DetectionRows, messages: Messages) -> tuple[C
     known = {category.id for category in categories}
     ids = sorted(set(rows.category_ids.tolist()))
     unknown = [category for category in ids if category not in known]
-    hint = "Add a COCO file with 'categories'."
+    hint = f"Pass a COCO file with 'categories' as {NAMES_OPTION}."
     bad = (rows.category_ids == (unknown[0] if unknown else -1)) & bool(unknown)
     reject_first(bad, rows.places, lambda row: f"the category {rows.category_ids[row]} has no name", hint)
     if ids:
         messages.note(
             f"{path}: the file has no category names. The ids {listed_ids(ids)} are ids of COCO, so COCO's names are "
-            "used. For other names, add a COCO file with 'categories'"
+            f"used. For other names, use {NAMES_OPTION} with a COCO file"
         )
     return categories

@@ -17,6 +17,7 @@ from vis_cli.files.names import printable
 from vis_cli.messages import Messages, counted
 from vis_cli.records.categories import UNNAMED
 from vis_cli.records.detection_formats.rows import (
+    NAMES_OPTION,
     DetectionRows,
     Numbering,
     ParsedDetections,
@@ -146,7 +147,8 @@ def _class_ids(
         return none
     if categories is None:
         messages.note(
-            f"{path}: the classes in column {CLASS_COLUMN + 1} have no names, so each box has the category {UNNAMED!r}"
+            f"{path}: the classes in column {CLASS_COLUMN + 1} have no names, so each box has the category "
+            f"{UNNAMED!r}. To name them, use {NAMES_OPTION} with a COCO file"
         )
         return none
     classes = table[:, CLASS_COLUMN]

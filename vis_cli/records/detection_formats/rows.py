@@ -23,6 +23,7 @@ from vis_cli.records.types import Category
 FrameKey: TypeAlias = int | str  # number of a frame, or name of its image without file extension
 Box: TypeAlias = Sequence[float]  # x1, y1, x2, y2
 
+NAMES_OPTION = "--detection-names"  # file with category names, and with image names for COCO
 NO_BOX: Box = (np.nan,) * 4  # of a row with a mask
 NUM_NAMED = 10  # maximum number of ids in a message
 PERCENT = 100

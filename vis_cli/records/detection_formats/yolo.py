@@ -20,6 +20,7 @@ from vis_cli.files.reading import read_error
 from vis_cli.messages import Messages, counted
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detection_formats.rows import (
+    NAMES_OPTION,
     NO_BOX,
     Box,
     Numbering,
@@ -206,11 +207,11 @@ def _categories(folder: Path, lines: _Lines, names_file: Path | None, messages: 
     classes = lines.classes() if len(lines) else np.zeros(0)
     if len(classes) and classes.max() >= len(names):
         row = int((classes >= len(names)).argmax())
-        hint = "Add data.yaml with 'names' to the folder."
+        hint = f"Add data.yaml with 'names' to the folder, or use {NAMES_OPTION}."
         raise VisError(f"the class {int(classes[row])} has no name", where=lines.where(row), hint=hint)
     used = listed_ids(sorted({int(number) for number in classes}))
     messages.note(
         f"{folder}: there is no data.yaml with class names. The classes {used} are read as COCO's, as in pretrained "
-        "YOLO models. For other names, add data.yaml with 'names'"
+        f"YOLO models. For other names, use {NAMES_OPTION} with data.yaml"
     )
     return tuple(Category(number, name) for number, name in enumerate(names))
