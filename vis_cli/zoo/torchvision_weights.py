@@ -5,7 +5,9 @@ Used by `composition` for COCO's classes at once, and by the trainer's starts.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,8 @@ def fetch_state(weights: Any) -> Mapping[str, Tensor]:
     path = cached_file(weights)
     is_cached = path.exists()
     try:
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        with redirect_stdout(sys.stderr):  # torch prints there what it downloads, but stdout is for results
+            state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except DAMAGE as error:
         if is_cached or not isinstance(error, OSError):
             raise VisError(

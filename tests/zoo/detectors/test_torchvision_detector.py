@@ -203,13 +203,18 @@ def test_identification_builds_no_network(cache: Path, monkeypatch: pytest.Monke
     assert identify_torchvision_detector(SSDLITE.name) == ModelInfo(SSDLITE.name, digest)
 
 
-def test_identification_fetches_missing_weights(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_identification_fetches_missing_weights(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def download(url: str, path: str, *_: object, **__: object) -> None:
         assert url == SSDLITE.url
         torch.save({}, path)
 
     monkeypatch.setattr("torch.hub.download_url_to_file", download)
     assert identify_torchvision_detector(SSDLITE.name).sha256 == sha256_of(cache / SSDLITE.file.name)
+    captured = capsys.readouterr()
+    assert captured.out == ""  # the results of `vis segment --json` are there
+    assert SSDLITE.url in captured.err
 
 
 @pytest.mark.parametrize("function", [load_torchvision_detector, identify_torchvision_detector])
