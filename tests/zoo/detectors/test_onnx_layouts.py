@@ -138,6 +138,15 @@ def test_logits_of_92_classes_are_a_softmax_with_no_object(tmp_path: Path) -> No
     assert found.scores[0] < 1e-3
 
 
+@pytest.mark.parametrize("source", ["toml", "metadata"])
+def test_one_more_column_than_names_is_no_object(source: str, tmp_path: Path) -> None:
+    metadata = {"names": '["cat", "dog"]'} if source == "metadata" else {}
+    path = write_onnx(tmp_path / "m.onnx", logits_outputs(3, 1), metadata=metadata)
+    names = 'categories = ["cat", "dog"]\n' if source == "toml" else ""
+    (tmp_path / "m.toml").write_text(f'{names}resize = "squeeze"')
+    require_best(path, "detr", score=np.exp(4) / (np.exp(4) + 2 * np.exp(-6)), label=2)
+
+
 def test_detr_gets_the_mask_of_the_padding(tmp_path: Path) -> None:
     """A graph whose box is the extent of its pixel mask, in a letterbox."""
     axis = {"axes": [1, 2], "keepdims": 0}

@@ -100,7 +100,7 @@ def _decode_rows(outputs: Outputs, layout: Layout, input_size: tuple[int, int], 
 
 
 def _decode_labelled(outputs: Outputs, layout: Layout, input_size: tuple[int, int], labels: NDArray[np.int64]) -> Found:
-    """Decode boxes (N, 4), labels (N,), scores (N,), and masks (N, 1, h, w) if there are any."""
+    """Decode boxes (N, 4), labels (N,), scores (N,), and optional masks (N, 1, h, w)."""
     boxes = _floats(outputs, "boxes", (None, 4))
     scores = _floats(outputs, "scores", (len(boxes),))
     indices = _without_batch(outputs, "labels", (len(boxes),)).astype(np.int64)

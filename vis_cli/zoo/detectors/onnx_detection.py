@@ -86,8 +86,14 @@ def _image_input(port: Port, graph: OnnxGraph, given_axes: str | None) -> ImageI
     return ImageInput(port, "NHWC" if is_last else "NCHW", has_batch, size)
 
 
-def detect_layout(graph: OnnxGraph, image: ImageInput, others: Collection[str]) -> str:
+def detect_layout(graph: OnnxGraph, image: ImageInput, others: Collection[str], num_names: int | None) -> str:
     """Return the name of the layout of a graph.
+
+    Args:
+        graph: The graph.
+        image: Its input for the image.
+        others: Roles of its other inputs.
+        num_names: Number of names of categories. None: the names are unknown.
 
     Raises:
         VisError: The graph has no known layout.
@@ -95,7 +101,7 @@ def detect_layout(graph: OnnxGraph, image: ImageInput, others: Collection[str]) 
     if len(graph.outputs) == 1:
         name = _one_output(graph, graph.outputs[0], image)
     else:
-        name = _several_outputs(graph.outputs, others)
+        name = _several_outputs(graph.outputs, others, num_names)
     if name is None:
         ports = "; ".join(map(str, graph.outputs))
         problem = f"cannot use {graph.path}: it is not a known kind of detector (outputs: {ports})"
@@ -143,7 +149,7 @@ def _one_output(graph: OnnxGraph, port: Port, image: ImageInput) -> str | None:
     return "yolox-decoded" if graph.has_before(port.name, "Exp") else "yolox-raw"
 
 
-def _several_outputs(outputs: Sequence[Port], others: Collection[str]) -> str | None:
+def _several_outputs(outputs: Sequence[Port], others: Collection[str], num_names: int | None) -> str | None:
     roles = _roles(outputs)
     boxes = roles.get("boxes")
     if boxes is None:
@@ -156,7 +162,8 @@ def _several_outputs(outputs: Sequence[Port], others: Collection[str]) -> str | 
     if boxes.name == "dets" and logits.name == "labels":
         return "rf-detr"
     columns = (logits.shape or (None,))[-1]
-    if columns == COCO_IDS + 1:
+    num_objects = COCO_IDS if num_names is None else num_names
+    if columns == num_objects + 1:  # one more column than categories: no object
         return "detr"
     return "deformable-detr" if columns == COCO_IDS or "mask" in others else "rt-detr-logits"
 

@@ -40,10 +40,10 @@ class OnnxDetector:
         return self._plan.classes.categories
 
     def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
-        """Find the objects of a picture.
+        """Find the objects of a frame.
 
         Args:
-            picture: The picture.
+            picture: The frame.
             mask_size: (h, w) of the masks to return, if the detector predicts masks.
 
         Raises:

@@ -17,7 +17,7 @@ from vis_cli.zoo.detectors.onnx_layouts import Layout
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a frame is in the input."""
+    """Position of a frame in the input."""
 
     frame_size: tuple[int, int]  # height and width
     input_size: tuple[int, int]

@@ -62,7 +62,7 @@ ONLY_FOR: dict[str, tuple[Family, ...]] = {
 
 
 def override_path(model: Path) -> Path:
-    """Return where the TOML file of a model is, if it has one."""
+    """Return the path of the TOML file of a model."""
     return model.with_suffix(".toml")
 
 

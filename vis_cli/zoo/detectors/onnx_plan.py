@@ -1,4 +1,4 @@
-"""What to do with an ONNX detector: its layout, input size, classes and outputs, before anything runs.
+"""Plan for an ONNX detector: layout, input size, classes and outputs, before anything runs.
 
 Used by `onnx_detector`, which runs the plan and describes it.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
-from vis_cli.zoo.detectors.onnx_categories import ClassTable, choose_classes
+from vis_cli.zoo.detectors.onnx_categories import ClassTable, choose_classes, read_names
 from vis_cli.zoo.detectors.onnx_detection import (
     BOX_AND_OBJECT,
     COCO_IDS,
@@ -63,7 +63,8 @@ def plan_detector(path: Path) -> OnnxPlan:
     graph = read_graph(path)
     override = read_override(path)
     image, others = find_inputs(graph, override.entries.get("axes"))
-    name = override.layout or detect_layout(graph, image, others)
+    names = override.categories or read_names(graph.metadata)
+    name = override.layout or detect_layout(graph, image, others, None if names is None else len(names))
     layout = _with_columns(override.apply(LAYOUTS[name]), graph, override)
     outputs = find_outputs(graph, layout.family)
     layout = _for_input(layout, image, override)

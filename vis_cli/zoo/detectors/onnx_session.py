@@ -82,7 +82,7 @@ def num_threads() -> int:
 
 
 def runtime_errors(runtime: Any) -> tuple[type[Exception], ...]:
-    """Return the exceptions of onnxruntime, which have no common base class of their own."""
+    """Return the exceptions of onnxruntime, which have no specific base class."""
     state = runtime.capi.onnxruntime_pybind11_state
     own = tuple(getattr(state, name) for name in ERROR_NAMES if hasattr(state, name))
     return (*own, ValueError, RuntimeError, MemoryError)
