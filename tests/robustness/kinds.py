@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.robustness import kinds_commands, kinds_media, kinds_results, kinds_training
+from tests.robustness import kinds_commands, kinds_detectors, kinds_media, kinds_results, kinds_training
 from tests.robustness.case import Maker
 
 KINDS: dict[str, tuple[int, Maker]] = {
@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[int, Maker]] = {
     "safetensors": (8, kinds_training.weights),
     ".pth": (3, kinds_training.released),
     "run folder": (3, kinds_training.run_folder),
+    "ONNX": (5, kinds_detectors.onnx_file),
     "option": (7, kinds_commands.option),
     "output": (7, kinds_commands.output),
 }

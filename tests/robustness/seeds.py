@@ -17,6 +17,7 @@ from tests.network.factories import make_model
 from tests.records.video_factory import QUARTER_TURNS, make_video, picture
 from tests.robustness.tensors import in_order
 from tests.training.test_trainer import make_run
+from tests.zoo.detectors.onnx_factory import labelled_outputs, logits_outputs, write_onnx, yolox_outputs
 from tests.zoo.released_factory import hollow_state, write_checkpoint
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
@@ -51,6 +52,7 @@ def make_seeds(root: Path, run: RunCommand) -> None:
     make_pictures(_folder(root / "images"))
     make_masks(_folder(root / "masks"))
     make_davis(root / "davis")
+    make_onnx(_folder(root / "onnx"), run)
     (root / "split.json").write_text(json.dumps(split_data()))
     write_checkpoint(root / "released.pth", hollow_state("r50"))
     make_results(root, run)
@@ -65,6 +67,19 @@ def make_network(root: Path) -> None:
     weights = root / "model" / "weights.safetensors"
     weights.write_bytes(in_order(weights.read_bytes()))
     (root / "model" / "CARD.md").write_text("# tiny\n\nMade for tests.\n\n## Results\n\nNothing.\n")
+
+
+def make_onnx(folder: Path, run: RunCommand) -> None:
+    """Write a detector in each kind of layout, each with a TOML file."""
+    write_onnx(folder / "yolox.onnx", {"output": yolox_outputs()}, metadata={"license": "Apache-2.0"})
+    (folder / "yolox.toml").write_text('resize = "squeeze"\nmean = [0, 0, 0]\npad_value = 3\n')
+    write_onnx(folder / "labels.onnx", labelled_outputs(), metadata={"names": "{0: 'cat', 1: 'dog'}"})
+    (folder / "labels.toml").write_text('box_units = "pixels"\ninput_size = [64, 96]\n')
+    write_onnx(folder / "far.onnx", logits_outputs(3, 1, names=("labels", "dets")), external="far.data")
+    (folder / "far.data").write_bytes(bytes(100))
+    (folder / "far.toml").write_text('layout = "rf-detr"\ncategories = ["cat", "dog"]\n')
+    for path in sorted(folder.glob("*.onnx")):
+        run(["models", "info", str(path)])
 
 
 def make_pictures(folder: Path) -> None:
