@@ -89,6 +89,12 @@ def test_a_frame_of_one_row_stays_visible() -> None:
     assert place((1, 5000), LAYOUTS["detr"]).image_size == (1, 1333)
 
 
+def test_the_resized_image_has_the_nearest_size() -> None:
+    """0.48 * 105 = 50.4 rows, and 0.48 * 107 = 51.36, but 0.48 * 103 = 49.44 and 0.48 * 104 = 49.92."""
+    sizes = {height: place((height, 200), layout("yolox-raw")).image_size[0] for height in (103, 104, 105, 107)}
+    assert sizes == {103: 49, 104: 50, 105: 50, 107: 51}
+
+
 def test_boxes_return_by_the_size_of_the_resized_image() -> None:
     """A frame of 101x200 has 48.48 rows in the input, so 48: the factor back is 101 / 48."""
     placement = place((101, 200), layout("yolox-raw"))

@@ -147,7 +147,8 @@ def test_one_more_column_than_names_is_no_object(source: str, tmp_path: Path) ->
     require_best(path, "detr", score=np.exp(4) / (np.exp(4) + 2 * np.exp(-6)), label=2)
 
 
-def test_detr_gets_the_mask_of_the_padding(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("columns", "column"), [(91, 18), (80, 16)])
+def test_detr_gets_the_mask_of_the_padding(columns: int, column: int, tmp_path: Path) -> None:
     """A graph whose box is the extent of its pixel mask, in a letterbox."""
     axis = {"axes": [1, 2], "keepdims": 0}
     nodes = [
@@ -159,7 +160,7 @@ def test_detr_gets_the_mask_of_the_padding(tmp_path: Path) -> None:
         "pixel_values": ((1, 3, *INPUT), TensorProto.FLOAT),
         "pixel_mask": ((1, *INPUT), TensorProto.INT64),
     }
-    path = write_onnx(tmp_path / "m.onnx", logits_outputs(91, 18), inputs=inputs, nodes=nodes)
+    path = write_onnx(tmp_path / "m.onnx", logits_outputs(columns, column), inputs=inputs, nodes=nodes)
     fraction = 48 / 64  # the frame fills 48 of 64 rows
     box = np.multiply([0.25, 0.25, 0.75, 0.75], fraction) * [96, 64, 96, 64] / 0.48
     require_best(path, "deformable-detr", score=SIGMOID_4, box=tuple(box))
@@ -344,3 +345,34 @@ def test_the_detector_names_itself_and_its_categories(tmp_path: Path) -> None:
 
 def test_the_table_has_a_row_for_each_name() -> None:
     assert all(name == layout.name for name, layout in LAYOUTS.items())
+
+
+def test_padding_is_not_a_detection(tmp_path: Path) -> None:
+    """Padding has score 0 or label -1, with a box that could be a detection."""
+    rows = floats([*CENTRED, 0.5, 16], [*CENTRED, 0.0, 99])
+    assert len(detect(write_onnx(tmp_path / "rows.onnx", {"output": rows})).scores) == 1
+    outputs = {
+        "labels": np.array([[16, 99, -1]]),
+        "boxes": floats([SQUEEZED, SQUEEZED, SQUEEZED]),
+        "scores": floats([0.75, 0.0, 0.5]),
+    }
+    assert detect(write_onnx(tmp_path / "labels.onnx", outputs)).scores.tolist() == [0.75]
+
+
+def test_large_logits_do_not_overflow(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", logits_outputs(92, 18, value=500.0))
+    assert detect(path).scores.max() == 1.0
+    path = write_onnx(tmp_path / "s.onnx", logits_outputs(80, 16, value=-500.0))
+    assert np.isfinite(detect(path).scores).all()
+
+
+def test_scores_that_round_above_1_are_1(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", {"output": floats([*CENTRED, 1.0005, 16])})
+    assert detect(path).scores.tolist() == [1.0]
+
+
+def test_yolox_ignores_classes_without_category(tmp_path: Path) -> None:
+    """COCO's ids from 0 to 90: index 12 has no category, although its score is the highest."""
+    outputs = yolox_outputs(label=18, num_classes=91)
+    outputs[0, 8 * 12 + 2 * 6 + 1, 5 + 12] = 1.0
+    require_best(write_onnx(tmp_path / "m.onnx", {"output": outputs}), "yolox-raw", score=0.72)
