@@ -19,9 +19,8 @@ def fit_to_frame(
 ) -> tuple[NDArray[np.float64], list[Rle | None], NDArray[np.bool_]]:
     """Convert boxes and masks to pixels, and clip the boxes to the frame.
 
-    The box of a mask is its bounding box. A box that is completely outside of the frame has no pixel, and neither has
-    an empty mask. Both are left out with a warning instead of an error, because detectors and trackers write such boxes
-    for objects that leave the image.
+    The box of a mask is its bounding box. A box completely outside of the frame and an empty mask are left out with a
+    warning instead of an error, because detectors and trackers write them for objects that leave the image.
 
     Args:
         rows: N rows.

@@ -39,7 +39,7 @@ NUMBERING = Numbering(first=1, reason="MOTChallenge files count frames from 1")
 
 
 def read_mot(path: Path, categories: tuple[Category, ...] | None, messages: Messages) -> ParsedDetections:
-    """Read a text file of MOTChallenge.
+    """Read text of MOTChallenge.
 
     Args:
         path: The file.
@@ -103,7 +103,7 @@ def _is_header(line: str, where: str) -> bool:
 
 
 def _parts_of(name: str) -> tuple[str, ...]:
-    """Return texts, of which the name of a column contains one."""
+    """Return strings. A valid name of a column contains at least one of them."""
     return {"left": ("left", "x"), "top": ("top", "y"), "width": ("w",), "height": ("h",)}.get(
         name, ("conf", "score") if name == "conf" else (name,)
     )

@@ -24,11 +24,12 @@ def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         VisError: The file cannot be read, is binary or not UTF-8, or has too many or too long lines.
     """
-    with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+    file = open_limited(path, limit=MAX_DETECTION_BYTES)
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline=None) as stream:
         try:
             _require_text(file, path)
             file.seek(0)
-            yield from _lines(io.TextIOWrapper(file, encoding="utf-8-sig", newline=None), path)
+            yield from _lines(stream, path)
         except UnicodeDecodeError as error:
             raise VisError(f"cannot read {path}: the file is not UTF-8", hint="Save the file as UTF-8.") from error
         except OSError as error:
@@ -60,7 +61,10 @@ def parse_numbers(line: str, path: Path, number: int) -> list[float]:
             if all(map(math.isfinite, numbers)):
                 return numbers
     texts, where = split_line(line), f"{path}: line {number}"
-    column, text = next((i, text) for i, text in enumerate(texts, start=1) if not _is_number(text))
+    wrong = ((column, text) for column, text in enumerate(texts, start=1) if not _is_number(text))
+    column, text = next(wrong, (0, ""))
+    if not column:  # the values are numbers, but a space between them is, for example, U+00A0
+        raise VisError(f"a separator is not valid: {printable(line)!r}", where=where, hint=_HINT)
     value = f"value {column} is {printable(text)!r}" if text else f"value {column} is empty"
     raise VisError(value, where=where, hint="Use finite numbers." if _is_not_finite(text) else _HINT)
 
@@ -79,7 +83,7 @@ def _require_text(file: BinaryIO, path: Path) -> None:
     num_lines = 0
     while part := file.read(MIB):
         if b"\0" in part:
-            hint = "Use a text file in UTF-8, such as det.txt."
+            hint = "Use a file in UTF-8, such as det.txt."
             raise VisError(f"cannot read {path}: the file is binary or UTF-16", hint=hint)
         num_lines += part.count(b"\n")
         if num_lines > MAX_DETECTIONS:

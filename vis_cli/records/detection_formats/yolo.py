@@ -1,7 +1,7 @@
 """Reader of a folder of YOLO text files: one file per frame, one line per object, fractions of the image as numbers.
 
-A line is `class cx cy w h`, or `class x1 y1 ... xn yn` with the corners of a polygon. The confidence and the track id
-of Ultralytics can follow. Ultralytics names the files of a video CLIP_1.txt, CLIP_2.txt and so on.
+A line is `class cx cy w h`, or `class x1 y1 ... xn yn` with the corners of a polygon. A confidence and a track id
+of Ultralytics are allowed at the end. Ultralytics names the files of a video CLIP_1.txt, CLIP_2.txt and so on.
 """
 
 from __future__ import annotations
@@ -180,9 +180,9 @@ def _corners(center_x: float, center_y: float, width: float, height: float) -> B
 
 
 def _problem(values: Sequence[float], *, have_confidences: bool) -> tuple[str, str] | None:
-    """Return why a line is neither a box nor a polygon, and how to fix it, or None."""
+    """Return the problem of an invalid line and its remedy, or None."""
     if len(values) < NUM_BOX_VALUES:
-        hint = "Use 'class cx cy w h', or 'class x1 y1 x2 y2 x3 y3 ...', and a confidence if there is one."
+        hint = "Use 'class cx cy w h', or 'class x1 y1 x2 y2 x3 y3 ...', then an optional confidence."
         return f"the line has {counted(len(values), 'value')}", hint
     if values[0] % 1 or not 0 <= values[0] < MAX_CATEGORIES:
         return f"the class is {values[0]:g}", f"Use an integer from 0 to {MAX_CATEGORIES - 1:,}."

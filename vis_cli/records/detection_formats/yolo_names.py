@@ -1,4 +1,4 @@
-"""Class names of YOLO text files: `names` of data.yaml, or a text file with one name per line. Used by `yolo`."""
+"""Class names of YOLO text files: `names` of data.yaml, or a list with one name per line. Used by `yolo`."""
 
 from __future__ import annotations
 
