@@ -30,7 +30,6 @@ from vis_cli.errors import VisError
 from vis_cli.files import limits
 from vis_cli.records.detection_file import read_detection_file
 from vis_cli.records.detection_formats import rows as rows_module
-from vis_cli.records.detection_formats import text as text_module
 from vis_cli.records.result_json import write_result
 from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
 
@@ -224,7 +223,6 @@ def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["clip.json", "dataset.json", "clip.txt", "clip"])
 def test_too_many_rows_are_rejected(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "MAX_DETECTIONS", 3)
-    monkeypatch.setattr(text_module, "MAX_DETECTIONS", 30)  # the limit of lines, with comments and blank lines
     path = tmp_path / name
     for num_rows, is_accepted in ((3, True), (4, False)):
         if name == "clip.json":
@@ -242,8 +240,17 @@ def test_too_many_rows_are_rejected(tmp_path: Path, name: str, monkeypatch: pyte
 
 
 def test_too_many_lines_are_rejected_before_they_are_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "MAX_DETECTIONS", 3)
+    monkeypatch.setattr(rows_module, "MAX_DETECTIONS", 3)
     assert "more than 3 rows" in error_of(write_text(tmp_path / "clip.txt", *["invalid"] * 4))
+    for number in (1, 2):
+        write_text(tmp_path / f"clip/{number}.txt", *["invalid"] * 2)
+    assert "more than 3 rows" in error_of(tmp_path / "clip")
+
+
+def test_lines_of_old_macs_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "MAX_DETECTIONS", 3)
+    (tmp_path / "clip.txt").write_bytes(f"{MOT_LINE}\r".encode() * 4)
+    assert "more than 3 rows" in error_of(tmp_path / "clip.txt")
 
 
 def test_the_limit_of_rows_fits_real_videos() -> None:

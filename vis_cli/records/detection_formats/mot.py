@@ -25,7 +25,13 @@ from vis_cli.records.detection_formats.rows import (
     reject_first,
     require_capacity,
 )
-from vis_cli.records.detection_formats.text import is_number_text, iter_lines, parse_numbers, split_line
+from vis_cli.records.detection_formats.text import (
+    is_number_text,
+    iter_lines,
+    parse_numbers,
+    require_few_lines,
+    split_line,
+)
 from vis_cli.records.types import Category
 
 FIRST_PIXEL = 1  # coordinate of the upper left pixel
@@ -71,6 +77,7 @@ def read_mot(path: Path, categories: tuple[Category, ...] | None, messages: Mess
 
 def _read_table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the numbers (N, columns) and the line of each row."""
+    require_few_lines([path], path)
     values, lines, num_columns = array("d"), array("q"), 0
     for number, line in iter_lines(path):
         if not num_columns and _is_header(line, f"{path}: line {number}"):

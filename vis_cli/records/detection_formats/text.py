@@ -5,30 +5,49 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_DETECTIONS, MAX_LINE_CHARACTERS, MIB
+from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_LINE_CHARACTERS, MIB
 from vis_cli.files.names import printable
 from vis_cli.files.reading import open_limited, read_error
+from vis_cli.records.detection_formats.rows import require_capacity
 
 _PLAIN = re.compile(r"[0-9eE+\-., \t]*")  # characters of numbers and separators: no words such as nan or 1_000
 _HINT = "Use numbers with a decimal point, separated by commas or spaces."
+
+
+def require_few_lines(paths: Sequence[Path], where: Path) -> None:
+    """Reject binary files, and files with too many lines, before the lines are converted.
+
+    Args:
+        paths: The files.
+        where: The file or the folder, for the error message.
+
+    Raises:
+        VisError: A file cannot be read or is binary, or the files have more than MAX_DETECTIONS lines.
+    """
+    num_lines = 0
+    for path in paths:
+        with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+            while part := file.read(MIB):
+                if b"\0" in part:
+                    hint = "Use a file in UTF-8, such as det.txt."
+                    raise VisError(f"cannot read {path}: the file is binary or UTF-16", hint=hint)
+                num_lines += part.count(b"\n")
+                require_capacity(num_lines, str(where))
 
 
 def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of each line, without blank lines and comments that start with #.
 
     Raises:
-        VisError: The file cannot be read, is binary or not UTF-8, or has too many or too long lines.
+        VisError: The file cannot be read, is not UTF-8, or has too long lines.
     """
     file = open_limited(path, limit=MAX_DETECTION_BYTES)
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline=None) as stream:
         try:
-            _require_text(file, path)
-            file.seek(0)
             yield from _lines(stream, path)
         except UnicodeDecodeError as error:
             raise VisError(f"cannot read {path}: the file is not UTF-8", hint="Save the file as UTF-8.") from error
@@ -76,19 +95,6 @@ def is_number_text(text: str) -> bool:
 
 def _split(line: str) -> list[str]:
     return line.removesuffix(",").split(",") if "," in line else line.split()
-
-
-def _require_text(file: BinaryIO, path: Path) -> None:
-    """Reject binary files, and files with too many lines, before the lines are converted."""
-    num_lines = 0
-    while part := file.read(MIB):
-        if b"\0" in part:
-            hint = "Use a file in UTF-8, such as det.txt."
-            raise VisError(f"cannot read {path}: the file is binary or UTF-16", hint=hint)
-        num_lines += part.count(b"\n")
-        if num_lines > MAX_DETECTIONS:
-            hint = "Remove detections with low scores, or split the video."
-            raise VisError(f"more than {MAX_DETECTIONS:,} rows", where=path, hint=hint)
 
 
 def _lines(stream: io.TextIOWrapper, path: Path) -> Iterator[tuple[int, str]]:

@@ -29,7 +29,7 @@ from vis_cli.records.detection_formats.rows import (
     listed_ids,
     require_capacity,
 )
-from vis_cli.records.detection_formats.text import iter_lines, parse_numbers
+from vis_cli.records.detection_formats.text import iter_lines, parse_numbers, require_few_lines
 from vis_cli.records.detection_formats.yolo_names import NAME_FILES, find_class_names, read_class_names
 from vis_cli.records.types import Category
 
@@ -75,6 +75,7 @@ def read_yolo(folder: Path, names_file: Path | None, messages: Messages) -> Pars
     if not files:
         hint = "Pass a folder with one YOLO text file per frame, or a file."
         raise VisError(f"cannot read {folder}: no text files in this folder", hint=hint)
+    require_few_lines(files, folder)
     lines = _Lines(files)
     names_file = names_file or find_class_names(files[0].parent, folder)
     if lines.have_track_ids():
