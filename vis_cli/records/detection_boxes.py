@@ -48,11 +48,10 @@ def fit_to_frame(
     is_empty[masked] = rle_areas(masks)[masked] == 0
     _report(rows, is_empty, "masks are empty", where, messages)
     _report(rows, ~has_pixels & ~is_empty, "boxes are outside of the image", where, messages)
-    kept = has_pixels & ~is_empty
-    if not kept.any():
+    if not has_pixels.any():
         problem = f"no detection is inside of the {width}x{height} image"
         raise VisError(problem, where=where, hint="Use detections in pixels of this video.")
-    return boxes, masks, kept
+    return boxes, masks, has_pixels
 
 
 def _mask(rows: DetectionRows, row: int, width: int, height: int) -> Rle | None:
