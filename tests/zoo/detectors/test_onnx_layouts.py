@@ -376,3 +376,10 @@ def test_yolox_ignores_classes_without_category(tmp_path: Path) -> None:
     outputs = yolox_outputs(label=18, num_classes=91)
     outputs[0, 8 * 12 + 2 * 6 + 1, 5 + 12] = 1.0
     require_best(write_onnx(tmp_path / "m.onnx", {"output": outputs}), "yolox-raw", score=0.72)
+
+
+@pytest.mark.parametrize("label", [0, 12])
+def test_a_label_without_category_is_ignored(label: int, tmp_path: Path) -> None:
+    """COCO's ids from 0 to 90 in a layout with labels: 0 is the background, and 12 is not used."""
+    outputs = labelled_outputs(label=label, batch=False)
+    assert len(detect(write_onnx(tmp_path / "m.onnx", outputs)).scores) == 0

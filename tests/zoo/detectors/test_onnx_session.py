@@ -13,7 +13,7 @@ import pytest
 
 from vis_cli.zoo.detectors.onnx_detector import load_onnx_detector
 from vis_cli.zoo.detectors.onnx_graph import load_package
-from vis_cli.zoo.detectors.onnx_session import CPU, CUDA, _cause, num_threads, providers
+from vis_cli.zoo.detectors.onnx_session import CPU, CUDA, _cause, _options, num_threads, providers
 
 from .onnx_factory import write_onnx, yolox_outputs
 
@@ -66,6 +66,13 @@ def test_messages_of_the_runtime_lose_the_place_in_its_source_code() -> None:
 def test_the_environment_sets_the_number_of_threads(value: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert num_threads() == expected
+
+
+def test_threads_do_not_compete_with_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    options = _options(load_package("onnxruntime"))
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @pytest.mark.parametrize("value", ["", "0", "many", "-1"])

@@ -109,7 +109,6 @@ def _options(runtime: Any) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = num_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = FATAL
     # Waiting threads that spin would compete with the threads of torch between two key frames.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
