@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from vis_cli.errors import VisError
-from vis_cli.zoo.detectors import onnx_graph
+from vis_cli.zoo.detectors import onnx_checks, onnx_graph
 from vis_cli.zoo.detectors.onnx_detector import describe_onnx, load_onnx_detector
 
 from .onnx_factory import (
@@ -243,7 +243,7 @@ def test_external_data_in_a_node(tmp_path: Path) -> None:
 def test_external_data_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_external(tmp_path / "model", "m.data")
     (tmp_path / "model" / "m.data").write_bytes(yolox_outputs().tobytes())
-    monkeypatch.setattr(onnx_graph, "MAX_WEIGHTS_BYTES", 1000)
+    monkeypatch.setattr(onnx_checks, "MAX_WEIGHTS_BYTES", 1000)
     assert "its external data has 42,840 bytes, the limit is 1,000" in error_of(path)
 
 

@@ -1,6 +1,6 @@
-"""ONNX files: the checks before a library runs the graph, and its inputs, outputs and metadata.
+"""ONNX files: content, inputs, outputs and metadata.
 
-Used by `onnx_plan`. The external data of a graph is checked here, but only onnxruntime reads it.
+Used by `onnx_plan`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from types import ModuleType
 from typing import Any
 
 from vis_cli.errors import VisError
-from vis_cli.files.limits import MAX_CATEGORIES, MAX_ONNX_BYTES, MAX_WEIGHTS_BYTES
+from vis_cli.files.limits import MAX_CATEGORIES, MAX_ONNX_BYTES
 from vis_cli.files.names import printable
-from vis_cli.files.reading import read_bytes, real_path
+from vis_cli.files.reading import read_bytes
+from vis_cli.zoo.detectors.onnx_checks import external_files, is_external, iter_texts, require_known_operators
 
-DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})  # of the operators in onnxruntime itself
 WEIGHTED = frozenset({"Conv", "ConvInteger", "FusedConv", "Gemm", "MatMul", "MatMulInteger", "QLinearConv"})
 LABEL_STEPS = frozenset(
     {"Cast", "Div", "Floor", "Gather", "Identity", "Mod", "Mul", "Reshape", "Squeeze", "Sub", "Where"}
@@ -97,7 +97,7 @@ class OnnxGraph:
 
     def _scalar(self, name: str) -> int | None:
         tensor = self._constants.get(name)
-        if tensor is None or _is_external(tensor) or len(tensor.dims) > 1 or list(tensor.dims) not in ([], [1]):
+        if tensor is None or is_external(tensor) or len(tensor.dims) > 1 or list(tensor.dims) not in ([], [1]):
             return None
         value = load_package("onnx").numpy_helper.to_array(tensor).reshape(-1)[0]
         return int(value) if value == int(value) else None
@@ -148,13 +148,13 @@ def read_graph(path: Path) -> OnnxGraph:
         raise _not_onnx(path) from error
     if not (model.ir_version > 0 and model.opset_import and model.graph.node and model.graph.output):
         raise _not_onnx(path)
-    if any(isinstance(text, bytes) for text in _texts(model)):  # protobuf returns bytes for damaged UTF-8
+    if any(isinstance(text, bytes) for text in iter_texts(model)):  # protobuf returns bytes for damaged UTF-8
         raise _not_onnx(path)
-    _require_known_operators(model, path)
+    require_known_operators(model, path)
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = tuple(_port(onnx, value) for value in model.graph.input if value.name not in weights)
     outputs = tuple(_port(onnx, value) for value in model.graph.output)
-    return OnnxGraph(path, content, model, inputs, outputs, _external_files(model, path))
+    return OnnxGraph(path, content, model, inputs, outputs, external_files(model, path))
 
 
 def _not_onnx(path: Path) -> VisError:
@@ -171,94 +171,3 @@ def _port(onnx: ModuleType, value: Any) -> Port:
     if not tensor.HasField("shape"):
         return Port(value.name, dtype, None)
     return Port(value.name, dtype, tuple(axis.dim_value if axis.dim_value > 0 else None for axis in tensor.shape.dim))
-
-
-def _require_known_operators(model: Any, path: Path) -> None:
-    own = {(function.domain, function.name) for function in model.functions}
-    for node in _nodes(model):
-        if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
-            operator = printable(f"{node.domain}.{node.op_type}")
-            problem = f"cannot read {path}: it needs the custom operator {operator}, and vis loads no custom operators"
-            raise VisError(problem, hint="Export the model with standard operators.")
-
-
-def _external_files(model: Any, path: Path) -> tuple[Path, ...]:
-    """Return the files with external data of a graph, after checks of their places."""
-    names = {_location(tensor) for tensor in _tensors(model) if _is_external(tensor)}
-    files = tuple(_require_inside(name, path) for name in sorted(names))
-    size = sum(file.stat().st_size for file in files)
-    if size > MAX_WEIGHTS_BYTES:
-        problem = f"cannot read {path}: its external data has {size:,} bytes, the limit is {MAX_WEIGHTS_BYTES:,}"
-        raise VisError(problem, hint="Use a smaller model.")
-    return files
-
-
-def _require_inside(name: str, path: Path) -> Path:
-    folder = real_path(path.parent)
-    problem = f"cannot read {path}: its external data {printable(name)!r}"
-    if not name or "\\" in name or "\0" in name or ".." in name.split("/") or name.startswith("/") or ":" in name:
-        raise VisError(f"{problem} is not in its folder", hint="Export the model again, into one folder.")
-    file = real_path(folder / name)
-    if not file.is_relative_to(folder):
-        raise VisError(f"{problem} is a link out of its folder", hint="Copy the data next to the model.")
-    if not file.is_file():
-        raise VisError(f"{problem} does not exist", hint=f"Copy it to {folder}.")
-    return file
-
-
-def _is_external(tensor: Any) -> bool:
-    return bool(tensor.external_data) or tensor.data_location == tensor.EXTERNAL
-
-
-def _location(tensor: Any) -> str:
-    return next((str(entry.value) for entry in tensor.external_data if entry.key == "location"), "")
-
-
-def _graphs(model: Any) -> Iterator[Any]:
-    """Yield the graph, the functions and all graphs inside of their nodes."""
-    waiting = [model.graph, *model.functions]
-    waiting += [part for info in model.training_info for part in (info.initialization, info.algorithm)]
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        for attribute in (attribute for node in graph.node for attribute in node.attribute):
-            waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
-
-
-def _texts(model: Any) -> Iterator[str | bytes]:
-    """Yield all strings that the checks and messages use."""
-    yield from (model.producer_name, model.producer_version)
-    for entry in model.metadata_props:
-        yield from (entry.key, entry.value)
-    for opset in model.opset_import:
-        yield opset.domain
-    for value in [*model.graph.input, *model.graph.output]:
-        yield value.name
-    for function in model.functions:
-        yield from (function.domain, function.name)
-    for node in _nodes(model):
-        yield from (node.domain, node.op_type, *node.input, *node.output)
-    for tensor in _tensors(model):
-        yield tensor.name
-        for entry in tensor.external_data:
-            yield from (entry.key, entry.value)
-
-
-def _nodes(model: Any) -> Iterator[Any]:
-    for graph in _graphs(model):
-        yield from graph.node
-
-
-def _tensors(model: Any) -> Iterator[Any]:
-    for graph in _graphs(model):
-        yield from getattr(graph, "initializer", ())
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            yield from (sparse.values, sparse.indices)
-        attributes = [attribute for node in graph.node for attribute in node.attribute]
-        attributes += getattr(graph, "attribute_proto", ())
-        for attribute in attributes:
-            yield from ([attribute.t] if attribute.HasField("t") else [])
-            yield from attribute.tensors
-            sparse_tensors = [*([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])]
-            for sparse in [*sparse_tensors, *attribute.sparse_tensors]:
-                yield from (sparse.values, sparse.indices)
