@@ -224,7 +224,7 @@ def to_result(
         model=loaded.info,
         config=dataclasses.asdict(SCORING),
         categories=categories,
-        instances=make_instances(proposals, categories, reported_score=0.0),
+        instances=make_instances(proposals, categories, reported_score=0.0, confident_score=0.0),
     )
 
 
@@ -292,7 +292,7 @@ def reduce(result: VideoResult, proposals: SequenceProposals, config: SegmentSet
     """Return the result of a video after the reduction."""
     categories = (OBJECT,) if config.class_agnostic else result.categories
     final = reduce_proposals(proposals, config)
-    instances = make_instances(final, categories, reported_score=config.score_threshold)
+    instances = make_instances(final, categories, reported_score=config.score_threshold, confident_score=0.0)
     return dataclasses.replace(result, categories=categories, instances=instances)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +23,12 @@ from pycocotools.cocoeval import COCOeval
 from vis_cli.engine.device import autocast, choose_precision
 from vis_cli.engine.frames import network_size, resize_frame
 from vis_cli.engine.masks import encode_probs
-from vis_cli.network.accelerate import accelerate
 from vis_cli.network.protocol import VideoNetwork
+from vis_cli.records.types import Picture
 from vis_cli.records.video import open_video
 from vis_cli.training.config_file import read_train_config
-from vis_cli.zoo.weights import load_model
+from vis_cli.zoo.composition import load_network
+from vis_cli.zoo.detectors.boxes_and_masks import place
 
 REST = "object"  # the generic category of the model; it is not scored
 MAX_INSTANCES = 100  # COCO's limit per image
@@ -51,7 +53,7 @@ class CategoryScore:
 def main() -> None:
     """Detect in all images, score each category and print the table."""
     args = parse_args()
-    network = accelerate(load_model(args.model).model, CPU)
+    network = place(load_network(args.model, detector=args.detector).model, CPU)
     truth = quietly(lambda: COCO(str(args.data / f"{args.split}.json")))
     truth.dataset["images"] = truth.dataset["images"][: args.limit]
     detections = [d for image in truth.dataset["images"] for d in detect(network, args.data / "images", image, truth)]
@@ -67,6 +69,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder with SPLIT.json (COCO layout) and images/")
     parser.add_argument("--split", default="val", help="name of the JSON file without its extension")
     parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
+    parser.add_argument("--detector", help="another detector, as for `vis segment`")
     parser.add_argument(
         "--train-config",
         type=Path,
@@ -93,8 +96,9 @@ def detect(network: VideoNetwork, folder: Path, image: Mapping[str, Any], truth:
         frame, network_size((height, width), short_side=config.short_side, long_side=config.long_side)
     )
     with autocast(CPU, choose_precision("auto", CPU)):
+        features = network.encode_frames(torch.from_numpy(resized).permute(2, 0, 1)[None])
         found = network.detect(
-            network.encode_frames(torch.from_numpy(resized).permute(2, 0, 1)[None]),
+            dataclasses.replace(features, picture=Picture(0, np.ascontiguousarray(frame))),
             score_threshold=SCORE_THRESHOLD,
             nms_iou=BOX_NMS_IOU,
             max_instances=MAX_INSTANCES,

@@ -21,13 +21,14 @@ import stills_ap
 from pycocotools.coco import COCO
 
 from vis_cli.engine.segmenter import Segmenter
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.protocol import VideoNetwork
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import ModelInfo
 from vis_cli.settings import find_preset, parse_overrides
 from vis_cli.training.config import ValidationConfig
 from vis_cli.training.validation import validate
-from vis_cli.zoo.weights import LoadedModel, load_model
+from vis_cli.zoo.composition import load_network
+from vis_cli.zoo.weights import LoadedModel
 
 PRESET = "davis-uvos"
 IMAGE_PRESET = "ytvis2021"
@@ -58,7 +59,7 @@ SHARED = (
 def main() -> None:
     """Run the selected measurements and print one line per result."""
     args = parse_args()
-    model = load_model(args.model).model
+    model = load_network(args.model, detector=args.detector).model
     figures: dict[str, float] = {"num_clips": args.num, "num_images": args.images}
     for name in args.only:
         figures |= MEASURES[name](model, args)
@@ -74,6 +75,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the datasets stills/ and videos/")
     parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
+    parser.add_argument("--detector", help="another detector, as for `vis segment`")
     parser.add_argument(
         "--only",
         type=split_names,
@@ -103,7 +105,7 @@ def split_names(text: str) -> list[str]:
     return names
 
 
-def measure_clips(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+def measure_clips(model: VideoNetwork, args: argparse.Namespace) -> dict[str, float]:
     """Return J&F of the pseudo-clips with given first masks."""
     with tempfile.TemporaryDirectory(prefix="pseudo-clips-") as folder:
         stills = args.data / "stills"
@@ -111,7 +113,7 @@ def measure_clips(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, flo
         return {"pseudo_clips_jf": measure_davis(model, Path(folder), semi_supervised=True)}
 
 
-def measure_images(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+def measure_images(model: VideoNetwork, args: argparse.Namespace) -> dict[str, float]:
     """Return mask AP of the shared categories and of all COCO categories, on images with labels for all objects."""
     truth, folder = labelled_images(args), args.data / "stills" / "images"
     found = [d for image in truth.dataset["images"] for d in stills_ap.detect(model, folder, image, truth)]
@@ -119,7 +121,7 @@ def measure_images(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, fl
     return {"stills_ap_shared": shared, "stills_ap_all": complete}
 
 
-def measure_segment(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+def measure_segment(model: VideoNetwork, args: argparse.Namespace) -> dict[str, float]:
     """Return mask AP of the same images after `vis segment`: each category of an instance counts as a detection."""
     truth, folder = labelled_images(args), args.data / "stills" / "images"
     config = dataclasses.replace(find_preset(IMAGE_PRESET), **parse_overrides(args.set))
@@ -151,24 +153,24 @@ def labelled_images(args: argparse.Namespace) -> COCO:
     return truth
 
 
-def score_images(model: SeqMaskRCNN, truth: COCO, found: Sequence[dict[str, Any]]) -> tuple[float, float]:
+def score_images(model: VideoNetwork, truth: COCO, found: Sequence[dict[str, Any]]) -> tuple[float, float]:
     """Return mask AP of the shared categories and of all COCO categories."""
     scores = {score.name: score.ap for score in stills_ap.score_categories(truth, found, model, {})}
     every = [category.name for category in coco_categories()]
     return mean_ap(scores, shown(truth, SHARED)), mean_ap(scores, shown(truth, every))
 
 
-def measure_semi_supervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+def measure_semi_supervised(model: VideoNetwork, args: argparse.Namespace) -> dict[str, float]:
     """Return J&F of the videos with given first masks."""
     return {"videos_semi_supervised_jf": measure_davis(model, args.data / "videos", semi_supervised=True)}
 
 
-def measure_unsupervised(model: SeqMaskRCNN, args: argparse.Namespace) -> dict[str, float]:
+def measure_unsupervised(model: VideoNetwork, args: argparse.Namespace) -> dict[str, float]:
     """Return J&F of the videos without given masks."""
     return {"videos_unsupervised_jf": measure_davis(model, args.data / "videos", semi_supervised=False)}
 
 
-def measure_davis(model: SeqMaskRCNN, folder: Path, *, semi_supervised: bool) -> float:
+def measure_davis(model: VideoNetwork, folder: Path, *, semi_supervised: bool) -> float:
     """Return J&F of a DAVIS folder, from 0 to 1."""
     config = ValidationConfig(kind="davis", images=str(folder), preset=PRESET, semi_supervised=semi_supervised)
     return validate(config, model, device="cpu")["j_and_f"]
@@ -189,7 +191,7 @@ def mean_ap(scores: dict[str, float], names: Sequence[str]) -> float:
     return sum(scores.get(name, 0.0) for name in names) / len(names)
 
 
-MEASURES: dict[str, Callable[[SeqMaskRCNN, argparse.Namespace], dict[str, float]]] = {
+MEASURES: dict[str, Callable[[VideoNetwork, argparse.Namespace], dict[str, float]]] = {
     "clips": measure_clips,
     "images": measure_images,
     "segment": measure_segment,
