@@ -20,10 +20,11 @@ from tests.engine.fakes import FakeNetwork, draw_frame, moving_boxes
 from tests.records.davis_factory import SIZE, VAL, write_davis, write_mask
 from tests.records.video_factory import make_images, make_video, rewrite, write_image
 from tests.training.test_trainer import make_run
+from tests.zoo.detectors.onnx_factory import write_onnx, yolox_outputs
 from tests.zoo.released_factory import hollow_state, write_checkpoint
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
-from vis_cli.records.types import ModelInfo
+from vis_cli.records.types import Category, ModelInfo
 from vis_cli.zoo.weights import LoadedModel
 
 ROOT = Path(__file__).parents[1]
@@ -109,9 +110,25 @@ def make_first_mask(path: Path) -> None:
     write_label_png(labels, path)
 
 
+def make_detections(path: Path) -> None:
+    path.write_text("1,-1,2,2,20,20,0.9,-1,-1,-1\n")
+
+
+def make_detector(path: Path) -> None:
+    write_onnx(path, {"output": yolox_outputs()})
+
+
 def make_training(path: Path) -> None:
     make_run(path.parent, steps=1).rename(path)
 
+
+class NetworkDetector:
+    """A detector whose weights torchvision would download."""
+
+    categories = (Category(1, "person"),)
+
+
+FOUND_ON_THE_NETWORK = LoadedModel(NetworkDetector(), ModelInfo("detector", "0" * 64))
 
 MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that README speaks of as the reader's own
     "holiday.mp4": make_clip,
@@ -120,6 +137,11 @@ MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that RE
     "videos": lambda path: make_clip(path / "beach.mp4"),
     "day?/*.mov": lambda path: make_clip(Path("day1/walk.mov")),
     "first.png": make_first_mask,
+    "clip.txt": make_detections,
+    "holiday.txt": make_detections,
+    "found": lambda path: (path.mkdir(), make_detections(path / "beach.txt")),
+    "yolox.onnx": make_detector,
+    "yolox_s.onnx": make_detector,
     "my_settings.toml": lambda path: path.write_text("num_key_frames = 5\n"),
     "my.toml": make_training,
     "seq_mask_rcnn_r50.pth": lambda path: write_checkpoint(path, hollow_state("r50")),
@@ -176,7 +198,9 @@ def test_the_commands_of_a_section_work_one_after_the_other(
     workplace: Path,
     run_vis: RunVis,  # noqa: F811
     network: Network,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("vis_cli.zoo.composition.load_box_detector", lambda name, device: FOUND_ON_THE_NETWORK)
     for line in sections()[heading]:
         make_inputs(list(words_of(line)))
         _, *words = words_of(line)  # again: a pattern sees what was made
@@ -187,7 +211,7 @@ def test_the_commands_of_a_section_work_one_after_the_other(
 
 
 def test_start_writes_what_it_promises(workplace: Path, run_vis: RunVis, network: Network) -> None:  # noqa: F811
-    (line,) = sections()["Start"]
+    line, _ = sections()["Start"]
     make_inputs(list(words_of(line)))
     run_vis(*list(words_of(line))[1:])
     promised = re.findall(r"`(results/[^`]+)`", README.partition("## Use")[0])
@@ -206,7 +230,7 @@ def test_the_python_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatc
     rewrite(workplace / "drawn", workplace / clip)
     asked = []
 
-    def load_network(model: str) -> LoadedModel:
+    def load_network(model: str, *, device: str) -> LoadedModel:
         asked.append(model)
         return LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
 

@@ -128,17 +128,17 @@ class ModelOptions:
         typer.Option(
             "--model",
             metavar="NAME|DIR",
-            help="Model: a name that `vis models` lists, or a model folder. coco-r50 detects the 80 classes of COCO; "
-            f"torchvision downloads its weights at the first use. [dim]\\[default: {DEFAULT_MODEL}][/dim]",
+            help="Model: a name that `vis models` lists, or a model folder. coco-r50-v2 detects the 80 categories of "
+            f"COCO; torchvision downloads its weights at the first use. [dim]\\[default: {DEFAULT_MODEL}][/dim]",
         ),
     ] = None
     detector: Annotated[
         str | None,
         typer.Option(
             "--detector",
-            metavar="NAME|DIR",
-            rich_help_panel=DETECTOR_PANEL,
-            help="Model that detects and classifies objects. Overrides --model.",
+            metavar="NAME|FILE",
+            help="Detector of the objects: a model, torchvision:NAME, or the path of an ONNX file. --model predicts "
+            "the masks of its boxes, and propagates them.",
         ),
     ] = None
     propagator: Annotated[
@@ -155,6 +155,45 @@ class ModelOptions:
     def name(self) -> str:
         """Return the model, or the default model."""
         return self.model or DEFAULT_MODEL
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionOptions:
+    """Options for the detections of another program."""
+
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            "--detections",
+            metavar="FILE|DIR",
+            exists=True,
+            help="Detections of another program, used instead of a detector: COCO results, MOTChallenge text, YOLO "
+            "text or NAME.json. For several videos: a folder with one file or folder per video, paired by name.",
+        ),
+    ] = None
+    detections_from: Annotated[
+        int | None,
+        typer.Option(
+            "--detections-from",
+            metavar="N",
+            min=0,
+            rich_help_panel=DETECTOR_PANEL,
+            help="Number of the first frame in --detections, such as 0 or 1. [dim]\\[default: automatic; the choice is "
+            "printed][/dim]",
+        ),
+    ] = None
+    detection_names: Annotated[
+        Path | None,
+        typer.Option(
+            "--detection-names",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            rich_help_panel=DETECTOR_PANEL,
+            help="Category names, and image names if needed, of --detections: a COCO file with categories and images, "
+            "or a data.yaml.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from vis_cli.setting_fields import Setting, check_settings, settings_of
 
 KeyFrameSpacing: TypeAlias = Literal["even", "endpoints"]
 ScoreSource: TypeAlias = Literal["eq2", "detection", "product", "support"]
+SCORES_OF_DETECTIONS: tuple[ScoreSource, ...] = ("detection", "support")  # no box of another frame is classified
 ScoreFrames: TypeAlias = Literal["all", "visible"]
 Overlap: TypeAlias = Literal["exclusive", "keep"]
 MaskCanvas: TypeAlias = Literal["video", "network"]

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from tests.records.result_factory import CATEGORIES, make_instance
 from vis_cli.app import app
 from vis_cli.errors import VisError
+from vis_cli.records.detections import VideoDetections
 from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import RunSettings, SegmentSettings
@@ -56,6 +57,7 @@ class Network:
     loaded: list[tuple[str, SegmentSettings, RunSettings]] = field(default_factory=list)
     segmented: list[str] = field(default_factory=list)
     guidance: Mapping[int, NDArray[np.integer[Any]]] | None = None
+    detections: VideoDetections | None = None
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             *,
             progress: Callable[[str, int, int], None],
             guidance: Mapping[int, NDArray[np.integer[Any]]] | None,
+            detections: Callable[[int], VideoDetections] | None,
         ) -> VideoResult:
             state.guidance = guidance
             state.segmented.append(video.name)
@@ -82,6 +85,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
                 progress("read", num_frames, video.num_frames or 0)
             if video.name in state.raises:
                 raise state.raises[video.name]
+            state.detections = None if detections is None else detections(num_frames)
             if num_frames == 0:
                 raise VisError(f"{video.path}: no frame of it decodes")
             return make_found(video, num_frames, state.num_instances, self._config, num_unlikely=state.num_unlikely)

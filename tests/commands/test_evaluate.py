@@ -332,7 +332,8 @@ def test_two_models_are_one(
     run_vis: RunVis,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def load_network(model: str, *, detector: str | None, propagator: str | None) -> tuple[str, str]:
+    def load_network(model: str, *, detector: str | None, propagator: str | None, device: str) -> tuple[str, str]:
+        assert device == "auto"
         return detector or model, propagator or model
 
     monkeypatch.setattr("vis_cli.zoo.composition.load_network", load_network)

@@ -226,7 +226,7 @@ class TestBatch:
             ("open_video", "out of memory while the video was opened. Use smaller frames"),
             ("write_overlay", "out of memory while the overlay was drawn. Use --no-render, or smaller frames"),
             ("write_result", "clip.json was written. Use a smaller --set max_sequences=N"),
-            ("read_given_masks", "first.png was read"),
+            ("read_given", "first.png was read"),
             ("identify_source", "out of memory"),
         ],
     )

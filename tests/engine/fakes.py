@@ -79,6 +79,8 @@ def make_video(boxes: Sequence[dict[int, Box]], *, size: tuple[int, int] = (HEIG
 class FakeNetwork(nn.Module):
     """Implement the verbs of VideoNetwork by colour, and remember each call by the frame's number."""
 
+    classifies_boxes = True
+
     def __init__(self, *, scores: Sequence[float] = (0.9, 0.8, 0.7, 0.6), short_side: int = HEIGHT) -> None:
         super().__init__()
         self.config = ModelConfig(
@@ -94,6 +96,7 @@ class FakeNetwork(nn.Module):
         self.memorized: list[tuple[int, Tensor]] = []
         self.propagated: list[tuple[int, list[int]]] = []  # frame, frames in the memory
         self.classified: list[tuple[int, Tensor]] = []
+        self.boxed: list[tuple[int, Tensor]] = []  # frame, boxes whose masks were asked for
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         assert images.shape[0] == 1
@@ -133,6 +136,15 @@ class FakeNetwork(nn.Module):
         self.classified.append((_number(features.c2), boxes))
         rows = [self._class_probs(features.c2, box) for box in boxes.long().tolist()]
         return torch.stack(rows) if rows else torch.zeros(0, len(CATEGORIES) + 1)
+
+    def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the colour of the centre of each box, inside of the box."""
+        self.boxed.append((_number(features.c2), boxes))
+        masks = torch.zeros(len(boxes), *features.image_size)
+        for mask, (x0, y0, x1, y1) in zip(masks, boxes.round().int().tolist(), strict=True):
+            colour = features.c2[0, :, (y0 + y1) // 2, (x0 + x1) // 2]
+            mask[y0:y1, x0:x1] = _of_colour(features.c2, tuple(colour.tolist()))[y0:y1, x0:x1].float()
+        return masks
 
     def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
         number = _number(features.c2)

@@ -54,6 +54,21 @@ def test_no_objects_is_a_normal_case(model: SeqMaskRCNN) -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("class_specific", [False, True])
+def test_the_masks_of_given_boxes_are_those_of_the_detections(class_specific: bool) -> None:
+    model = make_model(class_specific=class_specific)
+    features = model.encode_frames(frame())
+    found = model.detect_objects(features, score_threshold=0.0, nms_iou=0.9, max_instances=4)
+    assert len(found.boxes) > 0
+    masks = model.box_masks(features, found.boxes)
+    labels = model.class_probs(features, found.boxes)[:, 1:].argmax(dim=1) + 1
+    torch.testing.assert_close(masks, model.detector.paste_masks(features, [found.boxes], labels))
+    if not class_specific:
+        torch.testing.assert_close(masks, found.mask_probs)
+    assert model.box_masks(features, found.boxes[:0]).shape == (0, 50, 75)
+
+
+@torch.inference_mode()
 def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
     features = model.encode_frames(frame())
     masks = torch.zeros(2, 50, 75)

@@ -61,7 +61,9 @@ def identified_result() -> VideoResult:
     )
     parts = (ModelInfo("finder", "cd" * 32), ModelInfo("follower", "ef" * 32))
     model = ModelInfo("both", "ab" * 32, parts)
-    return dataclasses.replace(result, video=info, model=model, given_masks="12", given_names="34")
+    return dataclasses.replace(
+        result, video=info, model=model, given_masks="12", given_names="34", given_detections="56"
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> N
 def test_layout_of_the_file(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
-    given = ["given_masks", "given_names"]
+    given = ["given_masks", "given_names", "given_detections"]
     assert list(data) == ["schema", "model", "config", *given, "video", "categories", "instances"]
     assert data["schema"] == 3
     assert data["video"] == {
@@ -127,7 +129,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
 
     def as_schema_1(data: dict[str, Any]) -> None:
         data["schema"] = 1
-        del data["given_masks"], data["given_names"]
+        del data["given_masks"], data["given_names"], data["given_detections"]
         for instance in data["instances"]:
             del instance["confident"]
         for key in added:
@@ -139,7 +141,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
 def test_an_instance_of_schema_2_is_confident(tmp_path: Path) -> None:
     def as_schema_2(data: dict[str, Any]) -> None:
         data["schema"] = 2
-        del data["given_names"]
+        del data["given_names"], data["given_detections"]
         for instance in data["instances"]:
             del instance["confident"]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank, MemoryRule
-from vis_cli.records.types import Category
-from vis_cli.zoo.composition import DetectorAndPropagator, load_network
+from vis_cli.records.types import Category, ModelInfo, Picture
+from vis_cli.zoo.composition import DetectorAndPropagator, identify_network, load_network
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
+from vis_cli.zoo.detectors.protocol import FoundBoxes
 from vis_cli.zoo.weights import LoadedModel, save_model
 
 BIRDS = (Category(5, "owl"), Category(9, "duck"))
@@ -93,3 +97,76 @@ def test_what_another_finds_coco_lets_its_own_follower_follow(
 ) -> None:
     monkeypatch.setattr("vis_cli.zoo.composition.FOLLOWER", folders[1])
     assert load_network("coco-r50", detector=folders[0]).info.name == "birds+follower"
+
+
+class OwlFinder:
+    """A detector of boxes that sees one owl."""
+
+    categories = BIRDS
+    info = ModelInfo("owls", "ab" * 32)
+
+    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        height, width = picture.pixels.shape[:2]
+        box = [[0.25 * width, 0.5 * height, 0.75 * width, 1.0 * height]]
+        return FoundBoxes(np.array(box, np.float32), np.array([0.7], np.float32), np.array([1]), (None,))
+
+
+@pytest.fixture
+def owls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace all detectors of boxes by `OwlFinder`."""
+    lookup = "vis_cli.zoo.composition.load_box_detector"
+    monkeypatch.setattr(lookup, lambda name, device: LoadedModel(OwlFinder(), OwlFinder.info))
+    monkeypatch.setattr("vis_cli.zoo.composition.identify_box_detector", lambda name: OwlFinder.info)
+
+
+DETECTORS = ["owls.onnx", "some/OWLS.ONNX", "coco-r50-v2", "torchvision:fcos_resnet50_fpn"]
+
+
+@pytest.mark.usefixtures("owls")
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_the_boxes_of_a_detector_get_the_masks_of_the_model(detector: str, folders: tuple[str, str]) -> None:
+    loaded = load_network(folders[1], detector=detector)
+    assert isinstance(loaded.model, BoxesAndMasks)
+    assert loaded.info.name == "owls+follower"
+    network = place(loaded.model, torch.device("cpu"))
+    assert network.config.categories == BIRDS
+    assert network.config.calibration is None
+    features = network.encode_frames(torch.rand(1, 3, 40, 80) * 255)
+    picture = Picture(0, np.zeros((80, 160, 3), np.uint8))
+    found = network.detect(
+        dataclasses.replace(features, picture=picture), score_threshold=0.5, nms_iou=0.5, max_instances=9
+    )
+    torch.testing.assert_close(found.boxes, torch.tensor([[20.0, 20.0, 60.0, 40.0]]))
+    assert found.labels.tolist() == [1]
+    torch.testing.assert_close(found.class_probs, torch.tensor([[0.3, 0.7, 0.0]]))
+    torch.testing.assert_close(found.mask_probs, network.box_masks(features, found.boxes))
+    assert found.mask_probs.shape == (1, 40, 80)
+
+
+@pytest.mark.usefixtures("owls")
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_detector_as_the_model_uses_the_follower(
+    detector: str, folders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vis_cli.zoo.composition.FOLLOWER", folders[1])
+    assert load_network(detector).info.name == "owls+follower"
+    identity = identify_network(detector)
+    assert identity.info == load_network(detector).info
+    assert not identity.classifies_boxes
+    assert identify_network(folders[0]).classifies_boxes
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_detector_of_boxes_cannot_propagate(detector: str, folders: tuple[str, str]) -> None:
+    with pytest.raises(VisError, match="it only detects"):
+        load_network(folders[0], propagator=detector)
+
+
+@pytest.mark.usefixtures("owls")
+def test_a_detector_of_boxes_needs_a_picture(folders: tuple[str, str]) -> None:
+    network = load_network(folders[1], detector="owls.onnx").model
+    features = network.encode_frames(torch.zeros(1, 3, 32, 32))
+    with pytest.raises(ValueError, match="needs the picture"):
+        network.detect(features, score_threshold=0.5, nms_iou=0.5, max_instances=9)
+    with pytest.raises(NotImplementedError):
+        network.class_probs(features, torch.zeros(1, 4))

@@ -11,19 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from vis_cli.commands.given_inputs import NOTHING_GIVEN, GivenInputs, GivenOptions, locate_detections, read_given
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
-from vis_cli.commands.own_results import Production, find_difference, hash_masks, hash_names
+from vis_cli.commands.own_results import Production, find_difference
 from vis_cli.commands.render import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
-from vis_cli.records.given_masks import read_given_masks, require_mask_size, require_objects
-from vis_cli.records.given_names import Names, name_instances, require_given
+from vis_cli.records.given_masks import require_mask_size
+from vis_cli.records.given_names import name_instances
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.shown_instances import describe_selection, shown_instances, shows_selection
 from vis_cli.records.source_identity import identify_source
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
     from vis_cli.network.protocol import VideoNetwork
     from vis_cli.zoo.weights import LoadedModel
-
-GivenMasks: TypeAlias = dict[int, NDArray[np.uint8]]  # label maps (H, W) by frame index
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # messages of torch
 FOR_NETWORK = "Use a smaller --short-side, --feature-budget-mb or --set max_instances=N."
@@ -53,8 +49,7 @@ class BatchOptions:
     overwrite: bool = False
     detector: str | None = None  # None: the detector of `model`
     propagator: str | None = None
-    masks_from: int | None = None  # number of the first frame in the file names of given masks; None: automatic
-    names: Names | None = None  # of the given objects, by id
+    given: GivenOptions = NOTHING_GIVEN  # masks, names and detections
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
     min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
 
@@ -105,14 +100,14 @@ class Batch:
             require_no_folders(job)
             if not self._options.overwrite:
                 job = refreshed(job)
-            masks = self._read_masks(job)
-            result = self._reusable(job, masks)
+            given = self._read_given(job)
+            result = self._reusable(job, given)
             if result is not None and self._has_outputs(job):
                 reason = f"{job.result} exists. Use --overwrite to replace it"
                 report = dataclasses.replace(report, status="skipped", reason=reason)
             else:
                 with sole_writer(job):
-                    result = self._make_outputs(job, result, masks, progress)
+                    result = self._make_outputs(job, result, given, progress)
         except UsageError:
             raise
         except (VisError, OSError, MemoryError, RuntimeError) as error:
@@ -131,29 +126,22 @@ class Batch:
             seconds=seconds,
         )
 
-    def _read_masks(self, job: Job) -> GivenMasks | None:
-        if job.masks is None:
-            return None
-        with _describing_memory_error(f" while {job.masks} was read"):
-            masks = read_given_masks(job.masks, job.source, first=self._options.masks_from, messages=self._reporter)
-        require_objects(masks, job.masks)
-        if self._options.names is not None:
-            require_given(self._options.names, masks, job.masks)
-        return masks
+    def _read_given(self, job: Job) -> GivenInputs:
+        with _describing_memory_error(f" while {job.masks or job.detections} was read"):
+            return read_given(job, self._options.given, self._reporter)
 
-    def _reusable(self, job: Job, masks: GivenMasks | None) -> VideoResult | None:
-        """Return the result of an earlier run if its source, settings, model, masks and names are unchanged.
+    def _reusable(self, job: Job, given: GivenInputs) -> VideoResult | None:
+        """Return the result of an earlier run if its source, settings, model and given inputs are unchanged.
 
         Raises:
-            VisError: The result is damaged, or its source, settings, model, masks or names have changed.
+            VisError: The result is damaged, or its source, settings, model or given inputs have changed.
         """
         if self._options.overwrite:
             return None
         if job.stored is None:
             require_free(job)
             return None
-        given_masks, given_names = self._hash_given(masks)
-        production = dataclasses.replace(self._production, given_masks=given_masks, given_names=given_names)
+        production = dataclasses.replace(self._production, **given.hashes)
         if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}", hint="Use --overwrite to replace it.")
         with _describing_memory_error(f" while {job.result} was read"):
@@ -166,22 +154,22 @@ class Batch:
         return job.overlay is None or shows_selection(job.overlay, self._options.min_score)
 
     def _make_outputs(
-        self, job: Job, result: VideoResult | None, masks: GivenMasks | None, progress: BatchProgress
+        self, job: Job, result: VideoResult | None, given: GivenInputs, progress: BatchProgress
     ) -> VideoResult:
         if job.name != default_name(job.source):
             because = "another video has the same name" if job.stored is None else "as in the earlier run"
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
         with _describing_memory_error(" while the video was opened", "Use smaller frames."):
             video = open_video(job.source, stream=self._options.stream)
-        if masks is not None and job.masks is not None:
-            require_mask_size(masks, job.masks, video, first=self._options.masks_from)
+        if given.masks is not None and job.masks is not None:
+            require_mask_size(given.masks, job.masks, video, first=self._options.given.masks_from)
         self._warn(job, video.warnings)
         num_printed = len(video.warnings)
         problem = None if job.overlay is None else overlay_problem(video)
         if problem is not None and result is None:
             self._reporter.warn(f"{problem} {job.result} is written without an overlay video.")
         if result is None:
-            result = self._segment(job, video, masks, progress)
+            result = self._segment(job, video, given, progress)
         if job.overlay is not None:
             with _describing_memory_error(" while the overlay was drawn", "Use --no-render, or smaller frames."):
                 min_score = self._options.min_score
@@ -197,11 +185,16 @@ class Batch:
         for warning in warnings:
             self._reporter.warn(f"{job.source}: {warning}")
 
-    def _segment(self, job: Job, video: Video, masks: GivenMasks | None, progress: BatchProgress) -> VideoResult:
+    def _segment(self, job: Job, video: Video, given: GivenInputs, progress: BatchProgress) -> VideoResult:
         source = self._identify(job)  # before the frames are read, so that a later change is detected
         segmenter = self._segmenter
         with _describing_memory_error("", FOR_NETWORK):
-            found = segmenter.segment(video, progress=progress.update, guidance=masks)
+            found = segmenter.segment(
+                video,
+                progress=progress.update,
+                guidance=given.masks,
+                detections=locate_detections(given, video, self._options.given, self._options.config, self._reporter),
+            )
         info = dataclasses.replace(
             found.video,
             name=job.name,
@@ -209,20 +202,13 @@ class Batch:
             frame_names=video.frame_names,
             timestamps=frame_times(video, found.video.num_frames),
         )
-        names = self._options.names
-        named = found if names is None else name_instances(found, names)
-        given_masks, given_names = self._hash_given(masks)
-        result = dataclasses.replace(named, video=info, given_masks=given_masks, given_names=given_names)
+        named = found if given.names is None else name_instances(found, given.names)
+        result = dataclasses.replace(named, video=info, **given.hashes)
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older overlay would show another result
         with _describing_memory_error(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):
             write_result(result, job.result)
         return result
-
-    def _hash_given(self, masks: GivenMasks | None) -> tuple[str | None, str | None]:
-        """Return the hashes of the given masks and of their names, None if they are not given."""
-        names = self._options.names
-        return None if masks is None else hash_masks(masks), None if names is None else hash_names(names)
 
     @cached_property
     def _segmenter(self) -> Segmenter:
@@ -242,7 +228,11 @@ class Batch:
         options = self._options
         try:
             model, config = expected_production(
-                options.model, options.config, detector=options.detector, propagator=options.propagator
+                options.model,
+                options.config,
+                detector=options.detector,
+                propagator=options.propagator,
+                detections=options.given.has_detections,
             )
         except VisError as error:
             raise UsageError(str(error)) from error
@@ -255,7 +245,9 @@ class Batch:
             return options.model
         from vis_cli.zoo.composition import load_network
 
-        return load_network(options.model, detector=options.detector, propagator=options.propagator)
+        return load_network(
+            options.model, detector=options.detector, propagator=options.propagator, device=options.run.device
+        )
 
     def _report_outcome(self, report: VideoReport, number: str) -> None:
         outcome: str = report.status

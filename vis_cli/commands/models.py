@@ -16,8 +16,8 @@ from vis_cli.files.reading import read_text
 from vis_cli.options import Debug, examples
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS
-from vis_cli.zoo.detectors.names import COCO_V2_NAME, torchvision_facts
 from vis_cli.zoo.folder import CARD_NAME, list_models
+from vis_cli.zoo.torchvision_names import COCO_V2_NAME, torchvision_facts
 
 models_app = typer.Typer(invoke_without_command=True)
 

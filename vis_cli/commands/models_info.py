@@ -18,8 +18,8 @@ from vis_cli.options import Debug
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
-from vis_cli.zoo.detectors.names import LICENCE, is_torchvision_name, torchvision_facts
 from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
+from vis_cli.zoo.torchvision_names import LICENCE, is_torchvision_name, torchvision_facts
 
 ONNX_SUFFIX = ".onnx"
 RESULTS_HEADINGS = ("## Results", "## What it reaches")  # second heading: cards of earlier versions

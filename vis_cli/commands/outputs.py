@@ -31,13 +31,14 @@ NAMELESS = "root"  # name of the results of / and of inputs whose name consists 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One input, the masks given for it, and its output files. `masks` and `overlay` can be None."""
+    """One input, the masks or detections given for it, and its output files."""
 
     source: Path
     name: str
     result: Path
     overlay: Path | None
-    masks: Path | None = None  # used instead of detections
+    masks: Path | None = None  # used instead of detected objects
+    detections: Path | None = None  # used instead of the detections of the model
     stored: ResultHead | None = None  # existing result of this source when the batch was planned
     version: tuple[int, int, int] | None = (
         None  # version of the file `result` at that time; None: the file did not exist
@@ -75,7 +76,7 @@ def make_job(
     """Return the job that writes results called `name` in the folder `out`."""
     result = out / f"{name}{RESULT_SUFFIX}"
     overlay = out / f"{name}{OVERLAY_SUFFIX}" if render else None
-    return Job(source, name, result, overlay, masks, stored, _version(result))
+    return Job(source, name, result, overlay, masks, stored=stored, version=_version(result))
 
 
 def default_name(source: Path) -> str:
@@ -162,8 +163,9 @@ def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
     Raises:
         UsageError: An output is an input, or the folder of an overlay video is an input.
     """
-    sources = {real_path(job.source) for job in jobs}
-    folders = sources | {real_path(text) for text in inputs if is_folder(text)}
+    videos = {real_path(job.source) for job in jobs}
+    sources = videos | {real_path(job.detections) for job in jobs if job.detections is not None}
+    folders = videos | {real_path(text) for text in inputs if is_folder(text)}
     for job in jobs:
         if job.overlay is not None and real_path(job.overlay.parent) in folders:
             raise UsageError(

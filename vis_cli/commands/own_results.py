@@ -31,12 +31,13 @@ SHOWN_VALUE = 40  # characters
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """Model, settings, given masks and their names: everything that changes a result by more than rounding."""
+    """Model, settings, given masks, names and detections: everything that changes a result by more than rounding."""
 
     model: ModelInfo
     config: Mapping[str, Any]
     given_masks: str | None = None
     given_names: str | None = None
+    given_detections: str | None = None
 
 
 class OwnResults:
@@ -144,6 +145,7 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
         _model_difference(head.model, production.model),
         _given_difference("masks", head.given_masks, production.given_masks),
         _given_difference("names", head.given_names, production.given_names),
+        _given_difference("detections", head.given_detections, production.given_detections),
     ]
     return ", ".join(filter(None, differences)) or None
 

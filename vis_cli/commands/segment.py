@@ -5,6 +5,7 @@ Registered by `app`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import typer
 
 from vis_cli import options
 from vis_cli.commands.batch import Batch, BatchOptions
+from vis_cli.commands.given_inputs import GivenOptions
 from vis_cli.commands.method_settings import method_settings
 from vis_cli.commands.option_groups import grouped
-from vis_cli.commands.outputs import plan_jobs, prepare_folder, protect_inputs
+from vis_cli.commands.outputs import Job, plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
 from vis_cli.messages import hint_at_left_out
+from vis_cli.records.detection_file import pair_detections
 from vis_cli.records.given_names import Names, read_names
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
@@ -34,6 +37,7 @@ def segment(
     model: options.ModelOptions,
     method: options.MethodOptions,
     masks: options.MaskOptions,
+    detections: options.DetectionOptions,
     run: options.RunOptions,
     output: options.OutputOptions,
     messages: options.MessageOptions,
@@ -44,7 +48,7 @@ def segment(
 
     DIR/NAME.mp4 is an overlay video: it shows the masks of confident objects. --min-score 0 shows all objects.
 
-    A video is skipped if it has a result of the same content, settings, model, given masks and names.
+    A video is skipped if it has a result of the same content, settings, model, and given masks or detections.
 
     To resume an interrupted batch, run the same command again.
 
@@ -60,16 +64,17 @@ def segment(
                 output.overwrite,
                 model.detector,
                 model.propagator,
-                masks.masks_from,
-                find_names(masks),
+                given_options(masks, detections),
                 masks.stream,
                 output.min_score,
             ),
             reporter,
         )
+        check_exclusive(model, masks, detections)
         sources, missing = find_sources(inputs, reporter)
         check_masks(masks, sources)
         jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
+        jobs = with_detections(jobs, detections.detections, reporter)
         protect_inputs(jobs, inputs)
         prepare_folder(out)
         for report in missing if output.as_json else ():
@@ -77,6 +82,62 @@ def segment(
         reports, interrupted = batch.run(jobs, ended=print_report_line if output.as_json else None)
         show([*missing, *reports], reporter)
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
+
+
+def given_options(masks: options.MaskOptions, detections: options.DetectionOptions) -> GivenOptions:
+    """Return the options of the masks and detections that the user gives.
+
+    Raises:
+        UsageError: The value of --names or its file is invalid, or an option needs --detections.
+    """
+    for option, value in (
+        ("--detections-from", detections.detections_from),
+        ("--detection-names", detections.detection_names),
+    ):
+        if value is not None and detections.detections is None:
+            raise UsageError(f"{option} needs --detections. Add --detections, or omit {option}.")
+    return GivenOptions(
+        masks.masks_from,
+        find_names(masks),
+        detections.detections is not None,
+        detections.detections_from,
+        detections.detection_names,
+    )
+
+
+def check_exclusive(
+    model: options.ModelOptions, masks: options.MaskOptions, detections: options.DetectionOptions
+) -> None:
+    """Check that at most one source of objects is given.
+
+    Raises:
+        UsageError: There are two of them.
+    """
+    sources = (
+        ("--masks", masks.masks),
+        ("--detections", detections.detections),
+        ("--detector", model.detector),
+    )
+    given = [option for option, value in sources if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} are both given. Omit one of them.")
+
+
+def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) -> list[Job]:
+    """Return the jobs with their files of detections. Report files that belong to no video.
+
+    Raises:
+        UsageError: The file of detections is for one video, but there are several.
+    """
+    if path is None:
+        return list(jobs)
+    try:
+        pairs, others = pair_detections(path, [job.source for job in jobs])
+    except VisError as error:
+        raise UsageError(str(error)) from error
+    if others:
+        reporter.warn(f"{path}: not used, because no video has this name: {listed(others)}")
+    return [dataclasses.replace(job, detections=pairs.get(job.source)) for job in jobs]
 
 
 def check_masks(masks: options.MaskOptions, sources: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.engine.masks import mask_iou, mask_nms
+from vis_cli.engine.pictures import KeyPictures
 from vis_cli.engine.scoring import frame_class_probs
 from vis_cli.engine.sequences import KeyMasks
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.structures import EncodedFrame
-from vis_cli.settings import SegmentSettings
+from vis_cli.records.rle import Rle
+from vis_cli.settings import SCORES_OF_DETECTIONS, SegmentSettings
 
 if TYPE_CHECKING:
     from vis_cli.network.protocol import VideoNetwork
@@ -25,10 +28,25 @@ if TYPE_CHECKING:
 class DetectedMasks:
     """The instances that the network detects in the key frames."""
 
-    def __init__(self, network: VideoNetwork, key_frames: tuple[int, ...], config: SegmentSettings) -> None:
+    def __init__(
+        self,
+        network: VideoNetwork,
+        key_frames: tuple[int, ...],
+        config: SegmentSettings,
+        pictures: KeyPictures | None = None,
+    ) -> None:
+        """Prepare the detection.
+
+        Args:
+            network: It detects.
+            key_frames: Frame indices in ascending order.
+            config: Settings of the method.
+            pictures: Reader of the key frames, for a network that does not classify boxes.
+        """
         self.key_frames = key_frames
         self.num_classes = network.config.num_classes
         self._network = network
+        self._pictures = pictures
         self._config = config
         self._ids = count()
 
@@ -38,8 +56,11 @@ class DetectedMasks:
         A detection without a pixel above the mask threshold is removed, except with `resegment_key_frame`.
         """
         config = self._config
+        features = frame.features
+        if self._pictures is not None:
+            features = dataclasses.replace(features, picture=self._pictures.read(frame.index))
         detections = self._network.detect(
-            frame.features,
+            features,
             score_threshold=config.detection_score_threshold,
             nms_iou=config.box_nms_iou,
             max_instances=config.max_instances,
@@ -53,6 +74,7 @@ class DetectedMasks:
             probs=detections.mask_probs[kept].float(),
             guidance=masks[kept].float(),
             class_probs=detections.class_probs[kept].double().cpu().numpy(),
+            segmentations=None if config.resegment_key_frame else _select(detections.segmentations, kept),
             resegment=config.resegment_key_frame,
         )
 
@@ -78,9 +100,16 @@ class DetectedMasks:
         return [soft_aggregate(probs)[1:] for probs in separate]
 
     def class_probs(self, frame: EncodedFrame, masks: Tensor) -> NDArray[np.float64]:
-        """Classify the objects of a frame with the box head."""
+        """Classify the objects of a frame with the box head, if the source of the scores needs it."""
+        if self._config.score_source in SCORES_OF_DETECTIONS:
+            return np.zeros((len(masks), self.num_classes + 1))
         return frame_class_probs(self._network, frame.features, masks)
 
     def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
         """Return no frame: a detection is guidance in its key frame only."""
         return frozenset()
+
+
+def _select(segmentations: tuple[Rle | None, ...], rows: Sequence[int]) -> tuple[Rle | None, ...] | None:
+    """Return the masks of these detections that are known exactly, None if no mask is."""
+    return tuple(segmentations[row] for row in rows) if segmentations else None

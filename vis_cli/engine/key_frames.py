@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vis_cli.settings import KeyFrameSpacing
 
 
@@ -26,3 +28,19 @@ def select_key_frames(num_frames: int, num_key_frames: int, spacing: KeyFrameSpa
         return tuple(stride * k for k in steps if stride * k < num_frames)
     last_step = max(num_key_frames - 1, 1)
     return tuple(sorted({k * (num_frames - 1) // last_step for k in steps}))
+
+
+def select_among(frames: Sequence[int], num_key_frames: int, spacing: KeyFrameSpacing) -> tuple[int, ...]:
+    """Choose the key frames of a video whose detections are known in some frames only.
+
+    Eq. 1 chooses among these frames. All of them are key frames if there are at most K.
+
+    Args:
+        frames: Frame indices with detections, at least one, in ascending order.
+        num_key_frames: Maximum number of key frames, K, at least 1.
+        spacing: "even" or "endpoints".
+
+    Returns:
+        Frame indices in ascending order, without duplicates.
+    """
+    return tuple(frames[position] for position in select_key_frames(len(frames), num_key_frames, spacing))

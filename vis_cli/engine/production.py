@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from vis_cli.engine.segmenter import settle_sizes
+from vis_cli.engine.settle import settle_scores, settle_sizes
 from vis_cli.records.types import ModelInfo
 from vis_cli.settings import SegmentSettings
 from vis_cli.zoo.composition import identify_network
 
 
 def expected_production(
-    model: str, config: SegmentSettings, *, detector: str | None = None, propagator: str | None = None
+    model: str,
+    config: SegmentSettings,
+    *,
+    detector: str | None = None,
+    propagator: str | None = None,
+    detections: bool = False,
 ) -> tuple[ModelInfo, SegmentSettings]:
     """Return the model and the settings that a result of this model stores.
+
+    Args:
+        model: Name of the model.
+        config: Settings of the method.
+        detector: Name of another detector.
+        propagator: Name of another model that propagates.
+        detections: Whether the detections of another program are given.
 
     Raises:
         VisError: The model does not exist, or its weights file cannot be read.
     """
-    info, trained = identify_network(model, detector=detector, propagator=propagator)
-    return info, settle_sizes(config, trained)
+    network = identify_network(model, detector=detector, propagator=propagator)
+    settled = settle_scores(config, classifies_boxes=network.classifies_boxes and not detections)
+    return network.info, settle_sizes(settled, network.config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,34 +12,36 @@ import torch
 from numpy.typing import NDArray
 
 from vis_cli.engine.detected_masks import DetectedMasks
-from vis_cli.engine.device import autocast, choose_device, choose_precision
+from vis_cli.engine.device import choose_device, choose_precision
 from vis_cli.engine.exclusive import make_exclusive
-from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.frames import FrameStore, Size, network_size
+from vis_cli.engine.frames import FrameStore, network_size
 from vis_cli.engine.given_masks import GivenMasks
 from vis_cli.engine.instances import make_given_instances, make_instances, resize_sequences
-from vis_cli.engine.key_frames import select_key_frames
-from vis_cli.engine.propose import Proposer
-from vis_cli.engine.reduce import reduce_proposals
-from vis_cli.engine.scoring import calibrate_scores
+from vis_cli.engine.key_frames import select_among, select_key_frames
+from vis_cli.engine.method import Method
+from vis_cli.engine.pictures import KeyPictures
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
+from vis_cli.engine.settle import settle_scores, settle_sizes
 from vis_cli.errors import VisError
-from vis_cli.network.accelerate import accelerate
 from vis_cli.network.class_agnostic import ClassAgnostic
-from vis_cli.network.config import ModelConfig
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.progress import Progress
-from vis_cli.records.types import Category, InstanceSequence, VideoInfo, VideoResult
+from vis_cli.records.detection_file import read_detection_file
+from vis_cli.records.detections import VideoDetections
+from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.settings import GIVEN_MASKS, RunSettings, SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
+from vis_cli.zoo.detectors.file_detector import FileDetector
 from vis_cli.zoo.weights import LoadedModel
 
 Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
+# Detections of a video, or a function that returns them for its number of frames, which decoding determines
+Detections: TypeAlias = VideoDetections | Callable[[int], VideoDetections]
 
 MEGABYTE = 2**20
-CALIBRATED_SOURCE = "product"  # the `score_source` that the calibration of a model was fitted to
 
 
 def segment_video(
@@ -50,6 +52,7 @@ def segment_video(
     run: RunSettings | None = None,
     progress: Progress | None = None,
     guidance: Guidance | None = None,
+    detections: str | Path | Detections | None = None,
 ) -> VideoResult:
     """Detect, segment and track the objects of one video.
 
@@ -63,16 +66,21 @@ def segment_video(
         guidance: Label maps (H, W) by frame index; 0 is background, other values are instance ids. If they are given,
             `vis` detects nothing. It propagates these objects and keeps their ids. Their category is None, and their
             score is 1.
+        detections: Detections of another program: a file or folder that docs/reference/detections.md describes, or
+            the detections themselves. If they are given, the model detects nothing. Its mask head predicts the masks.
 
     Returns:
         The instances of the video, with one mask per frame at the size of the video.
 
     Raises:
-        VisError: The video, the model, the device or the guidance cannot be used.
+        VisError: The video, the model, the device, the guidance or the detections cannot be used.
     """
     if config is None and guidance is not None:
         config = find_preset(GIVEN_MASKS)
-    return Segmenter(model, config=config, run=run).segment(video, progress=progress, guidance=guidance)
+    segmenter = Segmenter(model, config=config, run=run)
+    opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
+    found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
+    return segmenter.segment(opened, progress=progress, guidance=guidance, detections=found)
 
 
 class Segmenter:
@@ -90,113 +98,103 @@ class Segmenter:
         self._device = choose_device(self._run.device)
         if self._device.type == "cpu":
             tune_malloc()
-        self._precision = choose_precision(self._run.precision, self._device)
-        loaded = load_network(model) if isinstance(model, str) else model
+        loaded = load_network(model, device=str(self._device)) if isinstance(model, str) else model
         self._model_info = loaded.info
+        self._network = place(loaded.model, self._device)
         self._config = settle_sizes(config or SegmentSettings(), loaded.model.config)
-        network = ClassAgnostic(loaded.model) if self._config.class_agnostic else loaded.model
-        self._network = accelerate(network, self._device)
 
     @torch.inference_mode()
     def segment(
-        self, video: str | Path | Video, *, progress: Progress | None = None, guidance: Guidance | None = None
+        self,
+        video: str | Path | Video,
+        *,
+        progress: Progress | None = None,
+        guidance: Guidance | None = None,
+        detections: Detections | None = None,
     ) -> VideoResult:
         """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
         with self._read_frames(opened, report) as frames:
-            source = self._choose_masks(opened, frames, guidance)
-            proposals = self._propose(opened, frames, source, report)
-        sequences = self._reduce(proposals) if guidance is None else proposals
+            given = detections(frames.num_frames) if callable(detections) else detections
+            method = self._choose_method(given)
+            source = _choose_masks(method, opened, frames, guidance, given)
+            proposals = method.propose(opened, frames, source, report)
+        sequences = proposals if guidance is not None else method.reduce(proposals)
         if self._config.overlap == "exclusive":
             sequences = make_exclusive(sequences).without_empty()
         if self._config.mask_canvas == "network":
-            sequences = resize_sequences(sequences, frames.size, _size(opened))
-        if guidance is not None:
-            return self._make_result(opened, frames.num_frames, (), make_given_instances(sequences))
-        categories = self._network.config.categories
-        instances = make_instances(
-            sequences,
-            categories,
-            reported_score=self._config.score_threshold,
-            confident_score=self._config.confident_score,
+            sequences = resize_sequences(sequences, frames.size, (opened.height, opened.width))
+        return VideoResult(
+            video=VideoInfo(opened.name, opened.path, opened.width, opened.height, opened.fps, frames.num_frames),
+            model=self._model_info,
+            config=dataclasses.asdict(method.config),
+            categories=() if guidance is not None else method.network.config.categories,
+            instances=_name(sequences, method) if guidance is None else make_given_instances(sequences),
         )
-        return self._make_result(opened, frames.num_frames, categories, instances)
 
     def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
         short_side, long_side = self._config.short_side, self._config.long_side
         if short_side is None or long_side is None:
             raise ValueError("the size of the network input is not known")
-        size = network_size(_size(video), short_side=short_side, long_side=long_side)
+        size = network_size((video.height, video.width), short_side=short_side, long_side=long_side)
         return FrameStore(video, size, budget_bytes=self._run.frame_budget_mb * MEGABYTE, progress=progress)
 
-    def _choose_masks(self, video: Video, frames: FrameStore, guidance: Guidance | None) -> MaskSource:
-        """Return the start of the sequences: given masks, or detections in K key frames (Propose-Reduce, Eq. 1)."""
-        if guidance is not None:
-            return GivenMasks(guidance, num_frames=frames.num_frames, video=_size(video), size=frames.size)
-        config = self._config
-        key_frames = select_key_frames(frames.num_frames, config.num_key_frames, config.key_frame_spacing)
-        return DetectedMasks(self._network, key_frames, config)
-
-    def _propose(self, video: Video, frames: FrameStore, source: MaskSource, progress: Progress) -> SequenceProposals:
-        cache = FeatureCache(
-            self._network,
-            frames,
+    def _choose_method(self, detections: VideoDetections | None) -> Method:
+        """Return the method with the network that detects, or with the given detections."""
+        network = self._network if detections is None else BoxesAndMasks(FileDetector(detections), self._network)
+        return Method(
+            network=ClassAgnostic(network) if self._config.class_agnostic else network,
+            config=settle_scores(self._config, classifies_boxes=network.classifies_boxes),
             device=self._device,
-            budget_bytes=self._run.feature_budget_mb * MEGABYTE,
-            reused_before=source.key_frames[-1],
-            padded=self._config.mask_canvas == "network",
-        )
-        proposer = Proposer(
-            self._network, cache, source, self._config, num_frames=frames.num_frames, video=_size(video)
-        )
-        try:
-            with autocast(self._device, self._precision):
-                return proposer.propose(progress)
-        except torch.cuda.OutOfMemoryError:
-            raise VisError(
-                f"the memory of {self._device} is too small",
-                where=f"cannot segment {video.path}",
-                hint="Use a smaller short_side, long_side, max_instances or feature_budget_mb, or the device cpu.",
-            ) from None
-
-    def _reduce(self, proposals: SequenceProposals) -> SequenceProposals:
-        """Calibrate the scores and remove duplicate sequences."""
-        is_fitted = self._config.calibrate and self._config.score_source == CALIBRATED_SOURCE
-        calibration = self._network.config.calibration if is_fitted else None
-        class_scores = calibrate_scores(proposals.class_scores, calibration)
-        return reduce_proposals(dataclasses.replace(proposals, class_scores=class_scores), self._config)
-
-    def _make_result(
-        self,
-        video: Video,
-        num_frames: int,
-        categories: tuple[Category, ...],
-        instances: tuple[InstanceSequence, ...],
-    ) -> VideoResult:
-        return VideoResult(
-            video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
-            model=self._model_info,
-            config=dataclasses.asdict(self._config),
-            categories=categories,
-            instances=instances,
+            precision=choose_precision(self._run.precision, self._device),
+            feature_budget=self._run.feature_budget_mb * MEGABYTE,
         )
 
 
-def settle_sizes(config: SegmentSettings, trained: ModelConfig) -> SegmentSettings:
-    """Return the settings with the scaled input size of the model, if they have no input size.
+def _choose_masks(
+    method: Method, video: Video, frames: FrameStore, guidance: Guidance | None, detections: VideoDetections | None
+) -> MaskSource:
+    """Return the start of the sequences: given masks, or detections in K key frames (Propose-Reduce, Eq. 1).
 
-    Results contain the size.
+    Raises:
+        VisError: Guidance and detections are both given, or the guidance does not fit the video.
     """
-    return dataclasses.replace(
-        config,
-        short_side=config.short_side or max(round(config.input_scale * trained.short_side), 1),
-        long_side=config.long_side or max(round(config.input_scale * trained.long_side), 1),
+    if guidance is not None:
+        if detections is not None:
+            raise VisError("guidance and detections are both given", hint="Omit one of them.")
+        size = (video.height, video.width)
+        return GivenMasks(guidance, num_frames=frames.num_frames, video=size, size=frames.size)
+    config, network = method.config, method.network
+    num, spacing = config.num_key_frames, config.key_frame_spacing
+    if detections is None or not detections.frames:
+        key_frames = select_key_frames(frames.num_frames, num, spacing)
+    else:
+        key_frames = select_among(detections.likely_frames(config.detection_score_threshold), num, spacing)
+    pictures = None if network.classifies_boxes else KeyPictures(video)
+    return DetectedMasks(network, key_frames, config, pictures)
+
+
+def _name(sequences: SequenceProposals, method: Method) -> tuple[InstanceSequence, ...]:
+    """Return the sequences as instances with categories and scores."""
+    return make_instances(
+        sequences,
+        method.network.config.categories,
+        reported_score=method.config.score_threshold,
+        confident_score=method.config.confident_score,
     )
 
 
-def _size(video: Video) -> Size:
-    return video.height, video.width
+def _read_detections(path: Path, video: Video) -> Callable[[int], VideoDetections]:
+    """Read the detections of another program.
+
+    Raises:
+        VisError: The file cannot be read, or has no detections.
+    """
+    file = read_detection_file(path)
+    return lambda num_frames: file.locate(
+        width=video.width, height=video.height, num_frames=num_frames, frame_names=video.frame_names
+    )
 
 
 def _ignore(stage: str, done: int, total: int) -> None:

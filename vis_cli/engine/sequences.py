@@ -28,7 +28,7 @@ class KeyMasks:
     probs: Tensor  # (N, h, w) float32 from 0 to 1
     guidance: Tensor  # (N, h, w) float32 from 0 to 1, as they are memorized
     class_probs: NDArray[np.float64]  # (N, C+1) of detections, background first; zeros for given masks
-    segmentations: tuple[Rle, ...] | None = None  # at the size of the video, for given masks
+    segmentations: tuple[Rle | None, ...] | None = None  # at the size of the video, for masks that are known exactly
     resegment: bool = False  # the mask of the key frame comes from propagation, too, instead of `probs`
 
     def select(self, rows: Iterable[int]) -> KeyMasks:

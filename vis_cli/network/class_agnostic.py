@@ -21,6 +21,7 @@ class ClassAgnostic(nn.Module):
     def __init__(self, network: VideoNetwork) -> None:
         super().__init__()
         self.config = dataclasses.replace(network.config, categories=(OBJECT,), calibration=None)
+        self.classifies_boxes = network.classifies_boxes
         self.network = network
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
@@ -43,6 +44,10 @@ class ClassAgnostic(nn.Module):
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return the probabilities (N, 2) of background and object: the sum over all foreground classes."""
         return _merge_classes(self.network.class_probs(features, boxes))
+
+    def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the masks (N, h, w) from 0 to 1 of the objects in boxes (N, 4) of one frame."""
+        return self.network.box_masks(features, boxes)
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         """Compute the part of propagation that depends on the frame only, not on objects."""

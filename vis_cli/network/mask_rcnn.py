@@ -21,6 +21,7 @@ SIZE_DIVISOR = 32  # the coarsest backbone stride
 class MaskRCNN(nn.Module):
     """Encode frames, detect their instances and classify boxes."""
 
+    classifies_boxes = True
     pixel_mean: Tensor
     pixel_std: Tensor
 
@@ -75,6 +76,16 @@ class MaskRCNN(nn.Module):
         if len(boxes) == 0:
             return boxes.new_zeros((0, self.config.num_classes + 1), dtype=torch.float32)
         return torch.softmax(self.detector.classify(features, [boxes])[0], dim=1)
+
+    def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the masks (N, h, w) from 0 to 1 of the objects in boxes (N, 4) of one frame (B = 1).
+
+        A mask head with one map per class uses the most likely class of each box.
+        """
+        labels = torch.ones(len(boxes), dtype=torch.int64, device=boxes.device)
+        if self.config.class_specific and len(boxes) > 0:
+            labels = self.class_probs(features, boxes)[:, 1:].argmax(dim=1) + 1
+        return self.detector.paste_masks(features, [boxes], labels)
 
     def _build_pyramid(self, levels: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return P2..P6 of the backbone's levels C2..C5."""

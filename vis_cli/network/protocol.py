@@ -22,6 +22,13 @@ class DetectingNetwork(Protocol):
     def config(self) -> ModelConfig:
         """Return the categories and the input size."""
 
+    @property
+    def classifies_boxes(self) -> bool:
+        """Return whether `class_probs` is available.
+
+        False: the detector is a separate program. `detect` reads `features.picture`.
+        """
+
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255."""
 
@@ -37,6 +44,9 @@ class DetectingNetwork(Protocol):
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return the class probabilities (N, C+1) of boxes (N, 4) in one frame, background first."""
+
+    def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the masks (N, h, w) from 0 to 1 of the objects in boxes (N, 4) of one frame."""
 
 
 class PropagatingNetwork(Protocol):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from vis_cli.records.rle import Rle
+from vis_cli.records.types import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,8 @@ class FrameFeatures:
     c2: Tensor  # (B, C2, h/4, w/4)
     c3: Tensor  # (B, C3, h/8, w/8)
     image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
+    # The frame (B = 1) itself, for a detector that has no features. Key frames only.
+    picture: Picture | None = field(default=None, kw_only=True)
 
     @property
     def num_bytes(self) -> int:
@@ -46,6 +51,8 @@ class Detections:
     labels: Tensor  # (N,) int64 in 1..C
     class_probs: Tensor  # (N, C+1) float32 in 0..1, background first
     mask_probs: Tensor  # (N, h, w) float32 in 0..1, pasted at the unpadded input size
+    # Masks at the size of the video that are known exactly, as in a file of detections. (): no mask is.
+    segmentations: tuple[Rle | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class ResultHead:
     config: dict[str, Any]  # under the current names of the settings
     given_masks: str | None
     given_names: str | None
+    given_detections: str | None
 
 
 def read_head(path: Path) -> ResultHead | None:
@@ -78,6 +79,7 @@ def _head_from_json(data: dict[str, Any], path: Path) -> ResultHead:
         config=rename_old(take_field(data, "config", dict, where)),
         given_masks=_text_or_none(data.get("given_masks")),
         given_names=_text_or_none(data.get("given_names")),
+        given_detections=_text_or_none(data.get("given_detections")),
     )
 
 

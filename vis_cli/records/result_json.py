@@ -81,6 +81,7 @@ def write_result(result: VideoResult, path: Path) -> None:
         "config": result.config,
         "given_masks": result.given_masks,
         "given_names": result.given_names,
+        "given_detections": result.given_detections,
         "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
         "categories": [{"id": category.id, "name": category.name} for category in result.categories],
         "instances": [_instance_to_json(instance) for instance in result.instances],
@@ -116,6 +117,7 @@ def read_result(path: Path) -> VideoResult:
         instances=instances,
         given_masks=_hash_from_json(data, "given_masks", str(path)),
         given_names=_hash_from_json(data, "given_names", str(path)),
+        given_detections=_hash_from_json(data, "given_detections", str(path)),
     )
 
 

@@ -39,6 +39,14 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A key frame at the size of the video, for a detector that does not read the features of the network."""
+
+    index: int  # of the frame in the video
+    pixels: NDArray[np.uint8]  # (H, W, 3) RGB
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Model that produced a result."""
 
@@ -84,6 +92,7 @@ class VideoResult:
     instances: tuple[InstanceSequence, ...]
     given_masks: str | None = None  # hash of the label maps that the user gave instead of detections
     given_names: str | None = None  # hash of the names that the user gave to these objects
+    given_detections: str | None = None  # hash of the detections of another program
 
     def __post_init__(self) -> None:
         """Check that each instance has one entry per frame, and a category of the result or none."""

@@ -10,7 +10,7 @@ from vis_cli.errors import VisError
 from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, segment_videos, youtube_vis_videos
 from vis_cli.metrics import davis
 from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
+from vis_cli.network.protocol import VideoNetwork
 from vis_cli.records.davis_benchmark import DavisBenchmark, find_davis_benchmark
 from vis_cli.records.davis_layout import Task
 from vis_cli.records.types import ModelInfo
@@ -36,7 +36,7 @@ def check_validation(config: ValidationConfig) -> None:
         _open_youtube_vis(config)
 
 
-def validate(config: ValidationConfig, model: SeqMaskRCNN, *, device: str) -> dict[str, float]:
+def validate(config: ValidationConfig, model: VideoNetwork, *, device: str) -> dict[str, float]:
     """Score a model.
 
     Args:

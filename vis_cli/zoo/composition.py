@@ -1,7 +1,7 @@
-"""Composition of the detector of one model and the propagator of another model; used by the engine.
+"""Composition of a detector and the propagator of another model; used by the engine.
 
-Propagation does not use classes. Therefore a model can propagate the objects that another model has detected. Each of
-the two models has its own backbone.
+Propagation does not use classes. Therefore a model can propagate the objects that another detector has found. The
+detector is a model folder with its own backbone, or a detector of boxes: a torchvision model or an ONNX file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from vis_cli.network.protocol import DetectingNetwork, PropagatingNetwork, Video
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.coco import COCO_NAME, FOLLOWER, coco_config
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
+from vis_cli.zoo.detectors.lookup import identify_box_detector, is_box_detector, load_box_detector
 from vis_cli.zoo.folder import identify_model
 from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, fetch_coco_r50, select_classes
 from vis_cli.zoo.weights import COUNTER, LoadedModel, load_model
@@ -39,8 +41,19 @@ class PairedFeatures(FrameFeatures):
         return followed.num_bytes + self.seen.num_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkIdentity:
+    """Facts about a network that is not built."""
+
+    info: ModelInfo
+    config: ModelConfig  # of the network that encodes the frames; it contains the input size
+    classifies_boxes: bool
+
+
 class DetectorAndPropagator(nn.Module):
     """Two networks with the methods of one: the first detects and classifies, the second propagates."""
+
+    classifies_boxes = True
 
     def __init__(self, detector: DetectingNetwork, propagator: PropagatingNetwork) -> None:
         super().__init__()
@@ -73,6 +86,10 @@ class DetectorAndPropagator(nn.Module):
         """Return (N, C+1) class probabilities of boxes by the detector."""
         return self.detector.class_probs(_seen(features), boxes)
 
+    def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the masks (N, h, w) of the objects in boxes (N, 4) by the detector."""
+        return self.detector.box_masks(_seen(features), boxes)
+
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         """Encode query frames for propagation."""
         return self.propagator.encode_query(features)
@@ -101,14 +118,16 @@ def compose_info(detector: ModelInfo, propagator: ModelInfo) -> ModelInfo:
 
 
 def load_network(
-    model: str, *, detector: str | None = None, propagator: str | None = None
+    model: str, *, detector: str | None = None, propagator: str | None = None, device: str = "auto"
 ) -> LoadedModel[VideoNetwork]:
-    """Load a model. Compose it if another detector or propagator is given, or if it is `coco-r50`.
+    """Load a model. Compose it if another detector or propagator is given, or if it only detects.
 
     Args:
-        model: Name or folder of a model, or `coco-r50`.
-        detector: Name or folder of the model that detects, or `coco-r50`. None selects `model`.
+        model: Name or folder of a model, or a detector.
+        detector: Name or folder of the model that detects, `coco-r50`, `coco-r50-v2`, `torchvision:NAME` or the path of
+            an ONNX file. None selects `model`.
         propagator: Name or folder of the model that propagates. None selects `model`.
+        device: Device of a detector of boxes: auto, cpu, cuda, cuda:N or mps. `Segmenter` places all other networks.
 
     Raises:
         VisError: A model does not exist, is damaged or cannot propagate, or the weights cannot be fetched.
@@ -116,36 +135,43 @@ def load_network(
     finding, following = _parts(model, detector, propagator)
     if finding == following:
         return load_model(finding)
+    if is_box_detector(finding):
+        boxes, network = load_box_detector(finding, device), load_model(following)
+        return LoadedModel(BoxesAndMasks(boxes.model, network.model), compose_info(boxes.info, network.info))
     if finding == COCO_NAME:
         return compose(load_coco_detector(), load_model(following))
     return compose(load_model(finding), load_model(following))
 
 
-def identify_network(
-    model: str, *, detector: str | None = None, propagator: str | None = None
-) -> tuple[ModelInfo, ModelConfig]:
-    """Return the name and hash of a model that `load_network` loads, and the config of its detector.
+def identify_network(model: str, *, detector: str | None = None, propagator: str | None = None) -> NetworkIdentity:
+    """Return the facts about a model that `load_network` loads.
 
-    No network is built, so damaged tensors are not detected.
+    No network of a model folder is built, so damaged tensors are not detected.
 
     Raises:
         VisError: A model does not exist, cannot propagate, or its file is damaged.
     """
     finding, following = _parts(model, detector, propagator)
-    if finding == COCO_NAME:
-        found, config = _identify_coco(), coco_config()
-    else:
-        found, config = identify_model(finding)
-    if finding == following:
-        return found, config
-    return compose_info(found, identify_model(following)[0]), config
+    if is_box_detector(finding):
+        network, config = identify_model(following)
+        info = compose_info(identify_box_detector(finding), network)
+        return NetworkIdentity(info, config, classifies_boxes=False)
+    found, config = (_identify_coco(), coco_config()) if finding == COCO_NAME else identify_model(finding)
+    if finding != following:
+        found = compose_info(found, identify_model(following)[0])
+    return NetworkIdentity(found, config, classifies_boxes=True)
 
 
 def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[str, str]:
     """Return the model that detects and the model that propagates."""
-    if propagator == COCO_NAME:
-        raise VisError(f"cannot propagate with {COCO_NAME}: it only detects", hint=f"Use --propagator {FOLLOWER}.")
-    return detector or model, propagator or (FOLLOWER if model == COCO_NAME else model)
+    if propagator is not None and only_detects(propagator):
+        raise VisError(f"cannot propagate with {propagator}: it only detects", hint=f"Use --propagator {FOLLOWER}.")
+    return detector or model, propagator or (FOLLOWER if only_detects(model) else model)
+
+
+def only_detects(name: str) -> bool:
+    """Return whether a name is that of a detector without propagation."""
+    return name == COCO_NAME or is_box_detector(name)
 
 
 def load_coco_detector() -> LoadedModel[MaskRCNN]:

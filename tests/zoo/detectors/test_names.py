@@ -10,7 +10,7 @@ from torchvision.models import get_model_weights
 from tests.zoo.torchvision_factory import use_empty_cache
 from vis_cli.errors import VisError
 from vis_cli.records.coco_categories import coco_categories
-from vis_cli.zoo.detectors.names import (
+from vis_cli.zoo.torchvision_names import (
     COCO_V2_NAME,
     TORCHVISION_DETECTORS,
     TORCHVISION_PREFIX,

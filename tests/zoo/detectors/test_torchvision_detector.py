@@ -19,13 +19,13 @@ from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.records.coco_categories import UNUSED_IDS, coco_categories
 from vis_cli.records.types import ModelInfo
-from vis_cli.zoo.detectors.names import TORCHVISION_DETECTORS, TorchvisionFacts, torchvision_facts
 from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes, Picture
 from vis_cli.zoo.detectors.torchvision_detector import (
     TorchvisionDetector,
     identify_torchvision_detector,
     load_torchvision_detector,
 )
+from vis_cli.zoo.torchvision_names import TORCHVISION_DETECTORS, TorchvisionFacts, torchvision_facts
 
 HEIGHT, WIDTH = 96, 176
 NO_THRESHOLD = {"score_thresh": 0.0, "min_size": 96, "max_size": 160}

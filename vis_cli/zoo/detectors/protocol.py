@@ -8,15 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.records.types import Category
+from vis_cli.records.rle import Rle
+from vis_cli.records.types import Category, Picture
 
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A key frame at the size of the video."""
-
-    index: int  # of the frame in the video
-    pixels: NDArray[np.uint8]  # (H, W, 3) RGB
+__all__ = ["BoxDetector", "FoundBoxes", "Picture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +23,13 @@ class FoundBoxes:
     labels: NDArray[np.int64]  # (N,) from 1 to C: label i is categories[i - 1]
     # N masks (h, w) from 0 to 1 of the complete picture, at `mask_size`. None: the model's mask head predicts the mask.
     masks: tuple[NDArray[np.float32] | None, ...]
+    # The same masks at the size of the picture, if they are binary and known exactly. (): no mask is.
+    segmentations: tuple[Rle | None, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that all fields have the same length."""
         lengths = {len(self.boxes), len(self.scores), len(self.labels), len(self.masks)}
+        lengths |= {len(self.segmentations)} if self.segmentations else set()
         if len(lengths) != 1:
             raise ValueError(f"fields of FoundBoxes have different lengths: {sorted(lengths)}")
 

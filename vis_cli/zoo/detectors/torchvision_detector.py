@@ -16,8 +16,8 @@ from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category, ModelInfo
-from vis_cli.zoo.detectors.names import TorchvisionFacts, torchvision_facts
 from vis_cli.zoo.detectors.protocol import FoundBoxes, Picture
+from vis_cli.zoo.torchvision_names import TorchvisionFacts, torchvision_facts
 from vis_cli.zoo.torchvision_weights import cached_file, fetch_state, load_fetched
 
 NUM_ROWS = 91  # of the class layers: the background, then COCO's ids 1 to 90. Ten of them are not used

@@ -1,0 +1,130 @@
+"""Masks and detections that the user gives for a video; used by `batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.commands.outputs import Job
+from vis_cli.commands.own_results import hash_masks, hash_names
+from vis_cli.console import Reporter
+from vis_cli.errors import VisError
+from vis_cli.messages import counted
+from vis_cli.records.detection_file import DetectionFile, read_detection_file
+from vis_cli.records.detections import VideoDetections
+from vis_cli.records.given_masks import read_given_masks, require_objects
+from vis_cli.records.given_names import Names, require_given
+from vis_cli.records.video import Video
+from vis_cli.settings import SegmentSettings
+
+LabelMaps: TypeAlias = dict[int, NDArray[np.uint8]]  # (H, W) by frame index
+
+
+@dataclass(frozen=True, slots=True)
+class GivenOptions:
+    """Options for given masks and detections."""
+
+    masks_from: int | None = None  # number of the first frame in the file names of masks; None: automatic
+    names: Names | None = None  # of given objects, by id
+    has_detections: bool = False  # the detections of another program are given
+    detections_from: int | None = None  # number of the first frame in the detections; None: automatic
+    images: Path | None = None  # file with the image names and the category names of the detections
+
+
+class GivenHashes(TypedDict):
+    """The fields of a result that identify its given inputs. None: not given."""
+
+    given_masks: str | None
+    given_names: str | None
+    given_detections: str | None
+
+
+NOTHING_GIVEN = GivenOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class GivenInputs:
+    """Masks or detections of one video."""
+
+    masks: LabelMaps | None = None
+    names: Names | None = None
+    detections: DetectionFile | None = None
+
+    @property
+    def hashes(self) -> GivenHashes:
+        """Return the hashes of these inputs."""
+        return {
+            "given_masks": None if self.masks is None else hash_masks(self.masks),
+            "given_names": None if self.names is None else hash_names(self.names),
+            "given_detections": None if self.detections is None else self.detections.digest,
+        }
+
+
+def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInputs:
+    """Read the masks or detections of a video.
+
+    Raises:
+        VisError: A file cannot be read or does not fit the video, or the video has no detections.
+    """
+    if job.masks is not None:
+        masks = read_given_masks(job.masks, job.source, first=options.masks_from, messages=reporter)
+        require_objects(masks, job.masks)
+        if options.names is not None:
+            require_given(options.names, masks, job.masks)
+        return GivenInputs(masks, options.names)
+    if job.detections is not None:
+        return GivenInputs(detections=read_detection_file(job.detections, images=options.images, messages=reporter))
+    if options.has_detections:
+        hint = "Give the detections the name of the video."
+        raise VisError("--detections has no file for this video", where=job.source, hint=hint)
+    return GivenInputs()
+
+
+def locate_detections(
+    given: GivenInputs, video: Video, options: GivenOptions, config: SegmentSettings, reporter: Reporter
+) -> Callable[[int], VideoDetections] | None:
+    """Return a function that assigns the detections to the frames of a video, None without detections.
+
+    It needs the number of frames, which is known after decoding. It reports detections that are not used.
+    """
+    file = given.detections
+    if file is None:
+        return None
+
+    def locate(num_frames: int) -> VideoDetections:
+        located = file.locate(
+            width=video.width,
+            height=video.height,
+            num_frames=num_frames,
+            frame_names=video.frame_names,
+            first=options.detections_from,
+            messages=reporter,
+        )
+        _report_unused(located, file.path, config, reporter)
+        return located
+
+    return locate
+
+
+def _report_unused(located: VideoDetections, path: Path, config: SegmentSettings, reporter: Reporter) -> None:
+    """Report the detections that the settings exclude."""
+    scores = [found.scores for found in located.frames.values()]
+    threshold, limit = config.detection_score_threshold, config.max_instances
+    num_all, num_likely = (sum(int((some > low).sum()) for some in scores) for low in (-1.0, threshold))
+    if num_likely < num_all:
+        report = reporter.note if num_likely else reporter.warn
+        report(
+            f"{path}: {num_all - num_likely} of {counted(num_all, 'detection')} not used, because their score is at "
+            f"most {threshold:g} (--set detection_score_threshold)"
+        )
+    most = max((int((some > threshold).sum()) for some in scores), default=0)
+    if most > limit:
+        reporter.warn(
+            f"{path}: a frame has up to {most} detections, but only the best {limit} start sequences. To use all, add "
+            f"--set max_instances={most}"
+        )

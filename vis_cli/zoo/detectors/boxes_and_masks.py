@@ -1,0 +1,155 @@
+"""A detector of boxes and a network with a mask head, with the methods of one network; used by the engine.
+
+The detector finds boxes, classes and scores in the key frames. The mask head of the network turns boxes into masks, and
+the network propagates them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import batched_nms, clip_boxes_to_image
+
+from vis_cli.network.accelerate import accelerate
+from vis_cli.network.config import ModelConfig
+from vis_cli.network.memory import MemoryBank
+from vis_cli.network.protocol import VideoNetwork
+from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
+from vis_cli.records.types import Picture
+from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes
+
+
+class BoxesAndMasks:
+    """Boxes of a detector, and masks and propagation of a network."""
+
+    classifies_boxes = False
+
+    def __init__(self, detector: BoxDetector, network: VideoNetwork) -> None:
+        """Join both parts.
+
+        Args:
+            detector: It reads key frames at the size of the video. Its categories are the categories of the result.
+            network: Its box head is not used. Its input size is the size of the masks.
+        """
+        self.config = _with_categories(network.config, detector)
+        self.detector = detector
+        self.network = network
+
+    def on_device(self, device: torch.device) -> BoxesAndMasks:
+        """Return both parts on a device, the network with faster layers. A detector chooses its own device."""
+        return BoxesAndMasks(self.detector, accelerate(self.network, device))
+
+    def encode_frames(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255."""
+        return self.network.encode_frames(images)
+
+    def detect(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect the instances of one frame (B = 1): NMS within each class."""
+        return self._detect(features, score_threshold, nms_iou, max_instances, class_agnostic=False)
+
+    def detect_objects(
+        self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
+    ) -> Detections:
+        """Detect instances of any class in one frame (B = 1): NMS over all classes."""
+        return self._detect(features, score_threshold, nms_iou, max_instances, class_agnostic=True)
+
+    def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Raise an error: a foreign detector does not classify the boxes of other frames."""
+        raise NotImplementedError("a detector of boxes cannot classify a given box")
+
+    def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        """Return the masks (N, h, w) from 0 to 1 of the objects in boxes (N, 4) of one frame."""
+        return self.network.box_masks(features, boxes)
+
+    def encode_query(self, features: FrameFeatures) -> QueryFeatures:
+        """Compute the part of propagation that depends on the frame only, not on objects."""
+        return self.network.encode_query(features)
+
+    def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
+        """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
+        return self.network.memorize(features, masks)
+
+    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+        """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
+        return self.network.propagate(query, memory)
+
+    def _detect(
+        self,
+        features: FrameFeatures,
+        score_threshold: float,
+        nms_iou: float,
+        max_instances: int,
+        *,
+        class_agnostic: bool,
+    ) -> Detections:
+        """Apply score threshold and box NMS, keep the best `max_instances`, and predict the masks that are missing."""
+        if features.picture is None:
+            raise ValueError("a detector of boxes needs the picture of the key frame")
+        found = self.detector.detect(features.picture, mask_size=features.image_size)
+        boxes = _scaled_boxes(found, features.picture, features.image_size)
+        scores, labels = torch.from_numpy(found.scores).float(), torch.from_numpy(found.labels)
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        wanted = torch.nonzero((scores > score_threshold) & has_area)[:, 0]
+        groups = torch.zeros_like(labels) if class_agnostic else labels
+        keep = wanted[batched_nms(boxes[wanted], scores[wanted], groups[wanted], nms_iou)][:max_instances]
+        device = features.c2.device
+        return Detections(
+            boxes[keep].to(device),
+            scores[keep].to(device),
+            labels[keep].to(device),
+            _class_probs(scores[keep], labels[keep], self.config.num_classes).to(device),
+            self._masks(features, boxes[keep], [found.masks[row] for row in keep.tolist()]),
+            tuple(found.segmentations[row] for row in keep.tolist()) if found.segmentations else (),
+        )
+
+    def _masks(self, features: FrameFeatures, boxes: Tensor, given: list[NDArray[np.float32] | None]) -> Tensor:
+        """Return the masks (N, h, w): of the detector, or of the mask head for a detection that has only a box."""
+        device = features.c2.device
+        masks = torch.zeros((len(given), *features.image_size), device=device)
+        missing = [row for row, mask in enumerate(given) if mask is None]
+        if missing:
+            masks[missing] = self.network.box_masks(features, boxes[missing].to(device)).float()
+        for row, mask in enumerate(given):
+            if mask is not None:
+                masks[row] = torch.from_numpy(_resized(mask, features.image_size)).to(device)
+        return masks
+
+
+def place(network: VideoNetwork, device: torch.device) -> VideoNetwork:
+    """Return a network on a device, with faster layers."""
+    return network.on_device(device) if isinstance(network, BoxesAndMasks) else accelerate(network, device)
+
+
+def _with_categories(config: ModelConfig, detector: BoxDetector) -> ModelConfig:
+    """Return the config of the network with the categories of the detector, and without a calibration."""
+    return dataclasses.replace(config, categories=detector.categories, calibration=None)
+
+
+def _scaled_boxes(found: FoundBoxes, picture: Picture, size: tuple[int, int]) -> Tensor:
+    """Return boxes (N, 4) in pixels of the network input (h, w) = `size`, clipped to it."""
+    height, width = picture.pixels.shape[:2]
+    scale = torch.tensor([size[1] / width, size[0] / height] * 2)
+    boxes: Tensor = clip_boxes_to_image(torch.from_numpy(found.boxes).float().reshape(-1, 4) * scale, size)
+    return boxes
+
+
+def _class_probs(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Return (N, C+1): the score at the label, the rest at the background."""
+    probs = torch.zeros((len(scores), num_classes + 1))
+    probs[torch.arange(len(scores)), labels] = scores
+    probs[:, 0] = 1.0 - scores
+    return probs
+
+
+def _resized(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    if mask.shape == size:
+        return mask
+    resized: NDArray[np.float32] = np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR))
+    return resized

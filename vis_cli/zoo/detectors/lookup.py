@@ -1,0 +1,59 @@
+"""Detectors of boxes by name: torchvision's models and ONNX files; used by `composition`.
+
+A detector and its library are imported at the first use.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.detectors.protocol import BoxDetector
+from vis_cli.zoo.torchvision_names import COCO_V2_NAME, TORCHVISION_PREFIX
+from vis_cli.zoo.weights import LoadedModel
+
+ONNX_SUFFIX = ".onnx"
+
+
+def is_box_detector(name: str) -> bool:
+    """Return whether a name is that of a detector of boxes, and not of a model folder."""
+    return name == COCO_V2_NAME or name.startswith(TORCHVISION_PREFIX) or is_onnx(name)
+
+
+def is_onnx(name: str) -> bool:
+    """Return whether a name is that of an ONNX file."""
+    return name.lower().endswith(ONNX_SUFFIX)
+
+
+def load_box_detector(name: str, device: str = "auto") -> LoadedModel[BoxDetector]:
+    """Load a detector of boxes on a device: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        VisError: The name is unknown, the weights cannot be fetched, the file is not a detector, or a library is not
+            installed.
+    """
+    if is_onnx(name):
+        from vis_cli.zoo.detectors.onnx_detector import load_onnx_detector
+
+        onnx = load_onnx_detector(Path(name), device=device)
+        return LoadedModel(onnx, onnx.info)
+    import torch
+
+    from vis_cli.zoo.detectors.torchvision_detector import load_torchvision_detector
+
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    detector = load_torchvision_detector(name, torch.device(chosen))
+    return LoadedModel(detector, detector.info)
+
+
+def identify_box_detector(name: str) -> ModelInfo:
+    """Return what names a detector in results.
+
+    Raises:
+        VisError: The same errors as those of `load_box_detector`.
+    """
+    if is_onnx(name):
+        return load_box_detector(name, "cpu").info
+    from vis_cli.zoo.detectors.torchvision_detector import identify_torchvision_detector
+
+    return identify_torchvision_detector(name)
