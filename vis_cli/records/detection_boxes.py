@@ -36,14 +36,15 @@ def fit_to_frame(
         VisError: A mask is malformed or has another size, or no row has a pixel in the frame.
     """
     masks = [_mask(rows, row, width, height) for row in range(len(rows.scores))]
-    boxes = rows.boxes * np.array([width, height, width, height]) if rows.are_fractions else rows.boxes.copy()
+    scale = [width, height, width, height] if rows.are_fractions else [1, 1, 1, 1]
+    boxes: NDArray[np.float64] = rows.boxes * np.array(scale, dtype=np.float64)
     masked = np.flatnonzero([mask is not None for mask in masks])
     if len(masked):
         corners = rle_boxes([mask for mask in masks if mask is not None])
         boxes[masked, :2], boxes[masked, 2:] = corners[:, :2], corners[:, :2] + corners[:, 2:]
     boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
     boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
-    has_pixels = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    has_pixels = np.logical_and(boxes[:, 2] > boxes[:, 0], boxes[:, 3] > boxes[:, 1])
     is_empty = np.zeros(len(masks), np.bool_)
     is_empty[masked] = rle_areas(masks)[masked] == 0
     _report(rows, is_empty, "masks are empty", where, messages)
