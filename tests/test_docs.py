@@ -52,6 +52,7 @@ FOREIGN = {
     "install.md": {"fcntl", "SIGHUP"},
     "onnx.md": {"--decode_in_inference", "detector.onnx", "detector.toml"},
     "python.md": {"vis_cli"},
+    "tables.md": {"tracks.csv", "tracks_instances.csv"},
 }
 
 

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from vis_cli import __version__
 from vis_cli.commands.evaluate import evaluate
+from vis_cli.commands.export import export
 from vis_cli.commands.export_json import export_json
 from vis_cli.commands.models import models_app
 from vis_cli.commands.option_groups import GroupedCommand
@@ -93,13 +94,21 @@ app.command(
     ),
 )(render)
 app.command(
+    epilog=examples(
+        "vis export results/ --to csv -o tracks.csv --min-score 0.5",
+        "vis export results/holiday.json --to cvat -o holiday.xml --only person,car",
+        "vis export results/ --to yolo-seg -o dataset --every 10 --rename truck=vehicle,bus=vehicle",
+        "vis export results/ --to coco-video -o instances.json --min-score 0.3",
+        "vis export results/ --to mots -o mots/ --top 50",
+    ),
+)(export)
+app.command(
     "export-json",
     epilog=examples(
         "vis export-json results/ --split valid.json -o submission.zip",
         "vis export-json --check submission.zip --annotations valid.json",
         "vis export-json results/ --split DAVIS/ImageSets/2017/val.txt -o davis.zip",
-        "vis export-json results/ --format coco-video -o instances.json --min-score 0.3",
-        "vis export-json results/ --format mots -o mots/ --top 50",
+        "vis export-json results/ --format davis -o davis.zip --min-score 0.3",
     ),
 )(export_json)
 app.command(

@@ -271,7 +271,7 @@ class TestAllInstances:
 
     def test_of_an_export(self, segment: Runner, tmp_path: Path, run_vis: RunVis) -> None:
         segment("--min-score", "1")
-        outcome = run_vis("export-json", segment.result, "--format", "coco-video", "-o", tmp_path / "all.json")
+        outcome = run_vis("export", segment.result, "--to", "coco-video", "-o", tmp_path / "all.json")
         assert "2 instances in 1 video" in outcome.err
         assert [entry["score"] for entry in json.loads((tmp_path / "all.json").read_text())["annotations"]] == [
             0.9,

@@ -17,7 +17,6 @@ from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import Category
-from vis_cli.records.youtube_vis import read_youtube_vis
 
 from .conftest import RunVis
 
@@ -66,7 +65,7 @@ def test_no_input_is_overwritten_even_when_asked(split: Path, tmp_path: Path, ru
     results = make_results(tmp_path / "results", "a")
     for out in (split, results / "a.json"):
         before = out.read_text()
-        outcome = run_vis("export-json", results, "--format", "coco-video", "--split", split, "-o", out, "--overwrite")
+        outcome = run_vis("export-json", results, "--format", "davis", "--split", split, "-o", out, "--overwrite")
         assert (outcome.code, out.read_text()) == (2, before)
         assert outcome.err == f"error: cannot write {out}: it is an input. Use another output name."
 
@@ -180,7 +179,7 @@ def test_davis_for_a_list(tmp_path: Path, run_vis: RunVis) -> None:
 
 
 class TestFrameNames:
-    """PNGs and lines of MOTS are numbered as the frames of the result, whatever lies in the current folder."""
+    """PNGs are numbered as the frames of the result, whatever lies in the current folder."""
 
     @pytest.fixture
     def result(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -195,22 +194,19 @@ class TestFrameNames:
         monkeypatch.chdir(tmp_path / "day2")
         return tmp_path / "dog.json"
 
-    def numbers(self, run_vis: RunVis, result: Path, *options: object) -> tuple[list[str], list[str]]:
-        """Return the names of the PNGs and the frames of the lines of MOTS."""
+    def numbers(self, run_vis: RunVis, result: Path, *options: object) -> list[str]:
+        """Return the names of the PNGs."""
         out = result.parent / "out"
-        for file_format in ("davis", "mots"):
-            arguments = ("export-json", result, "--format", file_format, "-o", out / file_format, *options)
-            assert run_vis(*arguments).code == 0
-        lines = (out / "mots" / "dog.txt").read_text().splitlines()
-        return sorted(path.name for path in out.rglob("*.png")), [line.split()[0] for line in lines]
+        assert run_vis("export-json", result, "--format", "davis", "-o", out, *options).code == 0
+        return sorted(path.name for path in out.rglob("*.png"))
 
     def test_come_from_the_result(self, result: Path, run_vis: RunVis) -> None:
-        assert self.numbers(run_vis, result) == (["00000.png", "00005.png"], ["0", "5"])
+        assert self.numbers(run_vis, result) == ["00000.png", "00005.png"]
 
     def test_start_at_0_without_names(self, result: Path, run_vis: RunVis) -> None:
         found = read_result(result)
         write_result(dataclasses.replace(found, video=dataclasses.replace(found.video, frame_names=None)), result)
-        assert self.numbers(run_vis, result) == (["00000.png", "00001.png"], ["0", "1"])
+        assert self.numbers(run_vis, result) == ["00000.png", "00001.png"]
 
     @pytest.mark.parametrize("named", [False, True])
     def test_of_schema_1_come_from_the_folder_that_is_named(self, named: bool, result: Path, run_vis: RunVis) -> None:
@@ -218,19 +214,19 @@ class TestFrameNames:
         old = dataclasses.replace(found.video, frame_names=None, source=None)  # what schema 1 has
         write_result(dataclasses.replace(found, video=old), result)
         options = ("--video", result.parent / "day1" / "dog") if named else ()
-        expected = (["00000.png", "00005.png"], ["0", "5"]) if named else (["00000.png", "00001.png"], ["0", "1"])
+        expected = ["00000.png", "00005.png"] if named else ["00000.png", "00001.png"]
         assert self.numbers(run_vis, result, *options) == expected
 
     def test_another_folder_is_rejected(self, result: Path, run_vis: RunVis) -> None:
-        options = ("--format", "mots", "-o", result.parent / "out")
+        options = ("--format", "davis", "-o", result.parent / "out")
         outcome = run_vis("export-json", result, "--video", result.parent / "day2" / "dog", *options)
         assert outcome.code == 1
         assert "it is not the video of" in outcome.err
-        assert not list((result.parent / "out").rglob("*.txt"))
+        assert not list((result.parent / "out").rglob("*.png"))
 
     def test_a_folder_for_two_results_is_rejected(self, result: Path, run_vis: RunVis) -> None:
         second = shutil.copy(result, result.parent / "second.json")
-        outcome = run_vis("export-json", result, second, "--video", "dog", "--format", "mots", "-o", "out")
+        outcome = run_vis("export-json", result, second, "--video", "dog", "--format", "davis", "-o", "out")
         assert (outcome.code, "--video needs one result, but there are 2. Pass one RESULT.json." in outcome.err) == (
             2,
             True,
@@ -248,45 +244,12 @@ def test_davis_without_a_split_into_a_folder(tmp_path: Path, run_vis: RunVis) ->
     assert run_vis(*command, "--overwrite").code == 0
 
 
-def test_coco_video(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
-    results, out = make_results(tmp_path / "results", "a", "b"), tmp_path / "found.json"
-    assert run_vis("export-json", results, "--format", "coco-video", "-o", out).code == 0
-    assert [video.id for video in read_youtube_vis(out).videos] == [1, 2]
-    command = ("export-json", results, "--format", "coco-video", "--split", split, "-o", out, "--overwrite")
-    assert run_vis(*command).code == 0
-    assert [video.id for video in read_youtube_vis(out).videos] == [10, 11]
-
-
-def test_mots(tmp_path: Path, run_vis: RunVis) -> None:
-    categories = (Category(7, "person"), Category(8, "cat"))
-    instances = [make_instance(1, [MASK]), make_instance(2, [MASK], category_id=8)]
-    write_result(make_result(instances, name="a", categories=categories), tmp_path / "a.json")
-    outcome = run_vis("export-json", tmp_path / "a.json", "--format", "mots", "-o", tmp_path / "out")
-    assert outcome.code == 0
-    assert (tmp_path / "out" / "a.txt").read_text().startswith("0 2001 2 4 6 ")
-    assert "omitted categories that MOTS does not contain: cat" in outcome.err
-    assert "person as pedestrian" in outcome.err
-
-
-def test_mots_for_a_split_in_a_zip(split: Path, tmp_path: Path, run_vis: RunVis) -> None:
-    results = make_results(tmp_path / "results", "b")
-    command = ("export-json", results, "--format", "mots", "--split", split, "-o", tmp_path / "s.zip")
-    assert run_vis(*command).code == 0
-    with read_bundle(tmp_path / "s.zip") as bundle:
-        assert sorted(bundle.names) == ["a.txt", "b.txt", "c.txt"]
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["-o", "s.zip"], "youtube-vis needs the ids of videos and categories. Add --split SPLIT.json."),
         ([], "RESULT.json or -o OUT is missing. Give results (RESULT.json or a folder) and -o OUT, or --check FILE."),
         (["-o", "s.json", "--split", "val.json"], "s.json: youtube-vis is one file. Use a name that ends in .zip."),
-        (["-o", "s.zip", "--format", "coco-video"], "s.zip: coco-video is one file. Use a name that ends in .json."),
-        (
-            ["-o", "s.zip", "--format", "coco-video", "--split", "results"],
-            "cannot write coco-video: results has no ids. Use --split SPLIT.json.",
-        ),
         (
             ["-o", "s.zip", "--format", "youtube-vis", "--split", "results"],
             "cannot write youtube-vis: results has no ids. Use --split",
@@ -312,7 +275,7 @@ def test_what_cannot_be_meant(
 
 
 def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
-    outcome = run_vis("export-json", "--format", "mots", "-o", tmp_path / "out")
+    outcome = run_vis("export-json", "--format", "davis", "-o", tmp_path / "out")
     assert (outcome.code, "Give results" in outcome.err) == (2, True)
 
 

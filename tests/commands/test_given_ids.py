@@ -69,7 +69,7 @@ def test_names_of_given_objects_reach_the_result_and_the_dataset(tmp_path: Path,
     stored = json.loads((out / "clip.json").read_text())
     assert stored["categories"] == [{"id": 1, "name": "rider"}, {"id": 2, "name": "dog"}]
     assert [(item["id"], item["category_id"]) for item in stored["instances"]] == [(3, 1), (30, None), (254, 2)]
-    assert run_vis("export-json", out, "--format", "coco-video", "-o", tmp_path / "data.json").code == 0
+    assert run_vis("export", out, "--to", "coco-video", "-o", tmp_path / "data.json").code == 0
     data = json.loads((tmp_path / "data.json").read_text())
     names = {category["id"]: category["name"] for category in data["categories"]}
     assert [names[entry["category_id"]] for entry in data["annotations"]] == ["rider", "object", "dog"]
@@ -131,7 +131,7 @@ def test_a_first_number_without_masks(tmp_path: Path, run_vis: RunVis, network: 
 def test_other_json_files_do_not_block_an_export(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
     out = tmp_path / "out"
     assert run_vis("segment", make_video(tmp_path), "-o", out, "--no-render").code == 0
-    assert run_vis("export-json", out, "--format", "coco-video", "-o", out / "dataset.json").code == 0
+    assert run_vis("export", out, "--to", "coco-video", "-o", out / "dataset.json").code == 0
     outcome = run_vis("export-json", out, "--format", "davis", "-o", tmp_path / "a.zip")
     assert outcome.code == 0
     assert "dataset.json" in outcome.err

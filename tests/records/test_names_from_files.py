@@ -14,7 +14,7 @@ from tests.records.split_factory import split_data, write_split
 from vis_cli.errors import VisError
 from vis_cli.records.davis_layout import SequenceFrames
 from vis_cli.records.davis_submission import write_davis_submission
-from vis_cli.records.mots import frame_numbers, write_mots
+from vis_cli.records.exports.mots import frame_numbers, write_mots
 from vis_cli.records.result_matching import SplitSequences, read_split
 from vis_cli.records.selection import Selection
 from vis_cli.records.youtube_vis import read_youtube_vis

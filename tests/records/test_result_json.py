@@ -12,7 +12,7 @@ import pytest
 
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.errors import VisError
-from vis_cli.records.coco_video import write_coco_video
+from vis_cli.records.exports.coco_video import write_coco_video
 from vis_cli.records.result_json import list_json, read_result, write_result
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection

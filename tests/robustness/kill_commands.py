@@ -61,8 +61,8 @@ COMMANDS = (
         ("--overwrite",),
     ),
     Command(
-        "export-json coco",
-        ("export-json", "SEEDS/results", "--format", "coco-video", "-o", "OUT/o.json"),
+        "export coco",
+        ("export", "SEEDS/results", "--to", "coco-video", "-o", "OUT/o.json"),
         ("--overwrite",),
     ),
     Command(
@@ -106,7 +106,7 @@ def make_seeds(root: Path, run: Callable[[list[str]], None]) -> None:
     make_run(root / "train", steps=2, every=1)
     given = ["--masks", str(root / "mask.png"), "--model", str(root / "model"), "--no-render", "--device", "cpu"]
     run(["segment", str(root / "videos" / "clip.mp4"), "-o", str(root / "results"), *given])
-    run(["export-json", str(root / "results"), "--format", "coco-video", "-o", str(root / "truth.json")])
+    run(["export", str(root / "results"), "--to", "coco-video", "-o", str(root / "truth.json")])
     _make_submission(root)
 
 

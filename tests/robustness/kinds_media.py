@@ -29,6 +29,11 @@ TEXTS = (  # files that name other files or addresses, or are no media at all
     b"#!/bin/sh\necho x\n",
 )
 PAIRS = ("1=dog", "1=dog,2=rider", "1=dog,1=cat", "9=dog", "1=", "=dog", "dog", "", "1=\x1b[0m", "1=\u202edog", "1=d,")
+EXPORTS = (  # command and options of the exports of a renamed result
+    ("export", "--to", "coco-video", "-o", "out.json"),
+    ("export", "--to", "mots", "-o", "out.zip"),
+    ("export-json", "--format", "davis", "-o", "out.zip"),
+)
 FRAMES = "davis/JPEGImages/480p/clip"
 
 
@@ -113,8 +118,8 @@ def file_name(shop: Workshop) -> list[str]:
         return _segment(shop, rename(shop.rng, shop.take(f"{FRAMES}/00000.jpg", "frames/00000.jpg")).parent)
     if choice == 3:
         path = rename(shop.rng, shop.take("results/clip.json"))
-        formats = (["coco-video", "-o", "out.json"], ["mots", "-o", "out.zip"], ["davis", "-o", "out.zip"])
-        return ["export-json", f"./{shop.name(path)}", "--format", *shop.rng.choice(formats)]
+        command, *options = shop.rng.choice(EXPORTS)
+        return [command, f"./{shop.name(path)}", *options]
     path = rename(shop.rng, shop.take("model", "model"))
     return ["models", "info", f"./{shop.name(path)}"]
 

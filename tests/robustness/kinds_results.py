@@ -166,4 +166,5 @@ def _export(shop: Workshop, results: Path, split: str) -> list[str]:
     chosen = shop.rng.choice(formats)
     outs = {"youtube-vis": ("out.zip",), "coco-video": ("out.json",)}.get(chosen, ("out.zip", "out"))
     given = ["--split", split] if chosen == "youtube-vis" or shop.often(0.8) else []
-    return ["export-json", name, "--format", chosen, *given, "-o", shop.rng.choice(outs)]
+    command = ["export", name, "--to"] if chosen in ("mots", "coco-video") else ["export-json", name, "--format"]
+    return [*command, chosen, *given, "-o", shop.rng.choice(outs)]

@@ -180,7 +180,7 @@ def make_submissions(root: Path, run: RunCommand) -> None:
     run(["export-json", results, "--split", split, "-o", str(out / "ytvis.zip")])
     run(["export-json", results, "--split", davis, "-o", str(out / "davis.zip")])
     run(["export-json", results, "--split", davis, "--format", "davis", "-o", str(out / "davis")])
-    run(["export-json", results, "--format", "mots", "-o", str(out / "mots.zip")])
+    run(["export", results, "--to", "mots", "-o", str(out / "mots.zip")])
     shutil.unpack_archive(out / "ytvis.zip", out / "ytvis")
 
 

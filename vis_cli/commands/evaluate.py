@@ -15,10 +15,10 @@ from vis_cli import options
 from vis_cli.commands import evaluate_options as own
 from vis_cli.commands.batch import BatchOptions
 from vis_cli.commands.evaluate_model import segmented
-from vis_cli.commands.export_json import warn_not_results
 from vis_cli.commands.method_settings import method_settings
 from vis_cli.commands.option_groups import grouped
 from vis_cli.commands.outputs import protect_files
+from vis_cli.commands.result_files import warn_not_results
 from vis_cli.console import Reporter, StepProgress, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.evaluation.benchmark_videos import BenchmarkVideo, davis_videos, youtube_vis_videos

@@ -17,7 +17,8 @@ from vis_cli.records.davis_layout import LIST_SUFFIX
 CHOICE_PANEL = "Selection of instances and categories"
 
 Format: TypeAlias = Literal["youtube-vis", "davis", "coco-video", "mots"]
-JSON_FORMATS: tuple[Format, ...] = ("youtube-vis", "coco-video")  # formats that use the ids of a JSON file
+MOVED: tuple[Format, ...] = ("coco-video", "mots")  # formats that `vis export` writes
+JSON_FORMATS: tuple[Format, ...] = ("youtube-vis",)  # formats that use the ids of a JSON file
 
 Results: TypeAlias = Annotated[
     list[Path] | None,
@@ -28,7 +29,7 @@ FormatOption: TypeAlias = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Format: youtube-vis, davis, coco-video or mots. [dim]\\[default: davis if SPLIT is a folder or a "
+        help="Format: youtube-vis or davis. [dim]\\[default: davis if SPLIT is a folder or a "
         ".txt list; otherwise youtube-vis][/dim]",
     ),
 ]
@@ -39,8 +40,8 @@ Split: TypeAlias = Annotated[
         "--annotations",
         metavar="SPLIT",
         exists=True,
-        help="Split of the benchmark: its annotation file SPLIT.json, which youtube-vis needs. davis and mots also "
-        "accept a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a folder of sequences.",
+        help="Split of the benchmark: its annotation file SPLIT.json, which youtube-vis needs. davis also accepts "
+        "a DAVIS list (ImageSets/2017/val.txt), the DAVIS folder, or a folder of sequences.",
     ),
 ]
 Out: TypeAlias = Annotated[
@@ -49,8 +50,7 @@ Out: TypeAlias = Annotated[
         "-o",
         "--out",
         metavar="OUT",
-        help="Output file: .json for coco-video, .zip for the other formats. davis and mots write a folder if the name "
-        "has no .zip extension.",
+        help="Output file with the extension .zip. davis writes a folder if the name has another extension.",
     ),
 ]
 SourceVideo: TypeAlias = Annotated[

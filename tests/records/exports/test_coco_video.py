@@ -10,7 +10,7 @@ import pytest
 from tests.records.result_factory import make_instance, make_result
 from tests.records.split_factory import MASK, SQUARE, write_split
 from vis_cli.errors import VisError
-from vis_cli.records.coco_video import write_coco_video
+from vis_cli.records.exports.coco_video import write_coco_video
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import Category, VideoResult

@@ -10,7 +10,7 @@ import pytest
 from tests.records.davis_factory import write_davis
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.errors import VisError
-from vis_cli.records.mots import write_mots
+from vis_cli.records.exports.mots import write_mots
 from vis_cli.records.result_matching import read_split
 from vis_cli.records.rle import Rle, decode_rle, encode_mask
 from vis_cli.records.selection import Selection

@@ -1,26 +1,23 @@
 """Writer of results as a dataset: JSON with videos, annotations and categories in the format of YouTube-VIS.
 
-Used by `vis export-json`. The annotations have a score. `youtube_vis` reads the file.
+Used by `vis export`. The annotations have a score. `youtube_vis` reads the file.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
-from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
-from vis_cli.files.names import printable
-from vis_cli.records.categories import UNNAMED, CategoryMap, category_names
+from vis_cli.records.categories import CategoryMap, category_names
 from vis_cli.records.davis_layout import SequenceFrames
-from vis_cli.records.json_fields import shown
+from vis_cli.records.exports.own_categories import OwnCategories
 from vis_cli.records.result_matching import ExportReport, ResultMatcher, youtube_vis_sequences
 from vis_cli.records.rle import rle_area, rle_box
 from vis_cli.records.selection import Selection
-from vis_cli.records.types import Category, InstanceSequence, VideoResult
+from vis_cli.records.types import InstanceSequence, VideoResult
 from vis_cli.records.youtube_vis import YouTubeVis
 
 
@@ -58,7 +55,7 @@ class _Dataset:
         self.video_ids = {video.name: video.id for video in split.videos} if split else None
         self.split = split
         self.known = CategoryMap(split.categories) if split else None
-        self.own = _OwnCategories()
+        self.own = OwnCategories()
         self.videos: list[dict[str, Any]] = []
         self.num_annotations = 0
 
@@ -77,10 +74,11 @@ class _Dataset:
                 entry = _annotation_to_json(instance, sequence, category_id)
                 stream.write(separator + _to_json({"id": self.num_annotations, "video_id": video_id, **entry}))
 
-    def categories(self) -> list[dict[str, Any]]:
+    def categories(self) -> list[dict[str, object]]:
         """Return all categories in the order of their ids."""
-        named = self.own.names if self.split is None else {item.id: item.name for item in self.split.categories}
-        return [{"id": key, "name": name} for key, name in sorted(named.items())]
+        if self.split is None:
+            return self.own.to_json()
+        return [{"id": item.id, "name": item.name} for item in sorted(self.split.categories, key=lambda item: item.id)]
 
     def report(self) -> ExportReport:
         """Return the report of the export."""
@@ -90,57 +88,10 @@ class _Dataset:
         self, result: VideoResult, instances: Sequence[InstanceSequence]
     ) -> dict[int | None, int | None]:
         """Return the ids in the file by the ids of the result. None: the split does not have the category."""
-        used = {instance.category_id for instance in instances}
         if self.known is not None:
             names = category_names(result.categories)
-            return {id_: self.known.find(names[id_]) for id_ in used}
-        where, is_given = printable(result.video.name), result.given_masks is not None
-        taken = [category.id for category in result.categories]
-        ids: dict[int | None, int | None] = {
-            category.id: self.own.add(category, taken, where, is_given=is_given) for category in result.categories
-        }
-        if None in used:
-            ids[None] = self.own.add(Category(1, UNNAMED), taken, where, is_given=True)
-        return ids
-
-
-class _OwnCategories:
-    """Categories of an export without a split. An id that belongs to given objects is not an id of a dataset."""
-
-    def __init__(self) -> None:
-        self.names: dict[int, str] = {}
-        self._replaceable: set[int] = set()  # ids that are not ids of a dataset
-
-    def add(self, category: Category, taken: Sequence[int], where: str, *, is_given: bool) -> int:
-        """Return the id of a category in the file: its own id, unless another category has this id.
-
-        In a conflict with an id of given objects, the id of the same name or the lowest free id is used.
-
-        Args:
-            category: A category of a result.
-            taken: Ids of all categories of this result.
-            where: Name of its video, for the error message.
-            is_given: Whether the user gave the objects of this category.
-
-        Raises:
-            VisError: Two results of detected objects use the id for different names.
-        """
-        id_, name = category.id, category.name
-        if self.names.get(id_) == name:
-            return id_
-        for known in self.names if is_given else self._replaceable:
-            if self.names[known] == name:
-                return known
-        if id_ in self.names:
-            if not is_given and id_ not in self._replaceable:
-                problem = f"category {id_} is {shown(name)} here, but {shown(self.names[id_])} in a previous result"
-                raise VisError(problem, where=where, hint="Use --split FILE to take the ids of a split.")
-            id_ = next(free for free in count(1) if free not in self.names and free not in taken)
-            is_given = True
-        self.names[id_] = name
-        if is_given:
-            self._replaceable.add(id_)
-        return id_
+            return {id_: self.known.find(names[id_]) for id_ in {instance.category_id for instance in instances}}
+        return dict(self.own.ids_of(result, instances))
 
 
 def _video_to_json(sequence: SequenceFrames, video_id: int) -> dict[str, Any]:

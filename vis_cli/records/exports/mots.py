@@ -1,6 +1,6 @@
 """Writer of MOTS text files for the KITTI MOTS and MOTSChallenge tools, with one line per object and frame.
 
-Used by `vis export-json`. A line is `frame id class height width rle`. The masks of a frame do not overlap.
+Used by `vis export`. A line is `frame id class height width rle`. The masks of a frame do not overlap.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
-from vis_cli.records.bundle import write_bundle
 from vis_cli.records.categories import CategoryMap, category_names
 from vis_cli.records.davis_layout import SequenceFrames
+from vis_cli.records.exports.clip import write_files
 from vis_cli.records.json_fields import require_unique
 from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences
 from vis_cli.records.rle import encode_mask
@@ -25,6 +25,7 @@ from vis_cli.records.types import Category, InstanceSequence, VideoResult
 
 MOTS_CATEGORIES = (Category(1, "car"), Category(2, "pedestrian"))
 MAX_DIGITS = 18  # of a frame number, so that it fits into 64 bits
+SUFFIX = ".txt"
 IDS_PER_CLASS = 1000  # the id of an object is class * IDS_PER_CLASS + number within the class
 
 
@@ -45,21 +46,21 @@ def write_mots(
     Args:
         results: One result per video. They are read one at a time.
         split: The split, with the names of sequences and frames. None makes each result a sequence.
-        path: A path with the extension .zip becomes a zip, any other path a folder.
+        path: See `write_files`.
         selection: The instances to export.
 
     Raises:
         VisError: A result does not match the split or has too many objects, or a file cannot be written.
     """
     matcher, categories, num_objects = ResultMatcher(split, selection), CategoryMap(MOTS_CATEGORIES), 0
-    with write_bundle(path) as add:
+    with write_files(path, SUFFIX) as add:
         for result in results:
             match = matcher.match(result)
             objects = _number_objects(result, match.instances, categories)
             num_objects += len(objects)
-            add(f"{match.sequence.name}.txt", "".join(_iter_lines(objects, match.sequence)).encode("ascii"))
+            add(f"{match.sequence.name}{SUFFIX}", "".join(_iter_lines(objects, match.sequence)).encode("ascii"))
         for sequence in matcher.unmatched():
-            add(f"{sequence.name}.txt", b"")
+            add(f"{sequence.name}{SUFFIX}", b"")
     return matcher.report(num_objects, categories)
 
 

@@ -1,0 +1,1 @@
+"""Writers of the formats of `vis export`. `formats` lists them."""

@@ -1,0 +1,53 @@
+"""Decoding of many masks inside their boxes, about 5 times as fast as decoding complete frames.
+
+Used by `outlines` and `cvat`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vis_cli.records.rle import Rle, rle_boxes
+from vis_cli.records.rle_counts import run_lengths
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """The part of a mask inside its box."""
+
+    position: int  # of the mask in its sequence
+    x: int
+    y: int
+    mask: NDArray[np.uint8]  # (h, w) of 0 and 1
+
+
+def iter_crops(masks: Sequence[Rle | None]) -> Iterator[Crop]:
+    """Yield the visible masks of a sequence in order. Masks without a pixel are omitted.
+
+    Args:
+        masks: One mask per frame, or None. All masks have one size.
+    """
+    present = [(position, mask) for position, mask in enumerate(masks) if mask is not None]
+    decoded = run_lengths([mask["counts"] for _, mask in present])
+    if decoded is None:
+        if present:
+            raise ValueError("the counts of a mask are not valid")
+        return
+    runs, firsts = decoded
+    lasts = np.append(firsts[1:], len(runs)).tolist()
+    boxes = rle_boxes([mask for _, mask in present]).tolist()
+    pattern = (np.arange(int(np.diff(np.append(firsts, len(runs))).max())) % 2).astype(np.uint8)
+    for (position, mask), first, last, (x, y, width, height) in zip(
+        present, firsts.tolist(), lasts, boxes, strict=True
+    ):
+        if width:
+            column = mask["size"][0]
+            kept = runs[first:last].copy()
+            kept[0] -= x * column  # all columns before the box are background, and so are those after it
+            kept[-1] -= int(kept.sum()) - width * column
+            inside = np.repeat(pattern[: len(kept)], kept).reshape(width, column)[:, y : y + height]
+            yield Crop(position, x, y, np.ascontiguousarray(inside.T))
