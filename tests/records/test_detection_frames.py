@@ -36,6 +36,30 @@ def test_otherwise_the_format_decides(tmp_path: Path) -> None:
     assert "start at 0: an image_id is a frame index if nothing else is known" in heard.notes[-1]
 
 
+def test_empty_files_of_frames_decide(tmp_path: Path) -> None:
+    heard, line = Heard(), "0 0.25 0.25 0.25 0.25 0.9"
+    for number, lines in enumerate([[], [line], [line], [], []]):
+        write_text(tmp_path / "zero" / f"clip_{number}.txt", *lines)
+        write_text(tmp_path / "one" / f"clip_{number + 1}.txt", *lines)
+        write_text(tmp_path / "other" / f"clip_{number + 1}.txt", *lines)
+    (tmp_path / "other" / "clip_5.txt").rename(tmp_path / "other" / "clip2_5.txt")
+    assert list(locate(tmp_path / "zero", heard=heard).frames) == [1, 2]
+    assert "start at 0: frame 0 is listed, without detections" in heard.notes[-1]
+    assert list(locate(tmp_path / "one", heard=heard).frames) == [1, 2]
+    assert "start at 1: frame 5 is listed, without detections, and the video has 5 frames" in heard.notes[-1]
+    locate(tmp_path / "other", heard=heard)
+    assert "start at 1: Ultralytics" in heard.notes[-1]
+
+
+@pytest.mark.parametrize(("start", "reason"), [(0, "frame 0 is listed"), (1, "frame 5 is listed")])
+def test_images_without_detections_decide(tmp_path: Path, start: int, reason: str) -> None:
+    heard, path = Heard(), write_json(tmp_path / "clip.json", [entry(12), entry(13)])
+    images = [{"id": 10 + number, "file_name": f"clip/{number + start:04d}.jpg"} for number in range(5)]
+    names = write_json(tmp_path / "names.json", {"images": images})
+    assert list(locate(path, images=names, heard=heard).frames) == [2, 3]
+    assert f"start at {start}: {reason}" in heard.notes[-1]
+
+
 def test_the_user_decides(tmp_path: Path) -> None:
     heard = Heard()
     assert frames(tmp_path, 100, 104, first=100, heard=heard) == [0, 4]

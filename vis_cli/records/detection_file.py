@@ -71,7 +71,11 @@ class DetectionFile:
         messages, rows, where = messages or NoMessages(), self._parsed.rows, str(self.path)
         _require_video(self._parsed, where, width, height, num_frames)
         found = FrameKeys(
-            self.path, rows.keys, self._parsed.numbering, lambda key: rows.places(int((rows.frames == key).argmax()))
+            self.path,
+            rows.keys,
+            self._parsed.numbering,
+            lambda key: rows.places(int((rows.frames == key).argmax())),
+            self._parsed.listed,
         )
         frames = np.array(assign_frames(found, num_frames, frame_names, first, messages))[rows.frames]
         boxes, masks, kept = fit_to_frame(rows, width, height, where, messages)

@@ -25,6 +25,7 @@ class FrameKeys:
     keys: Sequence[FrameKey]  # each once
     numbering: Numbering
     where: Callable[[int], str]  # place of the first row of a key, by its index
+    listed: Sequence[str] = ()  # names of frames with or without detections
 
 
 def assign_frames(
@@ -150,7 +151,19 @@ def _guess_first(found: FrameKeys, numbers: Sequence[int], num_frames: int) -> t
         return 0, "frame 0 occurs"
     if last == num_frames:
         return 1, f"frame {last} occurs, and the video has {num_frames} frames"
+    listed = _listed_numbers(found)
+    if 0 in listed:
+        return 0, "frame 0 is listed, without detections"
+    if max(listed, default=0) == num_frames:
+        return 1, f"frame {num_frames} is listed, without detections, and the video has {num_frames} frames"
     return found.numbering.first, found.numbering.reason
+
+
+def _listed_numbers(found: FrameKeys) -> set[int]:
+    """Return the numbers of the listed frames whose names have the same text before the number as the keys."""
+    first = _NUMBERED.fullmatch(str(found.keys[0]))
+    matches = [match for match in map(_NUMBERED.fullmatch, found.listed) if match and is_frame_number(match["number"])]
+    return {int(match["number"]) for match in matches if first is not None and match["prefix"] == first["prefix"]}
 
 
 def _require_range(found: FrameKeys, frames: Sequence[int], num_frames: int, first: int | None) -> None:

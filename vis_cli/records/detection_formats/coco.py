@@ -123,6 +123,8 @@ class _Images:
         self.sizes: dict[FrameKey, tuple[int, int]] = {}
         self._companion = companion
         self._ids: dict[str, int | str] = {}  # name of an image -> the id that uses it
+        names = () if companion is None or companion.images is None else companion.images.values()
+        self.listed = tuple(name for name, _ in names)
 
     def key(self, image_id: int | str, where: str) -> FrameKey:
         """Return the number or the name of the frame.
@@ -186,7 +188,7 @@ def _finish(path: Path, rows: DetectionRows, images: _Images, messages: Messages
     categories = images.categories
     if categories is None:
         categories = _assume_coco(path, rows, messages)
-    return ParsedDetections(rows, categories, NUMBERING, images.sizes)
+    return ParsedDetections(rows, categories, NUMBERING, images.sizes, listed=images.listed)
 
 
 def _assume_coco(path: Path, rows: DetectionRows, messages: Messages) -> tuple[Category, ...]:

@@ -75,6 +75,7 @@ class ParsedDetections:
     numbering: Numbering
     sizes: Mapping[FrameKey, tuple[int, int]] = field(default_factory=dict)  # width and height of frames
     num_frames: int | None = None
+    listed: tuple[str, ...] = ()  # names of frames that the source lists, with or without detections
 
 
 class RowTable:
@@ -206,6 +207,7 @@ def digest_of(parsed: ParsedDetections) -> str:
         "categories": [(category.id, category.name) for category in parsed.categories],
         "first": parsed.numbering.first,
         "are_fractions": rows.are_fractions,
+        "listed": sorted(parsed.listed),
     }
     digest.update(json.dumps(head).encode())
     for column in (rows.frames, rows.boxes, rows.scores, rows.category_ids):

@@ -87,7 +87,8 @@ def read_yolo(folder: Path, names_file: Path | None, messages: Messages) -> Pars
     if len(lines) and not have_confidences:
         messages.note(f"{folder}: the files have no confidences, so each detection gets the score 1")
     categories = _categories(folder, lines, names_file, messages)
-    return ParsedDetections(table.rows(are_fractions=True), categories, NUMBERING)
+    listed = tuple(path.stem for path in files)  # a frame without objects has an empty file
+    return ParsedDetections(table.rows(are_fractions=True), categories, NUMBERING, listed=listed)
 
 
 class _Lines:
