@@ -177,6 +177,19 @@ def test_the_first_frame_can_be_stated(frames: Path, run_vis: RunVis, network: N
     assert sorted(network.detections.frames) == [1, 2]
 
 
+def test_a_rerun_with_another_first_frame_is_not_skipped(frames: Path, run_vis: RunVis, network: Network) -> None:
+    clip = make_video(frames.parent, "clip.mp4", num_frames=5)
+    found = write_coco(frames.parent / "found.json")
+    found.write_text(found.read_text().replace('"image_id": 0', '"image_id": 1'))
+    command = ("segment", clip, "--detections", found, "--no-render", "-o", frames.parent / "out", "--detections-from")
+    assert run_vis(*command, 1).code == 0
+    assert run_vis(*command, 1).code == 0
+    changed = run_vis(*command, 0)
+    assert changed.code == 1
+    assert "detections differ" in changed.err
+    assert len(network.segmented) == 1
+
+
 def test_a_frame_beyond_the_end_fails_this_video(frames: Path, run_vis: RunVis, network: Network) -> None:
     clip = make_video(frames.parent, "clip.mp4", num_frames=2)
     found = write_coco(frames.parent / "found.json")

@@ -193,7 +193,7 @@ class Batch:
                 video,
                 progress=progress.update,
                 guidance=given.masks,
-                detections=locate_detections(given, video, self._options.given, self._options.config, self._reporter),
+                detections=locate_detections(given, video, self._options.config, self._reporter),
             )
         info = dataclasses.replace(
             found.video,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.commands.outputs import Job
-from vis_cli.commands.own_results import hash_masks, hash_names
+from vis_cli.commands.own_results import hash_detections, hash_masks, hash_names
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
@@ -54,14 +54,16 @@ class GivenInputs:
     masks: LabelMaps | None = None
     names: Names | None = None
     detections: DetectionFile | None = None
+    detections_from: int | None = None  # number of the first frame in the detections; None: automatic
 
     @property
     def hashes(self) -> GivenHashes:
         """Return the hashes of these inputs."""
+        found = self.detections
         return {
             "given_masks": None if self.masks is None else hash_masks(self.masks),
             "given_names": None if self.names is None else hash_names(self.names),
-            "given_detections": None if self.detections is None else self.detections.digest,
+            "given_detections": None if found is None else hash_detections(found.digest, self.detections_from),
         }
 
 
@@ -78,7 +80,8 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
             require_given(options.names, masks, job.masks)
         return GivenInputs(masks, options.names)
     if job.detections is not None:
-        return GivenInputs(detections=read_detection_file(job.detections, images=options.images, messages=reporter))
+        found = read_detection_file(job.detections, images=options.images, messages=reporter)
+        return GivenInputs(detections=found, detections_from=options.detections_from)
     if options.has_detections:
         hint = "Give the detections the name of the video."
         raise VisError("--detections has no file for this video", where=job.source, hint=hint)
@@ -86,7 +89,7 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
 
 
 def locate_detections(
-    given: GivenInputs, video: Video, options: GivenOptions, config: SegmentSettings, reporter: Reporter
+    given: GivenInputs, video: Video, config: SegmentSettings, reporter: Reporter
 ) -> Callable[[int], VideoDetections] | None:
     """Return a function that assigns the detections to the frames of a video, None without detections.
 
@@ -102,7 +105,7 @@ def locate_detections(
             height=video.height,
             num_frames=num_frames,
             frame_names=video.frame_names,
-            first=options.detections_from,
+            first=given.detections_from,
             messages=reporter,
         )
         _report_unused(located, file.path, config, reporter)

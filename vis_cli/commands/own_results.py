@@ -172,6 +172,16 @@ def hash_names(names: Mapping[int, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(names.items())).encode()).hexdigest()
 
 
+def hash_detections(digest: str, first: int | None) -> str:
+    """Return a hash of detections, and of the number of the first frame if the user gives it.
+
+    Args:
+        digest: Hash of the content of their file.
+        first: Number of the first frame. None: `vis` chooses it from the content.
+    """
+    return digest if first is None else hashlib.sha256(f"{digest} {first}".encode()).hexdigest()
+
+
 def _config_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     now = json.loads(json.dumps(now))  # tuples become lists, as in the file
     names = [name for name in {**now, **stored} if stored.get(name) != now.get(name)]
