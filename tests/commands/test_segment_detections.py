@@ -190,6 +190,14 @@ def test_a_rerun_with_another_first_frame_is_not_skipped(frames: Path, run_vis: 
     assert len(network.segmented) == 1
 
 
+def test_a_missing_video_is_the_only_error(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    found = write_coco(tmp_path / "found.json")
+    outcome = run_vis("segment", tmp_path / "clip.mp4", "-o", tmp_path / "out", "--detections", found)
+    assert outcome.code == 1
+    assert outcome.err.count("error: ") == 1
+    assert "no such file" in outcome.err
+
+
 def test_a_frame_beyond_the_end_fails_this_video(frames: Path, run_vis: RunVis, network: Network) -> None:
     clip = make_video(frames.parent, "clip.mp4", num_frames=2)
     found = write_coco(frames.parent / "found.json")

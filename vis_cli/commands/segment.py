@@ -129,7 +129,7 @@ def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) 
     Raises:
         UsageError: The file of detections is for one video, but there are several.
     """
-    if path is None:
+    if path is None or not jobs:
         return list(jobs)
     try:
         pairs, others = pair_detections(path, [job.source for job in jobs])
