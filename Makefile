@@ -4,8 +4,9 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 LOWEST := .venv-lowest/bin/python
+EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test test-slow test-lowest fuzz kill format clean
+.PHONY: demo test test-slow test-exports test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -20,6 +21,14 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
+
+# Read exports with their receivers, in an environment of their own: Datumaro requires other versions of OpenCV and Pillow.
+test-exports: $(EXPORTS)
+	PYTHONPATH=. $(EXPORTS) -m pytest -m exports tests/records/exports/test_receivers.py
+
+$(EXPORTS):
+	$(PYTHON) -m venv .venv-exports
+	$@ -m pip install --quiet av datumaro opencv-python-headless pandas pyarrow pycocotools pytest supervision typer
 
 # Run the tests with the lowest supported version of each package: make test-lowest PYTHON=python3.10
 test-lowest: .venv-lowest/.installed
@@ -56,4 +65,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-lowest demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-exports .venv-lowest demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -38,7 +38,7 @@ def test_the_api_decodes_exact_masks(tmp_path: Path) -> None:
 
 def test_images_of_every_second_frame(tmp_path: Path) -> None:
     write(write_coco, tmp_path / "out", two_objects(), choice=Choice(every=2), images=True)
-    data = json.loads((tmp_path / "out/annotations/instances.json").read_text())
+    data = json.loads((tmp_path / "out/annotations/instances_default.json").read_text())
     assert [(image["frame_index"], image["file_name"]) for image in data["images"]] == [
         (0, "clip_000000.jpg"),
         (2, "clip_000002.jpg"),

@@ -15,7 +15,7 @@ from vis_cli.records.exports.measures import measure
 from vis_cli.records.exports.own_categories import OwnCategories
 
 SUFFIX = ".json"
-ANNOTATIONS = "annotations/instances.json"
+ANNOTATIONS = "annotations/instances_default.json"  # Datumaro and CVAT need instances_<subset>.json
 IMAGES = "images/"
 
 
