@@ -22,7 +22,12 @@ class Crop:
     position: int  # of the mask in its sequence
     x: int
     y: int
-    mask: NDArray[np.uint8]  # (h, w) of 0 and 1
+    columns: NDArray[np.uint8]  # (w, h) of 0 and 1, the transposed mask: run-length encoding is in columns
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """Return the mask inside the box, (h, w)."""
+        return np.ascontiguousarray(self.columns.T)
 
 
 def iter_crops(masks: Sequence[Rle | None]) -> Iterator[Crop]:
@@ -45,9 +50,9 @@ def iter_crops(masks: Sequence[Rle | None]) -> Iterator[Crop]:
         present, firsts.tolist(), lasts, boxes, strict=True
     ):
         if width:
-            column = mask["size"][0]
+            column, num_columns = mask["size"]
             kept = runs[first:last].copy()
             kept[0] -= x * column  # all columns before the box are background, and so are those after it
-            kept[-1] -= int(kept.sum()) - width * column
-            inside = np.repeat(pattern[: len(kept)], kept).reshape(width, column)[:, y : y + height]
-            yield Crop(position, x, y, np.ascontiguousarray(inside.T))
+            kept[-1] -= (num_columns - x - width) * column
+            columns = np.repeat(pattern[: len(kept)], kept).reshape(width, column)
+            yield Crop(position, x, y, columns[:, y : y + height])

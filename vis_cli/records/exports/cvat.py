@@ -8,6 +8,7 @@ polygons, or, with `as_masks`, one track per mask, as CVAT itself exports masks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -18,9 +19,10 @@ from vis_cli.records.exports.clip import Clip, Target, write_files
 from vis_cli.records.exports.crops import iter_crops
 from vis_cli.records.exports.outlines import Plane, joined, plane_polygons
 from vis_cli.records.rle import Rle, as_rle
-from vis_cli.records.types import InstanceSequence
+from vis_cli.records.types import InstanceSequence, VideoInfo
 
 SUFFIX = ".xml"
+SCALE = 100  # CVAT stores coordinates with two digits
 MAX_MEASURED = 1000  # polygons whose IoU is measured, evenly spaced over an instance's frames
 
 
@@ -40,7 +42,8 @@ def write_cvat(clips: Iterable[Clip], target: Target) -> int:
                         i: joined(found) for i, found in plane_polygons(instance.segmentations, target.tolerance)
                     }
                     ious += _ious(instance.segmentations, polygons, step)
-                    tracks = [shapes] if (shapes := "".join(_shapes(clip, polygons))) else []
+                    texts = _point_texts(polygons, clip.result.video)
+                    tracks = [shapes] if (shapes := "".join(_shapes(clip, texts))) else []
                 label = _attribute(clip.category_of(instance))
                 for track in tracks:
                     parts.append(f'<track id="{num_tracks}" label={label} source="auto">\n{track}</track>\n')
@@ -66,13 +69,27 @@ def _head(clip: Clip) -> Iterator[str]:
     yield "</task></meta>\n"
 
 
-def _shapes(clip: Clip, polygons: dict[int, Plane]) -> Iterator[str]:
+def _point_texts(polygons: dict[int, Plane], video: VideoInfo) -> dict[int, str]:
+    """Return the points of each polygon as text, inside the image, 4 times as fast as by formatting each number."""
+    if not polygons:
+        return {}
+    sides = (video.width, video.height)
+    numbers = (np.concatenate(list(polygons.values())).clip(0, sides) * SCALE).round().astype(np.intp)
+    wholes = [str(number) for number in range(max(sides) + 1)]
+    fractions = [f".{number:02d}{end}" for end in ",;" for number in range(SCALE)]  # after x and after y
+    pieces = np.stack([numbers // SCALE, numbers % SCALE + [len(wholes), len(wholes) + SCALE]], axis=2)
+    texts = list(map([*wholes, *fractions].__getitem__, pieces.ravel().tolist()))
+    ends = (4 * np.cumsum([len(polygon) for polygon in polygons.values()])).tolist()
+    parts = ("".join(texts[start:end])[:-1] for start, end in pairwise([0, *ends]))
+    return dict(zip(polygons, parts, strict=True))
+
+
+def _shapes(clip: Clip, polygons: dict[int, str]) -> Iterator[str]:
     """Yield the polygons of a track. The first frame without the object repeats the polygon with `outside`."""
     points = ""
     for position, frame in enumerate(clip.frames):
         if position in polygons:
-            pairs = polygons[position].round(2).tolist()
-            points = ";".join([f"{x:.2f},{y:.2f}" for x, y in pairs])
+            points = polygons[position]
             yield f'<polygon frame="{frame}" keyframe="1" outside="0" occluded="0" points="{points}" z_order="0"/>\n'
         elif points:
             yield f'<polygon frame="{frame}" keyframe="1" outside="1" occluded="0" points="{points}" z_order="0"/>\n'

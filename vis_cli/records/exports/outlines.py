@@ -75,11 +75,14 @@ def joined(polygons: Sequence[NDArray[Number]]) -> NDArray[Number]:
 
 
 def _parts(crop: Crop, tolerance: float) -> list[_Part]:
-    contours, hierarchy = cv2.findContours(crop.mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(crop.x, crop.y))
+    # Searching in the transposed mask saves a copy; the corners are then y, x.
+    contours, hierarchy = cv2.findContours(
+        crop.columns, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=(crop.y, crop.x)
+    )
     parts: dict[int, _Part] = {}
     holes: list[tuple[int, Pixels]] = []
     for index, (contour, (_, _, _, parent)) in enumerate(zip(contours, hierarchy[0].tolist(), strict=True)):
-        points = _simplified(np.asarray(contour, dtype=np.int32)[:, 0], tolerance)
+        points = _simplified(contour, tolerance)
         if parent < 0:
             parts[index] = _Part(points, [])
         elif len(points) >= MIN_POINTS:  # a smaller polygon encloses nothing
@@ -91,10 +94,11 @@ def _parts(crop: Crop, tolerance: float) -> list[_Part]:
     )
 
 
-def _simplified(points: Pixels, tolerance: float) -> Pixels:
-    if tolerance <= 0 or len(points) <= MIN_POINTS:
-        return points
-    return np.asarray(cv2.approxPolyDP(points, tolerance, closed=True), dtype=np.int32)[:, 0]
+def _simplified(contour: cv2.typing.MatLike, tolerance: float) -> Pixels:
+    """Return the corners x, y of a contour of the transposed mask."""
+    if tolerance > 0 and len(contour) > MIN_POINTS:
+        contour = cv2.approxPolyDP(contour, tolerance, closed=True)
+    return np.asarray(contour, dtype=np.int32)[:, 0, ::-1]
 
 
 def _with_min_points(polygon: Pixels) -> Pixels:
