@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.errors import VisError
 from vis_cli.records.detections import BoxDetections, VideoDetections
-from vis_cli.records.rle import Rle, encode_mask
+from vis_cli.records.rle import Rle, decode_rle, encode_mask
 from vis_cli.records.types import Category, ModelInfo, Picture, VideoResult
 from vis_cli.settings import PAPER, RunSettings, SegmentSettings
+from vis_cli.zoo.detectors import boxes_and_masks
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
 from vis_cli.zoo.detectors.protocol import FoundBoxes
 from vis_cli.zoo.weights import LoadedModel
@@ -129,6 +131,22 @@ def test_a_mask_in_the_file_is_used_exactly() -> None:
     covered = network.memorized[0][1]
     assert covered.shape == (1, HEIGHT, WIDTH)
     assert float(covered.sum()) > 0
+
+
+def test_masks_that_are_left_out_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes, decoded = moving_boxes(1), []
+
+    def decode(rle: Rle) -> NDArray[np.bool_]:
+        decoded.append(rle)
+        return decode_rle(rle)
+
+    monkeypatch.setattr(boxes_and_masks, "decode_rle", decode)
+    video = make_video(boxes)
+    masks = [encode_mask(drawn_masks(video, colour)[0]) for colour in (0, 1)]
+    found = frame_of([boxes[0][0], *[boxes[0][1]] * 2], [0.9, 0.1, 0.8], [2, 1, 1], [masks[0], *[masks[1]] * 2])
+    result = segment(video, video_detections({0: found}), max_instances=1)
+    assert decoded == [masks[0]]
+    assert [instance.segmentations for instance in result.instances] == [(masks[0],)]
 
 
 def test_a_file_can_have_boxes_and_masks() -> None:

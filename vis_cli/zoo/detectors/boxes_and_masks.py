@@ -20,6 +20,7 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
+from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.records.types import Picture
 from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes
 
@@ -105,7 +106,7 @@ class BoxesAndMasks:
             scores[keep].to(device),
             labels[keep].to(device),
             _class_probs(scores[keep], labels[keep], self.config.num_classes).to(device),
-            self._masks(features, boxes[keep], [found.masks[row] for row in keep.tolist()]),
+            self._masks(features, boxes[keep], [_mask(found, row, features.image_size) for row in keep.tolist()]),
             tuple(found.segmentations[row] for row in keep.tolist()) if found.segmentations else (),
         )
 
@@ -118,7 +119,7 @@ class BoxesAndMasks:
             masks[missing] = self.network.box_masks(features, boxes[missing].to(device)).float()
         for row, mask in enumerate(given):
             if mask is not None:
-                masks[row] = torch.from_numpy(_resized(mask, features.image_size)).to(device)
+                masks[row] = torch.from_numpy(mask).to(device)
         return masks
 
 
@@ -146,6 +147,22 @@ def _class_probs(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     probs[torch.arange(len(scores)), labels] = scores
     probs[:, 0] = 1.0 - scores
     return probs
+
+
+def _mask(found: FoundBoxes, row: int, size: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Return the mask of a detection at a size (h, w), None if the detection has only a box."""
+    mask = found.masks[row]
+    if mask is not None:
+        return _resized(mask, size)
+    rle = found.segmentations[row] if found.segmentations else None
+    return None if rle is None else _covered(rle, size)
+
+
+def _covered(rle: Rle, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the covered fraction of each pixel at a size (h, w)."""
+    mask = decode_rle(rle).astype(np.float32)
+    covered: NDArray[np.float32] = np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA))
+    return covered
 
 
 def _resized(mask: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -21,9 +21,10 @@ class FoundBoxes:
     boxes: NDArray[np.float32]  # (N, 4) xyxy, pixels of the picture; ends are where the last pixel ends
     scores: NDArray[np.float32]  # (N,) from 0 to 1
     labels: NDArray[np.int64]  # (N,) from 1 to C: label i is categories[i - 1]
-    # N masks (h, w) from 0 to 1 of the complete picture, at `mask_size`. None: the model's mask head predicts the mask.
+    # N masks (h, w) from 0 to 1 of the complete picture, at `mask_size`. None: the mask is in `segmentations`, or the
+    # model's mask head predicts it.
     masks: tuple[NDArray[np.float32] | None, ...]
-    # The same masks at the size of the picture, if they are binary and known exactly. (): no mask is.
+    # N masks at the size of the picture, if they are binary and known exactly. (): no mask is.
     segmentations: tuple[Rle | None, ...] = ()
 
     def __post_init__(self) -> None:
