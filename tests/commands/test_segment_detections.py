@@ -96,6 +96,15 @@ def test_equal_boxes_give_equal_masks_in_every_format(frames: Path, model: Path,
         assert instance.segmentations == first.segmentations
 
 
+def test_a_score_source_that_cannot_be_used_is_reported(frames: Path, model: Path, run_vis: RunVis) -> None:
+    command = ("segment", frames, "--model", model, "--detections", write_coco(frames.parent / "found.json"), *EASY)
+    for index, (more, is_reported) in enumerate([((), False), (("eq2",), True), (("detection",), False)]):
+        setting = [part for value in more for part in ("--set", f"score_source={value}")]
+        outcome = run_vis(*command, "-o", frames.parent / f"out_{index}", *setting)
+        assert outcome.code == 0, outcome.err
+        assert ("score_source is support instead of eq2" in outcome.err) == is_reported
+
+
 def test_masks_of_an_earlier_result_are_used_exactly(frames: Path, model: Path, run_vis: RunVis) -> None:
     (frames.parent / "found").mkdir()
     first = run(frames, model, write_coco(frames.parent / "found" / "frames.json"), run_vis, "first")

@@ -52,6 +52,7 @@ class BatchOptions:
     given: GivenOptions = NOTHING_GIVEN  # masks, names and detections
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
     min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
+    sets_score_source: bool = False  # whether the user gives `score_source`, and not only a preset
 
 
 class Batch:
@@ -195,6 +196,8 @@ class Batch:
                 guidance=given.masks,
                 detections=locate_detections(given, video, self._options.config, self._reporter),
             )
+        if self._options.sets_score_source and given.masks is None:
+            self._report_score_source(job, found.config["score_source"])
         info = dataclasses.replace(
             found.video,
             name=job.name,
@@ -248,6 +251,14 @@ class Batch:
         return load_network(
             options.model, detector=options.detector, propagator=options.propagator, device=options.run.device
         )
+
+    def _report_score_source(self, job: Job, used: object) -> None:
+        asked = self._options.config.score_source
+        if used != asked:
+            self._reporter.warn(
+                f"{job.source}: score_source is {used} instead of {asked}, because this detector cannot classify the "
+                "masks in other frames"
+            )
 
     def _report_outcome(self, report: VideoReport, number: str) -> None:
         outcome: str = report.status

@@ -37,6 +37,11 @@ def method_settings(options: MethodOptions, reporter: Reporter, *, preset: str =
     return dataclasses.replace(base, **stored | overrides | own)
 
 
+def sets(name: str, options: MethodOptions) -> bool:
+    """Return whether `--set` gives a setting."""
+    return any(text.partition("=")[0].strip() == name for text in options.overrides or ())
+
+
 def read_settings_file(path: Path, reporter: Reporter) -> dict[str, Any]:
     """Read a TOML file of settings. Old names are reported and replaced.
 

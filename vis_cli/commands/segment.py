@@ -14,7 +14,7 @@ import typer
 from vis_cli import options
 from vis_cli.commands.batch import Batch, BatchOptions
 from vis_cli.commands.given_inputs import GivenOptions
-from vis_cli.commands.method_settings import method_settings
+from vis_cli.commands.method_settings import method_settings, sets
 from vis_cli.commands.option_groups import grouped
 from vis_cli.commands.outputs import Job, plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
@@ -67,6 +67,7 @@ def segment(
                 given_options(masks, detections),
                 masks.stream,
                 output.min_score,
+                sets_score_source=sets("score_source", method),
             ),
             reporter,
         )
