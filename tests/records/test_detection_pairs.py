@@ -74,3 +74,15 @@ def test_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
     (path,) = touch(tmp_path, "detections/frames.v1.json")
     source = tmp_path / "frames.v1"
     assert pair_detections(tmp_path / "detections", [source]) == ({source: path}, [])
+
+
+def test_a_link_to_a_folder_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = touch(tmp_path / "found", "clip.json")
+    link = tmp_path / "clip"
+    touch(tmp_path / "images", "1.jpg")
+    link.symlink_to("images")
+    assert pair_detections(tmp_path / "found", [link]) == ({link: path}, [])
+    monkeypatch.chdir(tmp_path / "images")
+    path.rename(path.with_name("images.json"))
+    for here in (Path(), Path("../images/../images")):
+        assert pair_detections(tmp_path / "found", [here]) == ({here: path.with_name("images.json")}, [])

@@ -82,7 +82,10 @@ def _sources_by_name(sources: Sequence[Path]) -> dict[str, Path]:
 
 
 def _name(source: Path) -> str:
-    return _plain(real_path(source).name if source.is_dir() else source.stem)
+    """Return the name of a video, as the name of its result: a link to a folder has its own name."""
+    if source.name in ("", "..") or ".." in source.parts:
+        source = real_path(source)  # '.' and '..' are not names
+    return _plain(source.name if source.is_dir() else source.stem)
 
 
 def _plain(name: str) -> str:
