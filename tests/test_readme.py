@@ -118,6 +118,12 @@ def make_detector(path: Path) -> None:
     write_onnx(path, {"output": yolox_outputs()})
 
 
+def make_corrected(path: Path) -> None:
+    """Write annotations of CVAT without a track."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("annotations.xml", "<annotations><version>1.1</version></annotations>")
+
+
 def make_training(path: Path) -> None:
     make_run(path.parent, steps=1).rename(path)
 
@@ -145,6 +151,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that RE
     "my_settings.toml": lambda path: path.write_text("num_key_frames = 5\n"),
     "my.toml": make_training,
     "seq_mask_rcnn_r50.pth": lambda path: write_checkpoint(path, hollow_state("r50")),
+    "corrected.zip": make_corrected,
     "valid.json": make_split,
     "valid/JPEGImages": make_frame_folders,
     "JPEGImages": make_frame_folders,

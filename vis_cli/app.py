@@ -17,6 +17,7 @@ from vis_cli import __version__
 from vis_cli.commands.evaluate import evaluate
 from vis_cli.commands.export import export
 from vis_cli.commands.export_json import export_json
+from vis_cli.commands.import_ import import_annotations
 from vis_cli.commands.models import models_app
 from vis_cli.commands.option_groups import GroupedCommand
 from vis_cli.commands.render import render
@@ -102,6 +103,13 @@ app.command(
         "vis export results/ --to mots -o mots/ --top 50",
     ),
 )(export)
+app.command(
+    "import",
+    epilog=examples(
+        "vis import corrected.zip --from cvat --video holiday.mp4 -o holiday.json",
+        "vis import instances.json --from coco-video --video holiday.mp4 -o holiday.json",
+    ),
+)(import_annotations)
 app.command(
     "export-json",
     epilog=examples(

@@ -1,0 +1,1 @@
+"""Readers of annotations that `vis import` turns into results. `formats` lists them."""
