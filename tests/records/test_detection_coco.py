@@ -19,6 +19,7 @@ from tests.records.detection_factory import (
     mask_of,
     names_by_frame,
     write_json,
+    write_text,
 )
 
 CATEGORIES = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
@@ -33,12 +34,20 @@ def test_coco_names_are_assumed_for_ids_of_coco(tmp_path: Path) -> None:
     found = locate(write_json(tmp_path / "clip.json", [entry(category_id=90), entry(category_id=1)]), heard=heard)
     assert names_by_frame(found) == {0: ["toothbrush", "person"]}
     assert len(found.categories) == 80
-    assert "The ids 1, 90 are ids of COCO, so COCO's names are used" in heard.notes[0]
+    assert "The ids 1 = person, 90 = toothbrush are ids of COCO, so COCO's names are used" in heard.notes[0]
+    locate(write_json(tmp_path / "clip.json", [entry(category_id=16)]), heard=(one := Heard()))
+    assert "The id 16 = bird is an id of COCO, so COCO's names are used" in one.notes[0]
+    ids = range(1, 12)
+    locate(write_json(tmp_path / "clip.json", [entry(category_id=number) for number in ids]), heard=(many := Heard()))
+    assert "10 = traffic light, … (11 in total) are ids of COCO" in many.notes[0]
 
 
 def test_other_ids_need_names(tmp_path: Path) -> None:
     line = error_of(write_json(tmp_path / "clip.json", [entry(), entry(category_id=12)]))
     assert "entry 1: the category 12 has no name. Pass a COCO file with 'categories' as --detection-names" in line
+    line = error_of(write_json(tmp_path / "clip.json", [entry(), entry(category_id=0)]))
+    assert "entry 1: the category 0 has no name. Are the ids class numbers from 0? Use the ids of COCO, or" in line
+    assert line.endswith("as --detection-names.")
 
 
 def test_the_companion_names_images_and_categories(tmp_path: Path) -> None:
@@ -88,6 +97,15 @@ def test_a_companion_without_content_is_rejected(tmp_path: Path, content: object
     assert "neither images nor categories" in error_of(write_json(tmp_path / "clip.json", [entry()]), images=companion)
     yaml = tmp_path / "clip.json.yaml"
     assert "a YAML file has no ids of categories" in error_of(tmp_path / "clip.json", images=yaml)
+
+
+@pytest.mark.parametrize("name", ["clip.json.txt", "clip.json.toml"])
+def test_a_list_of_names_is_not_a_companion(tmp_path: Path, name: str) -> None:
+    path = write_json(tmp_path / "clip.json", [entry()])
+    names = write_text(tmp_path / name, "cat", "dog")
+    assert "Use a COCO JSON file, or data.yaml for YOLO text files" in error_of(path, images=names)
+    write_json(names, {"categories": CATEGORIES})
+    assert names_by_frame(locate(path, images=names)) == {0: ["dog"]}
 
 
 def test_a_dataset_is_read(tmp_path: Path) -> None:

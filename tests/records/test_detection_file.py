@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +31,9 @@ from tests.records.detection_factory import (
 )
 from vis_cli.errors import VisError
 from vis_cli.files import limits
+from vis_cli.records import detection_file
 from vis_cli.records.detection_file import read_detection_file
+from vis_cli.records.detection_formats import coco, mot, text, yolo
 from vis_cli.records.detection_formats import rows as rows_module
 from vis_cli.records.result_json import write_result
 from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
@@ -251,6 +256,29 @@ def test_lines_of_old_macs_are_counted(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(rows_module, "MAX_DETECTIONS", 3)
     (tmp_path / "clip.txt").write_bytes(f"{MOT_LINE}\r".encode() * 4)
     assert "more than 3 rows" in error_of(tmp_path / "clip.txt")
+
+
+@pytest.mark.parametrize("name", ["clip.json", "clip.txt", "clip"])
+def test_an_error_of_the_disk_is_reported(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read of a damaged disk fails, also the first one, which counts lines or entries."""
+    path = write_text(tmp_path / name / "1.txt" if name == "clip" else tmp_path / name, "[]")
+
+    class Damaged(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def read1(self, size: int | None = -1) -> bytes:
+            return self.read(size)
+
+    for module in (detection_file, coco, text):
+        monkeypatch.setattr(module, "open_limited", lambda _path, *, limit: Damaged())
+    assert f"cannot read {path}: {os.strerror(errno.EIO)}. Copy the file to another disk" in error_of(tmp_path / name)
+    monkeypatch.setattr(detection_file, "require_few_entries", lambda *_: None)
+    for module in (mot, yolo):
+        monkeypatch.setattr(module, "require_few_lines", lambda *_: None)
+    assert "Copy the file to another disk" in error_of(tmp_path / name)
+    monkeypatch.setattr(detection_file, "_first_character", lambda _path: "[")
+    assert "Copy the file to another disk" in error_of(tmp_path / name)
 
 
 def test_the_limit_of_rows_fits_real_videos() -> None:

@@ -71,14 +71,19 @@ def test_names_can_be_given(tmp_path: Path) -> None:
     names = write_text(tmp_path / "other.yaml", "names: [on, 1.0]")
     assert names_by_frame(locate(tmp_path / "clip", images=names)) == {0: ["1.0"]}
     json_file = write_json(tmp_path / "clip.json", {"categories": []})
-    assert "For YOLO text files, use data.yaml" in error_of(tmp_path / "clip", images=json_file)
+    assert "For YOLO text files, use data.yaml, or classes.txt with one name per line" in error_of(
+        tmp_path / "clip", images=json_file
+    )
 
 
 def test_coco_names_are_assumed_without_names(tmp_path: Path) -> None:
     write_text(tmp_path / "1.txt", f"79 {BOX}", f"0 {BOX}")
     heard = Heard()
     assert names_by_frame(locate(tmp_path, heard=heard)) == {0: ["toothbrush", "person"]}
-    assert any("The classes 0, 79 are read as COCO's" in note for note in heard.notes)
+    assert any("The classes 0 = person, 79 = toothbrush are read as COCO's" in note for note in heard.notes)
+    write_text(tmp_path / "1.txt", f"16 {BOX}")
+    locate(tmp_path, heard=heard)
+    assert any("The class 16 = dog is read as COCO's" in note for note in heard.notes)
     write_text(tmp_path / "1.txt", f"0 {BOX}", f"80 {BOX}")
     assert "1.txt: line 2: the class 80 has no name. Add data.yaml" in error_of(tmp_path)
 
@@ -133,6 +138,15 @@ def test_track_ids_are_not_used(tmp_path: Path) -> None:
     assert any("read as a track id" in note for note in heard.notes)
     write_text(tmp_path / "2.txt", f"0 {BOX} 0.75 1")
     assert boxes_by_frame(locate(tmp_path)) == {0: [CORNERS], 1: [CORNERS]}
+
+
+@pytest.mark.parametrize("score", ["85.000", "100.0", "9e1"])
+def test_percentages_are_not_track_ids(tmp_path: Path, score: str) -> None:
+    write_text(tmp_path / "1.txt", f"0 {BOX} {score}")
+    assert "the score is" in error_of(tmp_path)
+    assert "Use a value from 0 to 1. If the scores are percentages, divide them by 100" in error_of(tmp_path)
+    write_text(tmp_path / "1.txt", f"0 {BOX} {score} 3")
+    assert "If the scores are percentages" in error_of(tmp_path)
 
 
 def test_a_triangle_is_not_a_track(tmp_path: Path) -> None:

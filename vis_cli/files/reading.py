@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -114,6 +116,15 @@ def require_regular(path: Path) -> None:
         raise read_error(path, error) from error
     if not stat.S_ISREG(mode):
         raise _not_regular(path, mode)
+
+
+@contextmanager
+def read_errors(path: str | Path) -> Iterator[None]:
+    """Raise the `VisError` of `read_error` if a read of an open file fails, for example on a damaged disk."""
+    try:
+        yield
+    except OSError as error:
+        raise read_error(path, error) from error
 
 
 def read_error(path: str | Path, error: OSError | ValueError) -> VisError:

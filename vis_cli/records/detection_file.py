@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import KIB, MAX_DETECTION_BYTES
-from vis_cli.files.reading import open_limited, require_regular
+from vis_cli.files.reading import open_limited, read_errors, require_regular
 from vis_cli.messages import Messages, NoMessages
 from vis_cli.records.detection_boxes import fit_to_frame
 from vis_cli.records.detection_formats.coco import read_coco_dataset, read_coco_results, require_few_entries
@@ -144,27 +144,35 @@ def _companion(images: Path | None) -> Companion | None:
     if images.suffix.lower() in YAML_SUFFIXES:
         hint = "Use a COCO file with 'images' and 'categories'."
         raise VisError("a YAML file has no ids of categories", where=images, hint=hint)
+    if images.suffix.lower() != JSON_SUFFIX and _start(images)[:1] != "{":
+        hint = "Use a COCO JSON file, or data.yaml for YOLO text files."
+        raise VisError("the file has no names that vis reads", where=images, hint=hint)
     return read_companion(images)
 
 
 def _class_names(images: Path | None) -> Path | None:
     if images is not None and images.suffix.lower() not in YAML_SUFFIXES and images.name.lower() not in NAME_FILES:
-        hint = "For YOLO text files, use data.yaml."
+        hint = "For YOLO text files, use data.yaml, or classes.txt with one name per line."
         raise VisError("the file has no class names of YOLO", where=images, hint=hint)
     return images
 
 
 def _first_character(path: Path) -> str:
     """Return the first character of a JSON file that is not white space."""
-    with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
-        try:
-            start = open_json_text(file)[0].read(MAX_SPACES).lstrip()
-        except UnicodeError as error:
-            raise VisError("not a JSON file, or damaged", where=path, hint=RESTORE) from error
+    start = _start(path)
     if not start:
         problem = f"cannot read {path}: the file is empty, or begins with {MAX_SPACES:,} spaces"
         raise VisError(problem, hint="Use a file with at least one detection.")
     return start[0]
+
+
+def _start(path: Path) -> str:
+    """Return the start of a JSON file without the white space before it."""
+    with open_limited(path, limit=MAX_DETECTION_BYTES) as file, read_errors(path):
+        try:
+            return open_json_text(file)[0].read(MAX_SPACES).lstrip()
+        except UnicodeError as error:
+            raise VisError("not a JSON file, or damaged", where=path, hint=RESTORE) from error
 
 
 def _require_video(parsed: ParsedDetections, where: str, width: int, height: int, num_frames: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_JSON_VALUES, MIB
-from vis_cli.files.reading import open_limited
+from vis_cli.files.reading import open_limited, read_errors
 from vis_cli.messages import Messages, counted
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detection_formats.companion import Companion, companion_from_json, image_id_from_json, image_name
@@ -24,7 +24,7 @@ from vis_cli.records.detection_formats.rows import (
     Numbering,
     ParsedDetections,
     RowTable,
-    listed_ids,
+    listed_names,
     reject_first,
     require_capacity,
 )
@@ -51,7 +51,7 @@ def require_few_entries(path: Path) -> None:
         VisError: The file cannot be read, or has more than MAX_DETECTIONS image ids.
     """
     num_entries = 0
-    with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+    with open_limited(path, limit=MAX_DETECTION_BYTES) as file, read_errors(path):
         while part := file.read(MIB):
             num_entries += part.count(b'"image_id"')
             require_capacity(num_entries, str(path))
@@ -69,7 +69,7 @@ def read_coco_results(path: Path, companion: Companion | None, messages: Message
         VisError: The file is damaged, an entry is malformed, or names are missing or unknown.
     """
     table, images, num_values = RowTable([str(path)], "entry"), _Images(companion), 0
-    with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+    with open_limited(path, limit=MAX_DETECTION_BYTES) as file, read_errors(path):
         for index, (entry, text) in enumerate(iter_json_list(open_json_text(file)[0], str(path))):
             where = f"{path}: entry {index}"
             num_values += text.count(",") + 1
@@ -194,15 +194,18 @@ def _finish(path: Path, rows: DetectionRows, images: _Images, messages: Messages
 def _assume_coco(path: Path, rows: DetectionRows, messages: Messages) -> tuple[Category, ...]:
     """Return COCO's categories if all ids belong to them."""
     categories = coco_categories()
-    known = {category.id for category in categories}
+    known = {category.id: category.name for category in categories}
     ids = sorted(set(rows.category_ids.tolist()))
     unknown = [category for category in ids if category not in known]
     hint = f"Pass a COCO file with 'categories' as {NAMES_OPTION}."
+    if 0 in unknown:
+        hint = f"Are the ids class numbers from 0? Use the ids of COCO, or pass names for all ids as {NAMES_OPTION}."
     bad = (rows.category_ids == (unknown[0] if unknown else -1)) & bool(unknown)
     reject_first(bad, rows.places, lambda row: f"the category {rows.category_ids[row]} has no name", hint)
     if ids:
+        what = "id {} is an id" if len(ids) == 1 else "ids {} are ids"
         messages.note(
-            f"{path}: the file has no category names. The ids {listed_ids(ids)} are ids of COCO, so COCO's names are "
-            f"used. For other names, use {NAMES_OPTION} with a COCO file"
+            f"{path}: the file has no category names. The {what.format(listed_names(ids, known))} of COCO, so COCO's "
+            f"names are used. For other names, use {NAMES_OPTION} with a COCO file"
         )
     return categories

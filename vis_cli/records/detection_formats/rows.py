@@ -199,6 +199,12 @@ def listed_ids(ids: Sequence[int]) -> str:
     return text if len(ids) <= NUM_NAMED else f"{text}, … ({len(ids)} in total)"
 
 
+def listed_names(ids: Sequence[int], names: Mapping[int, str]) -> str:
+    """Return at most NUM_NAMED ids with their names for a message, such as '1 = person, 16 = bird'."""
+    text = ", ".join(f"{number} = {names[number]}" for number in ids[:NUM_NAMED])
+    return text if len(ids) <= NUM_NAMED else f"{text}, … ({len(ids)} in total)"
+
+
 def digest_of(parsed: ParsedDetections) -> str:
     """Return the SHA-256 of the content. It does not depend on the path of the file."""
     rows, digest = parsed.rows, hashlib.sha256()

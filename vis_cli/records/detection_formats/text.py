@@ -11,7 +11,7 @@ from pathlib import Path
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_DETECTION_BYTES, MAX_LINE_CHARACTERS, MIB
 from vis_cli.files.names import printable
-from vis_cli.files.reading import open_limited, read_error
+from vis_cli.files.reading import open_limited, read_errors
 from vis_cli.records.detection_formats.rows import require_capacity
 
 _PLAIN = re.compile(r"[0-9eE+\-., \t]*")  # characters of numbers and separators: no words such as nan or 1_000
@@ -30,7 +30,7 @@ def require_few_lines(paths: Sequence[Path], where: Path) -> None:
     """
     num_lines = 0
     for path in paths:
-        with open_limited(path, limit=MAX_DETECTION_BYTES) as file:
+        with open_limited(path, limit=MAX_DETECTION_BYTES) as file, read_errors(path):
             while part := file.read(MIB):
                 if b"\0" in part:
                     hint = "Use a file in UTF-8, such as det.txt."
@@ -46,13 +46,11 @@ def iter_lines(path: Path) -> Iterator[tuple[int, str]]:
         VisError: The file cannot be read, is not UTF-8, or has too long lines.
     """
     file = open_limited(path, limit=MAX_DETECTION_BYTES)
-    with io.TextIOWrapper(file, encoding="utf-8-sig", newline=None) as stream:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline=None) as stream, read_errors(path):
         try:
             yield from _lines(stream, path)
         except UnicodeDecodeError as error:
             raise VisError(f"cannot read {path}: the file is not UTF-8", hint="Save the file as UTF-8.") from error
-        except OSError as error:
-            raise read_error(path, error) from error
 
 
 def split_line(line: str) -> list[str]:
@@ -91,6 +89,11 @@ def parse_numbers(line: str, path: Path, number: int) -> list[float]:
 def is_number_text(text: str) -> bool:
     """Return whether a value is a number, or NaN or infinity."""
     return _is_number(text) or _is_not_finite(text)
+
+
+def ends_with_integer(line: str) -> bool:
+    """Return whether the last value of a valid line is an integer without sign, decimal point or exponent."""
+    return _split(line)[-1].strip().isdecimal()
 
 
 def _split(line: str) -> list[str]:

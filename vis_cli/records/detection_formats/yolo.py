@@ -26,10 +26,10 @@ from vis_cli.records.detection_formats.rows import (
     Numbering,
     ParsedDetections,
     RowTable,
-    listed_ids,
+    listed_names,
     require_capacity,
 )
-from vis_cli.records.detection_formats.text import iter_lines, parse_numbers, require_few_lines
+from vis_cli.records.detection_formats.text import ends_with_integer, iter_lines, parse_numbers, require_few_lines
 from vis_cli.records.detection_formats.yolo_names import NAME_FILES, find_class_names, read_class_names
 from vis_cli.records.types import Category
 
@@ -102,12 +102,13 @@ class _Lines:
         """
         self.files = files
         self._values, self._file_indices, self._numbers = array("d"), array("q"), array("q")
-        counts = array("q")
+        counts, ends = array("q"), bytearray()
         for index, path in enumerate(files):
             for number, line in iter_lines(path):
                 values = parse_numbers(line, path, number)
                 self._values.extend(values)
                 counts.append(len(values))
+                ends.append(ends_with_integer(line))
                 self._file_indices.append(index)
                 self._numbers.append(number)
                 require_capacity(len(counts), str(path.parent))
@@ -115,6 +116,7 @@ class _Lines:
                     problem = f"the numbers need more than {MAX_DETECTION_BYTES // MIB:,} MiB of memory"
                     raise VisError(problem, where=path.parent, hint="Use fewer files.")
         self._counts = np.array(counts, dtype=np.int64)
+        self._ends_with_integer = all(ends)
         self._starts = np.append(0, np.cumsum(self._counts))[:-1]
 
     def __len__(self) -> int:
@@ -141,14 +143,16 @@ class _Lines:
     def have_track_ids(self) -> bool:
         """Return whether a track id follows in all lines: an integer of at least 1, and above 1 in a line.
 
+        A number with a decimal point, such as a percentage, is not a track id.
+
         A box with a confidence and a track id has as many values as a triangle. A triangle whose last coordinate is 1
         in all lines is not expected.
         """
-        if not len(self) or self._counts.min() < NUM_CONF_VALUES:
+        if not len(self) or not self._ends_with_integer or self._counts.min() < NUM_CONF_VALUES:
             return False
         last = np.array(self._values, dtype=np.float64)[self._starts + self._counts - 1]
         are_boxes = bool((self._counts == NUM_TRACK_VALUES).all())
-        return bool((last % 1 == 0).all() and last.min() >= 1 and (last.max() > 1 or are_boxes))
+        return bool(last.min() >= 1 and (last.max() > 1 or are_boxes))
 
     def drop_last_values(self) -> None:
         """Remove the last number of each line."""
@@ -205,15 +209,16 @@ def _categories(folder: Path, lines: _Lines, names_file: Path | None, messages: 
     if names_file is not None:
         messages.note(f"{folder}: class names from {names_file}")
         return tuple(Category(number, name) for number, name in sorted(read_class_names(names_file).items()))
-    names = [category.name for category in coco_categories()]
+    names = {number: category.name for number, category in enumerate(coco_categories())}
     classes = lines.classes() if len(lines) else np.zeros(0)
     if len(classes) and classes.max() >= len(names):
         row = int((classes >= len(names)).argmax())
         hint = f"Add data.yaml with 'names' to the folder, or use {NAMES_OPTION}."
         raise VisError(f"the class {int(classes[row])} has no name", where=lines.where(row), hint=hint)
-    used = listed_ids(sorted({int(number) for number in classes}))
+    used = sorted({int(number) for number in classes})
+    what = f"class {listed_names(used, names)} is" if len(used) == 1 else f"classes {listed_names(used, names)} are"
     messages.note(
-        f"{folder}: there is no data.yaml with class names. The classes {used} are read as COCO's, as in pretrained "
-        f"YOLO models. For other names, use {NAMES_OPTION} with data.yaml"
+        f"{folder}: there is no data.yaml with class names. The {what} read as COCO's, as in pretrained YOLO models. "
+        f"For other names, use {NAMES_OPTION} with data.yaml"
     )
-    return tuple(Category(number, name) for number, name in enumerate(names))
+    return tuple(Category(number, name) for number, name in names.items())
