@@ -266,6 +266,27 @@ def test_a_detection_file_is_never_overwritten(frames: Path, run_vis: RunVis, ne
     assert found.read_bytes() == before
 
 
+def test_a_file_of_names_is_never_overwritten(frames: Path, run_vis: RunVis, network: Network) -> None:
+    out, found = frames.parent / "out", write_coco(frames.parent / "found.json")
+    out.mkdir()
+    names = out / "frames.json"
+    names.write_text('{"categories": [{"id": 18, "name": "dog"}]}')
+    before = names.read_bytes()
+    command = ("segment", frames, "-o", out, "--detections", found, "--detection-names", names, "--no-render")
+    outcome = run_vis(*command, "--overwrite")
+    assert outcome.code == 2
+    assert f"cannot write {names}: it is an input" in outcome.err
+    assert names.read_bytes() == before
+
+
+def test_results_are_not_written_next_to_the_detections(frames: Path, run_vis: RunVis, network: Network) -> None:
+    found = write_yolo(frames.parent / "found")
+    outcome = run_vis("segment", frames, "-o", found, "--detections", found, "--no-render")
+    assert outcome.code == 2
+    assert f"cannot write to {found}: it contains the detections" in outcome.err
+    assert not (found / "frames.json").exists()
+
+
 def test_a_result_without_detections_stores_none(frames: Path, run_vis: RunVis, network: Network) -> None:
     assert run_vis("segment", frames, "-o", frames.parent / "out", "--no-render").code == 0
     assert read_result(frames.parent / "out" / "frames.json").given_detections is None

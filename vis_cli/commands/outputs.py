@@ -157,14 +157,20 @@ def sole_writer(job: Job) -> Iterator[None]:
         yield
 
 
-def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str]) -> None:
+def protect_inputs(jobs: Sequence[Job], inputs: Sequence[str], files: Sequence[Path] = ()) -> None:
     """Reject a batch that would overwrite an input, or write an overlay video into an input folder.
+
+    Args:
+        jobs: One per video.
+        inputs: Values of INPUT.
+        files: Files of other options that the batch reads.
 
     Raises:
         UsageError: An output is an input, or the folder of an overlay video is an input.
     """
     videos = {real_path(job.source) for job in jobs}
-    sources = videos | {real_path(job.detections) for job in jobs if job.detections is not None}
+    sources = videos | {real_path(file) for file in files}
+    sources |= {real_path(job.detections) for job in jobs if job.detections is not None}
     folders = videos | {real_path(text) for text in inputs if is_folder(text)}
     for job in jobs:
         if job.overlay is not None and real_path(job.overlay.parent) in folders:

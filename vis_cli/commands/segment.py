@@ -76,7 +76,8 @@ def segment(
         check_masks(masks, sources)
         jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
         jobs = with_detections(jobs, detections.detections, reporter)
-        protect_inputs(jobs, inputs)
+        protect_inputs(jobs, inputs, files_of_names(masks, detections))
+        protect_detections(out, detections.detections)
         prepare_folder(out)
         for report in missing if output.as_json else ():
             print_report_line(report)
@@ -139,6 +140,23 @@ def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) 
     if others:
         reporter.warn(f"{path}: not used, because no video has this name: {listed(others)}")
     return [dataclasses.replace(job, detections=pairs.get(job.source)) for job in jobs]
+
+
+def files_of_names(masks: options.MaskOptions, detections: options.DetectionOptions) -> list[Path]:
+    """Return the files with names that the user gives."""
+    files = [] if detections.detection_names is None else [detections.detection_names]
+    return [*files, Path(masks.names)] if masks.names is not None else files
+
+
+def protect_detections(out: Path, path: Path | None) -> None:
+    """Reject results in the folder of the detections: the next run would read them as detections.
+
+    Raises:
+        UsageError: `out` is this folder.
+    """
+    if path is not None and path.is_dir() and real_path(out) == real_path(path):
+        problem = f"cannot write to {out}: it contains the detections"
+        raise UsageError(f"{problem}, and the next run would read results as detections", hint="Use another -o DIR.")
 
 
 def check_masks(masks: options.MaskOptions, sources: Sequence[Path]) -> None:
