@@ -321,3 +321,14 @@ class TestAllInstances:
     @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default", GIVEN_MASKS}))
     def test_of_a_benchmark_preset_are_confident(self, preset: str) -> None:
         assert PRESETS[preset].confident_score == 0.0
+
+
+def test_a_video_without_instances_gets_a_note(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+    network.num_instances = 0
+    clip = make_video(tmp_path, num_frames=2)
+    outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--set", "detection_score_threshold=0.4")
+    assert outcome.code == 0
+    assert f"{clip}: no object has a score above 0.4 in the key frames. To find less likely objects" in outcome.err
+    assert "no object" not in run_vis("segment", clip, "-o", tmp_path / "other", "--quiet").err
+    network.num_instances = 1
+    assert "no object" not in run_vis("segment", clip, "-o", tmp_path / "third").err

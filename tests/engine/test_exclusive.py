@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -53,6 +55,20 @@ def test_the_better_sequence_wins_a_tie() -> None:
     after = make_exclusive(before)
     np.testing.assert_array_equal(_decoded(after, 0)[0], _decoded(before, 0)[0])
     assert after.segmentations[1] == (None,)
+
+
+def test_an_instance_that_is_not_confident_cuts_no_hole_into_a_confident_one() -> None:
+    confident, hidden = (slice(0, 8), slice(0, 8), 0.6), (slice(4, 10), slice(4, 12), 1.0)
+    before = dataclasses.replace(
+        _proposals([_frame(confident, hidden)]), class_scores=np.array([[0.5, 0.5], [0.8, 0.2]])
+    )
+    first, second = _decoded(make_exclusive(before, confident_score=0.25), 0)
+    whole_first, whole_second = _decoded(before, 0)
+    np.testing.assert_array_equal(first, whole_first)
+    np.testing.assert_array_equal(second, whole_second & ~whole_first)
+    first, second = _decoded(make_exclusive(before, confident_score=0.2), 0)  # both are confident
+    assert second[10:16, 10:16].all()
+    assert not first[10:16, 10:16].any()
 
 
 def test_a_pixel_belongs_to_one_sequence_at_the_size_of_the_video() -> None:

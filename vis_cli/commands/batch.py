@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from vis_cli.zoo.weights import LoadedModel
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # messages of torch
+NOTHING_FOUND = (
+    "no object has a score above {:g} in the key frames. To find less likely objects, use a lower --set "
+    "detection_score_threshold=X or a larger --num-key-frames N"
+)
 FOR_NETWORK = "Use a smaller --short-side, --feature-budget-mb or --set max_instances=N."
 
 
@@ -205,6 +209,8 @@ class Batch:
             frame_names=video.frame_names,
             timestamps=frame_times(video, found.video.num_frames),
         )
+        if not found.instances:
+            self._reporter.note(f"{job.source}: {NOTHING_FOUND.format(self._options.config.detection_score_threshold)}")
         named = found if given.names is None else name_instances(found, given.names)
         result = dataclasses.replace(named, video=info, **given.hashes)
         if job.overlay is not None:

@@ -1,8 +1,9 @@
 """Exclusive masks: each pixel of a frame belongs to at most one instance; used by `segmenter`.
 
 Objects of one key frame compete in soft aggregation. Sequences of different key frames do not, because they can be the
-same object. After the reduction, each remaining sequence is one object. Then they compete here: the sequence with the
-highest mask probability keeps the pixel, and the better sequence wins a tie. A mask that the user gave is certain.
+same object. After the reduction, each remaining sequence is one object. Then they compete here: a confident sequence
+wins, then the sequence with the highest mask probability, then the better sequence. A mask that the user gave is
+certain.
 """
 
 from __future__ import annotations
@@ -19,25 +20,35 @@ from vis_cli.engine.packed_probs import PackedProbs
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import Rle, decode_rle, encode_mask, pairwise_intersections
 
+CONFIDENT_BONUS = 2.0  # more than any probability
 
-def make_exclusive(proposals: SequenceProposals) -> SequenceProposals:
+
+def make_exclusive(proposals: SequenceProposals, *, confident_score: float = 0.0) -> SequenceProposals:
     """Let the sequences compete for each pixel that several of them contain.
 
     Args:
         proposals: N sequences in descending order of score, with the mask probabilities of each frame. A mask without
             probabilities was given by the user and does not change.
+        confident_score: A sequence with at least this score gets a pixel before all others. Otherwise an instance that
+            overlays hide would cut holes into visible ones.
 
     Returns:
         The same sequences. No pixel belongs to two of them. A mask without a remaining pixel is None.
     """
     frames = zip(zip(*proposals.segmentations, strict=True), zip(*proposals.probs, strict=True), strict=True)
-    exclusive = [_share_pixels(masks, probs) for masks, probs in frames]
+    bonus = np.where(proposals.scores >= confident_score, CONFIDENT_BONUS, 0.0).astype(np.float32)
+    exclusive = [_share_pixels(masks, probs, bonus) for masks, probs in frames]
     segmentations = tuple(zip(*exclusive, strict=True))
     return dataclasses.replace(proposals, segmentations=segmentations)
 
 
-def _share_pixels(masks: Sequence[Rle | None], probs: Sequence[PackedProbs | None]) -> tuple[Rle | None, ...]:
-    """Return the masks of one frame without their common pixels, except for the winner of each pixel."""
+def _share_pixels(
+    masks: Sequence[Rle | None], probs: Sequence[PackedProbs | None], bonus: NDArray[np.float32]
+) -> tuple[Rle | None, ...]:
+    """Return the masks of one frame without their common pixels, except for the winner of each pixel.
+
+    `bonus` (N,) is added to the probabilities of each sequence.
+    """
     common = pairwise_intersections(masks, masks)
     np.fill_diagonal(common, 0)
     rivals = np.flatnonzero(common.any(axis=1)).tolist()
@@ -45,7 +56,7 @@ def _share_pixels(masks: Sequence[Rle | None], probs: Sequence[PackedProbs | Non
         return tuple(masks)
     decoded = np.stack([decode_rle(rle) for row in rivals if (rle := masks[row]) is not None])  # (M, H, W)
     contested = np.nonzero(decoded.sum(axis=0) > 1)
-    strength = np.stack([_sample(probs[row], contested, decoded.shape[1:]) for row in rivals])  # (M, P)
+    strength = np.stack([_sample(probs[row], contested, decoded.shape[1:]) + bonus[row] for row in rivals])  # (M, P)
     strength[~decoded[:, contested[0], contested[1]]] = -1.0
     winners = strength.argmax(axis=0)  # the first one, which has the best score, wins a tie
     shared = list(masks)

@@ -122,7 +122,8 @@ class Segmenter:
             proposals = method.propose(opened, frames, source, report)
         sequences = proposals if guidance is not None else method.reduce(proposals)
         if self._config.overlap == "exclusive":
-            sequences = make_exclusive(sequences).without_empty()
+            confident_score = method.config.confident_score
+            sequences = make_exclusive(sequences, confident_score=confident_score).without_empty()
         if self._config.mask_canvas == "network":
             sequences = resize_sequences(sequences, frames.size, (opened.height, opened.width))
         return VideoResult(
