@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.records.detection_factory import write_text
 from vis_cli.errors import VisError
-from vis_cli.records.detection_file import pair_detections
+from vis_cli.records.detection_file import pair_detections, read_detection_file
 
 
 def touch(folder: Path, *names: str) -> list[Path]:
@@ -86,3 +89,20 @@ def test_a_link_to_a_folder_has_its_own_name(tmp_path: Path, monkeypatch: pytest
     path.rename(path.with_name("images.json"))
     for here in (Path(), Path("../images/../images")):
         assert pair_detections(tmp_path / "found", [here]) == ({here: path.with_name("images.json")}, [])
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, stat = tmp_path / "found" / "clip", os.stat
+    closed.mkdir(parents=True)
+
+    def stat_outside(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{closed}{os.sep}"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", stat_outside)
+    message = re.escape(f"cannot read {closed}: Permission denied")
+    with pytest.raises(VisError, match=message):
+        pair_detections(closed.parent, [Path("clip.mp4")])
+    with pytest.raises(VisError, match=message):
+        read_detection_file(closed)

@@ -25,7 +25,7 @@ from vis_cli.records.detection_formats.rows import ParsedDetections, digest_of, 
 from vis_cli.records.detection_formats.yolo import read_yolo
 from vis_cli.records.detection_formats.yolo_names import NAME_FILES, YAML_SUFFIXES
 from vis_cli.records.detection_frames import FrameKeys, assign_frames
-from vis_cli.records.detection_pairs import DET_FILE, JSON_SUFFIX, TEXT_SUFFIXES, pair_detections
+from vis_cli.records.detection_pairs import DET_FILE, JSON_SUFFIX, TEXT_SUFFIXES, has_det_file, pair_detections
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.json_fields import RESTORE, read_json_object, shown
 from vis_cli.records.json_stream import open_json_text
@@ -109,7 +109,7 @@ def read_detection_file(path: Path, *, images: Path | None = None, messages: Mes
 
 def _read(path: Path, images: Path | None, messages: Messages) -> ParsedDetections:
     if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
-        if not (path / DET_FILE).is_file():
+        if not has_det_file(path):
             return read_yolo(path, _class_names(images), messages)
         path = path / DET_FILE
     require_regular(path)

@@ -43,7 +43,7 @@ def pair_detections(path: Path, sources: Sequence[Path]) -> tuple[dict[Path, Pat
     candidates = _candidates(path)
     by_name = _sources_by_name(sources)
     pairs = {by_name[name]: _only(files) for name, files in candidates.items() if name in by_name}
-    if not pairs and len(sources) == 1 and ((path / DET_FILE).is_file() or label_files(path)):
+    if not pairs and len(sources) == 1 and (has_det_file(path) or label_files(path)):
         return {sources[0]: path}, []
     if not pairs:
         name = printable(_name(sources[0])) if sources else "NAME"
@@ -51,6 +51,11 @@ def pair_detections(path: Path, sources: Sequence[Path]) -> tuple[dict[Path, Pat
         raise VisError(f"no file in {path} has the name of a video", hint=hint)
     others = [file for name, files in candidates.items() if name not in by_name for file in files]
     return pairs, others
+
+
+def has_det_file(folder: Path) -> bool:
+    """Return whether a folder contains the file of MOTChallenge. A folder that cannot be read does not."""
+    return os.path.isfile(folder / DET_FILE)  # noqa: PTH113 (Path.is_file raises without permission)
 
 
 def _candidates(folder: Path) -> dict[str, list[Path]]:
@@ -62,7 +67,7 @@ def _candidates(folder: Path) -> dict[str, list[Path]]:
             if entry.name.startswith(".") or entry.name.lower() in NAME_FILES:
                 continue
             if entry.is_dir():
-                if (entry / DET_FILE).is_file() or label_files(entry):
+                if has_det_file(entry) or label_files(entry):
                     found[_plain(entry.name)].append(entry)
             elif entry.suffix.lower() in TEXT_SUFFIXES | {JSON_SUFFIX}:
                 found[_plain(entry.stem)].append(entry)
