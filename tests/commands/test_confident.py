@@ -160,7 +160,7 @@ class TestMessages:
             err = segment().err
         columns, numbers = row.split(":")
         head, _, body = err.partition("┩")
-        assert " ".join(head.replace("┃", " ").split()).partition("frames ")[2].startswith(columns)
+        assert " ".join(head.replace("┃", " ").split()).rpartition("frames ")[2].startswith(columns)
         assert [cell.strip() for cell in body.split("│")][2:][: len(numbers.split())] == numbers.split()
         assert err.endswith(hint or "┘")
 
