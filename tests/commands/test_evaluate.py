@@ -409,6 +409,7 @@ def test_davis_without_frames(network: Network, davis: Path, run_vis: RunVis) ->
             "No such option: --max-instances. Use --set max_instances=VALUE.",
         ),
         ("--segment --annotations TRUTH", "--segment needs the images of the split. Use --frames DIR"),
+        ("--segment --davis DAVIS --task semi-supervised --detector lite", "Omit --detector."),
         ("--segment --davis DAVIS --render", "--render needs -o DIR"),
         ("--segment --davis DAVIS --preset davis-uvo", "no preset 'davis-uvo'. Did you mean davis-uvos?"),
         ("RESULTS --davis DAVIS", "For DAVIS, use a folder"),

@@ -201,6 +201,11 @@ def check_usage(results: Path | None, truth: TruthOptions, first: SegmentOptions
         if results is None:
             raise UsageError("no RESULTS to score", hint="Give RESULTS, or --segment to run a model first.")
         return
+    if truth.task == "semi-supervised" and any("--detector" in changed_options(group) for group in groups):
+        raise UsageError(
+            "--detector and --task semi-supervised are both given, but this task starts from the masks of the first "
+            "frame. Omit --detector."
+        )
     if first.render and first.out is None:
         raise UsageError("--render needs -o DIR", hint="Add the folder of the overlay videos.")
     if truth.annotations is not None and first.frames is None:
