@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.robustness import kinds_commands, kinds_detectors, kinds_media, kinds_results, kinds_training
+from tests.robustness import (
+    kinds_commands,
+    kinds_detectors,
+    kinds_imports,
+    kinds_media,
+    kinds_results,
+    kinds_training,
+)
 from tests.robustness.case import Maker
 
 KINDS: dict[str, tuple[int, Maker]] = {
@@ -24,6 +31,8 @@ KINDS: dict[str, tuple[int, Maker]] = {
     ".pth": (3, kinds_training.released),
     "run folder": (3, kinds_training.run_folder),
     "ONNX": (5, kinds_detectors.onnx_file),
+    "import": (6, kinds_imports.annotations),
+    "export": (4, kinds_imports.export),
     "option": (7, kinds_commands.option),
     "output": (7, kinds_commands.output),
 }

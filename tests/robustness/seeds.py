@@ -57,6 +57,7 @@ def make_seeds(root: Path, run: RunCommand) -> None:
     write_checkpoint(root / "released.pth", hollow_state("r50"))
     make_results(root, run)
     make_submissions(root, run)
+    make_imports(root, run)
     config = make_run(_folder(root / "train"), steps=1, extra='train_only = ["detector.box"]')
     run(["train", str(config), "-o", str(root / "run"), "--device", "cpu"])
 
@@ -182,6 +183,16 @@ def make_submissions(root: Path, run: RunCommand) -> None:
     run(["export-json", results, "--split", davis, "--format", "davis", "-o", str(out / "davis")])
     run(["export", results, "--to", "mots", "-o", str(out / "mots.zip")])
     shutil.unpack_archive(out / "ytvis.zip", out / "ytvis")
+
+
+def make_imports(root: Path, run: RunCommand) -> None:
+    """Export one result for each format of `vis import`, once as cars for MOTS."""
+    out, result = _folder(root / "imports"), str(root / "results/clip.json")
+    run(["export", result, "--to", "cvat", "-o", str(out / "tracks.xml")])
+    run(["export", result, "--to", "cvat", "--masks", "-o", str(out / "masks.xml")])
+    run(["export", result, "--to", "coco-video", "-o", str(out / "data.json")])
+    names = [f"{category['name']}=car" for category in CATEGORIES]
+    run(["export", result, "--to", "mots", "--rename", ",".join(names), "-o", str(out / "clip.txt")])
 
 
 def _folder(path: Path) -> Path:
