@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,15 +110,59 @@ def test_then_the_numbers_of_images_decide(tmp_path: Path) -> None:
     assert frames(tmp_path, 1, 2, frame_names=names, num_frames=3) == [1, 2]  # indices: no number of an image
     path = write_json(tmp_path / "clip.json", [entry(10), entry(2)])
     line = error_of(path, frame_names=names, num_frames=3)
-    assert "entry 1: the video has no image with the number 2. The images have numbers from 10 to 30" in line
+    assert "entry 1: number 2 is not the number of an image (10, 20, 30)" in line
+
+
+def test_numbers_of_images_with_gaps_can_be_frame_indices(tmp_path: Path) -> None:
+    """The images are 0, 4, ..., 28. Numbers that are not all of images are read as for a video."""
+    heard = Heard()
+    options: dict[str, Any] = {"frame_names": tuple(f"{number:05}.jpg" for number in range(0, 32, 4)), "num_frames": 8}
+    assert mot_frames(tmp_path, 4, 28, **options) == [1, 7]
+    assert mot_frames(tmp_path, 1, 4, 8, heard=heard, **options) == [0, 3, 7]
+    assert "frame numbers start at 1, so frame 1 is image 00000: frame 8 occurs" in heard.notes[-1]
+    assert frames(tmp_path, 0, 4, 5, heard=heard, **options) == [0, 4, 5]
+    assert "frame numbers start at 0, so frame 0 is image 00000: frame 0 occurs" in heard.notes[-1]
+    assert mot_frames(tmp_path, 1, 4, **options) == [0, 3]
+    line = error_of(write_json(tmp_path / "clip.json", [entry(0), entry(1), entry(28)]), **options)
+    assert (
+        "entry 1: number 1 is not the number of an image (0, 4, 8, …, 28), and for frames counted from 0 or 1, frame "
+        "28 is beyond the end: the video has 8 frames. Use numbers of images, or frame indices with --detections-from "
+        "N, the number of the first frame."
+    ) in line
+    line = error_of(write_json(tmp_path / "clip.json", [entry(24), entry(26)]), **options)
+    assert "number 26 is not the number of an image" in line
+    assert "If 24 is the number of the first frame, use --detections-from 24." in line
+    line = error_of(write_json(tmp_path / "clip.json", [entry(0), entry(1), entry(8)]), **options)
+    assert "number 1 is not the number of an image (0, 4, 8, …, 28), and for frames counted from 0 or 1, the" in line
 
 
 def test_images_from_0_or_1_leave_the_decision_to_the_numbers(tmp_path: Path) -> None:
     from_0, from_1 = (tuple(f"{number:05}.jpg" for number in range(start, start + 3)) for start in (0, 1))
-    assert mot_frames(tmp_path, 1, 2, frame_names=from_0, num_frames=3) == [1, 2]
+    assert frames(tmp_path, 1, 2, frame_names=from_0, num_frames=3) == [1, 2]
+    assert mot_frames(tmp_path, 1, 2, frame_names=from_1, num_frames=3) == [0, 1]
     assert mot_frames(tmp_path, 1, 2, 3, frame_names=from_0, num_frames=3) == [0, 1, 2]
     assert frames(tmp_path, 1, 2, 3, frame_names=from_1, num_frames=3) == [0, 1, 2]
     assert frames(tmp_path, 0, 2, frame_names=from_1, num_frames=3) == [0, 2]
+
+
+def test_a_format_that_counts_from_1_counts_images_from_1(tmp_path: Path) -> None:
+    """Frame 3 of 3 without a box: all numbers are also numbers of the images 0, 1, 2."""
+    heard = Heard()
+    options: dict[str, Any] = {"frame_names": tuple(f"{number:05}.jpg" for number in range(3)), "num_frames": 3}
+    assert mot_frames(tmp_path, 1, 2, heard=heard, **options) == [0, 1]
+    assert heard.notes[-1] == (
+        f"{tmp_path / 'clip.txt'}: frame numbers start at 1, so frame 1 is image 00000: MOTChallenge files count "
+        "frames from 1. If the numbers are numbers of images, use --detections-from 0"
+    )
+    assert not heard.warnings
+    assert mot_frames(tmp_path, 1, 2, first=0, **options) == [1, 2]
+    assert mot_frames(tmp_path, 0, 1, heard=heard, **options) == [0, 1]
+    assert "the frame numbers are numbers of images" in heard.notes[-1]
+    for number in (1, 2):
+        write_text(tmp_path / "clip" / f"clip_{number}.txt", "0 0.25 0.25 0.25 0.25")
+    assert list(locate(tmp_path / "clip", **options).frames) == [0, 1]
+    write_text(tmp_path / "clip" / "clip_0.txt")
+    assert list(locate(tmp_path / "clip", **options).frames) == [1, 2]
 
 
 def test_numbers_follow_the_same_text_in_all_names(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -14,6 +14,7 @@ from vis_cli.records.detection_formats.rows import FrameKey, Numbering
 from vis_cli.records.frame_numbers import images_by_number, is_frame_number
 
 OPTION = "--detections-from"
+NUM_LISTED = 3  # first numbers of images in a message
 _NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>[0-9]+)", re.DOTALL)  # clip_12: Ultralytics, and names of images
 
 
@@ -83,11 +84,15 @@ def _by_number(
     if first is not None:
         return [number - first for number in numbers]
     by_number = images_by_number(stems)
-    if by_number is not None and _are_image_numbers(found, numbers, by_number):
+    if by_number is not None and _are_image_numbers(found, numbers, num_frames, by_number):
         messages.note(f"{found.path}: the frame numbers are numbers of images. For another meaning, use {OPTION} N")
         return [by_number[number] for number in numbers]
     start, reason = _guess_first(found, numbers, num_frames)
-    messages.note(f"{found.path}: frame numbers start at {start}: {reason}. For another start, use {OPTION} N")
+    other = f"For another start, use {OPTION} N"
+    if by_number is not None and by_number.keys() >= set(numbers):
+        other = f"If the numbers are numbers of images, use {OPTION} 0"
+    meaning = f", so frame {start} is image {printable(stems[0])}" if stems else ""
+    messages.note(f"{found.path}: frame numbers start at {start}{meaning}: {reason}. {other}")
     return [number - start for number in numbers]
 
 
@@ -112,22 +117,27 @@ def _numbers(found: FrameKeys) -> list[int]:
     return numbers
 
 
-def _are_image_numbers(found: FrameKeys, numbers: Sequence[int], by_number: dict[int, int]) -> bool:
-    """Return whether numbers are numbers of images. Return False if they can be frame indices, counted from 0 or 1.
+def _are_image_numbers(found: FrameKeys, numbers: Sequence[int], num_frames: int, by_number: Mapping[int, int]) -> bool:
+    """Return whether numbers are numbers of images. Return False if they are counted from 0 or 1.
+
+    Images from 0 to N - 1 do not show whether 1 is the first or the second one. The format decides, unless 0 occurs.
 
     Raises:
-        VisError: Some numbers are numbers of images, others are not, and no other meaning is possible.
+        VisError: Both meanings are impossible.
     """
+    first, last = min(by_number), max(by_number)
+    are_consecutive = last - first + 1 == len(by_number)
     unknown = [index for index, number in enumerate(numbers) if number not in by_number]
     if not unknown:
-        return True
-    first, last = min(by_number), max(by_number)
-    are_counted = first <= 1 and last - first + 1 == len(by_number)  # 0, 1, 2, ... or 1, 2, 3, ...
-    if are_counted or len(unknown) == len(numbers):
-        return False
-    problem = f"the video has no image with the number {numbers[unknown[0]]}"
-    hint = f"The images have numbers from {first} to {last}. If the first frame has another number, use {OPTION}."
-    raise VisError(problem, where=found.where(unknown[0]), hint=hint)
+        has_0 = 0 in numbers or 0 in _listed_numbers(found)
+        return not (are_consecutive and first == 0 and found.numbering.first == 1 and not has_0)
+    misfit = _misfit(numbers, num_frames)
+    if misfit and not (are_consecutive and first <= 1):
+        images = f"the number of an image ({_listed(sorted(by_number))})"
+        problem = f"number {numbers[unknown[0]]} is not {images}, and for frames counted from 0 or 1, {misfit}"
+        hint = f"Use numbers of images, or frame indices with {OPTION} N, the number of the first frame."
+        raise VisError(problem, where=found.where(unknown[0]), hint=_start_hint(numbers, num_frames) or hint)
+    return False
 
 
 def _guess_first(found: FrameKeys, numbers: Sequence[int], num_frames: int) -> tuple[int, str]:
@@ -137,16 +147,9 @@ def _guess_first(found: FrameKeys, numbers: Sequence[int], num_frames: int) -> t
         VisError: A number is beyond the end whether the first frame is 0 or 1.
     """
     first, last = min(numbers), max(numbers)
-    if first == 0 and last == num_frames:
-        problem = f"the frame numbers 0 and {last} occur, but the video has {num_frames} frames"
-        hint = "Use the detections of this video."
-        raise VisError(problem, where=found.where(numbers.index(last)), hint=hint)
-    if last > num_frames:
-        hint = "Use the detections of this video."
-        if first > 0 and last - first < num_frames:
-            hint = f"If {first} is the number of the first frame, use {OPTION} {first}."
-        problem = f"frame {last} is beyond the end: the video has {num_frames} frames"
-        raise VisError(problem, where=found.where(numbers.index(last)), hint=hint)
+    if misfit := _misfit(numbers, num_frames):
+        hint = _start_hint(numbers, num_frames) or "Use the detections of this video."
+        raise VisError(misfit, where=found.where(numbers.index(last)), hint=hint)
     if first == 0:
         return 0, "frame 0 occurs"
     if last == num_frames:
@@ -157,6 +160,28 @@ def _guess_first(found: FrameKeys, numbers: Sequence[int], num_frames: int) -> t
     if max(listed, default=0) == num_frames:
         return 1, f"frame {num_frames} is listed, without detections, and the video has {num_frames} frames"
     return found.numbering.first, found.numbering.reason
+
+
+def _misfit(numbers: Sequence[int], num_frames: int) -> str | None:
+    """Return why the frames of a video have other numbers whether the first one is 0 or 1, or None."""
+    first, last = min(numbers), max(numbers)
+    if first == 0 and last == num_frames:
+        return f"the frame numbers 0 and {last} occur, but the video has {num_frames} frames"
+    return f"frame {last} is beyond the end: the video has {num_frames} frames" if last > num_frames else None
+
+
+def _start_hint(numbers: Sequence[int], num_frames: int) -> str | None:
+    """Return a remedy if the smallest number can be the number of the first frame."""
+    first = min(numbers)
+    if first > 0 and max(numbers) - first < num_frames:
+        return f"If {first} is the number of the first frame, use {OPTION} {first}."
+    return None
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Return the first numbers and the last one for a message, such as '0, 4, 8, …, 28'."""
+    shown = list(map(str, numbers))
+    return ", ".join(shown if len(shown) <= NUM_LISTED + 1 else [*shown[:NUM_LISTED], "…", shown[-1]])
 
 
 def _listed_numbers(found: FrameKeys) -> set[int]:
