@@ -74,8 +74,9 @@ def export(
 
     coco-video: one JSON file in the format of YouTube-VIS annotations. mot: boxes. mots: masks of cars and pedestrians.
 
-    OUT is one file for csv, parquet, label-studio and coco-video. yolo-seg and labelme write a folder, or a .zip. The
-    other formats write one file, a folder or a .zip. docs/how-to/export.md lists what each format keeps.
+    OUT is one file for csv, parquet, label-studio and coco-video, and a folder or a .zip for yolo-seg and labelme.
+
+    For the other formats, OUT is one file, a folder or a .zip. docs/how-to/export.md lists what each format keeps.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():

@@ -26,7 +26,7 @@ Results: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="RESULT.json|DIR",
-        help="Results of `vis segment`, folders of results, or quoted patterns such as 'day?/*.json'.",
+        help="Results of `vis segment`, folders of results, or glob patterns in quotes, such as 'day?/*.json'.",
         show_default=False,
     ),
 ]

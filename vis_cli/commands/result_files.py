@@ -34,7 +34,7 @@ def find_results(paths: Iterable[Path], reporter: Reporter) -> list[Path]:
 
 
 def expand_patterns(texts: Iterable[str]) -> list[Path]:
-    """Return the paths of files, folders and quoted patterns such as 'day?/*.json'.
+    """Return the paths of files, folders and glob patterns, such as 'day?/*.json'.
 
     Raises:
         UsageError: A path does not exist, or a pattern matches nothing.

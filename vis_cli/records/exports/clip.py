@@ -35,7 +35,7 @@ class Clip:
     Attributes:
         result: The result. Its masks, frame names and timestamps belong to the selected frames only.
         frames: Index in the video of each selected frame.
-        images: Iterates over the selected frames as (H, W, 3) uint8 RGB. None: no images are wanted.
+        images: Iterates over the selected frames as (H, W, 3) uint8 RGB. None: the export has no images.
     """
 
     result: VideoResult
@@ -70,7 +70,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and how a writer writes.
+    """Output and settings of a writer.
 
     Attributes:
         path: File or folder to write.
@@ -103,7 +103,7 @@ def write_files(path: Path, suffix: str) -> Iterator[AddFile]:
     """Open the output of a format with one file, or one file per video.
 
     Args:
-        path: A path with the extension `suffix` becomes the only file, whatever its name in the bundle. A path with
+        path: A path with the extension `suffix` becomes the only file, under this name. A path with
             the extension .zip becomes a zip, any other path a folder.
         suffix: File extension, such as `.xml`.
 

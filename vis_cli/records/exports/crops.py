@@ -52,7 +52,7 @@ def iter_crops(masks: Sequence[Rle | None]) -> Iterator[Crop]:
         if width:
             column, num_columns = mask["size"]
             kept = runs[first:last].copy()
-            kept[0] -= x * column  # all columns before the box are background, and so are those after it
+            kept[0] -= x * column  # the columns before and after the box are background
             kept[-1] -= (num_columns - x - width) * column
             columns = np.repeat(pattern[: len(kept)], kept).reshape(width, column)
             yield Crop(position, x, y, columns[:, y : y + height])

@@ -26,7 +26,8 @@ def write_datumaro(clips: Iterable[Clip], target: Target) -> int:
     with write_files(target.path, SUFFIX) as add:
         for clip in clips:
             labels.add(clip)
-            items += [_item(clip, position, labels) for position in range(len(clip.frames))]
+            numbers = {instance.id: labels.of(clip, instance) for instance in clip.instances}
+            items += [_item(clip, position, numbers) for position in range(len(clip.frames))]
             add_images(clip, add, f"images/{SUBSET}/")
             num_instances += len(clip.instances)
         names = [{"name": name, "parent": "", "attributes": []} for name in labels.numbers]
@@ -41,12 +42,12 @@ def write_datumaro(clips: Iterable[Clip], target: Target) -> int:
     return num_instances
 
 
-def _item(clip: Clip, position: int, labels: LabelNumbers) -> dict[str, Any]:
+def _item(clip: Clip, position: int, labels: dict[int, int]) -> dict[str, Any]:
     video, name = clip.result.video, clip.image_name(position)
     visible = [item for item in clip.instances if _is_visible(item.segmentations[position])]
     return {
         "id": name,
-        "annotations": [_annotation(clip, item, position, number, labels) for number, item in enumerate(visible)],
+        "annotations": [_annotation(item, position, number, labels[item.id]) for number, item in enumerate(visible)],
         "attr": {"frame": clip.frames[position]},
         "image": {"path": f"{name}.jpg", "size": [video.height, video.width]},
     }
@@ -56,15 +57,13 @@ def _is_visible(mask: Rle | None) -> bool:
     return mask is not None and rle_area(mask) > 0
 
 
-def _annotation(
-    clip: Clip, instance: InstanceSequence, position: int, number: int, labels: LabelNumbers
-) -> dict[str, Any]:
+def _annotation(instance: InstanceSequence, position: int, number: int, label: int) -> dict[str, Any]:
     return {
         "id": number,
         "type": "mask",
         "attributes": {"track_id": instance.id, "score": instance.score},
         "group": 0,
-        "label_id": labels.of(clip, instance),
+        "label_id": label,
         "z_order": 0,
         "rle": instance.segmentations[position],
     }

@@ -2,8 +2,8 @@
 
 Label Studio has no masks for videos (https://labelstud.io/tags/video). A box counts from its frame until the next one,
 and Label Studio interpolates between them; `enabled: false` ends this. Sources: https://labelstud.io/tags/videorectangle
-(the labelling config below), https://labelstud.io/guide/predictions (tasks with predictions), and the YOLO backend of
-label-studio-ml-backend, which writes the same fields, with frames from 1 and boxes in percent.
+and https://labelstud.io/guide/predictions. The YOLO backend of label-studio-ml-backend writes the same fields, with
+frames from 1 and boxes in percent.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ def _with_min_points(polygon: Pixels) -> Pixels:
 def _widened(rings: Sequence[Pixels], sides: Sequence[float]) -> list[Plane]:
     """Move polygons of pixel centres to the border of these pixels.
 
-    An edge moves by half a pixel per step of the outline, so that the area is that of the mask. A polygon of one pixel
-    becomes a square.
+    An edge moves by half a pixel per step of the outline, so that polygon and mask have the same area. A polygon of
+    one pixel becomes a square.
 
     Args:
         rings: Polygons.

@@ -40,10 +40,11 @@ def _lines(clip: Clip, labels: LabelNumbers, tolerance: float) -> list[list[str]
     lines: list[list[str]] = [[] for _ in clip.frames]
     size = np.array([clip.result.video.width, clip.result.video.height])
     for instance in clip.instances:
+        label = labels.of(clip, instance)
         for position, polygons in pixel_polygons(instance.segmentations, tolerance):
             points = ((joined(polygons) + 0.5) / size).ravel().tolist()
             numbers = " ".join(f"{number:.{DIGITS}f}" for number in points)
-            lines[position].append(f"{labels.of(clip, instance)} {numbers}\n")
+            lines[position].append(f"{label} {numbers}\n")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`mots`: a text file of MOTS with lines `frame id class height width rle`.
+"""`mots`: one `.txt` file of MOTS with lines `frame id class height width rle`.
 
 Source: https://www.vision.rwth-aachen.de/page/mots. Class 10 marks regions that the benchmark ignores.
 """
