@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 LOWEST := .venv-lowest/bin/python
 EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test test-slow test-exports test-lowest fuzz kill format clean
+.PHONY: demo test test-slow test-exports test-trackeval identity-golden test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -29,6 +29,18 @@ test-exports: $(EXPORTS)
 $(EXPORTS):
 	$(PYTHON) -m venv .venv-exports
 	$@ -m pip install --quiet av datumaro opencv-python-headless pandas pyarrow pycocotools pytest supervision typer
+
+# Compare the metrics with trackeval. Its dependencies include a second OpenCV, so install it without them.
+test-trackeval: .venv/.trackeval
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/metrics/test_trackeval.py
+
+# Record the numbers of trackeval that tests/metrics/test_identity.py compares with.
+identity-golden: .venv/.trackeval
+	$(BIN)/python -m tests.golden.identity_recipe
+
+.venv/.trackeval: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps trackeval scikit-image lazy-loader
+	@touch $@
 
 # Run the tests with the lowest supported version of each package: make test-lowest PYTHON=python3.10
 test-lowest: .venv-lowest/.installed

@@ -104,6 +104,10 @@ def test_results_json(results: Path, truth: Path, tmp_path: Path, run_vis: RunVi
     assert row(outcome.out, "AR") == ["AR", "50.0", "50.0", "50.0", "50.0", "–", "–"]
     assert row(outcome.out, "Cat") == ["Cat", "2", "50.5", "50.5", "50.5", "50.0"]
     assert row(outcome.out, "background")[:3] == ["background", "1", "0.0"]
+    for name in ("mean over categories", "all categories as one"):
+        assert row(outcome.out, name)[1:] == ["65.5", "42.9", "100.0", "100.0", "60.0", "20.0", "0"]
+    assert row(outcome.out, "good")[3:] == ["100.0", "100.0", "0"]
+    assert row(outcome.out, "none")[3:] == ["–", "–", "–"]
     data = json.loads((tmp_path / "out.json").read_text())
     assert data["summary"]["ap"] == pytest.approx(51 / 101)
     assert data["summary"]["ap_large"] == -1
@@ -112,6 +116,10 @@ def test_results_json(results: Path, truth: Path, tmp_path: Path, run_vis: RunVi
     assert len(data["recalls"]) == 101
     assert [(video["name"], video["mean_iou"]) for video in data["videos"]] == [("bad", 0), ("good", 1), ("none", None)]
     assert sum(error["count"] for error in data["errors"]) == 2
+    assert data["identity"]["det_a"] == pytest.approx(3 / 7)
+    assert data["mean_identity"] == data["identity"] == data["categories"][1]["identity"]
+    assert data["categories"][0]["identity"] is None
+    assert [video["identity"] and video["identity"]["hota"] for video in data["videos"]] == [0, 1, None]
     assert data["results"] == str(results)
 
 
@@ -182,12 +190,16 @@ def test_a_folder_of_pngs(pngs: Path, davis: Path, tmp_path: Path, run_vis: RunV
     outcome = run_vis("eval", pngs, "--davis", davis, "--json", tmp_path / "out.json")
     assert (outcome.code, outcome.err) == (0, "")
     assert row(outcome.out, "2")[2:5] == ["50.0", "50.0", "0.0"]  # J mean, recall, decay
-    assert row(outcome.out, "good") == ["good", "1", "100.0", "100.0", "100.0"]
+    assert row(outcome.out, "good") == ["good", "1", *["100.0"] * 4, "0"]
+    assert row(outcome.out, "bad")[5:] == ["0.0", "0"]
+    assert row(outcome.out, "all sequences")[1:] == ["57.7", "33.3", "100.0", "100.0", "50.0", "0.0", "0"]
     assert outcome.out.index("│ bad ") < outcome.out.index("│ good ")
     data = json.loads((tmp_path / "out.json").read_text())
     assert (data["task"], data["davis"], data["results"]) == ("unsupervised", str(davis), str(pngs))
     assert data["summary"]["region"]["mean"] == 0.5
     assert [(s["name"], s["objects"][0]["region"]["mean"]) for s in data["sequences"]] == [("bad", 0.0), ("good", 1.0)]
+    assert [s["identity"]["hota"] for s in data["sequences"]] == [0.0, 1.0]
+    assert data["identity"]["idf1"] == 0.5
 
 
 def test_only_some_sequences(pngs: Path, davis: Path, run_vis: RunVis) -> None:
@@ -212,7 +224,7 @@ def test_a_sequence_without_objects_has_no_numbers(pngs: Path, davis: Path, tmp_
     for frame in range(3):
         write_label_png(np.zeros(SIZE, np.uint8), davis / "Annotations" / "bad" / f"{frame:05d}.png")
     outcome = run_vis("eval", pngs, "--davis", davis, "--json", tmp_path / "out.json", "--plots", tmp_path / "plots")
-    assert row(outcome.out, "bad") == ["bad", "0", "–", "–", "–"]
+    assert row(outcome.out, "bad") == ["bad", "0", *"–––––"]
     assert json.loads((tmp_path / "out.json").read_text())["sequences"][1]["jf_mean"] is None
 
 
@@ -290,7 +302,7 @@ def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis
     outcome = run_vis("eval", "--segment", "--davis", davis, "-o", kept, "--render", "--quiet")
     assert (outcome.code, outcome.err) == (0, "")
     assert row(outcome.out, "good")[2] == "100.0"
-    assert len(row(outcome.out, "good")) == 6  # the seconds, too
+    assert len(row(outcome.out, "good")) == 8  # the seconds, too
     assert network.loaded[0][1].class_agnostic  # davis-uvos
     assert network.guidance is None
     assert sorted(path.name for path in kept.iterdir()) == ["bad.json", "bad.mp4", "good.json", "good.mp4"]

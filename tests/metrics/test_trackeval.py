@@ -1,4 +1,5 @@
-"""Agreement with the package trackeval where its protocol is ours: AP and AR of all areas, J and F without void.
+"""Agreement with the package trackeval where its protocol is ours: AP and AR of all areas, J and F without void,
+identity metrics.
 
 Left out where it is not installed: `pip install --no-deps trackeval`, and scikit-image for J and F.
 """
@@ -6,6 +7,7 @@ Left out where it is not installed: `pip install --no-deps trackeval`, and sciki
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.golden.identity_recipe import make_problem, trackeval_data, trackeval_scores
 from tests.metrics.literal_youtube_vis import LiteralObject
 from tests.metrics.test_davis import make_pairs, random_sequence
+from tests.metrics.test_identity import measure
 from tests.metrics.test_youtube_vis import random_problem
 from tests.metrics.youtube_vis_factory import encode, evaluate
 from vis_cli.metrics.davis import evaluate_unsupervised
+from vis_cli.metrics.identity import add_counts, average_scores, count_identities
 from vis_cli.metrics.youtube_vis_matching import IOU_THRESHOLDS
 from vis_cli.records.rle import encode_mask
 
@@ -107,3 +112,29 @@ def test_j_and_f(seed: int, metrics: Any) -> None:
     found = [score.boundary.mean, score.boundary.recall, score.boundary.decay]
     assert found == pytest.approx([expected[f"F-{name}"] for name in ("Mean", "Recall", "Decay")], abs=1e-9)
     assert score.jf_mean == pytest.approx(expected["J&F"], abs=1e-9)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_identity_metrics(block: int, metrics: Any) -> None:
+    for seed in range(100 + 25 * block, 125 + 25 * block):
+        problem = make_problem(seed)
+        counts = [count_identities(measure(objects, predictions)) for objects, predictions in problem]
+        videos, total = trackeval_scores(metrics, [trackeval_data(*video) for video in problem])
+        for of_video, expected in zip(counts, videos, strict=True):
+            if of_video.num_object_masks:  # trackeval returns 0 without objects
+                assert dataclasses.asdict(of_video.score) == pytest.approx(expected, abs=1e-12)
+        assert dataclasses.asdict(add_counts(counts).score) == pytest.approx(total, abs=1e-12)
+
+
+def test_identity_metrics_averaged_over_categories(metrics: Any) -> None:
+    metric = metrics.HOTA()
+    by_category, scores = {}, []
+    for seed in range(8):
+        problem = make_problem(seed)
+        data = {i: trackeval_data(*video) for i, video in enumerate(problem)}
+        by_category[seed] = metric.combine_sequences({i: metric.eval_sequence(video) for i, video in data.items()})
+        scores.append(add_counts(count_identities(measure(*video)) for video in problem).score)
+    expected = metric.combine_classes_class_averaged(by_category, ignore_empty_classes=True)
+    found = average_scores(scores)
+    for name, ours in (("HOTA", found.hota), ("DetA", found.det_a), ("AssA", found.ass_a), ("LocA", found.loc_a)):
+        assert ours == pytest.approx(expected[name].mean(), abs=1e-12)

@@ -16,6 +16,7 @@ from vis_cli.console import VideoReport, print_line, print_table
 from vis_cli.files.atomic import atomic_path
 from vis_cli.messages import counted
 from vis_cli.metrics.davis import DavisScore, SequenceScore, Summary
+from vis_cli.metrics.identity import IdentityScore
 from vis_cli.metrics.youtube_vis import CategoryScore, PrecisionRecall, YouTubeVisScore
 from vis_cli.metrics.youtube_vis_curves import NOTHING, RECALLS
 from vis_cli.metrics.youtube_vis_errors import ERROR_KINDS
@@ -37,6 +38,7 @@ def print_youtube_vis(score: YouTubeVisScore) -> None:
         ("", "best 1 #", "best 10 #", "best 100 #", "small #", "medium #", "large #"),
         [("AR", *map(_known_percent, (s.ar1, s.ar10, s.ar100, s.ar_small, s.ar_medium, s.ar_large)))],
     )
+    _print_identity([("mean over categories", score.mean_identity), ("all categories as one", score.identity)])
     rows = [_category_row(category) for category in _worst_categories(score) if category.num_objects]
     print_table(("category", "objects #", "AP #", "AP50 #", "AP75 #", "AR100 #"), rows)
     print_table(
@@ -48,9 +50,13 @@ def print_youtube_vis(score: YouTubeVisScore) -> None:
     )
     videos = _worst_videos(score)
     print_table(
-        ("videos, lowest IoU first", "objects #", "detected #", "mean IoU #"),
+        ("videos, lowest IoU first", "objects #", "detected #", "mean IoU #", "HOTA #", "switches #"),
         [
-            (video.name, str(video.num_objects), str(video.num_found), _percent(video.mean_iou))
+            (
+                video.name,
+                *(str(video.num_objects), str(video.num_found), _percent(video.mean_iou)),
+                *_hota_and_switches(video.identity),
+            )
             for video in videos[:SHOWN_VIDEOS]
         ],
     )
@@ -66,17 +72,20 @@ def print_davis(score: DavisScore, reports: Sequence[VideoReport]) -> None:
         ("objects #", "J&F #", "J mean #", "J recall #", "J decay #", "F mean #", "F recall #", "F decay #"),
         [(num_objects, *map(_percent, (s.jf_mean, *dataclasses.astuple(s.region), *dataclasses.astuple(s.boundary))))],
     )
+    _print_identity([("all sequences", score.identity)])
     seconds = {report.video: report.seconds for report in reports}
     rows = [
         (
             sequence.name,
             str(len(sequence.objects)),
             *_percents(sequence.summary),
+            *_hota_and_switches(sequence.identities.score),
             *([f"{seconds[sequence.name] or 0.0:.1f}"] if reports else []),
         )
         for sequence in _worst_sequences(score)
     ]
-    print_table(("sequence", "objects #", "J&F #", "J #", "F #", *(["seconds #"] if reports else [])), rows)
+    columns = ("sequence", "objects #", "J&F #", "J #", "F #", "HOTA #", "switches #")
+    print_table((*columns, *(["seconds #"] if reports else [])), rows)
 
 
 def write_youtube_vis(
@@ -97,6 +106,8 @@ def write_youtube_vis(
             "annotations": str(annotations),
             **_made_by(results, reports),
             "summary": dataclasses.asdict(score.summary),
+            "identity": _identity_json(score.identity),
+            "mean_identity": _identity_json(score.mean_identity),
             "categories": [_category_json(category) for category in _worst_categories(score)],
             "recalls": RECALLS.tolist(),
             "errors": [dataclasses.asdict(error) for error in score.errors],
@@ -133,10 +144,8 @@ def write_davis(
             "task": task,
             **_made_by(results, reports),
             "summary": _summary_json(score.summary),
-            "sequences": [
-                {**dataclasses.asdict(sequence), **_summary_json(sequence.summary)}
-                for sequence in _worst_sequences(score)
-            ],
+            "identity": _identity_json(score.identity),
+            "sequences": [_sequence_json(sequence) for sequence in _worst_sequences(score)],
         }
         _write_json(data, json_file)
     if plots is not None:
@@ -145,6 +154,25 @@ def write_davis(
         worst = [sequence for sequence in _worst_sequences(score) if sequence.objects]
         values = [100 * sequence.summary.jf_mean for sequence in worst]
         plot_bars([sequence.name for sequence in worst], values, plots / "jf_by_sequence.png", label="J&F")
+
+
+def _print_identity(scores: Sequence[tuple[str, IdentityScore | None]]) -> None:
+    """Print one row of identity metrics in percent for each name."""
+    print_table(
+        ("identity", "HOTA #", "DetA #", "AssA #", "LocA #", "IDF1 #", "MOTA #", "switches #"),
+        [(name, *_identity_cells(score)) for name, score in scores],
+    )
+
+
+def _identity_cells(s: IdentityScore | None) -> tuple[str, ...]:
+    if s is None:
+        return ("–",) * 7
+    return (*map(_percent, (s.hota, s.det_a, s.ass_a, s.loc_a, s.idf1, s.mota)), str(s.id_switches))
+
+
+def _hota_and_switches(score: IdentityScore | None) -> tuple[str, str]:
+    """Return two cells of the row of a video."""
+    return ("–", "–") if score is None else (_percent(score.hota), str(score.id_switches))
 
 
 def _worst_categories(score: YouTubeVisScore) -> list[CategoryScore]:
@@ -189,7 +217,21 @@ def _category_json(category: CategoryScore) -> dict[str, Any]:
         **dataclasses.asdict(category.category),
         "num_objects": category.num_objects,
         **dataclasses.asdict(scores),
+        "identity": _identity_json(category.identity),
         "precision": {f"{threshold:.2f}": row for threshold, row in rows},  # at each value of "recalls"
+    }
+
+
+def _identity_json(score: IdentityScore | None) -> dict[str, Any] | None:
+    return None if score is None else dataclasses.asdict(score)
+
+
+def _sequence_json(sequence: SequenceScore) -> dict[str, Any]:
+    return {
+        "name": sequence.name,
+        "objects": [dataclasses.asdict(item) for item in sequence.objects],
+        **_summary_json(sequence.summary),
+        "identity": _identity_json(sequence.identities.score),
     }
 
 

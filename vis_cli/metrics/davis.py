@@ -16,7 +16,17 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vis_cli.errors import VisError
-from vis_cli.metrics.davis_measures import Labels, Scores, Statistics, average_statistics, frame_statistics, score_frame
+from vis_cli.metrics.davis_measures import (
+    Labels,
+    Scores,
+    Statistics,
+    average_statistics,
+    frame_statistics,
+    score_frame,
+    visible_labels,
+)
+from vis_cli.metrics.identity import IdentityCounts, IdentityScore, add_counts, count_identities
+from vis_cli.metrics.overlaps import Bools, label_overlaps
 from vis_cli.metrics.workers import run_jobs
 from vis_cli.progress import Progress
 from vis_cli.records.davis import (
@@ -39,6 +49,14 @@ class LabelPair(NamedTuple):
     ground_truth: Labels
     prediction: Labels | None  # None if its file is missing
     source: str  # name of the prediction in errors
+
+
+class _Frame(NamedTuple):
+    """Measures of one frame with P proposals and O objects."""
+
+    scores: Scores  # (2, P, O): J, then F
+    visible_proposals: Bools  # (P,): whether a proposal has pixels outside of void
+    visible_objects: Bools  # (O,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,7 @@ class SequenceScore:
 
     name: str
     objects: tuple[ObjectScore, ...]
+    identities: IdentityCounts  # of the same objects, proposals and frames
 
     @property
     def summary(self) -> Summary:
@@ -88,6 +107,11 @@ class DavisScore:
         """Return the averages over the objects of all sequences, like the benchmark."""
         return _summarize([score for sequence in self.sequences for score in sequence.objects])
 
+    @property
+    def identity(self) -> IdentityScore | None:
+        """Return the identity metrics over all sequences, combined as in TrackEval; None without objects."""
+        return add_counts(sequence.identities for sequence in self.sequences).score
+
 
 SequenceEvaluator: TypeAlias = Callable[[str, Iterable[LabelPair]], SequenceScore]
 
@@ -104,24 +128,25 @@ def evaluate_unsupervised(name: str, pairs: Iterable[LabelPair]) -> SequenceScor
     Raises:
         VisError: A prediction is missing, has another size, or has a label above 20.
     """
-    num_objects, num_proposals, frames = None, 0, list[Scores]()
+    num_objects, num_proposals, frames = None, 0, list[_Frame]()
     for pair in pairs:
         prediction = _check_prediction(pair, MAX_PROPOSALS, f"at most {MAX_PROPOSALS} proposals are allowed")
         num_proposals = max(num_proposals, int(prediction.max()))
         if num_objects is None:
             num_objects = _count_objects(pair)
         prediction = np.where(pair.ground_truth == VOID, np.uint8(0), prediction)
-        frames.append(score_frame(prediction, pair.ground_truth, max(MAX_PROPOSALS, num_objects), num_objects))
+        frames.append(_score_frame(prediction, pair.ground_truth, max(MAX_PROPOSALS, num_objects), num_objects))
     if num_objects is None:
         raise VisError("no frames to evaluate", where=name, hint="Add the ground truth of the sequence.")
     # Add empty proposals only up to the number of objects. More of them would match absent objects for free.
-    scores = np.stack(frames, axis=-1)[:, : max(num_proposals, num_objects)]  # (2, P, O, T)
+    scores = np.stack([frame.scores for frame in frames], axis=-1)[:, : max(num_proposals, num_objects)]  # (2, P, O, T)
     region, boundary = scores.mean(axis=-1)
     rows, columns = linear_sum_assignment(-(region + boundary) / 2)
     matched = sorted(zip(columns.tolist(), rows.tolist(), strict=True))
     return SequenceScore(
         name,
         tuple(_score_object(i, j, scores[:, j, i], has_proposal=j < num_proposals) for i, j in matched),
+        _count_identities(frames, scores[0]),
     )
 
 
@@ -142,16 +167,18 @@ def evaluate_semi_supervised(name: str, pairs: Iterable[LabelPair]) -> SequenceS
     stream = iter(pairs)
     first = next(stream, None)
     num_objects = 0 if first is None else _count_objects(first)
-    frames = []
+    frames = list[_Frame]()
     for pair, _ in pairwise(stream):
         prediction = _check_prediction(pair, num_objects, f"the sequence has {num_objects} objects")
-        frames.append(score_frame(prediction, pair.ground_truth, num_objects, num_objects))
+        frames.append(_score_frame(prediction, pair.ground_truth, num_objects, num_objects))
     if not frames:
         problem = "the first and the last frame are not scored, and there is no frame between them"
         raise VisError(problem, where=name, hint="Use a sequence of at least 3 frames.")
-    scores = np.stack(frames, axis=-1)  # (2, O, O, T)
+    scores = np.stack([frame.scores for frame in frames], axis=-1)  # (2, O, O, T)
     return SequenceScore(
-        name, tuple(_score_object(i, i, scores[:, i, i], has_proposal=True) for i in range(num_objects))
+        name,
+        tuple(_score_object(i, i, scores[:, i, i], has_proposal=True) for i in range(num_objects)),
+        _count_identities(frames, scores[0]),
     )
 
 
@@ -256,6 +283,18 @@ def _check_prediction(pair: LabelPair, highest: int, rule: str) -> Labels:
 
 def _count_objects(first: LabelPair) -> int:
     return int(np.where(first.ground_truth == VOID, np.uint8(0), first.ground_truth).max())
+
+
+def _score_frame(prediction: Labels, ground_truth: Labels, num_proposals: int, num_objects: int) -> _Frame:
+    scores = score_frame(prediction, ground_truth, num_proposals, num_objects)
+    return _Frame(scores, visible_labels(prediction, num_proposals), visible_labels(ground_truth, num_objects))
+
+
+def _count_identities(frames: Sequence[_Frame], region: Scores) -> IdentityCounts:
+    """Count the identities of a sequence. `region` is J of its proposals and objects, (P, O, T)."""
+    proposals = np.stack([frame.visible_proposals[: len(region)] for frame in frames])
+    objects = np.stack([frame.visible_objects for frame in frames])
+    return count_identities(label_overlaps(region, proposals, objects))
 
 
 def _score_object(index: int, row: int, scores: Scores, *, has_proposal: bool) -> ObjectScore:

@@ -67,6 +67,11 @@ def region_similarity(prediction: Labels, ground_truth: Labels, num_proposals: i
     return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
 
 
+def visible_labels(labels: Labels, num_labels: int) -> NDArray[np.bool_]:
+    """Return whether each of the labels 1..num_labels has pixels in a label map, (num_labels,)."""
+    return np.bincount(labels.ravel(), minlength=256)[1 : num_labels + 1] > 0
+
+
 def boundary_accuracy(prediction: Labels, ground_truth: Labels, num_proposals: int, num_objects: int) -> Scores:
     """Return the F-measure of the boundaries of each proposal and each object, (P, O)."""
     disk = _disk(math.ceil(BOUNDARY_TOLERANCE * math.hypot(*ground_truth.shape)))

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from vis_cli.metrics.identity import IdentityScore, add_counts, average_scores
 from vis_cli.metrics.workers import run_jobs
 from vis_cli.metrics.youtube_vis_curves import (
     MAX_PREDICTIONS,
@@ -58,6 +59,7 @@ class CategoryScore:
     category: Category
     num_objects: int  # objects of the ground truth in all videos, without crowds
     scores: PrecisionRecall
+    identity: IdentityScore | None  # None without objects
     precision: Floats  # (T, R) by IOU_THRESHOLDS and RECALLS; -1 without objects
 
 
@@ -66,6 +68,8 @@ class YouTubeVisScore:
     """Metrics of a split."""
 
     summary: PrecisionRecall
+    identity: IdentityScore | None  # all categories as one
+    mean_identity: IdentityScore | None  # mean over the categories with objects
     categories: tuple[CategoryScore, ...]  # in the order of their ids
     videos: tuple[VideoScore, ...]  # in the order of their ids
     errors: tuple[ErrorCount, ...]
@@ -111,20 +115,29 @@ def _score(categories: Sequence[Category], videos: Sequence[VideoMatches]) -> Yo
         predictions += video.predictions
         objects += video.objects
     curves = [category_curves(matches[category.id]) for category in categories]
+    scored = tuple(
+        CategoryScore(
+            category,
+            num_objects=sum(target.category_id == category.id for target in objects),
+            scores=_summarize([curve]),
+            identity=_category_identity(category, videos),
+            precision=curve.precision[ALL, AT_100],
+        )
+        for category, curve in zip(categories, curves, strict=True)
+    )
     return YouTubeVisScore(
         summary=_summarize(curves),
-        categories=tuple(
-            CategoryScore(
-                category,
-                num_objects=sum(target.category_id == category.id for target in objects),
-                scores=_summarize([curve]),
-                precision=curve.precision[ALL, AT_100],
-            )
-            for category, curve in zip(categories, curves, strict=True)
-        ),
+        identity=add_counts(video.identities.all_as_one for video in videos).score,
+        mean_identity=average_scores([category.identity for category in scored]),
+        categories=scored,
         videos=tuple(video.score for video in videos),
         errors=count_errors(predictions, objects),
     )
+
+
+def _category_identity(category: Category, videos: Sequence[VideoMatches]) -> IdentityScore | None:
+    counts = [video.identities.by_category for video in videos]
+    return add_counts(of_video[category.id] for of_video in counts if category.id in of_video).score
 
 
 def _summarize(curves: Sequence[Curves]) -> PrecisionRecall:

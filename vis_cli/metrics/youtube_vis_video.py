@@ -12,8 +12,11 @@ from itertools import count
 
 import numpy as np
 
+from vis_cli.metrics.identity import IdentityScore
+from vis_cli.metrics.overlaps import measure_sequences
 from vis_cli.metrics.youtube_vis_curves import MAX_PREDICTIONS
 from vis_cli.metrics.youtube_vis_errors import GroundTruthObject, ScoredPrediction, classify_error
+from vis_cli.metrics.youtube_vis_identity import VideoIdentities, count_video_identities
 from vis_cli.metrics.youtube_vis_matching import (
     Floats,
     Matches,
@@ -21,7 +24,7 @@ from vis_cli.metrics.youtube_vis_matching import (
     match_predictions,
     mean_visible_areas,
 )
-from vis_cli.records.rle import rle_areas, sequence_iou
+from vis_cli.records.rle import rle_areas
 from vis_cli.records.youtube_vis import YouTubeVisAnnotation, YouTubeVisVideo
 from vis_cli.records.youtube_vis_results import Prediction, PredictionReader
 
@@ -38,6 +41,7 @@ class VideoScore:
     num_found: int  # objects that are matched with a prediction at IoU 0.5
     num_predictions: int  # without ignored predictions
     mean_iou: float | None  # mean over objects of the maximum IoU with a prediction of its category; None: no objects
+    identity: IdentityScore | None  # without categories; None: no objects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +52,7 @@ class VideoMatches:
     matches: dict[int, Matches]  # by category id
     predictions: tuple[ScoredPrediction, ...]  # without ignored predictions
     objects: tuple[GroundTruthObject, ...]
+    identities: VideoIdentities
 
 
 def match_video(
@@ -65,7 +70,8 @@ def match_video(
     """
     predictions = _rank(read_predictions())
     masks = [prediction.segmentations for prediction in predictions]
-    ious = sequence_iou(masks, [annotation.segmentations for annotation in annotations])
+    true_masks = [annotation.segmentations for annotation in annotations]
+    ious, overlaps = measure_sequences(masks, true_masks, len(video.file_names))
     areas = mean_visible_areas([rle_areas(sequence).tolist() for sequence in masks])
     of_prediction = np.array([p.category_id for p in predictions], dtype=np.int64)
     of_object = np.array([annotation.category_id for annotation in annotations], dtype=np.int64)
@@ -76,7 +82,8 @@ def match_video(
         mine, theirs = of_prediction == category, of_object == category
         of_category = Objects(objects.areas[theirs], objects.is_crowd[theirs])
         matches[category] = match_predictions(scores[mine], areas[mine], ious[np.ix_(mine, theirs)], of_category)
-    return _classify(video, predictions, annotations, ious, matches)
+    identities = count_video_identities(predictions, annotations, overlaps, matches)
+    return _classify(video, predictions, annotations, ious, matches, identities)
 
 
 def _rank(predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -106,6 +113,7 @@ def _classify(
     annotations: Sequence[YouTubeVisAnnotation],
     ious: Floats,
     matches: dict[int, Matches],
+    identities: VideoIdentities,
 ) -> VideoMatches:
     """Classify each prediction by its kind of error, and each object as found or not, at IoU 0.5."""
     found = {category: iter(of_category.is_found.tolist()) for category, of_category in matches.items()}
@@ -120,8 +128,9 @@ def _classify(
         num_found=sum(target.is_found for target in objects),
         num_predictions=len(scored),
         mean_iou=_mean_best_iou(predictions, objects, ious),
+        identity=identities.all_as_one.score,
     )
-    return VideoMatches(score, matches, tuple(scored), tuple(objects))
+    return VideoMatches(score, matches, tuple(scored), tuple(objects), identities)
 
 
 def _iter_scored(

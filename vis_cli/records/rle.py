@@ -5,7 +5,7 @@ Used by `engine`, by the readers and writers of `records`, and by `metrics`. Pur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -99,6 +99,18 @@ def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> 
     return intersections
 
 
+def iter_intersections(
+    a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the pixels that each sequence of `a` has in common with each of `b` in each frame, int64 (len(a), len(b)).
+
+    Nothing is yielded if `a` or `b` is empty. For arguments and errors see `sequence_intersections`.
+    """
+    if len(a) and len(b):
+        for masks_a, masks_b in zip(zip(*a, strict=True), zip(*b, strict=True), strict=True):
+            yield pairwise_intersections(masks_a, masks_b)
+
+
 def sequence_intersections(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequence[Rle | None]]) -> NDArray[np.int64]:
     """Return the number of pixels that each sequence of `a` has in common with each of `b`, summed over all frames.
 
@@ -113,9 +125,8 @@ def sequence_intersections(a: Sequence[Sequence[Rle | None]], b: Sequence[Sequen
         ValueError: The masks of a frame differ in size, or the sequences differ in length.
     """
     intersections = np.zeros((len(a), len(b)), dtype=np.int64)
-    if len(a) and len(b):
-        for masks_a, masks_b in zip(zip(*a, strict=True), zip(*b, strict=True), strict=True):
-            intersections += pairwise_intersections(masks_a, masks_b)
+    for of_frame in iter_intersections(a, b):
+        intersections += of_frame
     return intersections
 
 
