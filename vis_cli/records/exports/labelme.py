@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from vis_cli.records.exports.clip import Clip, Target, add_images, write_files
 from vis_cli.records.exports.outlines import pixel_polygons
@@ -23,31 +22,31 @@ def write_labelme(clips: Iterable[Clip], target: Target) -> int:
     with write_files(target.path, NO_FILE) as add:
         for clip in clips:
             for position, shapes in enumerate(_shapes(clip, target.tolerance)):
-                data = _file(clip, position, shapes)
-                add(f"{clip.image_name(position)}.json", json.dumps(data, allow_nan=False).encode("ascii"))
+                add(f"{clip.image_name(position)}.json", _file(clip, position, shapes).encode("ascii"))
             add_images(clip, add)
             num_instances += len(clip.instances)
     return num_instances
 
 
-def _shapes(clip: Clip, tolerance: float) -> list[list[dict[str, Any]]]:
-    """Return the shapes of each frame."""
-    shapes: list[list[dict[str, Any]]] = [[] for _ in clip.frames]
+def _shapes(clip: Clip, tolerance: float) -> list[list[str]]:
+    """Return the shapes of each frame as JSON, which needs a fifth of the memory of lists."""
+    shapes: list[list[str]] = [[] for _ in clip.frames]
     for instance in clip.instances:
         common = {"label": clip.category_of(instance), "group_id": instance.id, "shape_type": "polygon"}
         for position, polygons in pixel_polygons(instance.segmentations, tolerance):
             for polygon in polygons:
-                shapes[position].append({**common, "points": polygon.tolist(), "description": "", "flags": {}})
+                shape = {**common, "points": polygon.tolist(), "description": "", "flags": {}}
+                shapes[position].append(json.dumps(shape, allow_nan=False))
     return shapes
 
 
-def _file(clip: Clip, position: int, shapes: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
+def _file(clip: Clip, position: int, shapes: list[str]) -> str:
+    data: dict[str, object] = {
         "version": VERSION,
         "flags": {},
-        "shapes": shapes,
         "imagePath": f"{clip.image_name(position)}.jpg",
         "imageData": None,
         "imageHeight": clip.result.video.height,
         "imageWidth": clip.result.video.width,
     }
+    return f'{json.dumps(data)[:-1]}, "shapes": [{", ".join(shapes)}]}}\n'
