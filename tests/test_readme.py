@@ -148,6 +148,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that RE
     "found": lambda path: (path.mkdir(), make_detections(path / "beach.txt")),
     "yolox.onnx": make_detector,
     "yolox_s.onnx": make_detector,
+    "yolox-nano-416.onnx": make_detector,
     "my_settings.toml": lambda path: path.write_text("num_key_frames = 5\n"),
     "my.toml": make_training,
     "seq_mask_rcnn_r50.pth": lambda path: write_checkpoint(path, hollow_state("r50")),

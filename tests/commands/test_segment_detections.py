@@ -240,6 +240,16 @@ def test_sources_of_objects_exclude_each_other(
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("model", ["coco-r50-v2", "yolox.onnx", "torchvision:fcos_resnet50_fpn"])
+def test_a_model_that_only_detects_is_not_used_with_detections(
+    model: str, frames: Path, run_vis: RunVis, network: Network
+) -> None:
+    found = write_coco(frames.parent / "found.json")
+    outcome = run_vis("segment", frames, "-o", frames.parent / "out", "--detections", found, "--model", model)
+    assert outcome.code == 2
+    assert f"--model {model} only detects, but --detections replaces the detector. Omit --model" in outcome.err
+
+
 @pytest.mark.parametrize("option", ["--detections-from", "--detection-names"])
 def test_options_of_detections_need_detections(option: str, frames: Path, run_vis: RunVis, network: Network) -> None:
     value = 1 if option.endswith("from") else write_coco(frames.parent / "names.json")

@@ -27,6 +27,7 @@ from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
 from vis_cli.settings import GIVEN_MASKS
+from vis_cli.zoo.detectors.kinds import is_box_detector
 
 
 @grouped
@@ -123,6 +124,9 @@ def check_exclusive(
     given = [option for option, value in sources if value is not None]
     if len(given) > 1:
         raise UsageError(f"{given[0]} and {given[1]} are both given. Omit one of them.")
+    if detections.detections is not None and is_box_detector(model.name):
+        hint = "Omit --model: lite predicts the masks."
+        raise UsageError(f"--model {model.name} only detects, but --detections replaces the detector", hint=hint)
 
 
 def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) -> list[Job]:

@@ -22,7 +22,8 @@ from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, Q
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.coco import COCO_NAME, FOLLOWER, coco_config
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
-from vis_cli.zoo.detectors.lookup import identify_box_detector, is_box_detector, load_box_detector
+from vis_cli.zoo.detectors.kinds import is_box_detector
+from vis_cli.zoo.detectors.lookup import identify_box_detector, load_box_detector
 from vis_cli.zoo.folder import identify_model
 from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, fetch_coco_r50, select_classes
 from vis_cli.zoo.weights import COUNTER, LoadedModel, load_model

@@ -8,21 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vis_cli.records.types import ModelInfo
+from vis_cli.zoo.detectors.kinds import is_onnx
 from vis_cli.zoo.detectors.protocol import BoxDetector
-from vis_cli.zoo.torchvision_names import COCO_V2_NAME, TORCHVISION_PREFIX
 from vis_cli.zoo.weights import LoadedModel
-
-ONNX_SUFFIX = ".onnx"
-
-
-def is_box_detector(name: str) -> bool:
-    """Return whether a name is that of a detector of boxes, and not of a model folder."""
-    return name == COCO_V2_NAME or name.startswith(TORCHVISION_PREFIX) or is_onnx(name)
-
-
-def is_onnx(name: str) -> bool:
-    """Return whether a name is that of an ONNX file."""
-    return name.lower().endswith(ONNX_SUFFIX)
 
 
 def load_box_detector(name: str, device: str = "auto") -> LoadedModel[BoxDetector]:

@@ -1,0 +1,17 @@
+"""Kinds of detectors by their names, without torch; used by `lookup` and the commands."""
+
+from __future__ import annotations
+
+from vis_cli.zoo.torchvision_names import COCO_V2_NAME, TORCHVISION_PREFIX
+
+ONNX_SUFFIX = ".onnx"
+
+
+def is_box_detector(name: str) -> bool:
+    """Return whether a name is that of a detector of boxes, and not of a model folder."""
+    return name == COCO_V2_NAME or name.startswith(TORCHVISION_PREFIX) or is_onnx(name)
+
+
+def is_onnx(name: str) -> bool:
+    """Return whether a name is that of an ONNX file."""
+    return name.lower().endswith(ONNX_SUFFIX)
