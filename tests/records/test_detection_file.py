@@ -115,8 +115,35 @@ def test_boxes_are_clipped_and_boxes_outside_are_left_out(tmp_path: Path) -> Non
     found = locate(write_json(tmp_path / "clip.json", entries), heard=heard)
     assert found.frames[0].boxes.tolist() == [[0, 0, 6, 6], [60, 40, 64, 48], CORNERS]
     assert heard.warnings == [
-        f"{tmp_path / 'clip.json'}: 1 of 4 boxes are outside of the image, the first one at entry 2; they are left out"
+        f"{tmp_path / 'clip.json'}: 1 of 4 boxes are outside of the image, the first one at entry 2; they are left out",
+        f"{tmp_path / 'clip.json'}: 2 of 4 boxes extend beyond the image, the first one at entry 0; they are clipped. "
+        "Check that 'bbox' is left, top, width, height",
     ]
+
+
+def test_boxes_beyond_the_image_are_reported_in_each_format(tmp_path: Path) -> None:
+    """Corners instead of a size: 40, 30, 60, 40 is read as a width of 60 and a height of 40."""
+    dataset = write_json(tmp_path / "data.json", {"annotations": [entry(), entry(bbox=[40, 30, 60, 40])]})
+    mot = write_text(tmp_path / "det.txt", MOT_LINE, "1,-1,41,31,60,40,0.5,-1,-1,-1")
+    write_text(tmp_path / "yolo/clip_1.txt", "0 0.25 0.25 0.25 0.25 0.5", "0 0.6 0.6 0.9 0.5 0.5")
+    for path, place, words in (
+        (dataset, "annotations entry 1", "'bbox' is left, top, width, height"),
+        (mot, "line 2", "columns 3 to 6 are left, top, width, height"),
+        (tmp_path / "yolo", "clip_1.txt: line 2", "values 2 to 5 are center x, center y, width, height"),
+    ):
+        locate(path, heard=(heard := Heard()))
+        (warning,) = heard.warnings
+        assert warning.startswith(f"{path}: 1 of 2 boxes extend beyond the image, the first one at ")
+        assert warning.endswith(f"{place}; they are clipped. Check that {words}")
+
+
+def test_rounding_at_the_edge_is_not_reported(tmp_path: Path) -> None:
+    heard = Heard()
+    entries = [entry(bbox=[-1, -1, 10, 10]), entry(bbox=[0, 0, 65, 49]), entry(bbox=[0, 0, 64.5, 48.25])]
+    locate(write_json(tmp_path / "clip.json", entries), heard=heard)
+    assert not heard.warnings
+    locate(write_json(tmp_path / "clip.json", [entry(bbox=[0, 0, 64, 49.5])]), heard=heard)
+    assert len(heard.warnings) == 1
 
 
 def test_a_file_whose_boxes_are_all_outside_is_rejected(tmp_path: Path) -> None:

@@ -181,6 +181,12 @@ def test_an_invalid_line_is_rejected(tmp_path: Path, line: str, problem: str) ->
     assert ("1.txt: line 1" if "without" in problem else "2.txt: line 2") in text
 
 
+@pytest.mark.parametrize("line", ["1,-1,189,70,16,12,0.5,-1,-1,-1", "1 1 189 70 16 12 0.5"])
+def test_a_folder_with_motchallenge_text_is_rejected(tmp_path: Path, line: str) -> None:
+    write_text(tmp_path / "1.txt", line)
+    assert "YOLO text has fractions from 0 to 1. For MOTChallenge text, pass the file." in error_of(tmp_path)
+
+
 def test_a_score_above_1_is_rejected(tmp_path: Path) -> None:
     write_text(tmp_path / "1.txt", f"0 {BOX} 0.5", f"0 {BOX} 90")
     assert "1.txt: line 2: the score is 90. Use a value from 0 to 1. If the scores are percentages" in error_of(

@@ -41,6 +41,7 @@ from vis_cli.records.json_stream import iter_json_list, open_json_text
 from vis_cli.records.types import Category
 
 NUMBERING = Numbering(first=0, reason="an image_id is a frame index if nothing else is known")
+BOX_FORMAT = "'bbox' is left, top, width, height"
 EXAMPLE = '{"image_id": 0, "category_id": 1, "bbox": [x, y, width, height], "score": 0.9}'
 
 
@@ -81,7 +82,7 @@ def read_coco_results(path: Path, companion: Companion | None, messages: Message
                 parse_json(text, where)
             _require_results(entry, where)
             _add(table, entry, images, index, where, score=take_field(entry, "score", float, where))
-    return _finish(path, table.rows(), images, messages)
+    return _finish(path, table.rows(box_format=BOX_FORMAT), images, messages)
 
 
 def read_coco_dataset(
@@ -112,7 +113,7 @@ def read_coco_dataset(
         messages.note(f"{path}: {counted(num_crowds, 'annotation')} of crowds left out")
     if num_without:
         messages.note(f"{path}: {counted(num_without, 'annotation')} without a score, so the score is 1")
-    return _finish(path, table.rows(), images, messages)
+    return _finish(path, table.rows(box_format=BOX_FORMAT), images, messages)
 
 
 class _Images:

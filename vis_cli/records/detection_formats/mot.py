@@ -39,6 +39,7 @@ NO_CONFIDENCE = -1.0
 MIN_COLUMNS, MAX_COLUMNS = 6, 10
 CLASS_COLUMN, GROUND_TRUTH_COLUMNS = 7, 9  # gt.txt of MOT16 and later
 COLUMNS = ("frame", "id", "left", "top", "width", "height", "conf", "x", "y", "z")
+BOX_FORMAT = "columns 3 to 6 are left, top, width, height"
 FORMAT = "frame,id,left,top,width,height,conf"
 MAX_EXACT = 2.0**53  # larger integers are not exact as float64
 NUMBERING = Numbering(first=1, reason="MOTChallenge files count frames from 1")
@@ -70,6 +71,7 @@ def read_mot(path: Path, categories: tuple[Category, ...] | None, messages: Mess
         category_ids=class_ids,
         masks=[None] * len(table),
         places=places,
+        box_format=BOX_FORMAT,
     )
     known = categories if categories is not None and (class_ids > 0).all() else (Category(0, UNNAMED),)
     return ParsedDetections(rows, known, NUMBERING)

@@ -55,6 +55,7 @@ class DetectionRows:
     masks: Sequence[object]  # N masks as in JSON files of COCO, polygons of fractions, or None
     places: Places
     are_fractions: bool = False  # whether coordinates are fractions of the width and the height of the image
+    box_format: str = ""  # clause that describes the numbers of a box, for messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class RowTable:
         self._file_indices.append(file_index)
         self._positions.append(position)
 
-    def rows(self, *, are_fractions: bool = False) -> DetectionRows:
+    def rows(self, *, are_fractions: bool = False, box_format: str = "") -> DetectionRows:
         """Return the rows."""
         positions = np.array(self._positions, dtype=np.int64)
         return DetectionRows(
@@ -127,6 +128,7 @@ class RowTable:
             masks=self._masks,
             places=Places(self._files, np.array(self._file_indices, dtype=np.int64), positions, self._unit),
             are_fractions=are_fractions,
+            box_format=box_format,
         )
 
 

@@ -39,6 +39,7 @@ NUM_BOX_VALUES = 5  # class, center, width and height
 NUM_CONF_VALUES = 6  # with a confidence
 NUM_TRACK_VALUES = 7  # with a confidence and a track id
 MAX_FRACTION = 2.0  # a box may exceed the image; larger numbers are pixels
+BOX_FORMAT = "values 2 to 5 are center x, center y, width, height"
 NUMBERING = Numbering(first=1, reason="Ultralytics counts the frames of a video from 1")
 
 
@@ -88,7 +89,7 @@ def read_yolo(folder: Path, names_file: Path | None, messages: Messages) -> Pars
         messages.note(f"{folder}: the files have no confidences, so each detection gets the score 1")
     categories = _categories(folder, lines, names_file, messages)
     listed = tuple(path.stem for path in files)  # a frame without objects has an empty file
-    return ParsedDetections(table.rows(are_fractions=True), categories, NUMBERING, listed=listed)
+    return ParsedDetections(table.rows(are_fractions=True, box_format=BOX_FORMAT), categories, NUMBERING, listed=listed)
 
 
 class _Lines:
@@ -200,6 +201,8 @@ def _problem(values: Sequence[float], *, have_confidences: bool) -> tuple[str, s
     for value in (max(coordinates), min(coordinates)):
         if not 1 - MAX_FRACTION <= value <= MAX_FRACTION:
             hint = "Divide pixels by the width and the height of the image. YOLO text has fractions from 0 to 1."
+            if len(values) > NUM_BOX_VALUES:
+                hint += " For MOTChallenge text, pass the file."
             return f"the coordinate {value:g} is not a fraction of the image", hint
     return None
 
