@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.records.detection_factory import write_text
+from tests.records.detection_factory import Heard, write_text
 from vis_cli.errors import VisError
 from vis_cli.records.detection_file import pair_detections, read_detection_file
 
@@ -64,6 +64,45 @@ def test_no_partner_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "b.json")
     with pytest.raises(VisError, match=r"such as a\.json"):
         pair_detections(tmp_path, [Path("a.mp4")])
+
+
+def no_pair(folder: Path, *sources: str) -> str:
+    with pytest.raises(VisError, match="has the name of a video") as caught:
+        pair_detections(folder, [Path(source) for source in sources])
+    return str(caught.value)
+
+
+def test_the_error_lists_what_was_found_and_the_nearest_name(tmp_path: Path) -> None:
+    touch(tmp_path / "two", "other.csv", "clpi.json", "clips_2/det/det.txt")
+    line = no_pair(tmp_path / "two", "walk.mp4", "clip.mp4")
+    assert "It contains clips_2, clpi.json, other.csv." in line
+    assert line.endswith("such as walk.json. Did you mean clip.json instead of clpi.json?")
+    assert "Did you mean" not in no_pair(tmp_path / "two", "walk.mp4")
+    assert "YOLO" not in line
+    assert "Did you mean clips_1 instead of clips_2?" in no_pair(tmp_path / "two", "clips_1.mp4")
+    (tmp_path / "empty").mkdir()
+    assert "It contains no detections. Name" in no_pair(tmp_path / "empty", "a.mp4")
+
+
+@pytest.mark.parametrize("place", [".", "labels"])
+def test_a_folder_of_yolo_text_is_for_one_video(tmp_path: Path, place: str) -> None:
+    touch(tmp_path / place, "clip_1.txt", "clip_2.txt")
+    line = no_pair(tmp_path, "clip.mp4", "walk.mp4")
+    assert "A folder of YOLO text files is for one video. For other formats, name the detections" in line
+    assert "Did you mean" not in line
+
+
+def test_a_note_states_that_a_folder_is_read_as_yolo_text(tmp_path: Path) -> None:
+    touch(tmp_path / "dets", "clpi.txt")
+    heard = Heard()
+    pair_detections(tmp_path / "dets", [Path("clip.mp4")], heard)
+    problem = "read as a folder of YOLO text files, because no file is named like the video clip"
+    assert heard.notes == [f"{tmp_path / 'dets'}: {problem}"]
+    touch(tmp_path / "dets", "clip.txt")
+    touch(tmp_path / "mot", "det/det.txt")
+    for folder in ("dets", "mot"):
+        pair_detections(tmp_path / folder, [Path("clip.mp4")], heard)
+    assert len(heard.notes) == 1
 
 
 def test_accents_match_in_both_unicode_forms(tmp_path: Path) -> None:

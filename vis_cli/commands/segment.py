@@ -138,7 +138,7 @@ def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) 
     if path is None or not jobs:
         return list(jobs)
     try:
-        pairs, others = pair_detections(path, [job.source for job in jobs])
+        pairs, others = pair_detections(path, [job.source for job in jobs], reporter)
     except VisError as error:
         raise UsageError(str(error)) from error
     if others:
