@@ -162,7 +162,20 @@ def test_a_format_that_counts_from_1_counts_images_from_1(tmp_path: Path) -> Non
         write_text(tmp_path / "clip" / f"clip_{number}.txt", "0 0.25 0.25 0.25 0.25")
     assert list(locate(tmp_path / "clip", **options).frames) == [0, 1]
     write_text(tmp_path / "clip" / "clip_0.txt")
-    assert list(locate(tmp_path / "clip", **options).frames) == [1, 2]
+    assert list(locate(tmp_path / "clip", heard=heard, **options).frames) == [1, 2]
+    assert "the frame numbers are numbers of images" in heard.notes[-1]
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_frame_beyond_consecutive_images_is_rejected(tmp_path: Path, start: int) -> None:
+    path = write_text(tmp_path / "clip.txt", f"1{MOT}", f"4{MOT}")
+    names = tuple(f"{number:05}.jpg" for number in range(start, start + 3))
+    line = error_of(path, frame_names=names, num_frames=3)
+    assert "line 2: frame 4 is beyond the end: the video has 3 frames. Use the detections of this video." in line
+    line = error_of(path, frame_names=("4.jpg", "5.jpg", "6.jpg"), num_frames=3)
+    assert (
+        "line 1: number 1 is not the number of an image (4, 5, 6), and for frames counted from 0 or 1, frame 4" in line
+    )
 
 
 def test_numbers_follow_the_same_text_in_all_names(tmp_path: Path) -> None:
