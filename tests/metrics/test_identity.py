@@ -228,6 +228,12 @@ def test_davis_adds_up_sequences_and_follows_switches() -> None:
     check(evaluate_unsupervised("a", make_pairs(empty, truth)).identities.score, **NOT_FOUND)
 
 
+def test_davis_does_not_match_empty_masks() -> None:
+    """J of two empty masks is 1, but an absent object is not a match."""
+    truth = [make_labels((1, 0, 0, 4, 4)) if frame < 2 else make_labels() for frame in range(4)]
+    check(evaluate_unsupervised("a", make_pairs(truth, truth)).identities.score, **PERFECT)
+
+
 def test_semi_supervised_davis_scores_the_frames_between_the_first_and_the_last() -> None:
     truth = [make_labels((1, 0, 0, 4, 4), (2, 8, 8, 3, 3)) for _ in range(4)]
     exchanged = [make_labels((2, 0, 0, 4, 4), (1, 8, 8, 3, 3)), truth[1], truth[2], np.zeros_like(truth[0])]

@@ -69,7 +69,9 @@ def region_similarity(prediction: Labels, ground_truth: Labels, num_proposals: i
 
 def visible_labels(labels: Labels, num_labels: int) -> NDArray[np.bool_]:
     """Return whether each of the labels 1..num_labels has pixels in a label map, (num_labels,)."""
-    return np.bincount(labels.ravel(), minlength=256)[1 : num_labels + 1] > 0
+    counts = cv2.calcHist([labels], [0], None, [256], [0, 256])  # faster than numpy for 8 bits
+    visible: NDArray[np.bool_] = counts.ravel()[1 : num_labels + 1] > 0
+    return visible
 
 
 def boundary_accuracy(prediction: Labels, ground_truth: Labels, num_proposals: int, num_objects: int) -> Scores:
