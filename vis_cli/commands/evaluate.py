@@ -60,6 +60,8 @@ def evaluate(
 
     DAVIS: J, F and J&F in total and by sequence.
 
+    All benchmarks: HOTA, IDF1, MOTA and identity switches in total and by video.
+
     Tables list the lowest score first. `vis eval --help-all` lists all options.
     """
     reporter = messages.reporter
