@@ -111,7 +111,7 @@ def make_first_mask(path: Path) -> None:
 
 
 def make_detections(path: Path) -> None:
-    path.write_text("1,-1,2,2,20,20,0.9,-1,-1,-1\n")
+    path.write_text("1,-1,2,2,3,2,0.9,-1,-1,-1\n")
 
 
 def make_detector(path: Path) -> None:

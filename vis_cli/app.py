@@ -83,6 +83,8 @@ app.command(
         "vis segment holiday.mp4 -o results --min-score 0",
         "vis segment videos/ -o results --no-render --preset ytvis2021",
         "vis segment clip.mp4 -o results --masks first_frame.png --names 1=dog,2=rider",
+        "vis segment clip.mp4 -o results --detector yolox.onnx",
+        "vis segment videos/ -o results --detections boxes/",
         "vis segment 'day?/*.mov' -o results --device cuda:1 --num-key-frames 8",
         "vis segment clip.mp4 -o results --set memory_previous=true --set memory_frames=none",
     ),

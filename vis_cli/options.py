@@ -137,6 +137,7 @@ class ModelOptions:
         typer.Option(
             "--detector",
             metavar="NAME|FILE",
+            rich_help_panel=DETECTOR_PANEL,
             help="Detector of the objects: a model, torchvision:NAME, or the path of an ONNX file. --model predicts "
             "the masks of its boxes, and propagates them.",
         ),
@@ -167,6 +168,7 @@ class DetectionOptions:
             "--detections",
             metavar="FILE|DIR",
             exists=True,
+            rich_help_panel=DETECTOR_PANEL,
             help="Detections of another program, used instead of a detector: COCO results, MOTChallenge text, YOLO "
             "text or NAME.json. For several videos: a folder with one file or folder per video, paired by name.",
         ),

@@ -97,4 +97,6 @@ def test_info_of_no_model_suggests_one(run_vis: RunVis) -> None:
     outcome = run_vis("models", "info", "lit")
     assert outcome.code == 1
     assert "Did you mean lite?" in outcome.err
-    assert "Use one of: lite. A folder with" in run_vis("models", "info", "unknown").err
+    err = run_vis("models", "info", "unknown").err
+    assert "Use one of: coco-r50, coco-r50-v2, lite, torchvision:" in err
+    assert ". A folder with" in err

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.files.atomic import atomic_path
+from vis_cli.files.library_output import silenced_libraries
 from vis_cli.messages import Messages
 from vis_cli.records.bundle import AddFile, write_bundle
 from vis_cli.records.categories import category_names
@@ -123,7 +124,8 @@ def add_images(clip: Clip, add: AddFile, folder: str = "") -> None:
     if clip.images is not None:
         for position, image in enumerate(clip.images()):
             quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-            _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+            with silenced_libraries():
+                _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
             add(f"{folder}{clip.image_name(position)}.jpg", data.tobytes())
 
 
