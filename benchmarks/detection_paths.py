@@ -20,7 +20,7 @@ from vis_cli.engine.segmenter import Segmenter
 from vis_cli.records.detection_file import read_detection_file
 from vis_cli.records.result_json import write_result
 from vis_cli.records.rle import sequence_iou
-from vis_cli.records.types import Picture, VideoResult
+from vis_cli.records.types import KeyFrame, VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.settings import SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network
@@ -44,7 +44,7 @@ def main() -> None:
         video = open_video(folder)
         keys = select_key_frames(video.count_frames(), config.num_key_frames, config.key_frame_spacing)
         boxes = {
-            index: likely(detector.model.detect(Picture(index, np.array(pixels)), mask_size=NO_MASKS), config)
+            index: likely(detector.model.detect(KeyFrame(index, np.array(pixels)), mask_size=NO_MASKS), config)
             for index, pixels in enumerate(video.iter_frames())
             if index in keys
         }

@@ -49,7 +49,7 @@ def measure(name: str, image: str, repeat: int) -> tuple[float, float, float]:
     import torch
 
     from vis_cli.engine.frames import network_size, resize_frame
-    from vis_cli.records.types import Picture
+    from vis_cli.records.types import KeyFrame
     from vis_cli.records.video import open_video
     from vis_cli.zoo.composition import load_network
     from vis_cli.zoo.detectors.boxes_and_masks import place
@@ -64,7 +64,7 @@ def measure(name: str, image: str, repeat: int) -> tuple[float, float, float]:
             start = time.process_time()
             features = network.encode_frames(resized.permute(2, 0, 1)[None].float())
             middle = time.process_time()
-            network.detect(dataclasses.replace(features, picture=Picture(0, pixels)), **THRESHOLDS)
+            network.detect(dataclasses.replace(features, key_frame=KeyFrame(0, pixels)), **THRESHOLDS)
             encoding.append(middle - start)
             detecting.append(time.process_time() - middle)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

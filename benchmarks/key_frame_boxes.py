@@ -20,7 +20,7 @@ from vis_cli.engine.key_frames import select_key_frames
 from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.structures import Detections
-from vis_cli.records.types import Picture
+from vis_cli.records.types import KeyFrame
 from vis_cli.records.video import open_video
 from vis_cli.settings import SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network
@@ -60,20 +60,20 @@ def detect(network: VideoNetwork, path: Path, config: SegmentSettings) -> Iterat
     for index, pixels in enumerate(video.iter_frames()):
         if index not in keys:
             continue
-        found = detect_in_frame(network, Picture(index, np.array(pixels)), config)
+        found = detect_in_frame(network, KeyFrame(index, np.array(pixels)), config)
         scale = pixels.shape[1] / found.mask_probs.shape[2]
         for (x0, y0, x1, y1), score in zip((found.boxes * scale).tolist(), found.scores.tolist(), strict=True):
             name = index if video.frame_names is None else video.frame_names[index]
             yield {"image_id": name, "category_id": 1, "score": score, "bbox": [x0, y0, x1 - x0, y1 - y0]}
 
 
-def detect_in_frame(network: VideoNetwork, picture: Picture, config: SegmentSettings) -> Detections:
+def detect_in_frame(network: VideoNetwork, key_frame: KeyFrame, config: SegmentSettings) -> Detections:
     """Detect objects of any class in a key frame."""
     sizes = {"short_side": network.config.short_side, "long_side": network.config.long_side}
-    resized = resize_frame(picture.pixels, network_size(picture.pixels.shape[:2], **sizes))
+    resized = resize_frame(key_frame.pixels, network_size(key_frame.pixels.shape[:2], **sizes))
     features = network.encode_frames(torch.from_numpy(resized).permute(2, 0, 1)[None].float())
     return network.detect(
-        dataclasses.replace(features, picture=picture),
+        dataclasses.replace(features, key_frame=key_frame),
         score_threshold=config.detection_score_threshold,
         nms_iou=config.box_nms_iou,
         max_instances=config.max_instances,

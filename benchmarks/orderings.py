@@ -26,10 +26,11 @@ from vis_cli.engine.frames import FrameStore, network_size
 from vis_cli.engine.instances import make_instances
 from vis_cli.engine.key_frames import select_key_frames
 from vis_cli.engine.masks import encode_probs
-from vis_cli.engine.propose import Proposer
+from vis_cli.engine.propose import Proposer, memory_rule
 from vis_cli.engine.reduce import reduce_proposals
 from vis_cli.engine.scoring import frame_class_probs
-from vis_cli.engine.sequences import SequenceProposals
+from vis_cli.engine.sequences import SequenceProposals, gather_proposals
+from vis_cli.engine.windows import iter_windows
 from vis_cli.metrics.davis import evaluate_results
 from vis_cli.metrics.youtube_vis import evaluate_youtube_vis
 from vis_cli.network.accelerate import accelerate
@@ -181,19 +182,22 @@ def remembered(path: Path, loaded: LoadedModel[SeqMaskRCNN], make: Callable[[], 
 def propose(loaded: LoadedModel[SeqMaskRCNN], video: Video, key_frames: tuple[int, ...]) -> VideoResult:
     """Return the sequence proposals of all key frames (Alg. 1) without reduction."""
     network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
-    cache = FeatureCache(network, frames, device=CPU, budget_bytes=FEATURE_BUDGET, reused_before=key_frames[-1])
+    cache = FeatureCache(network, [frames], device=CPU, budget_bytes=FEATURE_BUDGET, reused_before=key_frames[-1])
     source = DetectedMasks(ClassAgnostic(network), key_frames, DETECTING)
     size = (video.height, video.width)
-    proposer = Proposer(network, cache, source, SCORING, num_frames=frames.num_frames, video=size)
+    rule = memory_rule(SCORING, frames.num_frames)
+    proposer = Proposer(network, cache, source, SCORING, frames=frames.indices, rule=rule, video=size)
     with autocast(CPU, choose_precision("auto", CPU)):
-        return to_result(loaded, video, proposer.propose(lambda *_: None), frames.num_frames)
+        found = proposer.propose([], lambda *_: None)
+    proposals = gather_proposals(found, proposer.class_scores(found), frames.indices).without_empty()
+    return to_result(loaded, video, proposals, frames.num_frames)
 
 
 @torch.inference_mode()
 def track(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
     """Detect in each frame as in a key frame, and link the detections (`track_by_detect`)."""
     network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
-    cache = FeatureCache(network, frames, device=CPU, budget_bytes=0, reused_before=0)
+    cache = FeatureCache(network, [frames], device=CPU, budget_bytes=0, reused_before=0)
     source = DetectedMasks(ClassAgnostic(network), tuple(range(frames.num_frames)), DETECTING)
     found = []
     with autocast(CPU, choose_precision("auto", CPU)):
@@ -211,7 +215,8 @@ def open_frames(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> FrameStore:
     """Return the frames at the input size of the network."""
     config = loaded.model.config
     size = network_size((video.height, video.width), short_side=config.short_side, long_side=config.long_side)
-    return FrameStore(video, size, budget_bytes=FRAME_BUDGET, progress=lambda *_: None)
+    options = {"length": None, "cuts": False, "budget_bytes": FRAME_BUDGET}
+    return next(iter_windows(video, size, progress=lambda *_: None, **options)).frames
 
 
 def to_result(

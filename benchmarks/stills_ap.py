@@ -24,7 +24,7 @@ from vis_cli.engine.device import autocast, choose_precision
 from vis_cli.engine.frames import network_size, resize_frame
 from vis_cli.engine.masks import encode_probs
 from vis_cli.network.protocol import VideoNetwork
-from vis_cli.records.types import Picture
+from vis_cli.records.types import KeyFrame
 from vis_cli.records.video import open_video
 from vis_cli.training.config_file import read_train_config
 from vis_cli.zoo.composition import load_network
@@ -98,7 +98,7 @@ def detect(network: VideoNetwork, folder: Path, image: Mapping[str, Any], truth:
     with autocast(CPU, choose_precision("auto", CPU)):
         features = network.encode_frames(torch.from_numpy(resized).permute(2, 0, 1)[None])
         found = network.detect(
-            dataclasses.replace(features, picture=Picture(0, np.ascontiguousarray(frame))),
+            dataclasses.replace(features, key_frame=KeyFrame(0, np.ascontiguousarray(frame))),
             score_threshold=SCORE_THRESHOLD,
             nms_iou=BOX_NMS_IOU,
             max_instances=MAX_INSTANCES,

@@ -21,7 +21,7 @@ from vis_cli.settings import (
     rename_old,
 )
 
-STEPS = ["input", "key frames", "detection", "propagation", "scoring", "reduction", "output"]
+STEPS = ["input", "windows", "key frames", "detection", "propagation", "scoring", "reduction", "output"]
 
 
 def test_settings_are_grouped_by_step_in_the_order_of_the_method() -> None:

@@ -18,7 +18,7 @@ from vis_cli.setting_fields import Setting, check_settings, settings_of
 KeyFrameSpacing: TypeAlias = Literal["even", "endpoints"]
 ScoreSource: TypeAlias = Literal["eq2", "detection", "product", "support"]
 SCORES_OF_DETECTIONS: tuple[ScoreSource, ...] = ("detection", "support")  # no box of another frame is classified
-ScoreFrames: TypeAlias = Literal["all", "visible"]
+ScoreFrames: TypeAlias = Literal["all", "visible", "lifetime"]
 Overlap: TypeAlias = Literal["exclusive", "keep"]
 MaskCanvas: TypeAlias = Literal["video", "network"]
 Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
@@ -64,11 +64,23 @@ class SegmentSettings:
         ),
     ] = 1.0
 
+    window: Annotated[
+        int | None,
+        _count(
+            "windows",
+            "Number of frames of a window. Alg. 1 runs in each window, and sequences continue from window to window. "
+            "none: the complete video, as in the paper.",
+        ),
+    ] = None
+    cuts: Annotated[
+        bool, Setting("windows", "Detect cuts. A window ends at a cut, and no object is propagated across it.")
+    ] = False
     num_key_frames: Annotated[
         int,
         _count(
             "key frames",
-            "Number of frames in which objects are detected (K). A larger value detects more objects and is slower.",
+            "Number of frames per window in which objects are detected (K). A larger value detects more objects and is "
+            "slower.",
         ),
     ] = 4
     key_frame_spacing: Annotated[
@@ -136,7 +148,7 @@ class SegmentSettings:
         Setting(
             "scoring",
             "Frames over which the class scores of a sequence are averaged (Eq. 2). all: all frames, as in the paper; "
-            "visible: frames with a mask.",
+            "visible: frames with a mask; lifetime: from the first to the last frame with a mask.",
         ),
     ] = "all"
     calibrate: Annotated[

@@ -13,7 +13,7 @@ from vis_cli.engine.segmenter import Segmenter
 from vis_cli.errors import VisError
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.rle import Rle, decode_rle, encode_mask
-from vis_cli.records.types import Category, ModelInfo, Picture, VideoResult
+from vis_cli.records.types import Category, KeyFrame, ModelInfo, VideoResult
 from vis_cli.settings import PAPER, RunSettings, SegmentSettings
 from vis_cli.zoo.detectors import boxes_and_masks
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
@@ -95,6 +95,13 @@ def test_without_a_detection_there_are_no_instances() -> None:
     assert segment(make_video(boxes), video_detections({})).instances == ()
     unlikely = {1: frame_of([boxes[1][0]], [0.1], [1])}
     assert segment(make_video(boxes), video_detections(unlikely)).instances == ()
+
+
+def test_given_detections_do_not_decode_the_video_again() -> None:
+    boxes = moving_boxes(5)
+    video = make_video(boxes)
+    segment(video, true_boxes(boxes, [0, 3]))
+    assert video.decoded == list(range(5))
 
 
 def test_sequences_are_scored_by_support_and_no_other_frame_is_classified() -> None:
@@ -202,18 +209,18 @@ def test_class_agnostic_results_merge_the_categories() -> None:
 
 
 class FakeDetector:
-    """A detector that knows the boxes of each frame, and remembers the pictures."""
+    """A detector that knows the boxes of each frame, and remembers the key frames."""
 
     def __init__(self, frames: Mapping[int, BoxDetections], *, masks: float | None = None) -> None:
         self.categories = ANIMALS
-        self.pictures: list[tuple[int, tuple[int, ...]]] = []
+        self.key_frames_read: list[tuple[int, tuple[int, ...]]] = []
         self._frames = frames
         self._masks = masks
 
-    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
-        assert picture.pixels[0, 0, 0] == picture.index
-        self.pictures.append((picture.index, picture.pixels.shape))
-        found = self._frames[picture.index]
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        assert key_frame.pixels[0, 0, 0] == key_frame.index
+        self.key_frames_read.append((key_frame.index, key_frame.pixels.shape))
+        found = self._frames[key_frame.index]
         masks = None if self._masks is None else np.full((5, 7), self._masks, np.float32)
         return FoundBoxes(
             found.boxes.astype(np.float32), found.scores.astype(np.float32), found.labels, (masks,) * len(found.boxes)
@@ -232,7 +239,7 @@ def test_a_detector_reads_the_key_frames_at_the_size_of_the_video() -> None:
     doubled = [{key: tuple(2 * side for side in box) for key, box in frame.items()} for frame in boxes]
     detector = FakeDetector(true_boxes(doubled, range(6)).frames)  # type: ignore[arg-type]
     result = make_segmenter(detector, FakeNetwork()).segment(video)  # type: ignore[arg-type]
-    assert detector.pictures == [(index, (2 * HEIGHT, 2 * WIDTH, 3)) for index in (0, 3)]
+    assert detector.key_frames_read == [(index, (2 * HEIGHT, 2 * WIDTH, 3)) for index in (0, 3)]
     assert result.config["score_source"] == "support"
     for instance, colour in zip(result.instances, (0, 1), strict=True):
         for index, drawn in enumerate(drawn_masks(video, colour)):
@@ -245,7 +252,7 @@ def test_one_segmenter_reads_several_videos() -> None:
     segmenter = make_segmenter(detector, FakeNetwork())
     first, second = (segmenter.segment(make_video(boxes)) for _ in range(2))  # type: ignore[arg-type]
     assert first.instances == second.instances
-    assert [index for index, _ in detector.pictures] == [0, 2, 0, 2]
+    assert [index for index, _ in detector.key_frames_read] == [0, 2, 0, 2]
 
 
 def test_masks_of_a_detector_are_resized_to_the_network_input() -> None:

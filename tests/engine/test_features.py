@@ -54,10 +54,12 @@ def test_the_image_is_float_rgb_from_0_to_255() -> None:
 
 def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -> FeatureCache:
     video = cast(Video, make_video(moving_boxes(NUM_FRAMES)))
-    frames = FrameStore(video, (HEIGHT, WIDTH), budget_bytes=2**20, progress=lambda *_: None)
+    frames = FrameStore((HEIGHT, WIDTH), budget_bytes=2**20)
+    for frame in video.iter_frames():
+        frames.append(frame)
     return FeatureCache(
         network,
-        frames,
+        [frames],
         device=torch.device("cpu"),
         budget_bytes=frames_in_budget * ENCODED_BYTES,
         reused_before=reused_before,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from vis_cli.engine.frames import FrameStore, network_size, resize_frame
+from vis_cli.engine.windows import iter_windows
 from vis_cli.errors import VisError
 from vis_cli.records.video import Video
 
@@ -110,7 +111,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_frames_are_kept_at_the_networks_size() -> None:
     video = make_video(moving_boxes(3), size=(48, 64))
-    store = FrameStore(cast(Video, video), (24, 32), budget_bytes=FRAME_BYTES * 3, progress=_no_progress)
+    store = _store(video, 3)
     assert store[2].shape == (24, 32, 3)
     np.testing.assert_array_equal(store[2], resize_frame(video.frames[2], (24, 32)))
     assert video.decoded == [0, 1, 2]
@@ -120,12 +121,15 @@ def test_progress_tells_the_frames_read() -> None:
     calls: list[tuple[str, int, int]] = []
     video = make_video(moving_boxes(2))
     video.num_frames = 5  # what the container claims
-    FrameStore(
+    windows = iter_windows(
         cast(Video, video),
         (24, 32),
+        length=None,
+        cuts=False,
         budget_bytes=0,
         progress=lambda stage, done, total: calls.append((stage, done, total)),
     )
+    next(windows).frames.close()
     assert calls == [("read", 1, 5), ("read", 2, 5)]
 
 
@@ -136,8 +140,7 @@ def test_a_video_without_frames_is_refused() -> None:
 
 def _store(video: FakeVideo, frames_in_budget: int) -> FrameStore:
     budget = FRAME_BYTES * frames_in_budget
-    return FrameStore(cast(Video, video), (HEIGHT, WIDTH), budget_bytes=budget, progress=_no_progress)
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    """Take progress that nobody looks at."""
+    windows = iter_windows(
+        cast(Video, video), (HEIGHT, WIDTH), length=None, cuts=False, budget_bytes=budget, progress=lambda *_: None
+    )
+    return next(windows).frames

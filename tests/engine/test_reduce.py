@@ -79,7 +79,7 @@ def test_the_best_sequence_is_kept_however_low_and_ties_go_to_the_lower_index() 
 def test_nms_keeps_the_better_proposal_of_each_object() -> None:
     reduced = reduce_proposals(_proposals(), replace(PAPER, reduction="nms"))
     assert reduced.key_frames == (4, 2)  # of the left object the one from frame 4, then the right object
-    assert reduced.ids == (1, 2)
+    assert reduced.ids == (12, 11)
     np.testing.assert_allclose(reduced.scores, [0.8, 0.6])
 
 

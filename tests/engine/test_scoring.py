@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from vis_cli.engine.scoring import (
 from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.records.rle import Rle, encode_mask
+from vis_cli.settings import ScoreFrames
 
 from .fakes import FakeNetwork, draw_frame
 
@@ -73,11 +75,14 @@ def test_no_objects(network: VideoNetwork, num_scores: int) -> None:
 
 
 def test_average_over_all_or_over_visible_frames() -> None:
-    sums, visible = np.array([[0.4, 1.6], [0.0, 0.0]]), np.array([2, 0])
-    over_all = mean_class_scores(sums, visible, num_frames=4, score_frames="all")
-    np.testing.assert_allclose(over_all, [[0.1, 0.4], [0.0, 0.0]])
-    over_visible = mean_class_scores(sums, visible, num_frames=4, score_frames="visible")
-    np.testing.assert_allclose(over_visible, [[0.2, 0.8], [0.0, 0.0]])
+    sums, visible, lifetimes = np.array([[0.4, 1.6], [0.0, 0.0]]), np.array([1, 0]), np.array([2, 0])
+    means = {
+        name: mean_class_scores(sums, visible, lifetimes, num_frames=4, score_frames=name)
+        for name in get_args(ScoreFrames)
+    }
+    np.testing.assert_allclose(means["all"], [[0.1, 0.4], [0.0, 0.0]])
+    np.testing.assert_allclose(means["visible"], [[0.4, 1.6], [0.0, 0.0]])
+    np.testing.assert_allclose(means["lifetime"], [[0.2, 0.8], [0.0, 0.0]])
 
 
 def _classify(network: VideoNetwork, boxes: list[tuple[int, int, int, int] | None]) -> np.ndarray:
@@ -92,7 +97,7 @@ def _classify(network: VideoNetwork, boxes: list[tuple[int, int, int, int] | Non
 
 def test_support_is_the_mean_over_the_key_frames_that_show_the_sequence() -> None:
     left, right = _rle(slice(0, 4)), _rle(slice(6, 10))
-    sequences = [(left, left, None, left), (right, None, None, None)]
+    sequences = [{0: left, 1: left, 3: left}, {0: right}]
     detections = {
         0: FrameDetections((right, left), np.array([[0.4, 0.6, 0.0], [0.2, 0.0, 0.8]])),
         2: FrameDetections((left,), np.array([[0.1, 0.9, 0.0]])),  # frame 2 shows no sequence
@@ -106,7 +111,7 @@ def test_support_is_the_mean_over_the_key_frames_that_show_the_sequence() -> Non
 @pytest.mark.parametrize(("width", "supported"), [(5, True), (4, False)])
 def test_a_detection_supports_from_an_iou_of_one_half(width: int, supported: bool) -> None:
     detections = {0: FrameDetections((_rle(slice(0, width)),), np.array([[0.2, 0.8]]))}
-    assert support_scores([(_rle(slice(0, 10)),)], detections, 2)[0, 1] == (0.8 if supported else 0.0)
+    assert support_scores([{0: _rle(slice(0, 10))}], detections, 2)[0, 1] == (0.8 if supported else 0.0)
 
 
 def test_a_combined_score_is_the_geometric_mean() -> None:

@@ -12,7 +12,7 @@ import torch
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank, MemoryRule
-from vis_cli.records.types import Category, ModelInfo, Picture
+from vis_cli.records.types import Category, KeyFrame, ModelInfo
 from vis_cli.zoo.composition import DetectorAndPropagator, identify_network, load_network
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
 from vis_cli.zoo.detectors.protocol import FoundBoxes
@@ -105,8 +105,8 @@ class OwlFinder:
     categories = BIRDS
     info = ModelInfo("owls", "ab" * 32)
 
-    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
-        height, width = picture.pixels.shape[:2]
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        height, width = key_frame.pixels.shape[:2]
         box = [[0.25 * width, 0.5 * height, 0.75 * width, 1.0 * height]]
         return FoundBoxes(np.array(box, np.float32), np.array([0.7], np.float32), np.array([1]), (None,))
 
@@ -132,9 +132,9 @@ def test_the_boxes_of_a_detector_get_the_masks_of_the_model(detector: str, folde
     assert network.config.categories == BIRDS
     assert network.config.calibration is None
     features = network.encode_frames(torch.rand(1, 3, 40, 80) * 255)
-    picture = Picture(0, np.zeros((80, 160, 3), np.uint8))
+    key_frame = KeyFrame(0, np.zeros((80, 160, 3), np.uint8))
     found = network.detect(
-        dataclasses.replace(features, picture=picture), score_threshold=0.5, nms_iou=0.5, max_instances=9
+        dataclasses.replace(features, key_frame=key_frame), score_threshold=0.5, nms_iou=0.5, max_instances=9
     )
     torch.testing.assert_close(found.boxes, torch.tensor([[20.0, 20.0, 60.0, 40.0]]))
     assert found.labels.tolist() == [1]
@@ -166,7 +166,7 @@ def test_a_detector_of_boxes_cannot_propagate(detector: str, folders: tuple[str,
 def test_a_detector_of_boxes_needs_a_picture(folders: tuple[str, str]) -> None:
     network = load_network(folders[1], detector="owls.onnx").model
     features = network.encode_frames(torch.zeros(1, 3, 32, 32))
-    with pytest.raises(ValueError, match="needs the picture"):
+    with pytest.raises(ValueError, match="needs the key frame"):
         network.detect(features, score_threshold=0.5, nms_iou=0.5, max_instances=9)
     with pytest.raises(NotImplementedError):
         network.class_probs(features, torch.zeros(1, 4))

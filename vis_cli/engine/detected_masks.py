@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vis_cli.engine.key_frame_reader import KeyFrames
 from vis_cli.engine.masks import mask_iou, mask_nms
-from vis_cli.engine.pictures import KeyPictures
 from vis_cli.engine.scoring import frame_class_probs
 from vis_cli.engine.sequences import KeyMasks
 from vis_cli.network.aggregation import soft_aggregate
@@ -33,7 +33,9 @@ class DetectedMasks:
         network: VideoNetwork,
         key_frames: tuple[int, ...],
         config: SegmentSettings,
-        pictures: KeyPictures | None = None,
+        reader: KeyFrames | None = None,
+        *,
+        ids: Iterator[int] | None = None,
     ) -> None:
         """Prepare the detection.
 
@@ -41,14 +43,15 @@ class DetectedMasks:
             network: It detects.
             key_frames: Frame indices in ascending order.
             config: Settings of the method.
-            pictures: Reader of the key frames, for a network that does not classify boxes.
+            reader: Reader of the key frames, for a network that does not classify boxes.
+            ids: Ids of the next sequences, if other windows have used some.
         """
         self.key_frames = key_frames
         self.num_classes = network.config.num_classes
         self._network = network
-        self._pictures = pictures
+        self._reader = reader
         self._config = config
-        self._ids = count()
+        self._ids = count() if ids is None else ids
 
     def masks_at(self, frame: EncodedFrame) -> KeyMasks:
         """Detect the instances of a key frame and apply mask NMS. Each kept mask starts one sequence proposal.
@@ -57,8 +60,8 @@ class DetectedMasks:
         """
         config = self._config
         features = frame.features
-        if self._pictures is not None:
-            features = dataclasses.replace(features, picture=self._pictures.read(frame.index))
+        if self._reader is not None:
+            features = dataclasses.replace(features, key_frame=self._reader.read(frame.index))
         detections = self._network.detect(
             features,
             score_threshold=config.detection_score_threshold,

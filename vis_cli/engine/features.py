@@ -5,6 +5,7 @@ Propagation backward in time reuses the features that were computed forward in t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,7 @@ class FeatureCache:
     def __init__(
         self,
         network: VideoNetwork,
-        frames: FrameStore,
+        frames: Sequence[FrameStore],
         *,
         device: torch.device,
         budget_bytes: int,
@@ -33,14 +34,14 @@ class FeatureCache:
 
         Args:
             network: It encodes the frames.
-            frames: Frames at the size of the network input.
+            frames: Stores that contain the frames at the size of the network input.
             device: Device of the network.
             budget_bytes: Size limit of the kept features.
             reused_before: Frames from this index on are not kept.
             padded: Masks that are decoded from a frame also cover its padding.
         """
         self._network = network
-        self._frames = frames
+        self._stores = frames
         self._device = device
         self._budget = budget_bytes
         self._reused_before = reused_before
@@ -68,7 +69,8 @@ class FeatureCache:
         return encoded
 
     def _encode(self, index: int) -> EncodedFrame:
-        frame = torch.from_numpy(self._frames[index]).to(self._device)
+        store = next(store for store in self._stores if index in store.indices)
+        frame = torch.from_numpy(store[index]).to(self._device)
         image = frame.permute(2, 0, 1)[None].float()  # (1, 3, h, w), channels last in memory
         features = self._network.encode_frames(image)
         query = self._network.encode_query(features)

@@ -6,17 +6,13 @@ import errno
 import os
 import tempfile
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from typing import BinaryIO, TypeAlias, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
-from vis_cli.progress import Progress
-
-if TYPE_CHECKING:
-    from vis_cli.records.video import Video
 
 Size: TypeAlias = tuple[int, int]  # (height, width)
 
@@ -57,29 +53,22 @@ class FrameStore:
     operating system removes it at the end of the process. Decoding the frames again would take about 50 times as long.
     """
 
-    def __init__(self, video: Video, size: Size, *, budget_bytes: int, progress: Progress) -> None:
-        """Decode the video once.
+    def __init__(self, size: Size, *, first: int = 0, budget_bytes: int) -> None:
+        """Start empty.
 
         Args:
-            video: An opened video.
             size: (h, w) of the network input.
+            first: Index of the first frame in the video.
             budget_bytes: Maximum size of the frames in memory. The first frame is always kept.
-            progress: Called for each frame.
-
-        Raises:
-            VisError: No frame decodes, or the disk is full.
         """
         self.size = size
+        self.first = first
+        self.num_frames = 0
         self._shape = (*size, 3)
         self._frame_bytes = size[0] * size[1] * 3
         self._capacity = max(1, budget_bytes // self._frame_bytes)
         self._kept: list[NDArray[np.uint8]] = []
         self._file: BinaryIO | None = None
-        try:
-            self.num_frames = self._read(video, progress)
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> FrameStore:
         """Return the store."""
@@ -96,28 +85,31 @@ class FrameStore:
         if self._file is not None:
             self._file.close()
 
+    @property
+    def indices(self) -> range:
+        """Return the indices of the stored frames."""
+        return range(self.first, self.first + self.num_frames)
+
+    def append(self, frame: NDArray[np.uint8]) -> None:
+        """Store the next frame (h, w, 3) uint8 RGB.
+
+        Raises:
+            VisError: The disk is full.
+        """
+        if len(self._kept) < self._capacity:
+            self._kept.append(frame)
+        else:
+            self._write(frame)
+        self.num_frames += 1
+
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Return frame `index` as (h, w, 3) uint8 RGB."""
-        if index < len(self._kept) or self._file is None:
-            return self._kept[index]
-        self._file.seek((index - len(self._kept)) * self._frame_bytes)
+        """Return frame `index` of the video as (h, w, 3) uint8 RGB."""
+        position = index - self.first
+        if position < len(self._kept) or self._file is None:
+            return self._kept[position]
+        self._file.seek((position - len(self._kept)) * self._frame_bytes)
         frame = np.frombuffer(self._file.read(self._frame_bytes), dtype=np.uint8)
         return frame.reshape(self._shape).copy()  # torch takes writable arrays only
-
-    def _read(self, video: Video, progress: Progress) -> int:
-        """Decode and resize all frames, and return their number."""
-        count = 0
-        for count, frame in enumerate(video.iter_frames(), start=1):
-            resized = resize_frame(frame, self.size)
-            if len(self._kept) < self._capacity:
-                self._kept.append(resized)
-            else:
-                self._write(resized)
-            progress("read", count, video.num_frames or 0)
-        if count == 0:
-            hint = "Check that the video is complete."
-            raise VisError("no frame decodes", where=f"cannot read {video.path}", hint=hint)
-        return count
 
     def _write(self, frame: NDArray[np.uint8]) -> None:
         try:

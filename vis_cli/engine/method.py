@@ -1,20 +1,23 @@
-"""Propose and reduce with one network and its settings; used by `segmenter`."""
+"""Propose-Reduce, window by window, with one network and its settings; used by `segmenter`."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from vis_cli.engine.device import autocast
 from vis_cli.engine.features import FeatureCache
-from vis_cli.engine.frames import FrameStore
-from vis_cli.engine.propose import Proposer
-from vis_cli.engine.reduce import reduce_proposals
+from vis_cli.engine.frames import Size
+from vis_cli.engine.lost import LostObjects
+from vis_cli.engine.propose import Proposer, memory_rule
 from vis_cli.engine.scoring import calibrate_scores
-from vis_cli.engine.sequences import MaskSource, SequenceProposals
+from vis_cli.engine.sequences import KeyFrameProposals, MaskSource, SequenceProposals, gather_proposals
+from vis_cli.engine.tracks import Tracks
+from vis_cli.engine.windows import Window
 from vis_cli.errors import VisError
 from vis_cli.progress import Progress
 from vis_cli.settings import SegmentSettings
@@ -28,43 +31,145 @@ CALIBRATED_SOURCE = "product"  # the `score_source` that the calibration of a mo
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """The two steps of Propose-Reduce for one video."""
+    """Propose-Reduce for one video."""
 
     network: VideoNetwork
     config: SegmentSettings
     device: torch.device
     precision: torch.dtype
     feature_budget: int  # bytes of encoded frames
+    reduces: bool  # False: the sequences are given
 
-    def propose(self, video: Video, frames: FrameStore, source: MaskSource, progress: Progress) -> SequenceProposals:
-        """Return the redundant sequences of a video (Propose-Reduce, Alg. 1).
+    def run(
+        self,
+        video: Video,
+        windows: Iterable[Window],
+        choose_source: Callable[[range], MaskSource],
+        progress: Progress,
+    ) -> tuple[SequenceProposals, int]:
+        """Return the sequences of a video, and its number of frames.
 
         Raises:
             VisError: The memory of the GPU is too small.
         """
-        cache = FeatureCache(
-            self.network,
-            frames,
-            device=self.device,
-            budget_bytes=self.feature_budget,
-            reused_before=source.key_frames[-1],
-            padded=self.config.mask_canvas == "network",
-        )
-        size = (video.height, video.width)
-        proposer = Proposer(self.network, cache, source, self.config, num_frames=frames.num_frames, video=size)
+        state = _State(Tracks(self.config, reduces=self.reduces))
         try:
             with autocast(self.device, self.precision):
-                return proposer.propose(progress)
+                for window in windows:
+                    self._add_window(video, window, choose_source(window.indices), state, progress)
         except torch.cuda.OutOfMemoryError:
             raise VisError(
                 f"the memory of {self.device} is too small",
                 where=f"cannot segment {video.path}",
                 hint="Use a smaller short_side, long_side, max_instances or feature_budget_mb, or the device cpu.",
             ) from None
+        finally:
+            if state.previous is not None:
+                state.previous.frames.close()
+        num_frames = 0
+        if state.previous is not None:
+            num_frames = state.previous.indices.stop
+            state.tracks.share_pixels(state.previous.indices)
+        return state.tracks.result(num_frames), num_frames
 
-    def reduce(self, proposals: SequenceProposals) -> SequenceProposals:
-        """Calibrate the scores and remove duplicate sequences (Propose-Reduce, Sec. 3.2)."""
-        is_fitted = self.config.calibrate and self.config.score_source == CALIBRATED_SOURCE
+    def _add_window(self, video: Video, window: Window, source: MaskSource, state: _State, progress: Progress) -> None:
+        """Propose and reduce the sequences of a window."""
+        if window.starts_shot:
+            state.lose(state.live)
+        earlier = None if window.starts_shot else state.previous
+        cache, size = self._make_cache(source, window, earlier), (video.height, video.width)
+        proposer = Proposer(
+            self.network,
+            cache,
+            source,
+            self.config,
+            frames=window.indices,
+            rule=memory_rule(self.config, len(window.indices)),
+            video=size,
+            continues=state.previous is not None or not window.is_last,
+        )
+        known = [some.next_window(source.num_classes + 1) for some in state.live]
+        new = proposer.propose(known, progress)
+        proposals = gather_proposals([*known, *new], proposer.class_scores([*known, *new]), window.indices)
+        continuing = state.tracks.add_window(self._calibrated(proposals), window.indices, source.key_frames)
+        state.lose(known, except_for=continuing)
+        state.live = [*_keep(known, continuing), *_keep(new, continuing)]
+        started = [some for some in new if some.ids]
+        if earlier is not None:
+            self._extend(proposer, started, earlier.indices, window.indices, state.tracks)
+        self._find_again(started, cache, size, state)
+        if state.previous is not None:
+            state.tracks.share_pixels(state.previous.indices)
+            state.previous.frames.close()
+        state.previous = window
+
+    def _find_again(
+        self, started: Sequence[KeyFrameProposals], cache: FeatureCache, video: Size, state: _State
+    ) -> None:
+        """Continue lost sequences whose memory finds the object of a new sequence in its key frame."""
+        if not (state.lost and self.reduces):
+            return
+        for some in started:
+            frame = cache.take(some.key_frame)
+            for id_ in some.ids:
+                mask = state.tracks.first_mask(id_, some.key_frame)
+                if mask is None:
+                    continue
+                found = state.lost.find(self.network, frame, mask, video, self.config.mask_threshold)
+                if found is not None:
+                    state.tracks.join(found, id_)
+                    state.lost.remove(found)
+
+    def _extend(
+        self, proposer: Proposer, new: Sequence[KeyFrameProposals], frames: range, window: range, tracks: Tracks
+    ) -> None:
+        """Propagate the new sequences that are visible at the start of the window through the previous window."""
+        started = [some for some in new if any(window.start in masks for masks in some.masks)]
+        if not started:
+            return
+        proposer.extend(started, frames)
+        earlier = gather_proposals(started, proposer.class_scores(started), frames)
+        visible = [window.start in masks for some in started for masks in some.masks]
+        tracks.add_earlier(earlier.select(row for row, is_visible in enumerate(visible) if is_visible), frames, window)
+
+    def _make_cache(self, source: MaskSource, window: Window, previous: Window | None) -> FeatureCache:
+        return FeatureCache(
+            self.network,
+            [window.frames] if previous is None else [previous.frames, window.frames],
+            device=self.device,
+            budget_bytes=self.feature_budget,
+            reused_before=max(source.key_frames, default=0),
+            padded=self.config.mask_canvas == "network",
+        )
+
+    def _calibrated(self, proposals: SequenceProposals) -> SequenceProposals:
+        """Return the sequences with calibrated scores, if the settings and the model have a calibration."""
+        is_fitted = self.config.calibrate and self.config.score_source == CALIBRATED_SOURCE and self.reduces
         calibration = self.network.config.calibration if is_fitted else None
-        class_scores = calibrate_scores(proposals.class_scores, calibration)
-        return reduce_proposals(dataclasses.replace(proposals, class_scores=class_scores), self.config)
+        return dataclasses.replace(proposals, class_scores=calibrate_scores(proposals.class_scores, calibration))
+
+
+@dataclass(slots=True)
+class _State:
+    """Everything that continues from window to window."""
+
+    tracks: Tracks
+    live: list[KeyFrameProposals] = field(default_factory=list)
+    lost: LostObjects = field(default_factory=LostObjects)
+    previous: Window | None = None
+
+    def lose(self, proposals: Sequence[KeyFrameProposals], *, except_for: Set[int] = frozenset()) -> None:
+        """Keep the memory of sequences that end."""
+        for some in proposals:
+            for row, id_ in enumerate(some.ids):
+                if id_ not in except_for:
+                    self.lost.add(id_, some.propagation.bank.pick(row))
+        if not except_for:
+            self.live = []
+
+
+def _keep(proposals: Sequence[KeyFrameProposals], ids: set[int]) -> list[KeyFrameProposals]:
+    """Keep the sequences with these ids. Return the key frames that still have one."""
+    for some in proposals:
+        some.keep([row for row, id_ in enumerate(some.ids) if id_ in ids])
+    return [some for some in proposals if some.ids]

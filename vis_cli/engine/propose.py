@@ -7,7 +7,7 @@ reached, so a frame is decoded and encoded once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
 from vis_cli.engine.packed_probs import pack_probs
 from vis_cli.engine.scoring import FrameDetections, combine_scores, mean_class_scores, support_scores
-from vis_cli.engine.sequences import KeyFrameProposals, KeyMasks, MaskSource, SequenceProposals, gather_proposals
+from vis_cli.engine.sequences import KeyFrameProposals, KeyMasks, MaskSource
 from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.memory import MemoryRule
 from vis_cli.network.propagation import Propagation, propagate_masks
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Proposer:
-    """Propose the sequences of one video."""
+    """Propose the sequences of one window of a video."""
 
     def __init__(
         self,
@@ -43,40 +43,64 @@ class Proposer:
         source: MaskSource,
         config: SegmentSettings,
         *,
-        num_frames: int,
+        frames: range,
+        rule: MemoryRule,
         video: Size,
+        continues: bool = False,
     ) -> None:
-        """Prepare the proposals of a video.
+        """Prepare the proposals of a window.
 
         Args:
             network: A network in evaluation mode.
             cache: It encodes the frames.
-            source: It returns the masks of the key frames.
+            source: It returns the masks of the key frames of the window.
             config: Settings of the method.
-            num_frames: Number of frames of the video, T.
+            frames: Indices of the frames of the window.
+            rule: The frames that the memory keeps.
             video: (H, W) of the video.
+            continues: The video has other windows. Sequences continue in them, and detections support sequences.
         """
+        self._continues = continues
         self._network = network
         self._cache = cache
         self._source = source
         self._config = config
-        self._num_frames = num_frames
+        self._frames = frames
+        self._rule = rule
         self._video = video
-        self._rule = memory_rule(config, num_frames)
         self._detections: dict[int, FrameDetections] = {}  # of the key frames, if they are a source of scores
         self._on_input = config.mask_canvas == "network"  # masks have the size of the padded network input
 
-    def propose(self, progress: Progress) -> SequenceProposals:
-        """Return the redundant set S: each sequence starts in one key frame and covers the complete video."""
-        proposals = self._propagate_forward(progress)
-        self._propagate_backward(proposals, progress)
-        return gather_proposals(proposals, self._class_scores(proposals))
+    def propose(self, known: Sequence[KeyFrameProposals], progress: Progress) -> list[KeyFrameProposals]:
+        """Propagate the known sequences through the window, and return the new ones (the redundant set S).
 
-    def _propagate_forward(self, progress: Progress) -> list[KeyFrameProposals]:
-        """Start the sequences of each key frame, and propagate them to the last frame."""
-        proposals: list[KeyFrameProposals] = []
-        propagations: list[Propagation] = []
-        for step in propagate_masks(self._network, self._frames_forward(proposals, progress), propagations):
+        Each new sequence starts in one key frame and covers the complete window.
+
+        Args:
+            known: Sequences that continue from the previous window. Their masks of this window are added to them.
+            progress: Called for each frame.
+        """
+        proposals = [*known]
+        self._propagate_forward(proposals, progress)
+        new = proposals[len(known) :]
+        self._propagate_backward(new, progress)
+        for some in known:
+            some.detection_scores = support_scores(some.masks, self._detections, self._num_scores)
+        return new
+
+    def extend(self, proposals: Sequence[KeyFrameProposals], frames: range) -> None:
+        """Propagate sequences of this window backward through the frames of the previous window."""
+        propagations = [some.backward for some in proposals if some.backward is not None]
+        encoded = (self._cache.take(index) for index in reversed(frames))
+        for step in propagate_masks(self._network, encoded, propagations):
+            step.masks = self._source.aggregate([some.ids for some in proposals], step.separate, None)
+            self._record(step.frame, proposals, step.masks, None)
+
+    def _propagate_forward(self, proposals: list[KeyFrameProposals], progress: Progress) -> None:
+        """Propagate all sequences to the last frame, and append those that start in a key frame."""
+        propagations = [some.propagation for some in proposals]
+        frames = self._frames_forward(proposals, progress)
+        for step in propagate_masks(self._network, frames, propagations, memorize_last=self._continues):
             frame, ids = step.frame, [some.ids for some in proposals]
             key_masks = self._key_masks(frame)
             step.masks = self._source.aggregate(ids, step.separate, key_masks)
@@ -86,37 +110,40 @@ class Proposer:
                 propagations.append(proposals[-1].propagation)
                 masks.append(self._first_masks(frame, new, proposals[-1].propagation))
             self._record(frame, proposals, masks, key_masks)
-        return proposals
 
     def _propagate_backward(self, proposals: Sequence[KeyFrameProposals], progress: Progress) -> None:
-        """Propagate the sequences of each key frame to frame 0, with a new memory."""
-        last_key_frame = max((some.key_frame for some in proposals), default=0)
+        """Propagate the sequences of each key frame to the first frame, with a new memory."""
+        last_key_frame = max((some.key_frame for some in proposals), default=self._frames.start)
         reached: list[KeyFrameProposals] = []
         propagations: list[Propagation] = []
         waiting = {some.key_frame: some for some in proposals}
 
         def reach(index: int) -> None:
             if index in waiting:
+                backward = waiting[index].propagation.restart()
+                waiting[index].backward = backward
                 reached.insert(0, waiting[index])
-                propagations.insert(0, waiting[index].propagation.restart())
+                propagations.insert(0, backward)
 
         reach(last_key_frame)
-        for step in propagate_masks(self._network, self._frames_backward(last_key_frame, progress), propagations):
+        frames = self._frames_backward(last_key_frame, progress)
+        for step in propagate_masks(self._network, frames, propagations, memorize_last=self._continues):
             step.masks = self._source.aggregate([some.ids for some in reached], step.separate, None)
             self._record(step.frame, reached, step.masks, None)
             reach(step.frame.index)
 
     def _frames_forward(self, proposals: Sequence[KeyFrameProposals], progress: Progress) -> Iterator[EncodedFrame]:
         """Encode the frames in order. Frames before the first sequence are skipped, unless they are key frames."""
-        for index in range(self._num_frames):
+        for done, index in enumerate(self._frames, start=1):
             if proposals or index in self._source.key_frames:
                 yield self._cache.encode(index)
-            progress("forward", index + 1, self._num_frames)
+            progress("forward", done, len(self._frames))
 
     def _frames_backward(self, last_key_frame: int, progress: Progress) -> Iterator[EncodedFrame]:
-        for done, index in enumerate(reversed(range(last_key_frame)), start=1):
+        indices = range(self._frames.start, last_key_frame)
+        for done, index in enumerate(reversed(indices), start=1):
             yield self._cache.take(index)
-            progress("backward", done, last_key_frame)
+            progress("backward", done, len(indices))
 
     def _key_masks(self, frame: EncodedFrame) -> KeyMasks | None:
         """Return the masks of a key frame, None for any other frame."""
@@ -125,7 +152,7 @@ class Proposer:
         key_masks = self._source.masks_at(frame)
         if self._on_input:
             key_masks = key_masks.padded(frame.query.image_size)
-        if self._config.score_source == "support":
+        if self._config.score_source == "support" or self._continues:
             rles = tuple(self._encode(frame, key_masks.probs))
             self._detections[frame.index] = FrameDetections(rles, key_masks.class_probs)
         return key_masks
@@ -139,11 +166,11 @@ class Proposer:
             key_frame=frame.index,
             ids=key_masks.ids,
             propagation=Propagation(frame.index, guidance, self._rule, memorized_frames=memorized_frames),
-            segmentations=[[None] * self._num_frames for _ in range(num)],
+            masks=[{} for _ in range(num)],
             class_sums=np.zeros((num, self._num_scores)),
             num_visible=np.zeros(num, dtype=np.int64),
             detection_scores=key_masks.class_probs,
-            probs=[[None] * self._num_frames for _ in range(num if self._exclusive else 0)],
+            probs=[{} for _ in range(num if self._exclusive else 0)],
         )
 
     def _first_masks(self, frame: EncodedFrame, key_masks: KeyMasks, propagation: Propagation) -> Tensor:
@@ -176,11 +203,12 @@ class Proposer:
         rows = zip(members, rles, packed, class_probs, visible, strict=True)
         for (some, row), rle, packed_probs, scores, is_visible in rows:
             given = None if key_masks is None else key_masks.segmentation(some.ids[row])
-            some.segmentations[row][frame.index] = given or rle
+            if (mask := given or rle) is not None:
+                some.masks[row][frame.index] = mask
             some.class_sums[row] += scores
             some.num_visible[row] += is_visible
-            if self._exclusive:
-                some.probs[row][frame.index] = None if given else packed_probs
+            if packed_probs is not None and not given:
+                some.probs[row][frame.index] = packed_probs
 
     def _encode(self, frame: EncodedFrame, probs: Tensor) -> list[Rle | None]:
         """Encode the masks (N, h, w) of a frame as RLE."""
@@ -195,21 +223,27 @@ class Proposer:
     def _num_scores(self) -> int:
         return self._source.num_classes + 1
 
-    def _class_scores(self, proposals: Sequence[KeyFrameProposals]) -> NDArray[np.float64]:
-        """Return the class scores (N, C+1) of all sequences, from the source that the settings select."""
+    def class_scores(self, proposals: Sequence[KeyFrameProposals]) -> NDArray[np.float64]:
+        """Return the class scores (N, C+1) of sequences in this window, from the source that the settings select."""
         source = self._config.score_source
         if source == "support":
-            masks = [row for some in proposals for row in some.segmentations]
+            masks = [row for some in proposals for row in some.masks]
             return support_scores(masks, self._detections, self._num_scores)
         none = np.zeros((0, self._num_scores))
         detection = np.concatenate([none, *(some.detection_scores for some in proposals)])
         eq2 = mean_class_scores(
             np.concatenate([none, *(some.class_sums for some in proposals)]),
             np.concatenate([np.zeros(0, dtype=np.int64), *(some.num_visible for some in proposals)]),
-            num_frames=self._num_frames,
+            np.array([_lifetime(masks) for some in proposals for masks in some.masks], dtype=np.int64),
+            num_frames=len(self._frames),
             score_frames=self._config.score_frames,
         )
         return {"eq2": eq2, "detection": detection, "product": combine_scores(eq2, detection)}[source]
+
+
+def _lifetime(masks: Mapping[int, Rle]) -> int:
+    """Return the number of frames from the first to the last mask."""
+    return max(masks) - min(masks) + 1 if masks else 0
 
 
 def memory_rule(config: SegmentSettings, num_frames: int) -> MemoryRule:

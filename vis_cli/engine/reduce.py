@@ -30,7 +30,7 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentSettings) -> S
         config: `reduction` selects the rule; the other settings of the step are its parameters.
 
     Returns:
-        At most `max_sequences` sequences in descending order of score, with ids from 1.
+        At most `max_sequences` sequences in descending order of score.
     """
     iou = sequence_iou(proposals.segmentations, proposals.segmentations)
     if config.reduction == "nms":
@@ -41,8 +41,7 @@ def reduce_proposals(proposals: SequenceProposals, config: SegmentSettings) -> S
         reduced = _reduce_by_category(proposals, iou, config)
     else:
         reduced = proposals.select(_best_first(proposals.scores, config.score_threshold))
-    first = reduced.select(range(min(len(reduced.ids), config.max_sequences)))
-    return dataclasses.replace(first, ids=tuple(range(1, len(first.ids) + 1)))
+    return reduced.select(range(min(len(reduced.ids), config.max_sequences)))
 
 
 def sequence_nms(
@@ -154,7 +153,7 @@ def _reduce_by_nms(
         proposals.scores,
         iou_threshold=config.sequence_nms_iou,
         score_threshold=config.score_threshold,
-        contained=None if config.containment >= 1.0 else _contained(proposals, iou) > config.containment,
+        contained=None if config.containment >= 1.0 else contained_pairs(proposals, config.containment, iou=iou),
     )
     return proposals.select(selected)
 
@@ -191,16 +190,25 @@ def _reduce_by_category(
     return reduced.select(_best_first(reduced.scores, config.score_threshold))
 
 
-def _contained(proposals: SequenceProposals, iou: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the intersection of each pair (N, N) of one category, divided by the smaller sequence; 0 for other pairs.
+def contained_pairs(
+    proposals: SequenceProposals, fraction: float, *, iou: NDArray[np.float64] | None = None
+) -> NDArray[np.bool_]:
+    """Return the pairs (N, N) of one category in which more than a fraction of one sequence lies in the other one.
 
     A sequence of another category can be a separate object, such as a cat in the arms of a person.
+
+    Args:
+        proposals: N sequences.
+        fraction: From 0 to 1.
+        iou: Pairwise sequence IoU (N, N), if it is known.
     """
+    iou = sequence_iou(proposals.segmentations, proposals.segmentations) if iou is None else iou
     areas = sequence_areas(proposals.segmentations)
     intersections = np.rint(iou * (areas[:, None] + areas[None, :]) / (1.0 + iou))  # pixels, from the definition of IoU
     contained = intersections / np.maximum(np.minimum(areas[:, None], areas[None, :]), 1)
     labels = proposals.class_scores[:, 1:].argmax(axis=1)
-    return np.where(labels[:, None] == labels[None, :], contained, 0.0)
+    pairs: NDArray[np.bool_] = (contained > fraction) & (labels[:, None] == labels[None, :])
+    return pairs
 
 
 def _best_first(scores: NDArray[np.float64], score_threshold: float) -> list[int]:

@@ -71,22 +71,30 @@ def frame_class_probs(network: VideoNetwork, features: FrameFeatures, masks: Ten
 
 
 def mean_class_scores(
-    sums: NDArray[np.float64], num_visible: NDArray[np.int64], *, num_frames: int, score_frames: ScoreFrames
+    sums: NDArray[np.float64],
+    num_visible: NDArray[np.int64],
+    lifetimes: NDArray[np.int64],
+    *,
+    num_frames: int,
+    score_frames: ScoreFrames,
 ) -> NDArray[np.float64]:
     """Divide sums of class probabilities by a number of frames.
 
     Args:
         sums: (N, C+1), over all frames.
         num_visible: (N,) number of frames that show the object.
-        num_frames: Number of frames of the video, T.
-        score_frames: "all" divides by T (Propose-Reduce, Eq. 2), "visible" by the number of visible frames.
+        lifetimes: (N,) number of frames from the first to the last frame that shows the object.
+        num_frames: Number of frames, T.
+        score_frames: "all" divides by T (Propose-Reduce, Eq. 2), "visible" by the number of visible frames, "lifetime"
+            by the lifetime.
 
     Returns:
         (N, C+1) mean class probabilities.
     """
     if score_frames == "all":
         return sums / num_frames
-    means: NDArray[np.float64] = sums / np.maximum(num_visible, 1)[:, None]
+    counts = num_visible if score_frames == "visible" else lifetimes
+    means: NDArray[np.float64] = sums / np.maximum(counts, 1)[:, None]
     return means
 
 
@@ -101,14 +109,14 @@ def combine_scores(eq2: NDArray[np.float64], detection: NDArray[np.float64]) -> 
 
 
 def support_scores(
-    segmentations: Sequence[Sequence[Rle | None]], detections: Mapping[int, FrameDetections], num_scores: int
+    segmentations: Sequence[Mapping[int, Rle]], detections: Mapping[int, FrameDetections], num_scores: int
 ) -> NDArray[np.float64]:
     """Return the mean class probabilities of the detections that match a sequence, over the key frames that show it.
 
     A key frame without a matching detection counts as 0.
 
     Args:
-        segmentations: N sequences with one mask or None per frame.
+        segmentations: N sequences: masks by frame index.
         detections: Detections of each key frame, by frame index.
         num_scores: Number of classes with background, C+1.
 
@@ -117,7 +125,7 @@ def support_scores(
     """
     sums, counts = np.zeros((len(segmentations), num_scores)), np.zeros(len(segmentations))
     for index, found in detections.items():
-        masks = [sequence[index] for sequence in segmentations]
+        masks = [sequence.get(index) for sequence in segmentations]
         counts += [mask is not None for mask in masks]
         if found.masks:
             iou = sequence_iou([[mask] for mask in masks], [[mask] for mask in found.masks])

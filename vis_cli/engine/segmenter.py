@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,15 +14,15 @@ from numpy.typing import NDArray
 
 from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import choose_device, choose_precision
-from vis_cli.engine.exclusive import make_exclusive
-from vis_cli.engine.frames import FrameStore, network_size
+from vis_cli.engine.frames import Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
 from vis_cli.engine.instances import make_given_instances, make_instances, resize_sequences
-from vis_cli.engine.key_frames import select_among, select_key_frames
+from vis_cli.engine.key_frame_reader import KeyFrameReader, KeyFrames, KeyFrameSizes
+from vis_cli.engine.key_frames import select_among
 from vis_cli.engine.method import Method
-from vis_cli.engine.pictures import KeyPictures
 from vis_cli.engine.sequences import MaskSource, SequenceProposals
 from vis_cli.engine.settle import settle_scores, settle_sizes
+from vis_cli.engine.windows import Window, iter_windows
 from vis_cli.errors import VisError
 from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.malloc import tune_malloc
@@ -115,33 +116,39 @@ class Segmenter:
         """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
-        with self._read_frames(opened, report) as frames:
-            given = detections(frames.num_frames) if callable(detections) else detections
-            method = self._choose_method(given)
-            source = _choose_masks(method, opened, frames, guidance, given)
-            proposals = method.propose(opened, frames, source, report)
-        sequences = proposals if guidance is not None else method.reduce(proposals)
-        if self._config.overlap == "exclusive":
-            confident_score = method.config.confident_score
-            sequences = make_exclusive(sequences, confident_score=confident_score).without_empty()
+        if guidance is not None and detections is not None:
+            raise VisError("guidance and detections are both given", hint="Omit one of them.")
+        size, windows = self._read_windows(opened, report)
+        first = next(windows)
+        given = detections(_count_frames(opened, first)) if callable(detections) else detections
+        method = self._choose_method(given, reduces=guidance is None)
+        source: Callable[[range], MaskSource] = _DetectionSource(method, opened, given)
+        if guidance is not None:
+            num_frames, video_size = _count_frames(opened, first), (opened.height, opened.width)
+            masks = GivenMasks(guidance, num_frames=num_frames, video=video_size, size=size)
+            source = masks.in_window
+        sequences, num_frames = method.run(opened, chain([first], windows), source, report)
         if self._config.mask_canvas == "network":
-            sequences = resize_sequences(sequences, frames.size, (opened.height, opened.width))
+            sequences = resize_sequences(sequences, size, (opened.height, opened.width))
         return VideoResult(
-            video=VideoInfo(opened.name, opened.path, opened.width, opened.height, opened.fps, frames.num_frames),
+            video=VideoInfo(opened.name, opened.path, opened.width, opened.height, opened.fps, num_frames),
             model=self._model_info,
             config=dataclasses.asdict(method.config),
             categories=() if guidance is not None else method.network.config.categories,
             instances=_name(sequences, method) if guidance is None else make_given_instances(sequences),
         )
 
-    def _read_frames(self, video: Video, progress: Progress) -> FrameStore:
+    def _read_windows(self, video: Video, progress: Progress) -> tuple[Size, Iterator[Window]]:
+        """Return the size of the network input, and the windows of a video."""
         short_side, long_side = self._config.short_side, self._config.long_side
         if short_side is None or long_side is None:
             raise ValueError("the size of the network input is not known")
         size = network_size((video.height, video.width), short_side=short_side, long_side=long_side)
-        return FrameStore(video, size, budget_bytes=self._run.frame_budget_mb * MEGABYTE, progress=progress)
+        budget = self._run.frame_budget_mb * MEGABYTE
+        length, cuts = self._config.window, self._config.cuts
+        return size, iter_windows(video, size, length=length, cuts=cuts, budget_bytes=budget, progress=progress)
 
-    def _choose_method(self, detections: VideoDetections | None) -> Method:
+    def _choose_method(self, detections: VideoDetections | None, *, reduces: bool) -> Method:
         """Return the method with the network that detects, or with the given detections."""
         network = self._network if detections is None else BoxesAndMasks(FileDetector(detections), self._network)
         return Method(
@@ -150,30 +157,41 @@ class Segmenter:
             device=self._device,
             precision=choose_precision(self._run.precision, self._device),
             feature_budget=self._run.feature_budget_mb * MEGABYTE,
+            reduces=reduces,
         )
 
 
-def _choose_masks(
-    method: Method, video: Video, frames: FrameStore, guidance: Guidance | None, detections: VideoDetections | None
-) -> MaskSource:
-    """Return the start of the sequences: given masks, or detections in K key frames (Propose-Reduce, Eq. 1).
+class _DetectionSource:
+    """Detections in the key frames of each window (Propose-Reduce, Eq. 1)."""
 
-    Raises:
-        VisError: Guidance and detections are both given, or the guidance does not fit the video.
-    """
-    if guidance is not None:
+    def __init__(self, method: Method, video: Video, detections: VideoDetections | None) -> None:
+        self._method = method
+        self._detections = detections
+        self._reader: KeyFrames | None = None
         if detections is not None:
-            raise VisError("guidance and detections are both given", hint="Omit one of them.")
-        size = (video.height, video.width)
-        return GivenMasks(guidance, num_frames=frames.num_frames, video=size, size=frames.size)
-    config, network = method.config, method.network
-    num, spacing = config.num_key_frames, config.key_frame_spacing
-    if detections is None or not detections.frames:
-        key_frames = select_key_frames(frames.num_frames, num, spacing)
-    else:
-        key_frames = select_among(detections.likely_frames(config.detection_score_threshold), num, spacing)
-    pictures = None if network.classifies_boxes else KeyPictures(video)
-    return DetectedMasks(network, key_frames, config, pictures)
+            self._reader = KeyFrameSizes(video)
+        elif not method.network.classifies_boxes:
+            self._reader = KeyFrameReader(video)
+        self._ids = count()
+
+    def __call__(self, frames: range) -> MaskSource:
+        """Return the detections of a window."""
+        key_frames = self._key_frames(frames)
+        return DetectedMasks(self._method.network, key_frames, self._method.config, self._reader, ids=self._ids)
+
+    def _key_frames(self, frames: range) -> tuple[int, ...]:
+        config = self._method.config
+        num, spacing = config.num_key_frames, config.key_frame_spacing
+        if self._detections is None:
+            return select_among(frames, num, spacing)
+        likely = self._detections.likely_frames(config.detection_score_threshold)
+        inside = [index for index in likely if index in frames]
+        return select_among(inside, num, spacing) if inside else ()
+
+
+def _count_frames(video: Video, first: Window) -> int:
+    """Return the number of frames of a video. If it has several windows, it is decoded completely."""
+    return first.indices.stop if first.is_last else video.count_frames()
 
 
 def _name(sequences: SequenceProposals, method: Method) -> tuple[InstanceSequence, ...]:

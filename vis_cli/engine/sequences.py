@@ -108,16 +108,43 @@ class MaskSource(Protocol):
 
 @dataclass(slots=True)
 class KeyFrameProposals:
-    """S_k: the N sequence proposals of one key frame, while they are propagated."""
+    """S_k: the N sequences of one key frame, while they are propagated through a window."""
 
     key_frame: int
     ids: tuple[int, ...]
-    propagation: Propagation
-    segmentations: list[list[Rle | None]]  # N lists with one entry per frame of the video
+    propagation: Propagation  # forward in time. It continues in the next window
+    masks: list[dict[int, Rle]]  # N sequences by frame index, without frames in which the object is absent
     class_sums: NDArray[np.float64]  # (N, C+1), class probabilities summed over the frames that show the object
     num_visible: NDArray[np.int64]  # (N,), number of frames that show the object
     detection_scores: NDArray[np.float64]  # (N, C+1), class probabilities of the detections in the key frame
-    probs: list[list[PackedProbs | None]]  # as `segmentations`, None for a given mask; [] if masks may overlap
+    probs: list[dict[int, PackedProbs]]  # as `masks`, without given masks; [] if masks may overlap
+    backward: Propagation | None = None  # backward in time. It continues in the previous window
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Continue with the sequences `rows` only, in that order."""
+        self.ids = tuple(self.ids[row] for row in rows)
+        self.propagation.keep(rows)
+        if self.backward is not None:
+            self.backward.keep(rows)
+        self.masks = [self.masks[row] for row in rows]
+        self.class_sums = self.class_sums[list(rows)]
+        self.num_visible = self.num_visible[list(rows)]
+        self.detection_scores = self.detection_scores[list(rows)]
+        self.probs = [self.probs[row] for row in rows] if self.probs else []
+
+    def next_window(self, num_scores: int) -> KeyFrameProposals:
+        """Return the same sequences without the masks and scores of this window."""
+        num = len(self.ids)
+        return KeyFrameProposals(
+            key_frame=self.key_frame,
+            ids=self.ids,
+            propagation=self.propagation,
+            masks=[{} for _ in range(num)],
+            class_sums=np.zeros((num, num_scores)),
+            num_visible=np.zeros(num, dtype=np.int64),
+            detection_scores=np.zeros((num, num_scores)),
+            probs=[{} for _ in range(num)] if self.probs else [],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +181,35 @@ class SequenceProposals:
             probs=tuple(self.probs[row] for row in rows) if self.probs else (),
         )
 
+    def join(self, others: SequenceProposals) -> SequenceProposals:
+        """Return these sequences, and then the others."""
+        return SequenceProposals(
+            ids=self.ids + others.ids,
+            key_frames=self.key_frames + others.key_frames,
+            segmentations=self.segmentations + others.segmentations,
+            class_scores=np.concatenate([self.class_scores, others.class_scores]),
+            probs=self.probs + others.probs,
+        )
+
     def without_empty(self) -> SequenceProposals:
         """Return the sequences that have a mask in at least one frame."""
         return self.select(row for row, masks in enumerate(self.segmentations) if any(masks))
 
 
-def gather_proposals(proposals: Sequence[KeyFrameProposals], class_scores: NDArray[np.float64]) -> SequenceProposals:
-    """Join all S_k to S (Propose-Reduce, Alg. 1, last line), without sequences that have no mask in any frame.
+def gather_proposals(
+    proposals: Sequence[KeyFrameProposals], class_scores: NDArray[np.float64], frames: range
+) -> SequenceProposals:
+    """Join all S_k to S (Propose-Reduce, Alg. 1, last line).
 
     Args:
         proposals: S_k of each key frame.
         class_scores: (N, C+1) of all their sequences, in the same order.
+        frames: Indices of the frames of the window.
     """
-    gathered = SequenceProposals(
+    return SequenceProposals(
         ids=tuple(id_ for some in proposals for id_ in some.ids),
         key_frames=tuple(some.key_frame for some in proposals for _ in some.ids),
-        segmentations=tuple(tuple(row) for some in proposals for row in some.segmentations),
+        segmentations=tuple(tuple(map(masks.get, frames)) for some in proposals for masks in some.masks),
         class_scores=class_scores,
-        probs=tuple(tuple(row) for some in proposals for row in some.probs),
+        probs=tuple(tuple(map(probs.get, frames)) for some in proposals for probs in some.probs),
     )
-    return gathered.without_empty()

@@ -5,7 +5,7 @@ See docs/explanation/authors-implementation.md#fact-21.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -54,6 +54,17 @@ class MemoryBank:
         self._num_written += 1
         if self._rule.detach_every is not None and self._num_written % self._rule.detach_every == 0:
             self._entries = [kept.detach() for kept in self._entries]
+        self._stacked = None
+
+    def pick(self, row: int) -> MemoryBank:
+        """Return the memory of one object."""
+        bank = MemoryBank(self._entries[0].select([row]), self._rule)
+        bank._entries = [entry.select([row]) for entry in self._entries]
+        return bank
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Continue with the objects `rows` only, in that order."""
+        self._entries = [entry.select(rows) for entry in self._entries]
         self._stacked = None
 
     def __len__(self) -> int:

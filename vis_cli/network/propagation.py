@@ -48,6 +48,11 @@ class Propagation:
         """Return the same objects with a memory that contains the guidance frame only."""
         return Propagation(self._guidance_frame, self._guidance, self._rule, memorized_frames=self._memorized_frames)
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Continue with the objects `rows` only, in that order."""
+        self._guidance = self._guidance.select(rows)
+        self.bank.keep(rows)
+
     def memorize(self, network: PropagatingNetwork, frame: EncodedFrame, masks: Tensor) -> None:
         """Write a frame with the masks (N, h, w) into the memory, if the rule keeps it."""
         if frame.index == self._guidance_frame or self._rule.max_frames == 1:
@@ -85,29 +90,38 @@ def encode_clip(
 
 
 def propagate_masks(
-    network: PropagatingNetwork, frames: Iterable[EncodedFrame], propagations: Sequence[Propagation]
+    network: PropagatingNetwork,
+    frames: Iterable[EncodedFrame],
+    propagations: Sequence[Propagation],
+    *,
+    memorize_last: bool = False,
 ) -> Iterator[Step]:
     """Propagate objects from frame to frame: read the memory, decide the masks, memorize them.
 
     The caller decides: it sets `masks` of each step before it asks for the next step. The caller can also append to
-    `propagations` during a step. These objects are propagated from the next frame on. The masks of the last frame are
-    not memorized, because no other frame reads them.
+    `propagations` during a step. These objects are propagated from the next frame on.
 
     Args:
         network: A network in evaluation or training mode.
         frames: Frames in the order of propagation, forward or backward in time.
         propagations: Objects with their memory banks. They are written to.
+        memorize_last: Memorize the masks of the last frame, too: the propagation continues with other frames.
 
     Raises:
         ValueError: The caller did not set the masks of a step.
     """
-    memorized: tuple[Step, list[Propagation]] | None = None
+    previous: tuple[Step, list[Propagation]] | None = None
     for frame in frames:
-        if memorized is not None:
-            step, objects = memorized
-            for propagation, masks in zip(objects, step.masks, strict=True):
-                propagation.memorize(network, step.frame, masks)
+        if previous is not None:
+            _memorize(network, *previous)
         current = list(propagations)
         step = Step(frame, [network.propagate(frame.query, propagation.bank) for propagation in current])
         yield step
-        memorized = step, current
+        previous = step, current
+    if memorize_last and previous is not None:
+        _memorize(network, *previous)
+
+
+def _memorize(network: PropagatingNetwork, step: Step, propagations: Sequence[Propagation]) -> None:
+    for propagation, masks in zip(propagations, step.masks, strict=True):
+        propagation.memorize(network, step.frame, masks)

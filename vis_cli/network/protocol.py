@@ -26,7 +26,7 @@ class DetectingNetwork(Protocol):
     def classifies_boxes(self) -> bool:
         """Return whether `class_probs` is available.
 
-        False: the detector is a separate program. `detect` reads `features.picture`.
+        False: the detector is a separate program. `detect` reads `features.key_frame`.
         """
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from vis_cli.records.rle import Rle
-from vis_cli.records.types import Picture
+from vis_cli.records.types import KeyFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class FrameFeatures:
     c3: Tensor  # (B, C3, h/8, w/8)
     image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
     # The frame (B = 1) itself, for a detector that has no features. Key frames only.
-    picture: Picture | None = field(default=None, kw_only=True)
+    key_frame: KeyFrame | None = field(default=None, kw_only=True)
 
     @property
     def num_bytes(self) -> int:
@@ -97,6 +98,10 @@ class MemoryEntry:
 
     key: Tensor  # (N, CK, h/16, w/16)
     value: Tensor  # (N, CV, h/16, w/16)
+
+    def select(self, rows: Sequence[int]) -> MemoryEntry:
+        """Return the objects `rows`, in that order."""
+        return MemoryEntry(self.key[list(rows)], self.value[list(rows)])
 
     def detach(self) -> MemoryEntry:
         """Return the entry without its gradient."""

@@ -39,7 +39,7 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class KeyFrame:
     """A key frame at the size of the video, for a detector that does not read the features of the network."""
 
     index: int  # of the frame in the video

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from vis_cli.zoo.detectors.onnx_detector import load_onnx_detector
-from vis_cli.zoo.detectors.protocol import FoundBoxes, Picture
+from vis_cli.zoo.detectors.protocol import FoundBoxes, KeyFrame
 
 OPSET, IR_VERSION = 17, 10  # the lowest supported onnxruntime reads both
 INPUT = (64, 96)  # height and width
@@ -78,7 +78,7 @@ def write_onnx(
 def detect(path: Path, *, frame: tuple[int, int] = FRAME, mask_size: tuple[int, int] = (10, 20)) -> FoundBoxes:
     """Load a file and detect in a grey frame."""
     pixels = np.full((*frame, 3), 90, np.uint8)
-    return load_onnx_detector(path, device="cpu").detect(Picture(3, pixels), mask_size=mask_size)
+    return load_onnx_detector(path, device="cpu").detect(KeyFrame(3, pixels), mask_size=mask_size)
 
 
 def floats(*values: Any) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
 from vis_cli.zoo.detectors.onnx_detector import describe_onnx, load_onnx_detector
-from vis_cli.zoo.detectors.protocol import Picture
+from vis_cli.zoo.detectors.protocol import KeyFrame
 
 
 class Backbone(nn.Sequential):
@@ -69,7 +69,7 @@ def test_the_detections_are_those_of_torchvision(network: MaskRCNN, exported: Pa
     pixels = np.random.default_rng(5).integers(0, 256, (*size, 3), dtype=np.uint8)
     with torch.inference_mode():
         (expected,) = network([torch.from_numpy(pixels).permute(2, 0, 1).float() / 255])
-    found = load_onnx_detector(exported, device="cpu").detect(Picture(0, pixels), mask_size=size)
+    found = load_onnx_detector(exported, device="cpu").detect(KeyFrame(0, pixels), mask_size=size)
     assert len(found.scores) == 10
     assert found.labels.tolist() == expected["labels"].tolist()
     assert np.allclose(found.scores, expected["scores"], atol=1e-4)

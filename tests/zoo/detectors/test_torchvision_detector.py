@@ -19,7 +19,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.records.coco_categories import UNUSED_IDS, coco_categories
 from vis_cli.records.types import ModelInfo
-from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes, Picture
+from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes, KeyFrame
 from vis_cli.zoo.detectors.torchvision_detector import (
     TorchvisionDetector,
     identify_torchvision_detector,
@@ -63,16 +63,16 @@ def make_random_model(function: str, **arguments: Any) -> nn.Module:
     return model.eval()
 
 
-def make_picture(height: int = HEIGHT, width: int = WIDTH) -> Picture:
+def make_key_frame(height: int = HEIGHT, width: int = WIDTH) -> KeyFrame:
     pixels = np.random.default_rng(4).integers(0, 256, (height, width, 3), dtype=np.uint8)
     pixels.flags.writeable = False  # as frames of a video can be
-    return Picture(0, pixels)
+    return KeyFrame(0, pixels)
 
 
 @torch.inference_mode()
-def run_torchvision(model: nn.Module, picture: Picture) -> dict[str, NDArray[Any]]:
+def run_torchvision(model: nn.Module, key_frame: KeyFrame) -> dict[str, NDArray[Any]]:
     """Run a model of torchvision as its documentation does."""
-    image = torch.from_numpy(picture.pixels.astype(np.float32) / 255).permute(2, 0, 1)
+    image = torch.from_numpy(key_frame.pixels.astype(np.float32) / 255).permute(2, 0, 1)
     return {key: value.numpy() for key, value in model([image])[0].items()}
 
 
@@ -98,9 +98,9 @@ def wrap(model: nn.Module) -> TorchvisionDetector:
 def test_detections_are_torchvisions(facts: TorchvisionFacts) -> None:
     model = make_random_model(facts.function, **SMALL[facts.function])
     detector: BoxDetector = wrap(model)
-    picture = make_picture()
-    found = detector.detect(picture, mask_size=(HEIGHT, WIDTH))
-    everything = run_torchvision(model, picture)
+    key_frame = make_key_frame()
+    found = detector.detect(key_frame, mask_size=(HEIGHT, WIDTH))
+    everything = run_torchvision(model, key_frame)
     expected = select_used(everything)
     assert_agree(found, expected, wrap(model))
     if facts.function in DROPPED:
@@ -112,12 +112,12 @@ def test_detections_are_torchvisions(facts: TorchvisionFacts) -> None:
         assert np.stack(found.masks).max() > 0.4
 
 
-def test_masks_have_the_given_size_and_boxes_the_pictures() -> None:
+def test_masks_have_the_given_size_and_boxes_the_key_frame() -> None:
     model = make_random_model("maskrcnn_resnet50_fpn_v2", **SMALL["maskrcnn_resnet50_fpn_v2"])
     outputs: list[Any] = []
     model.roi_heads.register_forward_hook(lambda _, inputs, output: outputs.append((output[0][0], inputs[2])))
     size = (2 * HEIGHT, 3 * WIDTH)
-    found = wrap(model).detect(make_picture(), mask_size=size)
+    found = wrap(model).detect(make_key_frame(), mask_size=size)
     (regions, input_sizes) = outputs[0]  # torchvision's masks of 28x28 pixels, and boxes at the input size
     pasted = model.transform.postprocess([regions], input_sizes, [size])[0]
     expected = select_used({key: value.numpy() for key, value in pasted.items()})
@@ -136,15 +136,15 @@ def test_masks_have_the_given_size_and_boxes_the_pictures() -> None:
 def test_a_picture_without_objects(function: str) -> None:
     threshold = {"score_thresh": 1.1} if function.startswith("fcos") else {"box_score_thresh": 1.1}
     model = make_random_model(function, **SMALL[function] | threshold)
-    found = wrap(model).detect(make_picture(), mask_size=(24, 44))
+    found = wrap(model).detect(make_key_frame(), mask_size=(24, 44))
     assert (found.boxes.shape, found.scores.shape, found.labels.shape, found.masks) == ((0, 4), (0,), (0,), ())
 
 
 def test_autocast_does_not_change_the_result() -> None:
-    detector, picture = wrap(make_random_model(SSDLITE.function)), make_picture()
-    expected = detector.detect(picture, mask_size=(1, 1))
+    detector, key_frame = wrap(make_random_model(SSDLITE.function)), make_key_frame()
+    expected = detector.detect(key_frame, mask_size=(1, 1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = detector.detect(picture, mask_size=(1, 1))
+        found = detector.detect(key_frame, mask_size=(1, 1))
     np.testing.assert_array_equal(found.boxes, expected.boxes)
     np.testing.assert_array_equal(found.scores, expected.scores)
 
@@ -152,10 +152,10 @@ def test_autocast_does_not_change_the_result() -> None:
 def test_a_picture_can_be_too_narrow() -> None:
     fcos = wrap(make_random_model("fcos_resnet50_fpn", **SMALL["fcos_resnet50_fpn"]))
     with pytest.raises(VisError, match=r"^small cannot read a frame of 400x2 pixels: it is too narrow\. Use another"):
-        fcos.detect(make_picture(2, 400), mask_size=(1, 1))
-    assert fcos.detect(make_picture(3, 400), mask_size=(1, 1)).boxes.shape[1] == 4
-    ssdlite = wrap(make_random_model(SSDLITE.function))  # squeezes each picture into a square
-    assert len(ssdlite.detect(make_picture(1, 400), mask_size=(1, 1)).scores) > 0
+        fcos.detect(make_key_frame(2, 400), mask_size=(1, 1))
+    assert fcos.detect(make_key_frame(3, 400), mask_size=(1, 1)).boxes.shape[1] == 4
+    ssdlite = wrap(make_random_model(SSDLITE.function))  # squeezes each key frame into a square
+    assert len(ssdlite.detect(make_key_frame(1, 400), mask_size=(1, 1)).scores) > 0
 
 
 def write_weights(cache: Path, facts: TorchvisionFacts) -> None:
@@ -168,8 +168,8 @@ def test_the_weights_file_becomes_torchvisions_model(cache: Path) -> None:
     detector = load_torchvision_detector(SSDLITE.name)
     theirs = get_model_builder(SSDLITE.function)(weights="COCO_V1").eval()
     assert_agree(
-        detector.detect(make_picture(), mask_size=(1, 1)),
-        select_used(run_torchvision(theirs, make_picture())),
+        detector.detect(make_key_frame(), mask_size=(1, 1)),
+        select_used(run_torchvision(theirs, make_key_frame())),
         detector,
     )
     assert detector.info == ModelInfo(SSDLITE.name, sha256_of(cache / SSDLITE.file.name))
@@ -185,9 +185,9 @@ def test_each_weights_file_becomes_torchvisions_model(facts: TorchvisionFacts, c
     detector = load_torchvision_detector(facts.name)
     for model in (theirs, detector._model):
         getattr(model, "roi_heads", model).score_thresh = 0.0
-    picture = make_picture(180, 320)
-    found = detector.detect(picture, mask_size=(180, 320))
-    expected = select_used(run_torchvision(theirs, picture))
+    key_frame = make_key_frame(180, 320)
+    found = detector.detect(key_frame, mask_size=(180, 320))
+    expected = select_used(run_torchvision(theirs, key_frame))
     assert_agree(found, expected, detector)
     if facts.mask_ap is not None:
         np.testing.assert_allclose(np.stack(found.masks), expected["masks"][:, 0], atol=1e-4)

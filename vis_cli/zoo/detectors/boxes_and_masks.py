@@ -21,7 +21,7 @@ from vis_cli.network.memory import MemoryBank
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.rle import Rle, decode_rle
-from vis_cli.records.types import Picture
+from vis_cli.records.types import KeyFrame
 from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes
 
 
@@ -91,10 +91,10 @@ class BoxesAndMasks:
         class_agnostic: bool,
     ) -> Detections:
         """Apply score threshold and box NMS, keep the best `max_instances`, and predict the masks that are missing."""
-        if features.picture is None:
-            raise ValueError("a detector of boxes needs the picture of the key frame")
-        found = self.detector.detect(features.picture, mask_size=features.image_size)
-        boxes = _scaled_boxes(found, features.picture, features.image_size)
+        if features.key_frame is None:
+            raise ValueError("a detector of boxes needs the key frame of the key frame")
+        found = self.detector.detect(features.key_frame, mask_size=features.image_size)
+        boxes = _scaled_boxes(found, features.key_frame, features.image_size)
         scores, labels = torch.from_numpy(found.scores).float(), torch.from_numpy(found.labels)
         has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
         wanted = torch.nonzero((scores > score_threshold) & has_area)[:, 0]
@@ -133,9 +133,9 @@ def _with_categories(config: ModelConfig, detector: BoxDetector) -> ModelConfig:
     return dataclasses.replace(config, categories=detector.categories, calibration=None)
 
 
-def _scaled_boxes(found: FoundBoxes, picture: Picture, size: tuple[int, int]) -> Tensor:
+def _scaled_boxes(found: FoundBoxes, key_frame: KeyFrame, size: tuple[int, int]) -> Tensor:
     """Return boxes (N, 4) in pixels of the network input (h, w) = `size`, clipped to it."""
-    height, width = picture.pixels.shape[:2]
+    height, width = key_frame.pixels.shape[:2]
     scale = torch.tensor([size[1] / width, size[0] / height] * 2)
     boxes: Tensor = clip_boxes_to_image(torch.from_numpy(found.boxes).float().reshape(-1, 4) * scale, size)
     return boxes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vis_cli.records.detections import BoxDetections, VideoDetections
-from vis_cli.records.types import Category, Picture
+from vis_cli.records.types import Category, KeyFrame
 from vis_cli.zoo.detectors.protocol import FoundBoxes
 
 NOTHING = BoxDetections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64), ())
@@ -19,9 +19,9 @@ class FileDetector:
         self.categories: tuple[Category, ...] = detections.categories
         self._frames = detections.frames
 
-    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
         """Return the detections of a frame. Their masks stay encoded, because most of them can be left out."""
-        found = self._frames.get(picture.index, NOTHING)
+        found = self._frames.get(key_frame.index, NOTHING)
         return FoundBoxes(
             found.boxes.astype(np.float32),
             found.scores.astype(np.float32),

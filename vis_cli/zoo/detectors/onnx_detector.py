@@ -20,7 +20,7 @@ from vis_cli.zoo.detectors.onnx_image import Placement, image_mask, make_input, 
 from vis_cli.zoo.detectors.onnx_layouts import Layout
 from vis_cli.zoo.detectors.onnx_plan import OnnxPlan, plan_detector
 from vis_cli.zoo.detectors.onnx_session import OnnxSession, providers
-from vis_cli.zoo.detectors.protocol import FoundBoxes, Picture
+from vis_cli.zoo.detectors.protocol import FoundBoxes, KeyFrame
 
 SHOWN_METADATA = ("license", "licence", "author", "description", "version")
 
@@ -39,24 +39,24 @@ class OnnxDetector:
         """Return the C categories."""
         return self._plan.classes.categories
 
-    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
         """Find the objects of a frame.
 
         Args:
-            picture: The frame.
+            key_frame: The frame.
             mask_size: (h, w) of the masks to return, if the detector predicts masks.
 
         Raises:
             VisError: The graph fails, or its outputs do not fit its layout.
         """
-        height, width = picture.pixels.shape[:2]
+        height, width = key_frame.pixels.shape[:2]
         placement = place((height, width), self._plan.layout)
-        outputs = self._run(picture.pixels, placement)
+        outputs = self._run(key_frame.pixels, placement)
         try:
             found = decode(outputs, self._plan.layout, placement.input_size, self._plan.classes.labels)
             labels = _labels(found.indices, self._plan.classes.labels)
         except VisError as error:
-            raise error.inside(f"{self._plan.path}: frame {picture.index}") from error
+            raise error.inside(f"{self._plan.path}: frame {key_frame.index}") from error
         return _in_frame(found, labels, placement, mask_size)
 
     def _run(self, pixels: NDArray[np.uint8], placement: Placement) -> dict[str, NDArray[np.generic]]:

@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.records.rle import Rle
-from vis_cli.records.types import Category, Picture
+from vis_cli.records.types import Category, KeyFrame
 
-__all__ = ["BoxDetector", "FoundBoxes", "Picture"]
+__all__ = ["BoxDetector", "FoundBoxes", "KeyFrame"]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundBoxes:
-    """N detections of a picture, before score threshold and NMS, in any order."""
+    """N detections of a key frame, before score threshold and NMS, in any order."""
 
-    boxes: NDArray[np.float32]  # (N, 4) xyxy, pixels of the picture; ends are where the last pixel ends
+    boxes: NDArray[np.float32]  # (N, 4) xyxy, pixels of the key frame; ends are where the last pixel ends
     scores: NDArray[np.float32]  # (N,) from 0 to 1
     labels: NDArray[np.int64]  # (N,) from 1 to C: label i is categories[i - 1]
-    # N masks (h, w) from 0 to 1 of the complete picture, at `mask_size`. None: the mask is in `segmentations`, or the
+    # N masks (h, w) from 0 to 1 of the complete key frame, at `mask_size`. None: the mask is in `segmentations`, or the
     # model's mask head predicts it.
     masks: tuple[NDArray[np.float32] | None, ...]
-    # N masks at the size of the picture, if they are binary and known exactly. (): no mask is.
+    # N masks at the size of the key frame, if they are binary and known exactly. (): no mask is.
     segmentations: tuple[Rle | None, ...] = ()
 
     def __post_init__(self) -> None:
@@ -36,16 +36,16 @@ class FoundBoxes:
 
 
 class BoxDetector(Protocol):
-    """Find boxes with classes and scores in a picture, and masks if it can."""
+    """Find boxes with classes and scores in a key frame, and masks if it can."""
 
     @property
     def categories(self) -> tuple[Category, ...]:
         """Return the C categories."""
 
-    def detect(self, picture: Picture, *, mask_size: tuple[int, int]) -> FoundBoxes:
-        """Find the objects of a picture.
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        """Find the objects of a key frame.
 
         Args:
-            picture: The picture.
+            key_frame: The key frame.
             mask_size: (h, w) of the masks to return, if the detector predicts masks.
         """

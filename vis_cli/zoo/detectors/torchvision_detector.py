@@ -16,7 +16,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category, ModelInfo
-from vis_cli.zoo.detectors.protocol import FoundBoxes, Picture
+from vis_cli.zoo.detectors.protocol import FoundBoxes, KeyFrame
 from vis_cli.zoo.torchvision_names import TorchvisionFacts, torchvision_facts
 from vis_cli.zoo.torchvision_weights import cached_file, fetch_state, load_fetched
 
@@ -45,18 +45,18 @@ class TorchvisionDetector:
             self._label_of_row[category.id] = label
 
     @torch.inference_mode()
-    def detect(self, picture: Picture, *, mask_size: Size) -> FoundBoxes:
-        """Find the objects of a picture above torchvision's own score threshold.
+    def detect(self, key_frame: KeyFrame, *, mask_size: Size) -> FoundBoxes:
+        """Find the objects of a key frame above torchvision's own score threshold.
 
         Args:
-            picture: The picture.
+            key_frame: The key frame.
             mask_size: (h, w) of the masks. The masks are None if the detector finds only boxes.
 
         Raises:
-            VisError: The picture is so narrow that its short side has no pixel at the input size.
+            VisError: The key frame is so narrow that its short side has no pixel at the input size.
         """
-        self._require_width(picture)
-        image = torch.tensor(picture.pixels, device=self._device).permute(2, 0, 1) / 255  # (3, H, W) from 0 to 1
+        self._require_width(key_frame)
+        image = torch.tensor(key_frame.pixels, device=self._device).permute(2, 0, 1) / 255  # (3, H, W) from 0 to 1
         with torch.autocast(self._device.type, enabled=False):
             if isinstance(self._model, MaskRCNN):
                 return self._to_boxes(self._detect_masks(self._model, image, mask_size))
@@ -85,9 +85,9 @@ class TorchvisionDetector:
         masks = tuple(arrays["masks"]) if "masks" in arrays else (None,) * len(labels)
         return FoundBoxes(arrays["boxes"], arrays["scores"], labels, masks)
 
-    def _require_width(self, picture: Picture) -> None:
+    def _require_width(self, key_frame: KeyFrame) -> None:
         transform = self._model.transform
-        height, width = picture.pixels.shape[:2]
+        height, width = key_frame.pixels.shape[:2]
         short, long = sorted((height, width))
         scale = min(transform.min_size[-1] / short, transform.max_size / long)
         if transform.fixed_size is None and short * scale < 1:

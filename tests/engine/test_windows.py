@@ -1,0 +1,192 @@
+"""Windows: sequences continue from window to window, and a video with one window is segmented as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vis_cli.engine.windows import iter_windows
+from vis_cli.records.types import InstanceSequence, VideoResult
+
+from .fakes import HEIGHT, WIDTH, Box, FakeNetwork, drawn_masks, make_video, moving_boxes, segment
+
+
+def frames_of(instance: InstanceSequence) -> list[int]:
+    return [index for index, mask in enumerate(instance.segmentations) if mask is not None]
+
+
+def boxes_in(spans: dict[int, list[tuple[int, int]]], num_frames: int) -> list[dict[int, Box]]:
+    """Show each object in the given spans of frames (first, last), in its own row."""
+    rows: dict[int, Box] = {0: (2, 1, 10, 6), 1: (12, 7, 20, 12), 2: (2, 13, 10, 18), 3: (20, 18, 30, 23)}
+    return [
+        {key: rows[key] for key, some in spans.items() if any(first <= t <= last for first, last in some)}
+        for t in range(num_frames)
+    ]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 7])
+def test_the_windows_of_a_video_cover_each_frame_once(length: int) -> None:
+    video = make_video(moving_boxes(6))
+    indices: list[int] = []
+    lasts: list[bool] = []
+    for window in iter_windows(
+        video, (HEIGHT, WIDTH), length=length, cuts=False, budget_bytes=0, progress=lambda *_: None
+    ):  # type: ignore[arg-type]
+        assert len(window.indices) <= length
+        for index in window.indices:
+            np.testing.assert_array_equal(window.frames[index], video.frames[index])
+        indices += window.indices
+        lasts.append(window.is_last)
+        window.frames.close()
+    assert indices == [0, 1, 2, 3, 4, 5]
+    assert lasts == [*[False] * (len(lasts) - 1), True]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"score_source": "support"}, {"reduction": "soft-nms", "overlap": "exclusive"}]
+)
+@pytest.mark.parametrize("window", [8, 100])
+def test_one_window_is_the_whole_video(settings: dict[str, object], window: int) -> None:
+    def run(**more: object) -> VideoResult:
+        return segment(make_video(moving_boxes(8)), **settings, **more)
+
+    assert run(window=window).instances == run().instances
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 7])
+def test_an_object_keeps_its_id_in_all_windows(window: int) -> None:
+    video = make_video(moving_boxes(10))
+    result = segment(video, window=window)
+    assert len(result.instances) == 2
+    for instance, colour in zip(result.instances, (0, 1), strict=True):
+        for index, drawn in enumerate(drawn_masks(video, colour)):
+            np.testing.assert_array_equal(instance.mask(index), drawn)
+
+
+def test_an_object_that_enters_late_starts_a_sequence() -> None:
+    video = make_video(boxes_in({0: [(0, 11)], 1: [(8, 11)]}, 12))
+    first, second = segment(video, window=4, num_key_frames=1, score_frames="lifetime").instances
+    assert frames_of(first) == list(range(12))
+    assert frames_of(second) == [8, 9, 10, 11]
+    assert second.score == pytest.approx(0.85)
+
+
+def test_a_new_sequence_is_propagated_backward_through_the_previous_window_only() -> None:
+    network = FakeNetwork()
+    network.blind_frames = {0, 1, 2, 3, 4, 5, 6, 7}
+    video = make_video(boxes_in({0: [(0, 11)]}, 12))
+    (instance,) = segment(video, network, window=4).instances
+    assert instance.key_frame == 8
+    assert frames_of(instance) == list(range(4, 12))
+
+
+def test_an_object_that_leaves_ends_after_a_window_without_masks() -> None:
+    network = FakeNetwork()
+    video = make_video(boxes_in({0: [(0, 2)], 1: [(0, 15)]}, 16))
+    result = segment(video, network, window=4, num_key_frames=1)
+    assert [frames_of(instance) for instance in result.instances] == [list(range(16)), [0, 1, 2]]
+    num_objects = [len(masks) for _, masks in network.memorized]
+    assert num_objects[0] == 2
+    assert num_objects[-1] == 1  # the first object is no longer propagated
+
+
+def test_an_object_that_returns_soon_keeps_its_id() -> None:
+    video = make_video(boxes_in({0: [(0, 3), (7, 11)]}, 12))
+    (instance,) = segment(video, window=4).instances
+    assert frames_of(instance) == [0, 1, 2, 3, 7, 8, 9, 10, 11]
+
+
+def test_detections_of_later_windows_do_not_duplicate_a_sequence() -> None:
+    result = segment(make_video(moving_boxes(12)), window=3, early_reduction_iou=1.0)
+    assert [instance.id for instance in result.instances] == [1, 2]
+
+
+def test_the_score_is_the_mean_over_the_windows_and_a_missing_detection_lowers_it() -> None:
+    boxes = boxes_in({0: [(0, 7)]}, 8)
+    network = FakeNetwork()
+    network.blind_frames = {4, 5, 6, 7}
+    (instance,) = segment(make_video(boxes), network, window=4, score_source="support").instances
+    (supported,) = segment(make_video(boxes), window=4, score_source="support").instances
+    assert supported.score == pytest.approx(0.9)
+    assert instance.score == pytest.approx(0.45)
+
+
+def test_the_memory_of_frames_is_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vis_cli.engine import windows
+
+    open_stores: list[int] = []
+    alive: set[int] = set()
+
+    class Store(windows.FrameStore):
+        def append(self, frame: np.ndarray) -> None:
+            alive.add(id(self))
+            open_stores.append(len(alive))
+            super().append(frame)
+
+        def close(self) -> None:
+            alive.discard(id(self))
+            super().close()
+
+    monkeypatch.setattr(windows, "FrameStore", Store)
+    segment(make_video(moving_boxes(20)), window=4)
+    assert max(open_stores) <= 3  # previous, current, and the one that is read
+    assert not alive
+
+
+def test_settings_name_the_window() -> None:
+    result = segment(make_video(moving_boxes(4)), window=2)
+    assert result.config["window"] == 2
+    assert dataclasses.replace(result, instances=()).video.num_frames == 4
+
+
+def test_an_object_that_returns_later_is_recognized_by_its_memory() -> None:
+    video = make_video(boxes_in({0: [(0, 3), (16, 23)], 1: [(0, 23)]}, 24))
+    result = segment(video, window=4, num_key_frames=1)
+    assert sorted(map(frames_of, result.instances)) == [list(range(24)), [*range(4), *range(16, 24)]]
+
+
+def test_another_object_that_appears_at_the_same_place_is_new() -> None:
+    boxes = boxes_in({0: [(0, 3)]}, 24)
+    for index in range(16, 24):
+        boxes[index] = {2: boxes[0][0]}
+    first, second = segment(make_video(boxes), window=4, num_key_frames=1).instances
+    assert frames_of(first) == list(range(4))
+    assert frames_of(second) == list(range(16, 24))
+
+
+def test_no_object_is_propagated_across_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cuts:
+        delay = 2
+
+        def update(self, index: int, frame: np.ndarray) -> list[int]:
+            return [6] if index == 8 else []
+
+    monkeypatch.setattr("vis_cli.engine.windows.CutDetector", Cuts)
+    boxes = boxes_in({0: [(0, 11)]}, 12)
+    network = FakeNetwork()
+    network.blind_frames = set(range(6, 12))
+    (instance,) = segment(make_video(boxes), network, cuts=True).instances
+    assert frames_of(instance) == list(range(6))
+    network = FakeNetwork()
+    network.blind_frames = set(range(6))
+    (instance,) = segment(make_video(boxes), network, cuts=True, window=4).instances
+    assert frames_of(instance) == list(range(6, 12))
+
+
+def test_a_window_ends_at_a_cut_and_after_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cuts:
+        delay = 1
+
+        def update(self, index: int, frame: np.ndarray) -> list[int]:
+            return {4: [3], 5: [5]}.get(index, [])
+
+    monkeypatch.setattr("vis_cli.engine.windows.CutDetector", Cuts)
+    video, size, ignored = make_video(moving_boxes(10)), (HEIGHT, WIDTH), lambda *_: None
+    windows = list(iter_windows(video, size, length=3, cuts=True, budget_bytes=0, progress=ignored))  # type: ignore[arg-type]
+    assert [(*window.indices,) for window in windows] == [(0, 1, 2), (3, 4), (5, 6, 7), (8, 9)]
+    assert [window.starts_shot for window in windows] == [True, True, True, False]
+    assert [window.is_last for window in windows] == [False, False, False, True]
+    for window in windows:
+        window.frames.close()
