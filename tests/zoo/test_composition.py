@@ -168,5 +168,5 @@ def test_a_detector_of_boxes_needs_a_picture(folders: tuple[str, str]) -> None:
     features = network.encode_frames(torch.zeros(1, 3, 32, 32))
     with pytest.raises(ValueError, match="needs the key frame"):
         network.detect(features, score_threshold=0.5, nms_iou=0.5, max_instances=9)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(ValueError, match="cannot classify a given box"):
         network.class_probs(features, torch.zeros(1, 4))

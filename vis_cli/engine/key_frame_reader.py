@@ -19,7 +19,7 @@ class KeyFrames(Protocol):
     """Key frames by index, in ascending order."""
 
     def read(self, index: int) -> KeyFrame:
-        """Return a frame. Its index must be higher than that of the frame before."""
+        """Return a frame. Each call must have a higher index than the previous call."""
 
 
 class KeyFrameReader:
@@ -34,7 +34,7 @@ class KeyFrameReader:
         self._frames: Iterator[tuple[int, NDArray[np.uint8]]] = enumerate(video.iter_frames())
 
     def read(self, index: int) -> KeyFrame:
-        """Return a frame. Its index must be higher than that of the frame before.
+        """Return a frame. Each call must have a higher index than the previous call.
 
         Raises:
             VisError: The video has fewer frames than before.

@@ -97,7 +97,7 @@ class Proposer:
             self._record(step.frame, proposals, step.masks, None)
 
     def _propagate_forward(self, proposals: list[KeyFrameProposals], progress: Progress) -> None:
-        """Propagate all sequences to the last frame, and append those that start in a key frame."""
+        """Propagate all sequences to the last frame, and append the new sequences of each key frame."""
         propagations = [some.propagation for some in proposals]
         frames = self._frames_forward(proposals, progress)
         for step in propagate_masks(self._network, frames, propagations, memorize_last=self._continues):

@@ -182,7 +182,7 @@ class SequenceProposals:
         )
 
     def join(self, others: SequenceProposals) -> SequenceProposals:
-        """Return these sequences, and then the others."""
+        """Return these sequences, followed by `others`."""
         return SequenceProposals(
             ids=self.ids + others.ids,
             key_frames=self.key_frames + others.key_frames,

@@ -1,4 +1,4 @@
-"""Settings that depend on the network; used by `segmenter` and `production`. Results contain the settled values."""
+"""Settings that depend on the network; used by `segmenter` and `production`. Results contain their values."""
 
 from __future__ import annotations
 

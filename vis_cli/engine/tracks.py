@@ -99,8 +99,8 @@ class Tracks:
     def add_earlier(self, proposals: SequenceProposals, frames: range, window: range) -> None:
         """Add the masks of new sequences in the previous window.
 
-        If they cover a sequence that has been lost since, both are one object. If they cover a sequence that is still
-        visible, only its masks remain.
+        If they cover a sequence that has been lost since, the new sequence continues it. If they cover a sequence that
+        is still visible, only the masks of that sequence remain.
 
         Args:
             proposals: New sequences, with their masks in the previous window.
@@ -140,7 +140,7 @@ class Tracks:
         return self._gather(self._all, range(num_frames)).without_empty()
 
     def _without_duplicates(self, known: SequenceProposals) -> SequenceProposals:
-        """Return the known sequences without those that cover a better one in this window."""
+        """Return the known sequences, except for duplicates of a better sequence in this window."""
         scores = np.array([self._by_id[id_].score() for id_ in known.ids])
         iou = sequence_iou(known.segmentations, known.segmentations)
         kept: list[int] = []
@@ -161,7 +161,7 @@ class Tracks:
         return new.select(np.flatnonzero(~covered.any(axis=1)).tolist())
 
     def join(self, lost: int, new: int) -> None:
-        """Continue a lost sequence with a new one that is the same object. Both are ids of proposals."""
+        """Continue the sequence of the proposal `lost` with the sequence of the proposal `new`."""
         self._merge(self._by_id[lost], self._by_id[new], new)
 
     def first_mask(self, id_: int, key_frame: int) -> Rle | None:

@@ -36,6 +36,9 @@ class VideoDetections:
     frames: Mapping[int, BoxDetections]  # by frame index, only frames with at least one detection
 
     def likely_frames(self, score: float) -> tuple[int, ...]:
-        """Return the frames with a detection above a score, in ascending order. If there is none, return all frames."""
+        """Return the frames with a detection above a score, in ascending order.
+
+        If no detection is above it, return all frames.
+        """
         likely = [index for index, found in self.frames.items() if (found.scores > score).any()]
         return tuple(sorted(likely or self.frames))

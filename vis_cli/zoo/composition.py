@@ -171,7 +171,7 @@ def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[st
 
 
 def only_detects(name: str) -> bool:
-    """Return whether a name is that of a detector without propagation."""
+    """Return whether the name belongs to a detector without propagation."""
     return name == COCO_NAME or is_box_detector(name)
 
 

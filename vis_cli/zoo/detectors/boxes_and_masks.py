@@ -63,7 +63,7 @@ class BoxesAndMasks:
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Raise an error: a foreign detector does not classify the boxes of other frames."""
-        raise NotImplementedError("a detector of boxes cannot classify a given box")
+        raise ValueError("a detector of boxes cannot classify a given box")
 
     def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return the masks (N, h, w) from 0 to 1 of the objects in boxes (N, 4) of one frame."""

@@ -8,10 +8,10 @@ ONNX_SUFFIX = ".onnx"
 
 
 def is_box_detector(name: str) -> bool:
-    """Return whether a name is that of a detector of boxes, and not of a model folder."""
+    """Return whether the name belongs to a detector of boxes, not to a model folder."""
     return name == COCO_V2_NAME or name.startswith(TORCHVISION_PREFIX) or is_onnx(name)
 
 
 def is_onnx(name: str) -> bool:
-    """Return whether a name is that of an ONNX file."""
+    """Return whether the name belongs to an ONNX file."""
     return name.lower().endswith(ONNX_SUFFIX)

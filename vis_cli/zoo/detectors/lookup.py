@@ -38,7 +38,7 @@ def identify_box_detector(name: str) -> ModelInfo:
     """Return what names a detector in results.
 
     Raises:
-        VisError: The same errors as those of `load_box_detector`.
+        VisError: See `load_box_detector`.
     """
     if is_onnx(name):
         return load_box_detector(name, "cpu").info

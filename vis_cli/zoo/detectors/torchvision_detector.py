@@ -63,7 +63,7 @@ class TorchvisionDetector:
             return self._to_boxes(self._select_used(self._model([image])[0]))
 
     def _detect_masks(self, model: MaskRCNN, image: Tensor, mask_size: Size) -> Found:
-        """Run the parts of a Mask R-CNN as its `forward` does, except for the size of the masks."""
+        """Run the parts of a Mask R-CNN one after another, and paste its masks at `mask_size`."""
         inputs, _ = model.transform([image])
         features = model.backbone(inputs.tensors)
         proposals, _ = model.rpn(inputs, features)
