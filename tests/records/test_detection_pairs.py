@@ -140,6 +140,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, monkeypatch: pytes
         return stat(path, *args, **options)
 
     monkeypatch.setattr(os, "stat", stat_outside)
+    monkeypatch.setattr(Path, "stat", stat_outside)  # Python 3.10 keeps its own reference to os.stat
     message = re.escape(f"cannot read {closed}: Permission denied")
     with pytest.raises(VisError, match=message):
         pair_detections(closed.parent, [Path("clip.mp4")])
