@@ -92,7 +92,7 @@ class BoxesAndMasks:
     ) -> Detections:
         """Apply score threshold and box NMS, keep the best `max_instances`, and predict the masks that are missing."""
         if features.key_frame is None:
-            raise ValueError("a detector of boxes needs the key frame of the key frame")
+            raise ValueError("a detector of boxes needs the key frame itself")
         found = self.detector.detect(features.key_frame, mask_size=features.image_size)
         boxes = _scaled_boxes(found, features.key_frame, features.image_size)
         scores, labels = torch.from_numpy(found.scores).float(), torch.from_numpy(found.labels)
