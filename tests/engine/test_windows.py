@@ -7,8 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from vis_cli.engine.sequences import SequenceProposals
+from vis_cli.engine.tracks import Tracks
 from vis_cli.engine.windows import iter_windows
+from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import InstanceSequence, VideoResult
+from vis_cli.settings import SegmentSettings
 
 from .fakes import HEIGHT, WIDTH, Box, FakeNetwork, drawn_masks, make_video, moving_boxes, segment
 
@@ -145,6 +149,28 @@ def test_an_object_that_returns_later_is_recognized_by_its_memory() -> None:
     video = make_video(boxes_in({0: [(0, 3), (16, 23)], 1: [(0, 23)]}, 24))
     result = segment(video, window=4, num_key_frames=1)
     assert sorted(map(frames_of, result.instances)) == [list(range(24)), [*range(4), *range(16, 24)]]
+
+
+def test_ids_stay_different_after_a_lost_object_has_returned() -> None:
+    spans = {0: [(0, 3), (16, 27)], 1: [(0, 27)], 2: [(16, 27)], 3: [(24, 27)]}
+    result = segment(make_video(boxes_in(spans, 28)), window=4, num_key_frames=1)
+    assert len(result.instances) == 4
+    assert len({instance.id for instance in result.instances}) == 4
+
+
+def test_an_object_that_the_backward_propagation_found_again_is_no_longer_lost() -> None:
+    config = SegmentSettings(sequence_nms_iou=0.5)
+    tracks = Tracks(config, reduces=True)
+    mask = encode_mask(np.ones((4, 6), np.bool_))
+    one = SequenceProposals((7,), (0,), ((mask, None),), np.array([[0.1, 0.9]]), ((None, None),))
+    tracks.add_window(one, range(0, 2), (0,))
+    later = SequenceProposals((8,), (2,), ((mask, mask),), np.array([[0.1, 0.9]]), ((None, None),))
+    assert not tracks.is_visible(7, range(2, 4))
+    tracks.add_window(later, range(2, 4), (2,))
+    before = SequenceProposals((8,), (2,), ((mask, None),), np.array([[0.1, 0.9]]), ((None, None),))
+    tracks.add_earlier(before, range(0, 2), range(2, 4))
+    assert tracks.is_visible(7, range(2, 4))  # one object: the memory of proposal 7 is not needed any more
+    assert len(tracks.result(4).ids) == 1
 
 
 def test_another_object_that_appears_at_the_same_place_is_new() -> None:

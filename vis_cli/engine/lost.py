@@ -37,6 +37,11 @@ class LostObjects:
         """Keep the memory of an object. The oldest one is dropped."""
         self._lost = [*self._lost, LostObject(id_, bank)][-MAX_LOST:]
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Return the ids of the lost objects."""
+        return tuple(lost.id for lost in self._lost)
+
     def remove(self, id_: int) -> None:
         """Drop an object that has been found again."""
         self._lost = [lost for lost in self._lost if lost.id != id_]

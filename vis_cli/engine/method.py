@@ -76,6 +76,7 @@ class Method:
         """Propose and reduce the sequences of a window."""
         if window.starts_shot:
             state.lose(state.live)
+            state.live = []
         earlier = None if window.starts_shot else state.previous
         cache, size = self._make_cache(source, window, earlier), (video.height, video.width)
         proposer = Proposer(
@@ -97,6 +98,9 @@ class Method:
         started = [some for some in new if some.ids]
         if earlier is not None:
             self._extend(proposer, started, earlier.indices, window.indices, state.tracks)
+        for id_ in state.lost.ids:
+            if state.tracks.is_visible(id_, window.indices):  # a new sequence continues it
+                state.lost.remove(id_)
         self._find_again(started, cache, size, state)
         if state.previous is not None:
             state.tracks.share_pixels(state.previous.indices)
@@ -164,8 +168,6 @@ class _State:
             for row, id_ in enumerate(some.ids):
                 if id_ not in except_for:
                     self.lost.add(id_, some.propagation.bank.pick(row))
-        if not except_for:
-            self.live = []
 
 
 def _keep(proposals: Sequence[KeyFrameProposals], ids: set[int]) -> list[KeyFrameProposals]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeVar
 
 import numpy as np
@@ -68,6 +69,7 @@ class Tracks:
         self._config = config
         self._reduces = reduces
         self._all: list[Track] = []
+        self._ids = count(1)
         self._by_id: dict[int, Track] = {}  # by the id of its proposal. A rejoined sequence has several ids
 
     def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> set[int]:
@@ -90,7 +92,7 @@ class Tracks:
             is_scored = self._config.score_source == "eq2" or _is_visible(known, row, frames, key_frames)
             self._by_id[id_].add(known, row, frames, is_scored=is_scored)
         for row, id_ in enumerate(new.ids):
-            track = Track(len(self._all) + 1 if self._reduces else id_, new.key_frames[row])
+            track = Track(next(self._ids) if self._reduces else id_, new.key_frames[row])
             track.add(new, row, frames)
             self._all.append(track)
             self._by_id[id_] = track
@@ -163,6 +165,10 @@ class Tracks:
     def join(self, lost: int, new: int) -> None:
         """Continue the sequence of the proposal `lost` with the sequence of the proposal `new`."""
         self._merge(self._by_id[lost], self._by_id[new], new)
+
+    def is_visible(self, id_: int, frames: range) -> bool:
+        """Return whether the sequence of a proposal has a mask in some frames."""
+        return any(index in self._by_id[id_].masks for index in frames)
 
     def first_mask(self, id_: int, key_frame: int) -> Rle | None:
         """Return the mask of a sequence in its key frame. None: it has none, or it continues an earlier sequence."""
