@@ -1,7 +1,7 @@
 """Write a long clip with ground truth: objects that enter, leave, cross and return, cuts and a fade.
 
 Cut-outs of annotated images move over other images. The first frames of the shots are cuts. In the middle of one shot,
-the picture gets dark and bright again. The folder has the layout of YouTube-VIS: clip.mp4, JPEGImages/clip/*.jpg,
+the video gets dark and bright again. The folder has the layout of YouTube-VIS: clip.mp4, JPEGImages/clip/*.jpg,
 annotations.json, and events.json with the shots and the visible frames of each object.
 """
 
