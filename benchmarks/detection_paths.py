@@ -1,6 +1,6 @@
 """Check that equal boxes give equal masks on every path: an ONNX detector, and each format of `--detections`.
 
-The detector finds boxes in the key frames. The script writes them in each format, and segments the video with each file.
+The detector finds boxes in the key frames. The script writes them in each format and segments the video with each file.
 It compares the masks with the masks of the detector itself. Then it gives the masks of the result as NAME.json and as
 COCO results. Both must agree with each other.
 """
