@@ -283,10 +283,13 @@ def test_no_results_at_all(run_vis: RunVis, tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"score": float("nan")}, "a.json: not a JSON file, or damaged (NaN is not JSON)"),
-        ({"segmentations": []}, "a.json: instances[0]: 'segmentations' has 0 entries, the video has 1 frames"),
+        (
+            {"segmentations": []},
+            "a.json: instances[0]: 'segmentations' has 0 entries, 'first_frame' is 0, 'last_frame' is 0",
+        ),
         (
             {"segmentations": [None, None]},
-            "a.json: instances[0]: 'segmentations' has 2 entries, the video has 1 frames",
+            "a.json: instances[0]: 'segmentations' has 2 entries, 'first_frame' is 0, 'last_frame' is 0",
         ),
         (
             {"segmentations": [{"size": [6, 4], "counts": [24]}]},

@@ -142,6 +142,7 @@ def test_the_memory_of_frames_is_two_windows(monkeypatch: pytest.MonkeyPatch) ->
 def test_settings_name_the_window() -> None:
     result = segment(make_video(moving_boxes(4)), window=2)
     assert result.config["window"] == 2
+    assert result.shots == ((0, 3),)
     assert dataclasses.replace(result, instances=()).video.num_frames == 4
 
 
@@ -193,8 +194,10 @@ def test_no_object_is_propagated_across_a_cut(monkeypatch: pytest.MonkeyPatch) -
     boxes = boxes_in({0: [(0, 11)]}, 12)
     network = FakeNetwork()
     network.blind_frames = set(range(6, 12))
-    (instance,) = segment(make_video(boxes), network, cuts=True).instances
+    result = segment(make_video(boxes), network, cuts=True)
+    (instance,) = result.instances
     assert frames_of(instance) == list(range(6))
+    assert result.shots == ((0, 5), (6, 11))
     network = FakeNetwork()
     network.blind_frames = set(range(6))
     (instance,) = segment(make_video(boxes), network, cuts=True, window=4).instances

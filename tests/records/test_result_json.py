@@ -13,7 +13,7 @@ import pytest
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.errors import VisError
 from vis_cli.records.exports.coco_video import write_coco_video
-from vis_cli.records.result_json import list_json, read_result, write_result
+from vis_cli.records.result_json import CHUNK, list_json, read_result, write_result
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import ModelInfo, SourceIdentity, VideoResult
@@ -48,6 +48,18 @@ def write_changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Pat
     change(data)
     path.write_text(json.dumps(data), encoding="utf-8")
     return path
+
+
+def with_all_frames(data: dict[str, Any]) -> None:
+    """Store one mask or null per frame, as schemas 1 to 3 do."""
+    del data["shots"]
+    for instance in data["instances"]:
+        first, last = instance.pop("first_frame"), instance.pop("last_frame")
+        if first is None:
+            instance["segmentations"] = [None] * data["video"]["num_frames"]
+        else:
+            after = data["video"]["num_frames"] - 1 - last
+            instance["segmentations"] = [*[None] * first, *instance["segmentations"], *[None] * after]
 
 
 def identified_result() -> VideoResult:
@@ -87,8 +99,9 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
     given = ["given_masks", "given_names", "given_detections"]
-    assert list(data) == ["schema", "model", "config", *given, "video", "categories", "instances"]
-    assert data["schema"] == 3
+    assert list(data) == ["schema", "model", "config", *given, "video", "shots", "categories", "instances"]
+    assert data["schema"] == 4
+    assert data["shots"] == [[0, 1]]
     assert data["video"] == {
         "name": "clip é",
         "path": str(Path("videos") / "clip é"),
@@ -112,8 +125,31 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
         "confident": True,
         "category_scores": {"7": 0.875, "3": 0.1},
         "key_frame": 0,
-        "segmentations": [dict(encode_mask(MASK)), None],
+        "first_frame": 0,
+        "last_frame": 0,
+        "segmentations": [dict(encode_mask(MASK))],
     }
+    assert (data["instances"][1]["first_frame"], data["instances"][1]["last_frame"]) == (None, None)
+    assert data["instances"][1]["segmentations"] == []
+    assert list(data["instances"][1]) == list(data["instances"][0])
+
+
+def test_the_file_has_masks_from_the_first_to_the_last_frame_with_a_mask(tmp_path: Path) -> None:
+    result = make_result([make_instance(1, [None, None, MASK, None, MASK, None])], num_frames=6)
+    write_result(result, tmp_path / "clip.json")
+    (entry,) = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))["instances"]
+    mask = dict(encode_mask(MASK))
+    assert (entry["first_frame"], entry["last_frame"], entry["segmentations"]) == (2, 4, [mask, None, mask])
+    (read,) = read_result(tmp_path / "clip.json").instances
+    assert read.segmentations == (None, None, mask, None, mask, None)
+    assert (read.first_frame, read.last_frame) == (2, 4)
+
+
+def test_more_masks_than_are_written_at_once(tmp_path: Path) -> None:
+    masks = [None if index % 3 == 1 else MASK for index in range(2 * CHUNK + 1)]
+    result = make_result([make_instance(1, masks), make_instance(2, [*masks[:-1], None])], num_frames=len(masks))
+    write_result(result, tmp_path / "clip.json")
+    assert read_result(tmp_path / "clip.json") == result
 
 
 def test_instances_that_are_weak_or_have_no_category(tmp_path: Path) -> None:
@@ -130,6 +166,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
     def as_schema_1(data: dict[str, Any]) -> None:
         data["schema"] = 1
         del data["given_masks"], data["given_names"], data["given_detections"]
+        with_all_frames(data)
         for instance in data["instances"]:
             del instance["confident"]
         for key in added:
@@ -142,12 +179,38 @@ def test_an_instance_of_schema_2_is_confident(tmp_path: Path) -> None:
     def as_schema_2(data: dict[str, Any]) -> None:
         data["schema"] = 2
         del data["given_names"], data["given_detections"]
+        with_all_frames(data)
         for instance in data["instances"]:
             del instance["confident"]
 
     read = read_result(write_changed(tmp_path / "clip.json", as_schema_2))
     assert read == result_of_two()
     assert all(instance.confident for instance in read.instances)
+
+
+def test_schema_3_has_one_mask_per_frame_and_no_shots(tmp_path: Path) -> None:
+    def as_schema_3(data: dict[str, Any]) -> None:
+        data["schema"] = 3
+        with_all_frames(data)
+
+    read = read_result(write_changed(tmp_path / "clip.json", as_schema_3))
+    assert read == result_of_two()
+    assert read.shots == ((0, 1),)
+    assert [instance.first_frame for instance in read.instances] == [0, None]
+
+
+def test_shots_are_kept(tmp_path: Path) -> None:
+    result = dataclasses.replace(result_of_two(), shots=((0, 0), (1, 1)))
+    write_result(result, tmp_path / "clip.json")
+    assert read_result(tmp_path / "clip.json") == result
+
+
+def test_null_before_the_first_mask_is_read(tmp_path: Path) -> None:
+    def widen(data: dict[str, Any]) -> None:
+        data["instances"][0].update(last_frame=1, segmentations=[None, dict(encode_mask(MASK))])
+
+    (read, _) = read_result(write_changed(tmp_path / "clip.json", widen)).instances
+    assert (read.first_frame, read.last_frame) == (1, 1)
 
 
 def test_a_score_that_json_cannot_hold_is_no_result(tmp_path: Path) -> None:
@@ -183,7 +246,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(schema=4), "'schema' is 4, this version of vis reads 1, 2 and 3"),
+        (lambda d: d.update(schema=5), "'schema' is 5, this version of vis reads 1, 2, 3 and 4"),
         (lambda d: d["video"].update(fingerprint="x"), "video: 'kind' is null. Use a string"),
         (lambda d: d["video"].update(fingerprint="x", kind="disk"), "video: 'kind' is 'disk'"),
         (lambda d: d["video"].update(frame_names=["1.png"]), "video: 'frame_names' has 1 entries, 'num_frames' is 2"),
@@ -207,7 +270,27 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
         (lambda d: d["video"].update(width=0), "video: the size is 0x4"),
         (lambda d: d["video"].update(height=0), "video: the size is 6x0"),
         (lambda d: d["video"].update(num_frames=-1), "video: 'num_frames' is -1"),
-        (lambda d: d["video"].update(num_frames=3), r"instances\[0\]: 'segmentations' has 2 entries, the video has 3"),
+        (
+            lambda d: d["instances"][0].update(last_frame=1),
+            r"instances\[0\]: 'segmentations' has 1 entries, 'first_frame' is 0, 'last_frame' is 1",
+        ),
+        (
+            lambda d: d["instances"][0].update(last_frame=2),
+            r"instances\[0\]: .* 'last_frame' is 2, the video has 2 frames",
+        ),
+        (lambda d: d["instances"][0].update(first_frame=-1), r"instances\[0\]: 'first_frame' is -1, 'last_frame' is 0"),
+        (lambda d: d["instances"][0].update(first_frame=1), r"instances\[0\]: 'first_frame' is 1, 'last_frame' is 0"),
+        (lambda d: d["instances"][0].update(first_frame=None), r"instances\[0\]: 'first_frame' is null"),
+        (lambda d: d["instances"][1].pop("last_frame"), r"instances\[1\]: 'first_frame' is null"),
+        (lambda d: d["instances"][1]["segmentations"].append(None), r"instances\[1\]: 'segmentations' has 1 entries"),
+        (lambda d: d.pop("shots"), "'shots' is missing"),
+        (lambda d: d.update(shots=[[0, 0]]), "'shots' end before frame 1 of 2"),
+        (lambda d: d.update(shots=[]), "'shots' end before frame 0 of 2"),
+        (lambda d: d.update(shots=[[0, 2]]), r"shots\[0\]: the entry is \[0, 2\]"),
+        (lambda d: d.update(shots=[[0, 0], [0, 1]]), r"shots\[1\]: the entry is \[0, 1\]"),
+        (lambda d: d.update(shots=[[0, 0], [1, 0]]), r"shots\[1\]: the entry is \[1, 0\]"),
+        (lambda d: d.update(shots=[[0, True]]), r"shots\[0\]: the entry is \[0, True\]"),
+        (lambda d: d.update(shots=[3]), r"shots\[0\]: the entry is 3"),
         (lambda d: d["model"].pop("sha256"), "model: 'sha256' is missing"),
         (lambda d: d.update(config=[]), "'config' is a list. Use an object"),
         (lambda d: d["categories"].append(3), r"categories\[2\]: the entry is 3\. Use an object"),

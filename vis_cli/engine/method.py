@@ -20,6 +20,7 @@ from vis_cli.engine.tracks import Tracks
 from vis_cli.engine.windows import Window
 from vis_cli.errors import VisError
 from vis_cli.progress import Progress
+from vis_cli.records.types import Shot
 from vis_cli.settings import SegmentSettings
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Method:
         windows: Iterable[Window],
         choose_source: Callable[[range], MaskSource],
         progress: Progress,
-    ) -> tuple[SequenceProposals, int]:
-        """Return the sequences of a video, and its number of frames.
+    ) -> tuple[SequenceProposals, tuple[Shot, ...]]:
+        """Return the sequences of a video, and its shots.
 
         Raises:
             VisError: The memory of the GPU is too small.
@@ -70,13 +71,16 @@ class Method:
         if state.previous is not None:
             num_frames = state.previous.indices.stop
             state.tracks.share_pixels(state.previous.indices)
-        return state.tracks.result(num_frames), num_frames
+        ends = [*state.shot_starts[1:], num_frames]
+        shots = tuple((start, end - 1) for start, end in zip(state.shot_starts, ends, strict=False))
+        return state.tracks.result(num_frames), shots
 
     def _add_window(self, video: Video, window: Window, source: MaskSource, state: _State, progress: Progress) -> None:
         """Propose and reduce the sequences of a window."""
         if window.starts_shot:
             state.lose(state.live)
             state.live = []
+            state.shot_starts.append(window.indices.start)
         earlier = None if window.starts_shot else state.previous
         cache, size = self._make_cache(source, window, earlier), (video.height, video.width)
         proposer = Proposer(
@@ -161,6 +165,7 @@ class _State:
     live: list[KeyFrameProposals] = field(default_factory=list)
     lost: LostObjects = field(default_factory=LostObjects)
     previous: Window | None = None
+    shot_starts: list[int] = field(default_factory=list)
 
     def lose(self, proposals: Sequence[KeyFrameProposals], *, except_for: Set[int] = frozenset()) -> None:
         """Keep the memory of sequences that end."""

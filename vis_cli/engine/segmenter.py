@@ -127,15 +127,16 @@ class Segmenter:
             num_frames, video_size = _count_frames(opened, first), (opened.height, opened.width)
             masks = GivenMasks(guidance, num_frames=num_frames, video=video_size, size=size)
             source = masks.in_window
-        sequences, num_frames = method.run(opened, chain([first], windows), source, report)
+        sequences, shots = method.run(opened, chain([first], windows), source, report)
         if self._config.mask_canvas == "network":
             sequences = resize_sequences(sequences, size, (opened.height, opened.width))
         return VideoResult(
-            video=VideoInfo(opened.name, opened.path, opened.width, opened.height, opened.fps, num_frames),
+            video=VideoInfo(opened.name, opened.path, opened.width, opened.height, opened.fps, shots[-1][1] + 1),
             model=self._model_info,
             config=dataclasses.asdict(method.config),
             categories=() if guidance is not None else method.network.config.categories,
             instances=_name(sequences, method) if guidance is None else make_given_instances(sequences),
+            shots=shots,
         )
 
     def _read_windows(self, video: Video, progress: Progress) -> tuple[Size, Iterator[Window]]:

@@ -28,9 +28,10 @@ def tag_levels(
     num_levels = max((len(areas) for _, areas in tags), default=0)
     needed = np.zeros((num_levels, num_frames))
     for instance, areas in tags:
-        is_present = np.array([mask is not None for mask in instance.segmentations])
+        is_present = np.array([mask is not None for mask in instance.span.span], dtype=np.bool_)
+        shown = np.flatnonzero(is_present) + (instance.first_frame or 0)
         for level, area in enumerate(areas):
-            needed[level, is_present] += area
+            needed[level, shown] += area
     reach = round(min(fps * STEADY_SECONDS, MAX_STEADY_FRAMES))
     levels = np.zeros(num_frames, dtype=np.int64)
     for area in needed[:-1]:

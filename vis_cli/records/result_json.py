@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,22 @@ from vis_cli.records.json_fields import (
     take_flag,
     take_objects,
 )
+from vis_cli.records.rle import Rle
 from vis_cli.records.segmentation_json import parse_segmentations
-from vis_cli.records.types import InstanceSequence, ModelInfo, VideoInfo, VideoResult
+from vis_cli.records.segmentations import Segmentations, segmentations_of
+from vis_cli.records.types import InstanceSequence, ModelInfo, Shot, VideoInfo, VideoResult
 from vis_cli.records.video_json import video_from_json, video_to_json
 from vis_cli.settings import rename_old
 
-SCHEMA = 3
+SCHEMA = 4
 RESULT_START = b'{"schema":'  # first bytes that `write_result` writes
 RESULT_KEY = b'"video":'  # key that `write_result` writes within the first START_BYTES
 START_BYTES = 64 * KIB
-# Schemas that `read_result` accepts. Schema 2 has no `confident`, and schema 1 no fingerprint, names and timestamps.
-SCHEMAS = (1, 2, 3)
+# Schemas that `read_result` accepts. Schema 3 has a mask or null for each frame of the video and no shots, schema 2 no
+# `confident`, and schema 1 no fingerprint, names and timestamps.
+SCHEMAS = (1, 2, 3, 4)
+SPAN_SCHEMA = 4  # the first schema with masks from the first to the last frame only
+CHUNK = 256  # masks that are converted to JSON at once
 
 
 def list_results(folder: Path) -> list[Path]:
@@ -70,24 +77,13 @@ def _is_result(path: Path) -> bool:
 
 
 def write_result(result: VideoResult, path: Path) -> None:
-    """Write a result. `read_result` reads it.
+    """Write a result, one part of an instance after the other. `read_result` reads it.
 
     Raises:
         VisError: The file cannot be written.
     """
-    data = {
-        "schema": SCHEMA,
-        "model": _model_to_json(result.model),
-        "config": result.config,
-        "given_masks": result.given_masks,
-        "given_names": result.given_names,
-        "given_detections": result.given_detections,
-        "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
-        "categories": [{"id": category.id, "name": category.name} for category in result.categories],
-        "instances": [_instance_to_json(instance) for instance in result.instances],
-    }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(data, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(_iter_json(result))
 
 
 def read_result(path: Path) -> VideoResult:
@@ -105,7 +101,7 @@ def read_result(path: Path) -> VideoResult:
     categories = take_categories(data, str(path))
     category_ids = {category.id for category in categories}
     instances = tuple(
-        _instance_from_json(entry, video, category_ids, where)
+        _instance_from_json(entry, video, category_ids, where, has_span=schema >= SPAN_SCHEMA)
         for entry, where in take_objects(data, "instances", str(path))
     )
     require_unique((instance.id for instance in instances), f"{path}: instances")
@@ -118,6 +114,7 @@ def read_result(path: Path) -> VideoResult:
         given_masks=_hash_from_json(data, "given_masks", str(path)),
         given_names=_hash_from_json(data, "given_names", str(path)),
         given_detections=_hash_from_json(data, "given_detections", str(path)),
+        shots=_shots_from_json(data, video, str(path)) if schema >= SPAN_SCHEMA else (),
     )
 
 
@@ -141,7 +138,41 @@ def _model_to_json(model: ModelInfo) -> dict[str, Any]:
     return {**data, "parts": [_model_to_json(part) for part in model.parts]} if model.parts else data
 
 
+def _iter_json(result: VideoResult) -> Iterator[str]:
+    """Yield the text of a result in parts: a long result needs no memory for its complete text."""
+    head = {
+        "schema": SCHEMA,
+        "model": _model_to_json(result.model),
+        "config": result.config,
+        "given_masks": result.given_masks,
+        "given_names": result.given_names,
+        "given_detections": result.given_detections,
+        "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
+        "shots": [list(shot) for shot in result.shots],
+        "categories": [{"id": category.id, "name": category.name} for category in result.categories],
+    }
+    yield f'{_dumps(head)[:-1]},"instances":['
+    for number, instance in enumerate(result.instances):
+        yield "," if number else ""
+        yield f'{_dumps(_instance_to_json(instance))[:-1]},"segmentations":['
+        yield from _iter_masks(instance.span.span)
+        yield "]}"
+    yield "]}\n"
+
+
+def _iter_masks(masks: Sequence[Rle | None]) -> Iterator[str]:
+    entries, separator = iter(masks), ""
+    while part := list(islice(entries, CHUNK)):
+        yield separator + _dumps(part)[1:-1]
+        separator = ","
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
 def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
+    """Return an instance without its masks."""
     return {
         "id": instance.id,
         "category_id": instance.category_id,
@@ -149,30 +180,64 @@ def _instance_to_json(instance: InstanceSequence) -> dict[str, Any]:
         "confident": instance.confident,
         "category_scores": {str(category): score for category, score in instance.category_scores.items()},
         "key_frame": instance.key_frame,
-        "segmentations": list(instance.segmentations),
+        "first_frame": instance.first_frame,
+        "last_frame": instance.last_frame,
     }
 
 
-def _instance_from_json(entry: dict[str, Any], video: VideoInfo, categories: set[int], where: str) -> InstanceSequence:
+def _instance_from_json(
+    entry: dict[str, Any], video: VideoInfo, categories: set[int], where: str, *, has_span: bool
+) -> InstanceSequence:
     key_frame = take_field(entry, "key_frame", int, where)
     problem = f"'key_frame' is {key_frame}, the video has {video.num_frames} frames"
     require(0 <= key_frame < video.num_frames, where, problem, hint="Use the index of a frame, counted from 0.")
-    segmentations = take_field(entry, "segmentations", list, where)
-    require(
-        len(segmentations) == video.num_frames,
-        where,
-        f"'segmentations' has {len(segmentations)} entries, the video has {video.num_frames} frames",
-        hint="Use one mask or null per frame.",
-    )
     return InstanceSequence(
         id=take_field(entry, "id", int, where),
         category_id=_category_id_from_json(entry, categories, where),
         score=float(take_field(entry, "score", float, where)),
         category_scores=_category_scores_from_json(entry, categories, where),
         key_frame=key_frame,
-        segmentations=parse_segmentations(segmentations, video.height, video.width, where),
+        segmentations=_segmentations_from_json(entry, video, where, has_span=has_span),
         confident=take_flag(entry, "confident", where, default=True),
     )
+
+
+def _segmentations_from_json(entry: dict[str, Any], video: VideoInfo, where: str, *, has_span: bool) -> Segmentations:
+    """Convert the masks. Before `SPAN_SCHEMA`, there is one entry for each frame of the video."""
+    masks = take_field(entry, "segmentations", list, where)
+    first, num_masks, frames = 0, video.num_frames, f"the video has {video.num_frames} frames"
+    if has_span:
+        first, last = _span_from_json(entry, video, where)
+        num_masks, frames = last + 1 - first, f"'first_frame' is {first}, 'last_frame' is {last}"
+    problem, hint = f"'segmentations' has {len(masks)} entries, {frames}", "Use one mask or null per frame."
+    require(len(masks) == num_masks, where, problem, hint=hint)
+    parsed = parse_segmentations(masks, video.height, video.width, where)
+    return segmentations_of(parsed, num_frames=video.num_frames, first=first)
+
+
+def _span_from_json(entry: dict[str, Any], video: VideoInfo, where: str) -> tuple[int, int]:
+    """Return the first and the last frame. The last frame of an instance without masks is before the first frame."""
+    if entry.get("first_frame", 0) is None and entry.get("last_frame", 0) is None:
+        return 0, -1
+    first, last = take_field(entry, "first_frame", int, where), take_field(entry, "last_frame", int, where)
+    problem = f"'first_frame' is {first}, 'last_frame' is {last}, the video has {video.num_frames} frames"
+    require(0 <= first <= last < video.num_frames, where, problem, hint="Use frame indices, counted from 0.")
+    return first, last
+
+
+def _shots_from_json(data: dict[str, Any], video: VideoInfo, where: str) -> tuple[Shot, ...]:
+    """Convert the shots. Each one begins after the end of the previous shot, and the last one ends with the video."""
+    shots: list[Shot] = []
+    hint = "Use [first frame, last frame] of each shot, from frame 0 to the last frame, without gaps."
+    for index, item in enumerate(take_field(data, "shots", list, where)):
+        start = shots[-1][1] + 1 if shots else 0
+        is_pair = isinstance(item, list) and len(item) == 2 and all(type(frame) is int for frame in item)
+        is_next = is_pair and item[0] == start and start <= item[1] < video.num_frames
+        require(is_next, f"{where}: shots[{index}]", f"the entry is {shown(item)}", hint=hint)
+        shots.append((item[0], item[1]))
+    ends = shots[-1][1] + 1 if shots else 0
+    require(ends == video.num_frames, where, f"'shots' end before frame {ends} of {video.num_frames}", hint=hint)
+    return tuple(shots)
 
 
 def _category_id_from_json(entry: dict[str, Any], categories: set[int], where: str) -> int | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.records.rle import Rle, decode_rle
+from vis_cli.records.segmentations import Segmentations, segmentations_of
+
+Shot: TypeAlias = tuple[int, int]  # indices of the first and the last frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,28 @@ class InstanceSequence:
     score: float  # of `category_id`, from 0 to 1
     category_scores: dict[int, float]  # category_id -> score from 0 to 1, for the categories that are reported
     key_frame: int  # index of the frame from which the masks were propagated
-    segmentations: tuple[Rle | None, ...]  # one per frame; None if the object is absent
+    segmentations: Sequence[Rle | None]  # one per frame; None if the object is absent
     confident: bool = True  # false: the score is below the limit of confident instances
+
+    def __post_init__(self) -> None:
+        """Store the masks without the frames before the first mask and after the last mask."""
+        if not isinstance(self.segmentations, Segmentations):
+            object.__setattr__(self, "segmentations", segmentations_of(self.segmentations))
+
+    @property
+    def span(self) -> Segmentations:
+        """Return `segmentations` with the type that also has the first and the last frame, and only their masks."""
+        return cast("Segmentations", self.segmentations)
+
+    @property
+    def first_frame(self) -> int | None:
+        """Return the index of the first frame that shows the object. None: no frame shows it."""
+        return self.span.first_frame
+
+    @property
+    def last_frame(self) -> int | None:
+        """Return the index of the last frame that shows the object. None: no frame shows it."""
+        return self.span.last_frame
 
     def mask(self, frame: int) -> NDArray[np.bool_] | None:
         """Return the (H, W) mask of the frame with index `frame`, or None if the object is absent."""
@@ -93,9 +117,12 @@ class VideoResult:
     given_masks: str | None = None  # hash of the label maps that the user gave instead of detections
     given_names: str | None = None  # hash of the names that the user gave to these objects
     given_detections: str | None = None  # hash of the detections of another program
+    shots: tuple[Shot, ...] = ()  # in order; () becomes one shot, the complete video
 
     def __post_init__(self) -> None:
         """Check that each instance has one entry per frame, and a category of the result or none."""
+        if not self.shots and self.video.num_frames:
+            object.__setattr__(self, "shots", ((0, self.video.num_frames - 1),))
         known = {category.id for category in self.categories}
         for instance in self.instances:
             if len(instance.segmentations) != self.video.num_frames:

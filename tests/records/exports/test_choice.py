@@ -75,6 +75,8 @@ def test_every_second_frame() -> None:
     assert [clip.time(position) for position in range(2)] == [0.0, 0.2]
     assert clip.instances[1].segmentations == (None, encode_mask(disk(51, 30, 5)))
     assert clip.image_name(1) == "clip_000002"
+    cut = dataclasses.replace(full, shots=((0, 0), (1, 1), (2, full.video.num_frames - 1)))
+    assert Choice(every=2).clip(cut).result.shots == ((0, 0), (1, 1))
 
 
 def test_times_without_timestamps() -> None:

@@ -99,4 +99,6 @@ def _with_frames(result: VideoResult, frames: range) -> VideoResult:
         timestamps=None if video.timestamps is None else video.timestamps[part],
     )
     instances = (dataclasses.replace(item, segmentations=item.segmentations[part]) for item in result.instances)
-    return dataclasses.replace(result, video=info, instances=tuple(instances))
+    shots = ((-(-first // frames.step), last // frames.step) for first, last in result.shots)
+    kept = tuple((first, last) for first, last in shots if first <= last)
+    return dataclasses.replace(result, video=info, instances=tuple(instances), shots=kept)

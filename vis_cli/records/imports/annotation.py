@@ -14,6 +14,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.messages import Messages
 from vis_cli.records.rle import Rle, rle_areas
+from vis_cli.records.segmentations import Segmentations, segmentations_of
 from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
 
 
@@ -59,7 +60,7 @@ def make_annotated_result(
             score=1.0,
             category_scores={numbers[item.category]: 1.0},
             key_frame=min(item.masks),
-            segmentations=tuple(item.masks.get(frame) for frame in range(video.num_frames)),
+            segmentations=_segmentations(item.masks, video.num_frames),
         )
         for item in shown
     )
@@ -70,6 +71,11 @@ def make_annotated_result(
         categories=tuple(Category(number, name) for name, number in numbers.items()),
         instances=instances,
     )
+
+
+def _segmentations(masks: Mapping[int, Rle], num_frames: int) -> Segmentations:
+    span = range(min(masks), max(masks) + 1)
+    return segmentations_of(map(masks.get, span), num_frames=num_frames, first=span.start)
 
 
 def require_frame(frame: int, video: VideoInfo, where: str) -> int:
