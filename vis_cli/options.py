@@ -23,7 +23,7 @@ from vis_cli.settings import EXACT_PRESETS, PRESETS, Precision, RunSettings, Seg
 OUTPUT_PANEL = "Output"
 MESSAGE_PANEL = "Messages"
 INPUT_PANEL = "Input"
-PROMPT_PANEL = "Given masks"
+PROMPT_PANEL = "Prompts"
 DETECTOR_PANEL = "Detectors"
 OVERLAY_PANEL = "Overlay"
 RUN_PANEL = "Run"
@@ -194,6 +194,23 @@ class DetectionOptions:
             rich_help_panel=DETECTOR_PANEL,
             help="Category names, and image names if needed, of --detections: a COCO file with categories and images, "
             "or a data.yaml.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions:
+    """Options that select the objects of a video."""
+
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="NAMES",
+            rich_help_panel=PROMPT_PANEL,
+            help="Categories to detect and track, such as person,car. Objects of other categories are left out. "
+            "[dim]\\[default: all categories of the detector][/dim]",
+            show_default=False,
         ),
     ] = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from tests.records.result_factory import CATEGORIES, make_instance
 from vis_cli.app import app
 from vis_cli.errors import VisError
+from vis_cli.records.category_names import find_categories
+from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video import Video
@@ -58,6 +60,7 @@ class Network:
     segmented: list[str] = field(default_factory=list)
     guidance: Mapping[int, NDArray[np.integer[Any]]] | None = None
     detections: VideoDetections | None = None
+    only: Sequence[str] = ()
 
 
 @pytest.fixture
@@ -70,6 +73,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             self._config = config
             state.loaded.append((model, config, run))
 
+        def require_categories(self, names: Sequence[str]) -> None:
+            find_categories(names, (*CATEGORIES, *coco_categories()))
+
         def segment(
             self,
             video: Video,
@@ -77,8 +83,10 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             progress: Callable[[str, int, int], None],
             guidance: Mapping[int, NDArray[np.integer[Any]]] | None,
             detections: Callable[[int], VideoDetections] | None,
+            only: Sequence[str],
         ) -> VideoResult:
             state.guidance = guidance
+            state.only = only
             state.segmented.append(video.name)
             num_frames = 0
             for num_frames, _ in enumerate(video.iter_frames(), start=1):

@@ -74,7 +74,7 @@ def identified_result() -> VideoResult:
     parts = (ModelInfo("finder", "cd" * 32), ModelInfo("follower", "ef" * 32))
     model = ModelInfo("both", "ab" * 32, parts)
     return dataclasses.replace(
-        result, video=info, model=model, given_masks="12", given_names="34", given_detections="56"
+        result, video=info, model=model, given_masks="12", given_names="34", given_detections="56", given_prompts="78"
     )
 
 
@@ -98,7 +98,7 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path, result: VideoResult) -> N
 def test_layout_of_the_file(tmp_path: Path) -> None:
     write_result(result_of_two(), tmp_path / "clip.json")
     data = json.loads((tmp_path / "clip.json").read_text(encoding="utf-8"))
-    given = ["given_masks", "given_names", "given_detections"]
+    given = ["given_masks", "given_names", "given_detections", "given_prompts"]
     assert list(data) == ["schema", "model", "config", *given, "video", "shots", "categories", "instances"]
     assert data["schema"] == 4
     assert data["shots"] == [[0, 1]]
@@ -165,7 +165,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
 
     def as_schema_1(data: dict[str, Any]) -> None:
         data["schema"] = 1
-        del data["given_masks"], data["given_names"], data["given_detections"]
+        del data["given_masks"], data["given_names"], data["given_detections"], data["given_prompts"]
         with_all_frames(data)
         for instance in data["instances"]:
             del instance["confident"]
@@ -178,7 +178,7 @@ def test_schema_1_is_read(tmp_path: Path) -> None:
 def test_an_instance_of_schema_2_is_confident(tmp_path: Path) -> None:
     def as_schema_2(data: dict[str, Any]) -> None:
         data["schema"] = 2
-        del data["given_names"], data["given_detections"]
+        del data["given_names"], data["given_detections"], data["given_prompts"]
         with_all_frames(data)
         for instance in data["instances"]:
             del instance["confident"]

@@ -199,6 +199,7 @@ class Batch:
                 progress=progress.update,
                 guidance=given.masks,
                 detections=locate_detections(given, video, self._options.config, self._reporter),
+                only=given.only,
             )
         if self._options.sets_score_source and given.masks is None:
             self._report_score_source(job, found.config["score_source"])
@@ -225,9 +226,12 @@ class Batch:
 
         options = self._options
         try:
-            return Segmenter(self._choose_model(), config=options.config, run=options.run)
+            segmenter = Segmenter(self._choose_model(), config=options.config, run=options.run)
+            if not options.given.has_detections:
+                segmenter.require_categories(options.given.only)
         except VisError as error:
             raise UsageError(str(error)) from error
+        return segmenter
 
     @cached_property
     def _production(self) -> Production:

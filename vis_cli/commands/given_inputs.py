@@ -15,6 +15,7 @@ from vis_cli.commands.own_results import hash_detections, hash_masks, hash_names
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
+from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import DetectionFile, read_detection_file
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.given_masks import read_given_masks, require_objects
@@ -34,14 +35,16 @@ class GivenOptions:
     has_detections: bool = False  # the detections of another program are given
     detections_from: int | None = None  # number of the first frame in the detections; None: automatic
     images: Path | None = None  # file with the image names and the category names of the detections
+    only: tuple[str, ...] = ()  # names of the categories to detect; (): all
 
 
 class GivenHashes(TypedDict):
-    """The fields of a result that identify its given inputs. None: not given."""
+    """The fields of a result that identify what the user gives. None: not given."""
 
     given_masks: str | None
     given_names: str | None
     given_detections: str | None
+    given_prompts: str | None
 
 
 NOTHING_GIVEN = GivenOptions()
@@ -55,15 +58,17 @@ class GivenInputs:
     names: Names | None = None
     detections: DetectionFile | None = None
     detections_from: int | None = None  # number of the first frame in the detections; None: automatic
+    only: tuple[str, ...] = ()  # names of the categories to detect; (): all
 
     @property
     def hashes(self) -> GivenHashes:
-        """Return the hashes of these inputs."""
+        """Return the hashes of these inputs, and the prompts."""
         found = self.detections
         return {
             "given_masks": None if self.masks is None else hash_masks(self.masks),
             "given_names": None if self.names is None else hash_names(self.names),
             "given_detections": None if found is None else hash_detections(found.digest, self.detections_from),
+            "given_prompts": f"--only {','.join(self.only)}" if self.only else None,
         }
 
 
@@ -71,7 +76,8 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
     """Read the masks or detections of a video.
 
     Raises:
-        VisError: A file cannot be read or does not fit the video, or the video has no detections.
+        VisError: A file cannot be read or does not fit the video, the video has no detections, or they do not have a
+            category of --only.
     """
     if job.masks is not None:
         masks = read_given_masks(job.masks, job.source, first=options.masks_from, messages=reporter)
@@ -81,11 +87,12 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
         return GivenInputs(masks, options.names)
     if job.detections is not None:
         found = read_detection_file(job.detections, images=options.images, messages=reporter)
-        return GivenInputs(detections=found, detections_from=options.detections_from)
+        find_categories(options.only, found.categories)
+        return GivenInputs(detections=found, detections_from=options.detections_from, only=options.only)
     if options.has_detections:
         hint = "Give the detections the name of the video."
         raise VisError("--detections has no file for this video", where=job.source, hint=hint)
-    return GivenInputs()
+    return GivenInputs(only=options.only)
 
 
 def locate_detections(

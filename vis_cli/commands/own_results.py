@@ -31,13 +31,14 @@ SHOWN_VALUE = 40  # characters
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """Model, settings, given masks, names and detections: everything that changes a result by more than rounding."""
+    """Model, settings, and everything that the user gives: all that changes a result by more than rounding."""
 
     model: ModelInfo
     config: Mapping[str, Any]
     given_masks: str | None = None
     given_names: str | None = None
     given_detections: str | None = None
+    given_prompts: str | None = None
 
 
 class OwnResults:
@@ -146,6 +147,7 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
         _given_difference("masks", head.given_masks, production.given_masks),
         _given_difference("names", head.given_names, production.given_names),
         _given_difference("detections", head.given_detections, production.given_detections),
+        _given_difference("prompts", head.given_prompts, production.given_prompts),
     ]
     return ", ".join(filter(None, differences)) or None
 

@@ -21,6 +21,7 @@ from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError,
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
 from vis_cli.messages import hint_at_left_out
+from vis_cli.records.category_names import read_only
 from vis_cli.records.detection_file import pair_detections
 from vis_cli.records.given_names import Names, read_names
 from vis_cli.records.inputs import files_left_out
@@ -39,6 +40,7 @@ def segment(
     method: options.MethodOptions,
     masks: options.MaskOptions,
     detections: options.DetectionOptions,
+    prompts: options.PromptOptions,
     run: options.RunOptions,
     output: options.OutputOptions,
     messages: options.MessageOptions,
@@ -49,7 +51,7 @@ def segment(
 
     DIR/NAME.mp4 is an overlay video: it shows the masks of confident objects. --min-score 0 shows all objects.
 
-    A video is skipped if it has a result of the same content, settings, model, and given masks or detections.
+    A video is skipped if it has a result of the same content, settings, model, and given masks, detections or prompts.
 
     To resume an interrupted batch, run the same command again.
 
@@ -65,7 +67,7 @@ def segment(
                 output.overwrite,
                 model.detector,
                 model.propagator,
-                given_options(masks, detections),
+                given_options(masks, detections, prompts),
                 masks.stream,
                 output.min_score,
                 sets_score_source=sets("score_source", method),
@@ -73,6 +75,7 @@ def segment(
             reporter,
         )
         check_exclusive(model, masks, detections)
+        check_prompts(masks, prompts)
         sources, missing = find_sources(inputs, reporter)
         check_masks(masks, sources)
         jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
@@ -87,11 +90,13 @@ def segment(
         raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
 
 
-def given_options(masks: options.MaskOptions, detections: options.DetectionOptions) -> GivenOptions:
-    """Return the options of the masks and detections that the user gives.
+def given_options(
+    masks: options.MaskOptions, detections: options.DetectionOptions, prompts: options.PromptOptions
+) -> GivenOptions:
+    """Return the options of the masks, detections and prompts that the user gives.
 
     Raises:
-        UsageError: The value of --names or its file is invalid, or an option needs --detections.
+        UsageError: The value of --names, its file or a prompt is invalid, or an option needs --detections.
     """
     for option, value in (
         ("--detections-from", detections.detections_from),
@@ -105,7 +110,30 @@ def given_options(masks: options.MaskOptions, detections: options.DetectionOptio
         detections.detections is not None,
         detections.detections_from,
         detections.detection_names,
+        read_prompts(prompts),
     )
+
+
+def read_prompts(prompts: options.PromptOptions) -> tuple[str, ...]:
+    """Return the names of --only.
+
+    Raises:
+        UsageError: A name is empty.
+    """
+    try:
+        return read_only(prompts.only or ())
+    except VisError as error:
+        raise UsageError(str(error)) from error
+
+
+def check_prompts(masks: options.MaskOptions, prompts: options.PromptOptions) -> None:
+    """Check that --only has an effect.
+
+    Raises:
+        UsageError: The objects are given, so that nothing is detected.
+    """
+    if prompts.only is not None and masks.masks is not None:
+        raise UsageError("--only and --masks are both given, but --masks detects nothing. Omit one of them.")
 
 
 def check_exclusive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TypeAlias
@@ -26,8 +26,10 @@ from vis_cli.engine.windows import Window, iter_windows
 from vis_cli.errors import VisError
 from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.malloc import tune_malloc
+from vis_cli.network.only_categories import OnlyCategories
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.progress import Progress
+from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import read_detection_file
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
@@ -54,6 +56,7 @@ def segment_video(
     progress: Progress | None = None,
     guidance: Guidance | None = None,
     detections: str | Path | Detections | None = None,
+    only: Sequence[str] = (),
 ) -> VideoResult:
     """Detect, segment and track the objects of one video.
 
@@ -69,19 +72,20 @@ def segment_video(
             score is 1.
         detections: Detections of another program: a file or folder that docs/reference/detections.md describes, or
             the detections themselves. If they are given, the model detects nothing. Its mask head predicts the masks.
+        only: Names of categories, such as "person". Objects of other categories are not detected. Empty: all.
 
     Returns:
         The instances of the video, with one mask per frame at the size of the video.
 
     Raises:
-        VisError: The video, the model, the device, the guidance or the detections cannot be used.
+        VisError: The video, the model, the device or another argument cannot be used.
     """
     if config is None and guidance is not None:
         config = find_preset(GIVEN_MASKS)
     segmenter = Segmenter(model, config=config, run=run)
     opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
-    return segmenter.segment(opened, progress=progress, guidance=guidance, detections=found)
+    return segmenter.segment(opened, progress=progress, guidance=guidance, detections=found, only=only)
 
 
 class Segmenter:
@@ -112,8 +116,11 @@ class Segmenter:
         progress: Progress | None = None,
         guidance: Guidance | None = None,
         detections: Detections | None = None,
+        only: Sequence[str] = (),
     ) -> VideoResult:
         """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
+        if detections is None:
+            self.require_categories(only)
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
         if guidance is not None and detections is not None:
@@ -121,7 +128,9 @@ class Segmenter:
         size, windows = self._read_windows(opened, report)
         first = next(windows)
         given = detections(_count_frames(opened, first)) if callable(detections) else detections
-        method = self._choose_method(given, reduces=guidance is None)
+        if given is not None and only:
+            given = given.only(find_categories(only, given.categories))
+        method = self._choose_method(given, only, reduces=guidance is None)
         source: Callable[[range], MaskSource] = _DetectionSource(method, opened, given)
         if guidance is not None:
             num_frames, video_size = _count_frames(opened, first), (opened.height, opened.width)
@@ -139,6 +148,14 @@ class Segmenter:
             shots=shots,
         )
 
+    def require_categories(self, names: Sequence[str]) -> None:
+        """Check that the model has categories with these names.
+
+        Raises:
+            VisError: It has no category with one of these names. The nearest names are suggested.
+        """
+        find_categories(names, self._network.config.categories)
+
     def _read_windows(self, video: Video, progress: Progress) -> tuple[Size, Iterator[Window]]:
         """Return the size of the network input, and the windows of a video."""
         short_side, long_side = self._config.short_side, self._config.long_side
@@ -149,9 +166,13 @@ class Segmenter:
         length, cuts = self._config.window, self._config.cuts
         return size, iter_windows(video, size, length=length, cuts=cuts, budget_bytes=budget, progress=progress)
 
-    def _choose_method(self, detections: VideoDetections | None, *, reduces: bool) -> Method:
+    def _choose_method(self, detections: VideoDetections | None, only: Sequence[str], *, reduces: bool) -> Method:
         """Return the method with the network that detects, or with the given detections."""
-        network = self._network if detections is None else BoxesAndMasks(FileDetector(detections), self._network)
+        network = self._network
+        if detections is not None:
+            network = BoxesAndMasks(FileDetector(detections), network)
+        elif only:
+            network = OnlyCategories(network, find_categories(only, network.config.categories))
         return Method(
             network=ClassAgnostic(network) if self._config.class_agnostic else network,
             config=settle_scores(self._config, classifies_boxes=network.classifies_boxes),

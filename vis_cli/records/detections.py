@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,21 @@ class VideoDetections:
 
     categories: tuple[Category, ...]  # label i is categories[i - 1]
     frames: Mapping[int, BoxDetections]  # by frame index, only frames with at least one detection
+
+    def only(self, categories: Sequence[Category]) -> VideoDetections:
+        """Return the detections of some of the categories."""
+        labels = [self.categories.index(category) + 1 for category in categories]
+        frames = {}
+        for index, found in self.frames.items():
+            rows = np.flatnonzero(np.isin(found.labels, labels))
+            if len(rows):
+                frames[index] = BoxDetections(
+                    found.boxes[rows],
+                    found.scores[rows],
+                    np.array([labels.index(label) + 1 for label in found.labels[rows].tolist()], dtype=np.int64),
+                    tuple(found.masks[row] for row in rows.tolist()),
+                )
+        return VideoDetections(tuple(categories), frames)
 
     def likely_frames(self, score: float) -> tuple[int, ...]:
         """Return the frames with a detection above a score, in ascending order.

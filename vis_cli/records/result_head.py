@@ -36,6 +36,7 @@ class ResultHead:
     given_masks: str | None
     given_names: str | None
     given_detections: str | None
+    given_prompts: str | None
 
 
 def read_head(path: Path) -> ResultHead | None:
@@ -80,6 +81,7 @@ def _head_from_json(data: dict[str, Any], path: Path) -> ResultHead:
         given_masks=_text_or_none(data.get("given_masks")),
         given_names=_text_or_none(data.get("given_names")),
         given_detections=_text_or_none(data.get("given_detections")),
+        given_prompts=_text_or_none(data.get("given_prompts")),
     )
 
 

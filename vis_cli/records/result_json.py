@@ -114,6 +114,7 @@ def read_result(path: Path) -> VideoResult:
         given_masks=_hash_from_json(data, "given_masks", str(path)),
         given_names=_hash_from_json(data, "given_names", str(path)),
         given_detections=_hash_from_json(data, "given_detections", str(path)),
+        given_prompts=_hash_from_json(data, "given_prompts", str(path)),
         shots=_shots_from_json(data, video, str(path)) if schema >= SPAN_SCHEMA else (),
     )
 
@@ -147,6 +148,7 @@ def _iter_json(result: VideoResult) -> Iterator[str]:
         "given_masks": result.given_masks,
         "given_names": result.given_names,
         "given_detections": result.given_detections,
+        "given_prompts": result.given_prompts,
         "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
         "shots": [list(shot) for shot in result.shots],
         "categories": [{"id": category.id, "name": category.name} for category in result.categories],

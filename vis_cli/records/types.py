@@ -117,6 +117,7 @@ class VideoResult:
     given_masks: str | None = None  # hash of the label maps that the user gave instead of detections
     given_names: str | None = None  # hash of the names that the user gave to these objects
     given_detections: str | None = None  # hash of the detections of another program
+    given_prompts: str | None = None  # --only and other prompts of the user, as options
     shots: tuple[Shot, ...] = ()  # in order; () becomes one shot, the complete video
 
     def __post_init__(self) -> None:

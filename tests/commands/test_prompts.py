@@ -1,0 +1,87 @@
+"""Prompts of `vis segment`: categories, boxes and points."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.network.factories import make_model
+from tests.records.video_factory import make_video
+from vis_cli.records.davis import write_label_png
+from vis_cli.records.result_json import read_result
+from vis_cli.zoo.weights import save_model
+
+from .conftest import Network, RunVis
+
+
+def make_labels(size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
+    labels = np.zeros(size, np.uint8)
+    labels[4:24, 4:30], labels[26:44, 30:60] = 1, 2
+    return labels
+
+
+class TestOnly:
+    def test_names_reach_the_segmenter_and_the_result(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")
+        assert run_vis(*command, "--only", "Pandas,cats").code == 0
+        assert network.only == ("cats", "pandas")
+        assert read_result(tmp_path / "out/clip.json").given_prompts == "--only cats,pandas"
+
+    def test_other_names_are_another_production(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")
+        assert run_vis(*command, "--only", "cat").code == 0
+        assert "skipped" in run_vis(*command, "--only", "Cat").err
+        outcome = run_vis(*command, "--only", "panda")
+        assert outcome.code == 1
+        assert "cannot reuse" in outcome.err
+        assert "prompts differ. Use --overwrite" in outcome.err
+        assert "no prompts are given now" in run_vis(*command).err
+        assert run_vis(*command, "--overwrite").code == 0
+        assert "prompts are given now" in run_vis(*command, "--only", "panda").err
+
+    def test_an_unknown_name_stops_the_batch_before_a_network_runs(
+        self, tmp_path: Path, run_vis: RunVis, network: Network
+    ) -> None:
+        clips = [make_video(tmp_path, name, num_frames=2) for name in ("a.mp4", "b.mp4")]
+        outcome = run_vis("segment", *clips, "-o", tmp_path / "out", "--only", "kat,giant_panda")
+        assert outcome.code == 2
+        assert outcome.err.count("the detector has no category 'kat'. Did you mean cat") == 1
+        assert network.segmented == []
+
+    @pytest.mark.parametrize("value", ["", "cat,", ","])
+    def test_an_empty_name(self, value: str, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        outcome = run_vis("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--only", value)
+        assert outcome.code == 2
+        assert "--only: a name is empty. Use names such as person,car." in outcome.err
+
+    def test_given_masks_detect_nothing(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        write_label_png(make_labels(), tmp_path / "first.png")
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--only", "cat")
+        outcome = run_vis(*command, "--masks", tmp_path / "first.png")
+        assert outcome.code == 2
+        assert "--only and --masks are both given, but --masks detects nothing. Omit one of them." in outcome.err
+
+    def test_a_file_of_detections_without_the_category(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        found = tmp_path / "clip.json"
+        found.write_text(json.dumps([{"image_id": 0, "category_id": 18, "score": 0.9, "bbox": [1, 2, 9, 9]}]))
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--detections", found)
+        outcome = run_vis(*command, "--only", "persn")
+        assert outcome.code == 1
+        assert "the detector has no category 'persn'. Did you mean person" in outcome.err
+        assert network.segmented == []
+        assert run_vis(*command, "--only", "dogs", "--no-render").code == 0
+        assert network.only == ("dogs",)
+
+    def test_a_real_network(self, tmp_path: Path, run_vis: RunVis) -> None:
+        save_model(tmp_path / "tiny", make_model(), {})
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")
+        options = ("--model", tmp_path / "tiny", "--set", "detection_score_threshold=0", "--num-key-frames", 1)
+        assert run_vis(*command, *options, "--only", "cats").code == 0
+        assert [category.name for category in read_result(tmp_path / "out/clip.json").categories] == ["cat"]
+        outcome = run_vis(*command, *options, "--only", "persn")
+        assert outcome.code == 1
+        assert run_vis(*command, *options, "--only", "persn", "--overwrite").code == 2
