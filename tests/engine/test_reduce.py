@@ -18,7 +18,7 @@ from vis_cli.engine.reduce import (
     sequence_nms,
     sequence_soft_nms,
 )
-from vis_cli.engine.sequences import Segmentations, SequenceProposals
+from vis_cli.engine.sequences import Masks, SequenceProposals
 from vis_cli.records.rle import encode_mask, sequence_iou
 from vis_cli.settings import PAPER
 
@@ -194,7 +194,7 @@ def _of_one_category(second: tuple[slice, slice] = (slice(5, 9), slice(5, 10))) 
     return replace(_proposals(second), class_scores=np.array([[0.3, 0.7, 0.0], [0.4, 0.6, 0.0], [0.2, 0.8, 0.0]]))
 
 
-def _one_frame(where: tuple[slice, slice]) -> Segmentations:
+def _one_frame(where: tuple[slice, slice]) -> Masks:
     mask = np.zeros((10, 12), dtype=np.bool_)
     mask[where] = True
     return (encode_mask(mask), None)
@@ -217,7 +217,7 @@ def _pairwise_iou(masks: list[list[str | None]]) -> NDArray[np.float64]:
     return sequence_iou(sequences, sequences)
 
 
-def _sequences(sequences: list[list[str | None]]) -> list[Segmentations]:
+def _sequences(sequences: list[list[str | None]]) -> list[Masks]:
     size = _golden()["size"]
     return [
         tuple(None if counts is None else {"size": size, "counts": counts} for counts in sequence)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vis_cli.engine.instances import resize_sequences
+from vis_cli.engine.instances import resize_masks
 from vis_cli.engine.propose import memory_rule
-from vis_cli.engine.sequences import KeyMasks, SequenceProposals
+from vis_cli.engine.sequences import KeyMasks
 from vis_cli.network.structures import QueryFeatures
 from vis_cli.records.rle import decode_rle, encode_mask
 from vis_cli.settings import PRESETS, SegmentSettings
@@ -79,18 +79,13 @@ def test_binary_masks_are_cropped_and_enlarged() -> None:
     mask[1:, 1:3] = True
     outside = np.zeros((4, 6), np.bool_)
     outside[3, 5] = True
-    segmentations = ((encode_mask(mask), None), (encode_mask(outside), encode_mask(~outside)))
-    proposals = SequenceProposals((1, 2), (0, 0), segmentations, np.zeros((2, 3)))
-    enlarged = resize_sequences(proposals, (3, 4), (6, 8)).segmentations
+    masks = {0: encode_mask(mask), 3: encode_mask(outside), 4: encode_mask(~outside)}
+    enlarged = resize_masks(masks, (3, 4), (6, 8))
     expected = np.zeros((6, 8), np.bool_)
     expected[2:, 2:6] = True
-    first = enlarged[0][0]
-    assert first is not None
-    np.testing.assert_array_equal(decode_rle(first), expected)
-    assert enlarged[0][1] is None
-    assert enlarged[1][0] is None
-    assert enlarged[1][1] is not None
-    assert decode_rle(enlarged[1][1]).all()
+    np.testing.assert_array_equal(decode_rle(enlarged[0]), expected)
+    assert list(enlarged) == [0, 4]
+    assert decode_rle(enlarged[4]).all()
 
 
 def test_on_the_networks_canvas_masks_come_out_at_the_videos_size(monkeypatch: pytest.MonkeyPatch) -> None:

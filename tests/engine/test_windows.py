@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import pytest
 
+from vis_cli.engine.finished import FinishedWindow
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.engine.tracks import Tracks
 from vis_cli.engine.windows import iter_windows
@@ -14,7 +17,18 @@ from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import InstanceSequence, VideoResult
 from vis_cli.settings import SegmentSettings
 
-from .fakes import HEIGHT, WIDTH, Box, FakeNetwork, drawn_masks, make_video, moving_boxes, segment
+from .fakes import (
+    HEIGHT,
+    WIDTH,
+    Box,
+    FakeNetwork,
+    FakeVideo,
+    drawn_masks,
+    make_segmenter,
+    make_video,
+    moving_boxes,
+    segment,
+)
 
 
 def frames_of(instance: InstanceSequence) -> list[int]:
@@ -171,7 +185,9 @@ def test_an_object_that_the_backward_propagation_found_again_is_no_longer_lost()
     before = SequenceProposals((8,), (2,), ((mask, None),), np.array([[0.1, 0.9]]), ((None, None),))
     tracks.add_earlier(before, range(0, 2), range(2, 4))
     assert tracks.is_visible(7, range(2, 4))  # one object: the memory of proposal 7 is not needed any more
-    assert len(tracks.result(4).ids) == 1
+    finished = [*tracks.finish(range(0, 2)), *tracks.finish(range(2, 4))]
+    assert [(track.id, list(masks)) for track, masks in finished] == [(1, [0]), (1, [2, 3])]
+    assert tracks.result({}, 4).ids == (1,)
 
 
 def test_another_object_that_appears_at_the_same_place_is_new() -> None:
@@ -219,3 +235,74 @@ def test_a_window_ends_at_a_cut_and_after_its_length(monkeypatch: pytest.MonkeyP
     assert [window.is_last for window in windows] == [False, False, False, True]
     for window in windows:
         window.frames.close()
+
+
+def run_windows(video: object, *, window: int | None = 4, **config: object) -> list[FinishedWindow]:
+    return list(make_segmenter(window=window, **config).start(video).iter_windows())  # type: ignore[arg-type]
+
+
+def test_each_frame_is_in_one_finished_window() -> None:
+    windows = run_windows(make_video(moving_boxes(10)))
+    assert [(*window.frames,) for window in windows] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)]
+    assert [window.is_last for window in windows] == [False, False, True]
+    assert [window.starts_shot for window in windows] == [True, False, False]
+    assert [window.num_live for window in windows] == [2, 2, 0]
+    (whole,) = run_windows(make_video(moving_boxes(10)), window=None)
+    assert (whole.frames, whole.is_last, whole.num_live) == (range(10), True, 0)
+
+
+@pytest.mark.parametrize("overlap", ["keep", "exclusive"])
+@pytest.mark.parametrize("window", [1, 3, 5, None])
+def test_finished_windows_are_the_result(window: int | None, overlap: str) -> None:
+    """Ids and masks of a window do not change later, even if an object returns or is propagated backward."""
+    spans = {0: [(0, 3), (7, 11)], 1: [(0, 16)], 2: [(5, 9), (14, 16)]}
+    video, settings = make_video(boxes_in(spans, 17)), {"num_key_frames": 1, "overlap": overlap}
+    result = segment(video, window=window, **settings)
+    found: dict[int, dict[int, object]] = {}
+    windows = run_windows(video, window=window, **settings)
+    for finished in windows:
+        for sequence in finished.sequences:
+            assert set(sequence.masks) <= set(finished.frames)
+            assert list(sequence.masks) == sorted(sequence.masks)
+            assert not found.get(sequence.id, {}).keys() & sequence.masks.keys()
+            found.setdefault(sequence.id, {}).update(sequence.masks)
+    assert found == {
+        instance.id: {frame: mask for frame, mask in enumerate(instance.segmentations) if mask is not None}
+        for instance in result.instances
+    }
+    for sequence in windows[-1].sequences:
+        (instance,) = (instance for instance in result.instances if instance.id == sequence.id)
+        assert (sequence.category_id, sequence.score) == (instance.category_id, instance.score)
+
+
+def test_an_endless_video_yields_a_window_after_the_next_one() -> None:
+    boxes = moving_boxes(6)
+    read: list[int] = []
+
+    class Camera(FakeVideo):
+        def iter_frames(self) -> Iterator[np.ndarray]:
+            for index in count():
+                read.append(index)
+                yield self.frames[min(index, 5)]
+
+    camera = Camera(make_video(boxes).frames)
+    windows = make_segmenter(window=2).start(camera).iter_windows()  # type: ignore[arg-type]
+    assert next(windows).frames == range(2)
+    assert read[-1] == 4  # the first frame of the window after the next one
+    for expected in range(1, 10):
+        assert next(windows).frames == range(2 * expected, 2 * expected + 2)
+    windows.close()
+
+
+def test_tracks_keep_the_masks_of_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    add_window = Tracks.add_window
+
+    def counted(self: Tracks, *args: object) -> set[int]:
+        ids = add_window(self, *args)  # type: ignore[arg-type]
+        kept.append(sum(len(track.masks) for track in self._all.values()))
+        return ids
+
+    monkeypatch.setattr(Tracks, "add_window", counted)
+    segment(make_video(boxes_in({0: [(0, 39)]}, 40)), window=4)
+    assert kept[1:] == [8] * 9

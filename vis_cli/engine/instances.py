@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -59,15 +58,13 @@ def make_given_instances(proposals: SequenceProposals) -> tuple[InstanceSequence
     )
 
 
-def resize_sequences(proposals: SequenceProposals, size: Size, video: Size) -> SequenceProposals:
+def resize_masks(masks: Mapping[int, Rle], size: Size, video: Size) -> dict[int, Rle]:
     """Resize masks of the padded network input, whose frame is (h, w) = `size`, to the size of the video.
 
-    See docs/explanation/authors-implementation.md#fact-36.
+    A mask without a remaining pixel is removed. See docs/explanation/authors-implementation.md#fact-36.
     """
-    segmentations = tuple(
-        tuple(None if rle is None else _resize(rle, size, video) for rle in masks) for masks in proposals.segmentations
-    )
-    return dataclasses.replace(proposals, segmentations=segmentations)
+    resized = ((index, _resize(rle, size, video)) for index, rle in masks.items())
+    return {index: rle for index, rle in resized if rle is not None}
 
 
 def _resize(rle: Rle, size: Size, video: Size) -> Rle | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,11 @@ from vis_cli.engine.lost import LostObjects
 from vis_cli.engine.propose import Proposer, memory_rule
 from vis_cli.engine.scoring import calibrate_scores
 from vis_cli.engine.sequences import KeyFrameProposals, MaskSource, SequenceProposals, gather_proposals
-from vis_cli.engine.tracks import Tracks
+from vis_cli.engine.tracks import Track, Tracks
 from vis_cli.engine.windows import Window
 from vis_cli.errors import VisError
 from vis_cli.progress import Progress
+from vis_cli.records.rle import Rle
 from vis_cli.records.types import Shot
 from vis_cli.settings import SegmentSettings
 
@@ -41,47 +43,64 @@ class Method:
     feature_budget: int  # bytes of encoded frames
     reduces: bool  # False: the sequences are given
 
-    def run(
+    def iter_windows(
         self,
         video: Video,
         windows: Iterable[Window],
         choose_source: Callable[[range], MaskSource],
+        state: MethodState,
         progress: Progress,
-    ) -> tuple[SequenceProposals, tuple[Shot, ...]]:
-        """Return the sequences of a video, and its shots.
+    ) -> Iterator[FinishedMasks]:
+        """Yield the masks of each window when the next window, which can still change them, is done.
+
+        Args:
+            video: The video.
+            windows: All windows of the video in order. They are closed.
+            choose_source: Returns the detected or given masks of a window.
+            state: The new state of a video. It is consistent when a window is yielded.
+            progress: Called for each frame.
 
         Raises:
             VisError: The memory of the GPU is too small.
         """
-        state = _State(Tracks(self.config, reduces=self.reduces))
         try:
-            with autocast(self.device, self.precision):
-                for window in windows:
+            for window in windows:
+                finished = None if state.previous is None else (state.previous.indices, state.previous.starts_shot)
+                with self._running(video):
                     self._add_window(video, window, choose_source(window.indices), state, progress)
+                if finished is not None:
+                    yield FinishedMasks(*finished, state.tracks.finish(finished[0]), state.num_live)
+            if (last := state.previous) is not None:
+                with torch.inference_mode():
+                    state.tracks.share_pixels(last.indices)
+                yield FinishedMasks(last.indices, last.starts_shot, state.tracks.finish(last.indices), 0, is_last=True)
+        finally:
+            if state.previous is not None:
+                state.previous.frames.close()
+
+    @contextmanager
+    def _running(self, video: Video) -> Iterator[None]:
+        """Run the network in the body."""
+        try:
+            with torch.inference_mode(), autocast(self.device, self.precision):
+                yield
         except torch.cuda.OutOfMemoryError:
             raise VisError(
                 f"the memory of {self.device} is too small",
                 where=f"cannot segment {video.path}",
                 hint="Use a smaller short_side, long_side, max_instances or feature_budget_mb, or the device cpu.",
             ) from None
-        finally:
-            if state.previous is not None:
-                state.previous.frames.close()
-        num_frames = 0
-        if state.previous is not None:
-            num_frames = state.previous.indices.stop
-            state.tracks.share_pixels(state.previous.indices)
-        ends = [*state.shot_starts[1:], num_frames]
-        shots = tuple((start, end - 1) for start, end in zip(state.shot_starts, ends, strict=False))
-        return state.tracks.result(num_frames), shots
 
-    def _add_window(self, video: Video, window: Window, source: MaskSource, state: _State, progress: Progress) -> None:
+    def _add_window(
+        self, video: Video, window: Window, source: MaskSource, state: MethodState, progress: Progress
+    ) -> None:
         """Propose and reduce the sequences of a window."""
         if window.starts_shot:
             state.lose(state.live)
             state.live = []
             state.shot_starts.append(window.indices.start)
         earlier = None if window.starts_shot else state.previous
+        continues = state.previous is not None or not window.is_last
         cache, size = self._make_cache(source, window, earlier), (video.height, video.width)
         proposer = Proposer(
             self.network,
@@ -91,10 +110,10 @@ class Method:
             frames=window.indices,
             rule=memory_rule(self.config, len(window.indices)),
             video=size,
-            continues=state.previous is not None or not window.is_last,
+            continues=continues,
         )
         known = [some.next_window(source.num_classes + 1) for some in state.live]
-        new = proposer.propose(known, progress)
+        new = proposer.propose(known, _of_video(progress, window, video) if continues else progress)
         proposals = gather_proposals([*known, *new], proposer.class_scores([*known, *new]), window.indices)
         continuing = state.tracks.add_window(self._calibrated(proposals), window.indices, source.key_frames)
         state.lose(known, except_for=continuing)
@@ -112,7 +131,7 @@ class Method:
         state.previous = window
 
     def _find_again(
-        self, started: Sequence[KeyFrameProposals], cache: FeatureCache, video: Size, state: _State
+        self, started: Sequence[KeyFrameProposals], cache: FeatureCache, video: Size, state: MethodState
     ) -> None:
         """Continue lost sequences whose memory finds the object of a new sequence in its key frame."""
         if not (state.lost and self.reduces):
@@ -158,14 +177,26 @@ class Method:
 
 
 @dataclass(slots=True)
-class _State:
+class MethodState:
     """Everything that continues from window to window."""
 
     tracks: Tracks
-    live: list[KeyFrameProposals] = field(default_factory=list)
+    live: list[KeyFrameProposals] = field(default_factory=list)  # that continue in the next window
     lost: LostObjects = field(default_factory=LostObjects)
     previous: Window | None = None
     shot_starts: list[int] = field(default_factory=list)
+
+    @property
+    def num_live(self) -> int:
+        """Return the number of sequences that continue in the next window."""
+        return sum(len(some.ids) for some in self.live)
+
+    @property
+    def shots(self) -> tuple[Shot, ...]:
+        """Return the shots of the processed windows."""
+        num_frames = 0 if self.previous is None else self.previous.indices.stop
+        ends = [*self.shot_starts[1:], num_frames]
+        return tuple((start, end - 1) for start, end in zip(self.shot_starts, ends, strict=False))
 
     def lose(self, proposals: Sequence[KeyFrameProposals], *, except_for: Set[int] = frozenset()) -> None:
         """Keep the memory of sequences that end."""
@@ -173,6 +204,27 @@ class _State:
             for row, id_ in enumerate(some.ids):
                 if id_ not in except_for:
                     self.lost.add(id_, some.propagation.bank.pick(row))
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedMasks:
+    """Masks of a window that no longer change."""
+
+    frames: range
+    starts_shot: bool
+    sequences: list[tuple[Track, dict[int, Rle]]]  # sequences with masks in this window, by frame index
+    num_live: int  # sequences that continue in the next window
+    is_last: bool = False
+
+
+def _of_video(progress: Progress, window: Window, video: Video) -> Progress:
+    """Return the progress of a window as the progress of the video. Only the forward pass counts."""
+
+    def report(stage: str, done: int, total: int) -> None:
+        if stage == "forward":
+            progress(stage, window.indices.start + done, video.num_frames or 0)
+
+    return report
 
 
 def _keep(proposals: Sequence[KeyFrameProposals], ids: set[int]) -> list[KeyFrameProposals]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import choose_device, choose_precision
 from vis_cli.engine.frames import Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
-from vis_cli.engine.instances import make_given_instances, make_instances, resize_sequences
 from vis_cli.engine.key_frame_reader import KeyFrameReader, KeyFrames, KeyFrameSizes
 from vis_cli.engine.key_frames import select_among
 from vis_cli.engine.method import Method
-from vis_cli.engine.sequences import MaskSource, SequenceProposals
+from vis_cli.engine.sequences import MaskSource
 from vis_cli.engine.settle import settle_scores, settle_sizes
+from vis_cli.engine.video_run import VideoRun, collect_masks
 from vis_cli.engine.windows import Window, iter_windows
 from vis_cli.errors import VisError
 from vis_cli.network.class_agnostic import ClassAgnostic
@@ -32,7 +30,7 @@ from vis_cli.progress import Progress
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import read_detection_file
 from vis_cli.records.detections import VideoDetections
-from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
+from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.settings import GIVEN_MASKS, RunSettings, SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network
@@ -66,7 +64,7 @@ def segment_video(
         config: Settings of the method. None selects the preset `default`, or `given-masks` with `guidance`.
         run: Device, precision and memory. None selects the defaults.
         progress: Called with a stage ("read", "forward" or "backward"), the number of finished frames, and the number
-            of all frames (0 if it is unknown).
+            of all frames (0 if it is unknown). With several windows, "backward" is not reported.
         guidance: Label maps (H, W) by frame index; 0 is background, other values are instance ids. If they are given,
             `vis` detects nothing. It propagates these objects and keeps their ids. Their category is None, and their
             score is 1.
@@ -108,7 +106,6 @@ class Segmenter:
         self._network = place(loaded.model, self._device)
         self._config = settle_sizes(config or SegmentSettings(), loaded.model.config)
 
-    @torch.inference_mode()
     def segment(
         self,
         video: str | Path | Video,
@@ -119,6 +116,22 @@ class Segmenter:
         only: Sequence[str] = (),
     ) -> VideoResult:
         """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
+        run = self.start(video, progress=progress, guidance=guidance, detections=detections, only=only)
+        return run.result(collect_masks(run.iter_windows()))
+
+    def start(
+        self,
+        video: str | Path | Video,
+        *,
+        progress: Progress | None = None,
+        guidance: Guidance | None = None,
+        detections: Detections | None = None,
+        only: Sequence[str] = (),
+    ) -> VideoRun:
+        """Prepare the segmentation of one video. `VideoRun.iter_windows` yields its windows.
+
+        The video may be endless, such as a camera. See `segment_video` for arguments and errors.
+        """
         if detections is None:
             self.require_categories(only)
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
@@ -126,27 +139,19 @@ class Segmenter:
         if guidance is not None and detections is not None:
             raise VisError("guidance and detections are both given", hint="Omit one of them.")
         size, windows = self._read_windows(opened, report)
-        first = next(windows)
-        given = detections(_count_frames(opened, first)) if callable(detections) else detections
+        num_frames = 0
+        if guidance is not None or callable(detections):
+            first = next(windows)
+            num_frames, windows = _count_frames(opened, first), chain([first], windows)
+        given = detections(num_frames) if callable(detections) else detections
         if given is not None and only:
             given = given.only(find_categories(only, given.categories))
         method = self._choose_method(given, only, reduces=guidance is None)
         source: Callable[[range], MaskSource] = _DetectionSource(method, opened, given)
         if guidance is not None:
-            num_frames, video_size = _count_frames(opened, first), (opened.height, opened.width)
-            masks = GivenMasks(guidance, num_frames=num_frames, video=video_size, size=size)
-            source = masks.in_window
-        sequences, shots = method.run(opened, chain([first], windows), source, report)
-        if self._config.mask_canvas == "network":
-            sequences = resize_sequences(sequences, size, (opened.height, opened.width))
-        return VideoResult(
-            video=VideoInfo(opened.name, opened.path, opened.width, opened.height, opened.fps, shots[-1][1] + 1),
-            model=self._model_info,
-            config=dataclasses.asdict(method.config),
-            categories=() if guidance is not None else method.network.config.categories,
-            instances=_name(sequences, method) if guidance is None else make_given_instances(sequences),
-            shots=shots,
-        )
+            video_size = opened.height, opened.width
+            source = GivenMasks(guidance, num_frames=num_frames, video=video_size, size=size).in_window
+        return VideoRun(opened, method, windows, source, model=self._model_info, input_size=size, progress=report)
 
     def require_categories(self, names: Sequence[str]) -> None:
         """Check that the model has categories with these names.
@@ -214,16 +219,6 @@ class _DetectionSource:
 def _count_frames(video: Video, first: Window) -> int:
     """Return the number of frames of a video. If it has several windows, it is decoded completely."""
     return first.indices.stop if first.is_last else video.count_frames()
-
-
-def _name(sequences: SequenceProposals, method: Method) -> tuple[InstanceSequence, ...]:
-    """Return the sequences as instances with categories and scores."""
-    return make_instances(
-        sequences,
-        method.network.config.categories,
-        reported_score=method.config.score_threshold,
-        confident_score=method.config.confident_score,
-    )
 
 
 def _read_detections(path: Path, video: Video) -> Callable[[int], VideoDetections]:

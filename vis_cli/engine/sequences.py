@@ -17,7 +17,7 @@ from vis_cli.network.propagation import Propagation
 from vis_cli.network.structures import EncodedFrame
 from vis_cli.records.rle import Rle
 
-Segmentations: TypeAlias = tuple[Rle | None, ...]  # one per frame
+Masks: TypeAlias = Sequence[Rle | None]  # one per frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class SequenceProposals:
 
     ids: tuple[int, ...]
     key_frames: tuple[int, ...]
-    segmentations: tuple[Segmentations, ...]
+    segmentations: tuple[Masks, ...]
     class_scores: NDArray[np.float64]  # (N, C+1), background first; -1: the reduction removed the class
     probs: tuple[tuple[PackedProbs | None, ...], ...] = ()  # as `segmentations`; () if masks may overlap
 

@@ -5,9 +5,8 @@ A video with one window has no known sequences. Then `Tracks` contains the resul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TypeVar
 
 import numpy as np
@@ -18,42 +17,53 @@ from vis_cli.engine.packed_probs import PackedProbs
 from vis_cli.engine.reduce import contained_pairs, reduce_proposals
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import Rle, sequence_iou
+from vis_cli.records.segmentations import Segmentations
 from vis_cli.settings import SegmentSettings
 
 Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
+class MeanScores:
+    """Class scores of a sequence: the mean over its windows, weighted by the number of masks."""
+
+    num_windows: int
+    weight: int  # number of masks in these windows
+    total: NDArray[np.float64]  # (C+1,) weighted sum
+    first: NDArray[np.float64]  # (C+1,) of the first window: the mean of one window is exact
+
+    def mean(self) -> NDArray[np.float64]:
+        """Return the class scores (C+1,)."""
+        return self.first if self.num_windows == 1 else self.total / self.weight
+
+    def add(self, other: MeanScores) -> None:
+        """Add the scores of other windows."""
+        self.num_windows += other.num_windows
+        self.weight += other.weight
+        self.total = self.total + other.total
+
+
+@dataclass(slots=True)
 class Track:
-    """One sequence of the video."""
+    """One sequence of the video. It has the masks that can still change: at most two windows."""
 
     id: int
+    number: int  # of all sequences, in the order of their start
     key_frame: int
+    scores: MeanScores
     masks: dict[int, Rle] = field(default_factory=dict)  # by frame index, without frames in which it is absent
     probs: dict[int, PackedProbs] = field(default_factory=dict)  # of frames whose pixels are not yet shared
-    window_scores: list[NDArray[np.float64]] = field(default_factory=list)  # (C+1,) of each window
-    weights: list[int] = field(default_factory=list)  # number of masks in each of these windows
-
-    def class_scores(self) -> NDArray[np.float64]:
-        """Return the class scores (C+1,): the mean over the windows, weighted by their masks."""
-        if len(self.window_scores) == 1:
-            return self.window_scores[0]
-        mean: NDArray[np.float64] = np.average(self.window_scores, axis=0, weights=self.weights)
-        return mean
+    num_finished: int = 0  # masks that `Tracks.finish` has returned
 
     def score(self) -> float:
         """Return the score of the best class (Propose-Reduce, Eq. 2)."""
-        return float(self.class_scores()[1:].max(initial=-1.0))
+        return float(self.scores.mean()[1:].max(initial=-1.0))
 
-    def add(self, proposals: SequenceProposals, row: int, frames: range, *, is_scored: bool = True) -> None:
-        """Add the masks of one window, and its class scores."""
-        masks = _present(proposals.segmentations[row], frames)
-        self.masks |= masks
+    def add(self, proposals: SequenceProposals, row: int, frames: range) -> None:
+        """Add the masks of some frames."""
+        self.masks |= _present(proposals.segmentations[row], frames)
         if proposals.probs:
             self.probs |= _present(proposals.probs[row], frames)
-        if is_scored:
-            self.window_scores.append(proposals.class_scores[row])
-            self.weights.append(len(masks))
 
 
 class Tracks:
@@ -68,8 +78,9 @@ class Tracks:
         """
         self._config = config
         self._reduces = reduces
-        self._all: list[Track] = []
-        self._ids = count(1)
+        self._all: dict[int, Track] = {}  # by number
+        self._recent: dict[int, Track] = {}  # with masks that can still change, by number
+        self._num_started = 0
         self._by_id: dict[int, Track] = {}  # by the id of its proposal. A rejoined sequence has several ids
 
     def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> set[int]:
@@ -89,13 +100,13 @@ class Tracks:
             known = self._without_duplicates(known)
             new = reduce_proposals(self._uncovered(new, known), self._config)
         for row, id_ in enumerate(known.ids):
-            is_scored = self._config.score_source == "eq2" or _is_visible(known, row, frames, key_frames)
-            self._by_id[id_].add(known, row, frames, is_scored=is_scored)
-        for row, id_ in enumerate(new.ids):
-            track = Track(next(self._ids) if self._reduces else id_, new.key_frames[row])
-            track.add(new, row, frames)
-            self._all.append(track)
-            self._by_id[id_] = track
+            track = self._by_id[id_]
+            track.add(known, row, frames)
+            if self._config.score_source == "eq2" or _is_visible(known, row, frames, key_frames):
+                track.scores.add(_window_scores(known, row))
+            self._recent[track.number] = track
+        for row in range(len(new.ids)):
+            self._start(new, row, frames)
         return {*known.ids, *new.ids}
 
     def add_earlier(self, proposals: SequenceProposals, frames: range, window: range) -> None:
@@ -109,7 +120,7 @@ class Tracks:
             frames: Indices of the frames of the previous window.
             window: Indices of the frames of the current window.
         """
-        rivals = [track for track in self._all if any(index in track.masks for index in frames)]
+        rivals = self._visible(frames)
         iou = sequence_iou(proposals.segmentations, [[track.masks.get(index) for index in frames] for track in rivals])
         for row, id_ in enumerate(proposals.ids):
             track = self._by_id[id_]
@@ -118,16 +129,13 @@ class Tracks:
                 if not any(index in rivals[best].masks for index in window):
                     self._merge(rivals[best], track, id_)
                 continue
-            track.masks |= _present(proposals.segmentations[row], frames)
-            if proposals.probs:
-                track.probs |= _present(proposals.probs[row], frames)
+            track.add(proposals, row, frames)
 
     def share_pixels(self, frames: range) -> None:
         """Let the sequences compete for the pixels of a finished window (`exclusive`)."""
         if self._config.overlap != "exclusive":
             return
-        visible = [track for track in self._all if any(index in track.masks for index in frames)]
-        visible.sort(key=lambda track: -track.score())
+        visible = sorted(self._visible(frames), key=lambda track: -track.score())
         shared = make_exclusive(self._gather(visible, frames), confident_score=self._config.confident_score)
         for track, masks in zip(visible, shared.segmentations, strict=True):
             for index, mask in zip(frames, masks, strict=True):
@@ -137,9 +145,44 @@ class Tracks:
                 else:
                     track.masks[index] = mask
 
-    def result(self, num_frames: int) -> SequenceProposals:
-        """Return all sequences over the complete video, without empty ones."""
-        return self._gather(self._all, range(num_frames)).without_empty()
+    def finish(self, frames: range) -> list[tuple[Track, dict[int, Rle]]]:
+        """Remove the masks of a window that no longer change, and return them with their sequences."""
+        finished = []
+        for track in self._visible(frames):
+            finished.append((track, {index: track.masks.pop(index) for index in frames if index in track.masks}))
+            track.probs = {index: probs for index, probs in track.probs.items() if index not in frames}
+            track.num_finished += len(finished[-1][1])
+        self._recent = {number: track for number, track in self._recent.items() if track.masks}
+        return finished
+
+    def result(self, masks: Mapping[int, Sequence[Rle | None]], num_frames: int) -> SequenceProposals:
+        """Return all sequences over the complete video, without sequences that never had a mask.
+
+        Args:
+            masks: The finished masks by the id of the sequence, one mask or None per frame. A sequence without an entry
+                has no mask.
+            num_frames: Number of frames of the video.
+        """
+        tracks = [track for track in self._all.values() if track.num_finished]
+        return SequenceProposals(
+            ids=tuple(track.id for track in tracks),
+            key_frames=tuple(track.key_frame for track in tracks),
+            segmentations=tuple(masks.get(track.id, Segmentations(num_frames)) for track in tracks),
+            class_scores=_stack_scores(tracks),
+        )
+
+    def _start(self, new: SequenceProposals, row: int, frames: range) -> None:
+        """Start the sequence of a new proposal."""
+        self._num_started += 1
+        id_ = self._num_started if self._reduces else new.ids[row]
+        track = Track(id_, self._num_started, new.key_frames[row], _window_scores(new, row))
+        track.add(new, row, frames)
+        self._all[track.number] = self._recent[track.number] = self._by_id[new.ids[row]] = track
+
+    def _visible(self, frames: range) -> list[Track]:
+        """Return the sequences with a mask in some frames that can still change, in the order of their start."""
+        recent = (self._recent[number] for number in sorted(self._recent))
+        return [track for track in recent if any(index in track.masks for index in frames)]
 
     def _without_duplicates(self, known: SequenceProposals) -> SequenceProposals:
         """Return the known sequences, except for duplicates of a better sequence in this window."""
@@ -176,22 +219,33 @@ class Tracks:
         return track.masks.get(key_frame) if track.key_frame == key_frame else None
 
     def _merge(self, earlier: Track, later: Track, id_: int) -> None:
+        """Continue a sequence with a sequence that started in this window, which no longer exists."""
         earlier.masks |= later.masks
         earlier.probs |= later.probs
-        earlier.window_scores += later.window_scores
-        earlier.weights += later.weights
-        self._all.remove(later)
-        self._by_id[id_] = earlier
+        earlier.scores.add(later.scores)
+        del self._all[later.number], self._recent[later.number]
+        self._by_id[id_] = self._recent[earlier.number] = earlier
 
     def _gather(self, tracks: Sequence[Track], frames: range) -> SequenceProposals:
-        scores = [track.class_scores() for track in tracks]
         return SequenceProposals(
             ids=tuple(track.id for track in tracks),
             key_frames=tuple(track.key_frame for track in tracks),
             segmentations=tuple(tuple(map(track.masks.get, frames)) for track in tracks),
-            class_scores=np.stack(scores) if scores else np.zeros((0, 1)),
+            class_scores=_stack_scores(tracks),
             probs=tuple(tuple(map(track.probs.get, frames)) for track in tracks),
         )
+
+
+def _window_scores(proposals: SequenceProposals, row: int) -> MeanScores:
+    """Return the class scores of a sequence in one window, weighted by its masks."""
+    scores = proposals.class_scores[row]
+    num_masks = sum(mask is not None for mask in proposals.segmentations[row])
+    return MeanScores(1, num_masks, scores * num_masks, scores)
+
+
+def _stack_scores(tracks: Sequence[Track]) -> NDArray[np.float64]:
+    scores = [track.scores.mean() for track in tracks]
+    return np.stack(scores) if scores else np.zeros((0, 1))
 
 
 def _is_visible(proposals: SequenceProposals, row: int, frames: range, some: Sequence[int]) -> bool:

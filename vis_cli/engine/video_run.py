@@ -1,0 +1,139 @@
+"""Segmentation of one video, window by window; made by `segmenter`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from vis_cli.engine.finished import FinishedSequence, FinishedWindow
+from vis_cli.engine.frames import Size
+from vis_cli.engine.instances import make_given_instances, make_instances, resize_masks
+from vis_cli.engine.method import FinishedMasks, Method, MethodState
+from vis_cli.engine.sequences import MaskSource
+from vis_cli.engine.tracks import Track, Tracks
+from vis_cli.engine.windows import Window
+from vis_cli.progress import Progress
+from vis_cli.records.rle import Rle
+from vis_cli.records.segmentations import Segmentations, segmentations_of
+from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
+
+if TYPE_CHECKING:
+    from vis_cli.records.video import Video
+
+GIVEN_SCORE = 1.0  # of an object that the user gave
+
+
+class VideoRun:
+    """One video that is segmented. Iterate over its windows, then ask for the result."""
+
+    def __init__(
+        self,
+        video: Video,
+        method: Method,
+        windows: Iterable[Window],
+        choose_source: Callable[[range], MaskSource],
+        *,
+        model: ModelInfo,
+        input_size: Size,
+        progress: Progress,
+    ) -> None:
+        """Prepare the run. Nothing is decoded before the first window is asked for.
+
+        Args:
+            video: An opened video.
+            method: The method with its network.
+            windows: All windows of the video in order.
+            choose_source: Returns the detected or given masks of a window.
+            model: Name and hash of the model.
+            input_size: (h, w) of the network input.
+            progress: Called for each frame.
+        """
+        self._video = video
+        self._method = method
+        self._windows = windows
+        self._choose_source = choose_source
+        self._model = model
+        self._input_size = input_size
+        self._progress = progress
+        self._state = MethodState(Tracks(method.config, reduces=method.reduces))
+
+    def iter_windows(self) -> Iterator[FinishedWindow]:
+        """Yield each window when its masks are final: one window after its frames were decoded.
+
+        Memory does not grow with the length of the video, except for a few numbers per object.
+        """
+        finished = self._method.iter_windows(
+            self._video, self._windows, self._choose_source, self._state, self._progress
+        )
+        for masks in finished:
+            yield self._describe(masks)
+
+    def result(self, masks: Mapping[int, Segmentations] | None = None) -> VideoResult:
+        """Return the result after the last window.
+
+        Args:
+            masks: The masks of all windows by the id of the object. None: without masks.
+        """
+        shots = self._state.shots
+        num_frames = shots[-1][1] + 1
+        sequences = self._state.tracks.result(masks or {}, num_frames)
+        video, config = self._video, self._method.config
+        instances: tuple[InstanceSequence, ...]
+        if self._method.reduces:
+            instances = make_instances(
+                sequences,
+                self._categories,
+                reported_score=config.score_threshold,
+                confident_score=config.confident_score,
+            )
+        else:
+            instances = make_given_instances(sequences)
+        return VideoResult(
+            video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
+            model=self._model,
+            config=dataclasses.asdict(config),
+            categories=self._categories,
+            instances=instances,
+            shots=shots,
+        )
+
+    @property
+    def _categories(self) -> tuple[Category, ...]:
+        """Return the categories of the labels 1..C. Given objects have none."""
+        return self._method.network.config.categories if self._method.reduces else ()
+
+    def _describe(self, finished: FinishedMasks) -> FinishedWindow:
+        sequences = (self._describe_sequence(track, masks) for track, masks in finished.sequences)
+        return FinishedWindow(
+            frames=finished.frames,
+            starts_shot=finished.starts_shot,
+            is_last=finished.is_last,
+            sequences=tuple(some for some in sequences if some.masks),
+            num_live=finished.num_live,
+        )
+
+    def _describe_sequence(self, track: Track, masks: Mapping[int, Rle]) -> FinishedSequence:
+        if self._method.config.mask_canvas == "network":
+            masks = resize_masks(masks, self._input_size, (self._video.height, self._video.width))
+        if not self._method.reduces:
+            return FinishedSequence(track.id, None, GIVEN_SCORE, masks)
+        scores = track.scores.mean()[1:]
+        best = int(scores.argmax())
+        return FinishedSequence(track.id, self._categories[best].id, float(scores[best]), masks)
+
+
+def collect_masks(windows: Iterable[FinishedWindow]) -> dict[int, Segmentations]:
+    """Return the masks of all windows in memory, by the id of the object."""
+    masks: dict[int, dict[int, Rle]] = {}
+    num_frames = 0
+    for window in windows:
+        num_frames = window.frames.stop
+        for sequence in window.sequences:
+            masks.setdefault(sequence.id, {}).update(sequence.masks)
+    return {id_: _join(some, num_frames) for id_, some in masks.items()}
+
+
+def _join(masks: Mapping[int, Rle], num_frames: int) -> Segmentations:
+    frames: Sequence[int] = range(min(masks), max(masks) + 1)
+    return segmentations_of(map(masks.get, frames), num_frames=num_frames, first=frames[0])
