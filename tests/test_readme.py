@@ -139,6 +139,7 @@ FOUND_ON_THE_NETWORK = LoadedModel(NetworkDetector(), ModelInfo("detector", "0" 
 MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that README speaks of as the reader's own
     "holiday.mp4": make_clip,
     "clip.mp4": make_clip,
+    "concert.mp4": lambda path: make_video(path.parent, path.name, num_frames=20, pts_ms=range(0, 100_000, 5_000)),
     "frames": make_frames,
     "videos": lambda path: make_clip(path / "beach.mp4"),
     "day?/*.mov": lambda path: make_clip(Path("day1/walk.mov")),

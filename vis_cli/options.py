@@ -17,6 +17,7 @@ from typer.models import OptionInfo
 from vis_cli.console import Reporter, UsageError
 from vis_cli.errors import VisError
 from vis_cli.hints import did_you_mean
+from vis_cli.records.part import PartRequest, make_request
 from vis_cli.setting_fields import settings_of
 from vis_cli.settings import EXACT_PRESETS, PRESETS, Precision, RunSettings, SegmentSettings
 
@@ -304,6 +305,55 @@ class MaskOptions:
             help="Index of the video stream in each file, counted from 0. [dim]\\[default: FFmpeg's choice][/dim]",
         ),
     ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartOptions:
+    """Options for a part of the videos."""
+
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="POSITION",
+            rich_help_panel=INPUT_PANEL,
+            help="Start of the part to segment: a frame number such as 120, counted from 0; seconds such as 5s or 5.5; "
+            "or a timecode such as 1:20 or 0:01:20.5. [dim]\\[default: start of the video][/dim]",
+        ),
+    ] = None
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--end",
+            metavar="POSITION",
+            rich_help_panel=INPUT_PANEL,
+            help="End of the part. The frame at this position does not belong to the part. [dim]\\[default: end of the "
+            "video][/dim]",
+        ),
+    ] = None
+    every: Annotated[
+        int,
+        typer.Option(
+            "--every",
+            metavar="N",
+            min=1,
+            rich_help_panel=INPUT_PANEL,
+            help="Use every N-th frame, from the first frame of the part. Results keep the original frame numbers and "
+            "timestamps.",
+        ),
+    ] = 1
+
+    @property
+    def request(self) -> PartRequest | None:
+        """Return the part, or None for complete videos.
+
+        Raises:
+            UsageError: A value is invalid, or the part is empty.
+        """
+        try:
+            return make_request(self.start, self.end, self.every)
+        except VisError as error:
+            raise UsageError(error.problem, field=flag_of(error.field), hint=error.hint) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,7 @@ class TestBatch:
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("open_video", "out of memory while the video was opened. Use smaller frames"),
+            ("open_part", "out of memory while the video was opened. Use smaller frames"),
             ("write_overlay", "out of memory while the overlay was drawn. Use --no-render, or smaller frames"),
             ("write_result", "clip.json was written. Use a smaller --set max_sequences=N"),
             ("read_given", "first.png was read"),

@@ -56,6 +56,7 @@ class FakeVideo:
     path: Path = Path("clip.mp4")
     fps: float = 12.0
     num_frames: int | None = None
+    part: None = None
     decoded: list[int] = field(default_factory=list)
 
     @property

@@ -121,6 +121,7 @@ class TestTiming:
         class Nanoseconds:
             path, width, height, fps, has_audio = source.path, source.width, source.height, source.fps, False
             time_base, pixel_aspect = Fraction(1, 10**9), Fraction(1)
+            span = None
             clock_segments: tuple[ClockSegment, ...] = ()
 
             def __init__(self) -> None:

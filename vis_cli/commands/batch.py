@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vis_cli.commands.given_inputs import NOTHING_GIVEN, GivenInputs, GivenOptions, locate_detections, read_given
+from vis_cli.commands.given_inputs import (
+    NOTHING_GIVEN,
+    GivenInputs,
+    GivenOptions,
+    locate_detections,
+    locate_masks,
+    read_given,
+)
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
 from vis_cli.commands.own_results import Production, find_difference
 from vis_cli.commands.render import write_overlay
@@ -22,11 +29,12 @@ from vis_cli.errors import VisError
 from vis_cli.messages import counted
 from vis_cli.records.given_masks import require_mask_size
 from vis_cli.records.given_names import name_instances
+from vis_cli.records.part import PartRequest
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.shown_instances import describe_selection, shown_instances, shows_selection
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
-from vis_cli.records.video import Video, frame_times, open_video, overlay_problem
+from vis_cli.records.video import Video, frame_times, open_part, overlay_problem
 from vis_cli.settings import RunSettings, SegmentSettings
 from vis_cli.signals import received_signal
 
@@ -56,6 +64,7 @@ class BatchOptions:
     given: GivenOptions = NOTHING_GIVEN  # masks, names and detections
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
     min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
+    part: PartRequest | None = None  # of each video; None: complete videos
     sets_score_source: bool = False  # whether the user gives `score_source`, and not only a preset
 
 
@@ -165,7 +174,7 @@ class Batch:
             because = "another video has the same name" if job.stored is None else "as in the earlier run"
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
         with _describing_memory_error(" while the video was opened", "Use smaller frames."):
-            video = open_video(job.source, stream=self._options.stream)
+            video = open_part(job.source, self._options.part, stream=self._options.stream)
         if given.masks is not None and job.masks is not None:
             require_mask_size(given.masks, job.masks, video, first=self._options.given.masks_from)
         self._warn(job, video.warnings)
@@ -197,7 +206,7 @@ class Batch:
             found = segmenter.segment(
                 video,
                 progress=progress.update,
-                guidance=given.masks,
+                guidance=locate_masks(given, video, self._reporter),
                 detections=locate_detections(given, video, self._options.config, self._reporter),
                 only=given.only,
             )
@@ -209,6 +218,7 @@ class Batch:
             source=source,
             frame_names=video.frame_names,
             timestamps=frame_times(video, found.video.num_frames),
+            part=video.part,
         )
         if not found.instances:
             self._reporter.note(f"{job.source}: {NOTHING_FOUND.format(self._options.config.detection_score_threshold)}")
@@ -249,7 +259,7 @@ class Batch:
             )
         except VisError as error:
             raise UsageError(str(error)) from error
-        return Production(model, dataclasses.asdict(config))
+        return Production(model, dataclasses.asdict(config), part=options.part)
 
     def _choose_model(self) -> str | LoadedModel[VideoNetwork]:
         """Return the name of the model, or the composition of --detector and --propagator."""

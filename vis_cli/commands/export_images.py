@@ -17,7 +17,7 @@ from vis_cli.console import UsageError
 from vis_cli.errors import VisError
 from vis_cli.records.exports.clip import Images
 from vis_cli.records.types import VideoResult
-from vis_cli.records.video import open_video
+from vis_cli.records.video import open_segmented
 
 WITHOUT = "Or use --no-images to write only the annotations."
 
@@ -49,8 +49,7 @@ def source_images(
     except UsageError as error:
         raise UsageError(error.problem, where=error.where, hint=f"{error.hint} {WITHOUT}") from error
     protect_files(out, [source])
-    stored = result.video.source
-    video = open_video(source, stream=None if stored is None else stored.stream)
+    video = open_segmented(source, result.video)
     has, needs = f"{video.width}x{video.height}", f"{result.video.width}x{result.video.height}"
     if has != needs:
         problem = f"cannot export images of {source}: frames of {has}, but the result has {needs}"

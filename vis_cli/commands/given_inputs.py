@@ -15,10 +15,11 @@ from vis_cli.commands.own_results import hash_detections, hash_masks, hash_names
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
+from vis_cli.records import detection_file
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import DetectionFile, read_detection_file
 from vis_cli.records.detections import VideoDetections
-from vis_cli.records.given_masks import read_given_masks, require_objects
+from vis_cli.records.given_masks import is_for_first_frame, read_given_masks, require_objects
 from vis_cli.records.given_names import Names, require_given
 from vis_cli.records.video import Video
 from vis_cli.settings import SegmentSettings
@@ -59,6 +60,7 @@ class GivenInputs:
     detections: DetectionFile | None = None
     detections_from: int | None = None  # number of the first frame in the detections; None: automatic
     only: tuple[str, ...] = ()  # names of the categories to detect; (): all
+    masks_start: bool = False  # whether the only mask is for the first frame, whatever its number is
 
     @property
     def hashes(self) -> GivenHashes:
@@ -84,7 +86,8 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
         require_objects(masks, job.masks)
         if options.names is not None:
             require_given(options.names, masks, job.masks)
-        return GivenInputs(masks, options.names)
+        is_first = is_for_first_frame(job.masks, job.source, first=options.masks_from)
+        return GivenInputs(masks, options.names, masks_start=is_first)
     if job.detections is not None:
         found = read_detection_file(job.detections, images=options.images, messages=reporter)
         find_categories(options.only, found.categories)
@@ -93,6 +96,25 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
         hint = "Give the detections the name of the video."
         raise VisError("--detections has no file for this video", where=job.source, hint=hint)
     return GivenInputs(only=options.only)
+
+
+def locate_masks(given: GivenInputs, video: Video, reporter: Reporter) -> LabelMaps | None:
+    """Return the masks by the index of their frame in a video or in a part of it, or None without masks.
+
+    Raises:
+        VisError: No mask is in the part.
+    """
+    part = None if given.masks is None else video.part
+    if given.masks is None or part is None or given.masks_start:
+        return given.masks
+    inside = {part.frames.index(number): mask for number, mask in given.masks.items() if number in part.frames}
+    outside = ", ".join(str(number) for number in sorted(given.masks) if number not in part.frames)
+    if not inside:
+        problem = f"--masks has no mask in the part of the video ({part}), only for frames {outside}"
+        raise VisError(problem, where=video.path, hint="Use a part that contains a mask.")
+    if outside:
+        reporter.warn(f"{video.path}: masks not used, because these frames are not in the part ({part}): {outside}")
+    return inside
 
 
 def locate_detections(
@@ -107,13 +129,8 @@ def locate_detections(
         return None
 
     def locate(num_frames: int) -> VideoDetections:
-        located = file.locate(
-            width=video.width,
-            height=video.height,
-            num_frames=num_frames,
-            frame_names=video.frame_names,
-            first=given.detections_from,
-            messages=reporter,
+        located = detection_file.locate_detections(
+            file, video, num_frames, first=given.detections_from, messages=reporter
         )
         _report_unused(located, file.path, config, reporter)
         return located

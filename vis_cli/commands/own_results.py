@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import folded_name, printable
+from vis_cli.records.part import PartRequest
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import list_results
 from vis_cli.records.source_identity import absolute_path, identify_source, source_difference, source_size
@@ -31,7 +32,7 @@ SHOWN_VALUE = 40  # characters
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """Model, settings, and everything that the user gives: all that changes a result by more than rounding."""
+    """Model, settings, part, and all inputs that the user gives: all that changes a result by more than rounding."""
 
     model: ModelInfo
     config: Mapping[str, Any]
@@ -39,6 +40,7 @@ class Production:
     given_names: str | None = None
     given_detections: str | None = None
     given_prompts: str | None = None
+    part: PartRequest | None = None  # of the video; None: the complete video
 
 
 class OwnResults:
@@ -142,6 +144,7 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
     differences = [
         None if changed is None else f"the {source.kind} has changed since ({changed})",
         _stream_difference(head.source.stream, source.stream),
+        _part_difference(None if head.part is None else head.part.request, production.part),
         *_config_differences(head.config, production.config),
         _model_difference(head.model, production.model),
         _given_difference("masks", head.given_masks, production.given_masks),
@@ -197,6 +200,13 @@ def _stream_difference(stored: int | None, now: int | None) -> str | None:
         return None
     first, second = ("default" if stream is None else stream for stream in (stored, now))
     return f"video stream {first} -> {second}"
+
+
+def _part_difference(stored: PartRequest | None, now: PartRequest | None) -> str | None:
+    if stored == now:
+        return None
+    first, second = ("the complete video" if part is None else str(part) for part in (stored, now))
+    return f"part {first} -> {second}"
 
 
 def _model_difference(stored: ModelInfo, now: ModelInfo) -> str | None:

@@ -21,7 +21,7 @@ from vis_cli.records.overlay import Frame, OverlayPainter
 from vis_cli.records.result_json import read_result
 from vis_cli.records.shown_instances import shown_instances
 from vis_cli.records.types import InstanceSequence, VideoResult
-from vis_cli.records.video import Video, open_video, write_video
+from vis_cli.records.video import Video, open_segmented, write_video
 
 
 def render(
@@ -71,8 +71,7 @@ def render(
         shown = choose_instances(result.instances, only=only, min_score=min_score)
         with BatchProgress(1, reporter) as progress:
             progress.start_video(result.video.name)
-            stored = result.video.source
-            video = open_video(source, stream=None if stored is None else stored.stream)
+            video = open_segmented(source, result.video)
             write_overlay(result, video, out, instances=shown, progress=progress.update)
         for warning in video.warnings:
             reporter.warn(f"{source}: {warning}")

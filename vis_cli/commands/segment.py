@@ -41,6 +41,7 @@ def segment(
     masks: options.MaskOptions,
     detections: options.DetectionOptions,
     prompts: options.PromptOptions,
+    part: options.PartOptions,
     run: options.RunOptions,
     output: options.OutputOptions,
     messages: options.MessageOptions,
@@ -53,7 +54,7 @@ def segment(
 
     A video is skipped if it has a result of the same content, settings, model, and given masks, detections or prompts.
 
-    To resume an interrupted batch, run the same command again.
+    To resume an interrupted batch, run the same command again. --start 0:05 --end 1:20 segments a part.
 
     `vis segment --help-all` lists all options. `vis settings` lists the settings for --set.
     """
@@ -70,6 +71,7 @@ def segment(
                 given_options(masks, detections, prompts),
                 masks.stream,
                 output.min_score,
+                part.request,
                 sets_score_source=sets("score_source", method),
             ),
             reporter,

@@ -28,7 +28,7 @@ from vis_cli.network.only_categories import OnlyCategories
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.progress import Progress
 from vis_cli.records.category_names import find_categories
-from vis_cli.records.detection_file import read_detection_file
+from vis_cli.records.detection_file import locate_detections, read_detection_file
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, open_video
@@ -228,9 +228,7 @@ def _read_detections(path: Path, video: Video) -> Callable[[int], VideoDetection
         VisError: The file cannot be read, or has no detections.
     """
     file = read_detection_file(path)
-    return lambda num_frames: file.locate(
-        width=video.width, height=video.height, num_frames=num_frames, frame_names=video.frame_names
-    )
+    return lambda num_frames: locate_detections(file, video, num_frames)
 
 
 def _ignore(stage: str, done: int, total: int) -> None:

@@ -90,7 +90,7 @@ class VideoRun:
         else:
             instances = make_given_instances(sequences)
         return VideoResult(
-            video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames),
+            video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames, part=video.part),
             model=self._model,
             config=dataclasses.asdict(config),
             categories=self._categories,

@@ -10,11 +10,13 @@ from fractions import Fraction
 from itertools import chain, groupby
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from numpy.typing import NDArray
 
 from vis_cli.records.container import as_fraction, clock_may_jump, start_seconds
 from vis_cli.records.decoder import Damage, stream_packets
@@ -34,6 +36,7 @@ class AudioWriter:
         source: AudioStream,
         output: OutputContainer,
         clock_segments: Sequence[ClockSegment] = (),
+        span: tuple[Fraction, Fraction] | None = None,
     ) -> None:
         """Add an audio stream to the output.
 
@@ -42,14 +45,17 @@ class AudioWriter:
             source: The audio stream.
             output: The opened output, before its first packet.
             clock_segments: The parts of the source between jumps of its clock, from the timestamps of the frames.
+            span: Start and end of the copied part in seconds. The start becomes 0. None: the complete stream.
         """
+        start, length = (Fraction(0), None) if span is None else (span[0], span[1] - span[0])
         self.num_dropped = 0
         self._output = output
-        clock = AudioClock(clock_segments, origin=start_seconds(container), may_jump=clock_may_jump(container))
+        clock = AudioClock(clock_segments, origin=start_seconds(container) + start, may_jump=clock_may_jump(container))
         if source.codec_context.codec.canonical_name in COPIED_CODECS:
-            packets = _copied(container, source, output.add_stream_from_template(source), clock)
+            packets = _copied(container, source, output.add_stream_from_template(source), clock, length)
         else:
-            packets = _encoded(container, source, output.add_stream("aac", rate=AUDIO_RATE, layout="stereo"), clock)
+            target = output.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
+            packets = _encoded(container, source, target, clock, length)
         self._packets = _in_order(packets)
 
     def write_until(self, seconds: Fraction | None = None) -> None:
@@ -84,15 +90,22 @@ def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioSt
 
 
 def _copied(
-    container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock
+    container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock, length: Fraction | None
 ) -> Iterator[Packet[AudioStream]]:
-    """Yield the packets of the source with shifted timestamps."""
+    """Yield the packets of the source with shifted timestamps; with a `length`, packets that start from 0 to before it.
+
+    Packets last about 20 ms, so a part can lack this much at its start.
+    """
     for packet in stream_packets(container, source, Damage()):
         base = as_fraction(packet.time_base)
         time = packet.pts if packet.dts is None else packet.dts
         if time is None or base is None:
             continue
         shift = round(clock.shift_at(time * base, (packet.duration or 0) * base) / base)
+        if length is not None and (time + shift) * base >= length:
+            return
+        if length is not None and time + shift < 0:
+            continue
         packet.dts = None if packet.dts is None else packet.dts + shift
         packet.pts = packet.dts if packet.pts is None else packet.pts + shift
         packet.stream = target
@@ -100,15 +113,19 @@ def _copied(
 
 
 def _encoded(
-    container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock
+    container: InputContainer, source: AudioStream, target: AudioStream, clock: AudioClock, length: Fraction | None
 ) -> Iterator[Packet[AudioStream]]:
     """Decode the packets of the source and encode them again. Packets that cannot be decoded are dropped."""
-    for frame in _resampled(_decoded(container, source, clock)):
+    frames = _resampled(_decoded(container, source, clock, length))
+    for frame in frames if length is None else _trimmed(frames, length):
         yield from target.encode(frame)
     yield from target.encode(None)
 
 
-def _decoded(container: InputContainer, source: AudioStream, clock: AudioClock) -> Iterator[AudioFrame]:
+def _decoded(
+    container: InputContainer, source: AudioStream, clock: AudioClock, length: Fraction | None
+) -> Iterator[AudioFrame]:
+    """Yield the frames with shifted timestamps; with a `length`, the frames that overlap the time from 0 to it."""
     for packet in chain(stream_packets(container, source, Damage()), (None,)):
         try:
             frames = source.decode(packet)
@@ -119,7 +136,27 @@ def _decoded(container: InputContainer, source: AudioStream, clock: AudioClock) 
             if frame.pts is not None and base is not None:
                 duration = Fraction(frame.samples, max(1, frame.sample_rate))
                 frame.pts += round(clock.shift_at(frame.pts * base, duration) / base)
-                yield frame
+                if length is not None and frame.pts * base >= length:
+                    return
+                if length is None or frame.pts * base + duration > 0:
+                    yield frame
+
+
+def _trimmed(frames: Iterable[AudioFrame], length: Fraction) -> Iterator[AudioFrame]:
+    """Remove the samples before 0 and from `length` seconds on."""
+    for frame in frames:
+        base = as_fraction(frame.time_base)
+        if frame.pts is None or base is None:
+            continue
+        first = max(0, round(-frame.pts * base * AUDIO_RATE))
+        end = min(frame.samples, round((length - frame.pts * base) * AUDIO_RATE))
+        if first >= end:
+            continue
+        samples: NDArray[np.float32] = np.array(frame.to_ndarray()[:, first:end], np.float32, order="C")
+        cut = AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+        cut.sample_rate, cut.time_base = AUDIO_RATE, Fraction(1, AUDIO_RATE)
+        cut.pts = round(frame.pts * base * AUDIO_RATE) + first
+        yield cut
 
 
 def _resampled(frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:

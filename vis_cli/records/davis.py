@@ -196,6 +196,9 @@ def pair_with_frames(pngs: Sequence[Path], video: VideoInfo) -> list[Path]:
     """
     folder, name = pngs[0].parent, printable(video.name)
     if video.frame_names is None:
+        if video.part is not None:
+            problem = f"the result covers only a part of the video: {video.part}"
+            raise VisError(problem, where=name, hint="Segment all frames.")
         if len(pngs) != video.num_frames:
             problem = f"the result has {video.num_frames} frames, {folder} has {len(pngs)} PNGs"
             raise VisError(problem, where=name, hint="Segment all frames.")

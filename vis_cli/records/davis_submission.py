@@ -13,7 +13,7 @@ import numpy as np
 
 from vis_cli.records.bundle import write_bundle
 from vis_cli.records.davis import MAX_PROPOSALS, encode_label_png, iter_label_maps, label_instances
-from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences
+from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences, require_complete
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
 
@@ -33,11 +33,13 @@ def write_davis_submission(
             from given masks keep their ids, up to 254.
 
     Raises:
-        VisError: A result does not match the split, or a file cannot be written.
+        VisError: A result does not match the split or covers a part of its video, or a file cannot be written.
     """
     matcher, num_entries, relabelled = ResultMatcher(split, selection), 0, list[str]()
     with write_bundle(path) as add:
         for result in results:
+            if split is None:
+                require_complete(result.video)
             is_given = result.given_masks is not None
             match = matcher.match(result, max_instances=None if is_given else MAX_PROPOSALS)
             num_entries += len(match.instances)

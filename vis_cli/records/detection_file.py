@@ -29,7 +29,10 @@ from vis_cli.records.detection_pairs import DET_FILE, JSON_SUFFIX, TEXT_SUFFIXES
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.json_fields import RESTORE, read_json_object, shown
 from vis_cli.records.json_stream import open_json_text
+from vis_cli.records.part import VideoPart
 from vis_cli.records.types import Category
+from vis_cli.records.video import Video
+from vis_cli.records.video_part import PartVideo
 
 MAX_SPACES = 64 * KIB  # at the start of a JSON file
 FORMATS = "Use COCO JSON (.json), MOTChallenge text (.txt or .csv), or a folder of YOLO text files."
@@ -88,6 +91,45 @@ class DetectionFile:
             )
             by_frame[int(frames[some[0]])] = detections
         return VideoDetections(self.categories, by_frame)
+
+
+def locate_detections(
+    file: DetectionFile, video: Video, num_frames: int, *, first: int | None = None, messages: Messages | None = None
+) -> VideoDetections:
+    """Assign the detections of a file to the frames of a video.
+
+    The frame numbers and image names of the file mean the complete video, even if `video` is a part of it.
+
+    Args:
+        file: The detections.
+        video: A complete video or a part.
+        num_frames: Number of frames of `video`.
+        first: Number of the first frame in the file; None decides automatically.
+        messages: Receives notes about assumptions and about detections that are not in the part.
+
+    Raises:
+        VisError: See `DetectionFile.locate`. Or no detection is in the part.
+    """
+    source = video.source if isinstance(video, PartVideo) else video
+    located = file.locate(
+        width=video.width,
+        height=video.height,
+        num_frames=num_frames if source is video else source.count_frames(),
+        frame_names=source.frame_names,
+        first=first,
+        messages=messages,
+    )
+    return located if video.part is None else _in_part(located, video.part, file.path, messages or NoMessages())
+
+
+def _in_part(located: VideoDetections, part: VideoPart, path: Path, messages: Messages) -> VideoDetections:
+    inside = {part.frames.index(number): found for number, found in located.frames.items() if number in part.frames}
+    if not inside:
+        raise VisError(f"no detection is in the part of the video: {part}", where=path, hint="Use another part.")
+    num_outside = len(located.frames) - len(inside)
+    if num_outside:
+        messages.note(f"{path}: not used, because they are not in the part: detections of {num_outside} frames")
+    return VideoDetections(located.categories, inside)
 
 
 def read_detection_file(path: Path, *, images: Path | None = None, messages: Messages | None = None) -> DetectionFile:
@@ -189,4 +231,4 @@ def _require_video(parsed: ParsedDetections, where: str, width: int, height: int
         raise VisError(problem, where=where, hint="Use a result of this video.")
 
 
-__all__ = ["DetectionFile", "pair_detections", "read_detection_file"]
+__all__ = ["DetectionFile", "locate_detections", "pair_detections", "read_detection_file"]

@@ -5,8 +5,9 @@ Used by `video.open_video`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,9 @@ class FrameFolder:
     index of every later frame.
     """
 
-    has_audio = False
+    has_audio = has_doubtful_times = False
+    is_complete = True
+    part = span = None  # the complete video
     pixel_aspect = Fraction(1)
     clock_segments: tuple[ClockSegment, ...] = ()
 
@@ -81,13 +84,16 @@ class FrameFolder:
             VisError: An image cannot be read, or its size differs from the first image.
         """
         for image in self._images:
-            frame = self._read(image)
-            height, width = frame.shape[:2]
-            if (width, height) != (self.width, self.height):
-                first = f"the first image {self._images[0].name} is {self.width}x{self.height}"
-                problem = f"the size is {width}x{height}, {first}"
-                raise VisError(problem, where=image, hint="Use one size for all frames of a video.")
-            yield frame
+            yield self._read_fitting(image)
+
+    def iter_until(
+        self, is_end: Callable[[int], bool], end: int | None
+    ) -> Iterator[tuple[int, Callable[[], NDArray[np.uint8]]]]:
+        """Yield the number of each frame, and a function that reads its image. See `video_part.PartSource`."""
+        for number, image in enumerate(self._images[:end]):
+            if is_end(number):
+                return
+            yield number, partial(self._read_fitting, image)
 
     def settle_times(self) -> None:
         """Do nothing, because the timestamps of images are known."""
@@ -135,6 +141,16 @@ class FrameFolder:
                 f"{len(several)} of {len(self._images)} images have several pages, and only the first page is used: "
                 f"{listed(several)}; to use all pages as frames, save each page as an image"
             )
+
+    def _read_fitting(self, path: Path) -> NDArray[np.uint8]:
+        """Read an image of the size of the first image."""
+        frame = self._read(path)
+        height, width = frame.shape[:2]
+        if (width, height) != (self.width, self.height):
+            first = f"the first image {self._images[0].name} is {self.width}x{self.height}"
+            problem = f"the size is {width}x{height}, {first}"
+            raise VisError(problem, where=path, hint="Use one size for all frames of a video.")
+        return frame
 
     def _read(self, path: Path) -> NDArray[np.uint8]:
         image = read_image(path)

@@ -67,6 +67,12 @@ def read_given_masks(
     return guidance
 
 
+def is_for_first_frame(masks: Path, video: Path, *, first: int | None = None) -> bool:
+    """Return whether masks are a single PNG whose name does not mean a frame. Arguments as for `read_given_masks`."""
+    names = [image.stem for image in image_files(video)] if video.is_dir() else []
+    return first is None and not masks.is_dir() and masks.stem not in names
+
+
 def require_objects(guidance: Mapping[int, Labels], masks: Path) -> None:
     """Check that a label map contains an object.
 

@@ -79,7 +79,7 @@ class OverlayPainter:
             [(style.instance, [tag.shape[0] * tag.shape[1] for tag in style.tags]) for style in self._styles],
             frame_area=self._size[0] * self._size[1],
             num_frames=result.video.num_frames,
-            fps=result.video.fps,
+            fps=result.video.fps / result.video.frame_numbers.step,
         )
         self._layout = TagLayout(self._size)
         self._blobs: dict[int, Blob] = {}

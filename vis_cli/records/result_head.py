@@ -14,9 +14,10 @@ from vis_cli.errors import VisError
 from vis_cli.files.limits import KIB
 from vis_cli.files.reading import open_regular
 from vis_cli.records.json_fields import read_json_object, take_field
+from vis_cli.records.part import VideoPart
 from vis_cli.records.result_json import SCHEMAS, model_from_json
 from vis_cli.records.types import ModelInfo, SourceIdentity
-from vis_cli.records.video_json import LONG_FIELD, source_from_json
+from vis_cli.records.video_json import LONG_FIELD, part_from_json, source_from_json
 from vis_cli.settings import rename_old
 
 HEAD_BYTES = 128 * KIB  # at the start of a file; the head is shorter, even with two paths of 4,096 characters
@@ -37,6 +38,7 @@ class ResultHead:
     given_names: str | None
     given_detections: str | None
     given_prompts: str | None
+    part: VideoPart | None = None  # of the video; None: the complete video
 
 
 def read_head(path: Path) -> ResultHead | None:
@@ -82,6 +84,7 @@ def _head_from_json(data: dict[str, Any], path: Path) -> ResultHead:
         given_names=_text_or_none(data.get("given_names")),
         given_detections=_text_or_none(data.get("given_detections")),
         given_prompts=_text_or_none(data.get("given_prompts")),
+        part=part_from_json(video, take_field(video, "num_frames", int, f"{where}: video"), f"{where}: video"),
     )
 
 

@@ -98,6 +98,8 @@ class ResultMatcher:
         problem = f"the video is not in {path}"
         require(name in self._sequences, printable(name), problem, hint="Pass the split that contains the video.")
         sequence = self._sequences[name]
+        if not _has_frames_of(result.video, sequence):
+            require_complete(result.video)
         has = f"{result.video.num_frames} frames of {result.video.width}x{result.video.height} pixels"
         needs = f"{len(sequence.file_names)} frames of {sequence.width}x{sequence.height} pixels"
         problem = f"the result has {has}, {path} lists {needs}"
@@ -130,6 +132,23 @@ def youtube_vis_sequences(split: YouTubeVis) -> SplitSequences:
     return SplitSequences(split.path, tuple(sequences))
 
 
+def require_complete(video: VideoInfo) -> None:
+    """Reject a result that covers only a part of its video, because benchmarks score every frame.
+
+    Raises:
+        VisError: The result covers a part.
+    """
+    if video.part is not None:
+        problem = f"the result covers only a part of the video: {video.part}"
+        hint = "Segment the complete video, without --start, --end and --every."
+        raise VisError(problem, where=printable(video.name), hint=hint)
+
+
+def _has_frames_of(video: VideoInfo, sequence: SequenceFrames) -> bool:
+    """Return whether the images of a result are the frames of a sequence, such as every fifth image of a folder."""
+    return own_frames(video).frame_names == sequence.frame_names if video.frame_names is not None else False
+
+
 def _require_distinct_names(split: SplitSequences) -> None:
     """Reject a split in which two sequences, or two frames of a sequence, have the same file name in an export."""
     _require_distinct({sequence.name: sequence.name for sequence in split.sequences}.items(), str(split.path))
@@ -149,12 +168,12 @@ def _require_distinct(named: Iterable[tuple[str, str]], where: str) -> None:
 
 
 def own_frames(video: VideoInfo) -> SequenceFrames:
-    """Return the frames of a video with the names stored in its result, or 00000, 00001, … without stored names.
+    """Return the frames of a video with the names stored in its result, or with their numbers: 00000, 00001, …
 
     Raises:
         VisError: A stored name is unsafe, or two frames have the same file name in an export.
     """
-    names = video.frame_names or tuple(f"{frame:05d}.jpg" for frame in range(video.num_frames))
+    names = video.frame_names or tuple(f"{number:05d}.jpg" for number in video.frame_numbers)
     where = f"{printable(video.name)}: frame names"
     files = tuple(f"{video.name}/{safe_relative_path(name, where).name}" for name in names)
     sequence = SequenceFrames(video.name, video.width, video.height, files)

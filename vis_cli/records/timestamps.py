@@ -53,7 +53,7 @@ class FrameTimes:
         self._may_jump = may_jump
         self._shift = 0
         self._parts: list[tuple[int, int, int]] = []  # first and last time on the file's clock, and shift
-        self._num_faulty = 0
+        self.num_faulty = 0  # frames with a missing or wrong timestamp
 
     @property
     def num_jumps(self) -> int:
@@ -73,7 +73,7 @@ class FrameTimes:
             self._parts.append((pts, pts, self._shift))
             shown = self.end_pts
         elif pts is None or shown is None or (self.pts and shown <= self.pts[-1]):
-            self._num_faulty += 1
+            self.num_faulty += 1
             shown = self.end_pts
         else:
             first = self._parts.pop()[0] if self._parts else pts
@@ -93,7 +93,7 @@ class FrameTimes:
         last_ticks = self.end_pts - self.pts[-1]
         steps = [later - earlier for earlier, later in pairwise(packet_dts)]
         if not self.num_jumps and len(packet_dts) == len(self.pts) and all(step > 0 for step in steps):
-            if self._num_faulty > 0 or (guessed and len(set(steps)) == 1):
+            if self.num_faulty > 0 or (guessed and len(set(steps)) == 1):
                 self.shown = array("q", packet_dts)
             elif guessed:  # too late by the number of frames that the decoder reorders
                 delay = max(0, min(pts - dts for pts, dts in zip(self.pts, packet_dts, strict=True)))

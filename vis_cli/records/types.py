@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.records.part import VideoPart
 from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.records.segmentations import Segmentations, segmentations_of
 
@@ -36,10 +37,16 @@ class VideoInfo:
     width: int
     height: int
     fps: float
-    num_frames: int  # frames that can be decoded
+    num_frames: int  # frames of the video that can be decoded, or of its part
     source: SourceIdentity | None = None  # None for a result of schema 1, and for frames that are not from a file
     frame_names: tuple[str, ...] | None = None  # file names in a folder of images; None for a video file
-    timestamps: tuple[float, ...] | None = None  # seconds, one per frame
+    timestamps: tuple[float, ...] | None = None  # seconds in the complete video, one per frame
+    part: VideoPart | None = None  # None: the complete video
+
+    @property
+    def frame_numbers(self) -> range:
+        """Return the number of each frame in the complete video, counted from 0."""
+        return range(self.num_frames) if self.part is None else self.part.frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,22 @@ from vis_cli.files.reading import read_error
 from vis_cli.records.frame_folder import FOLDER_FPS, FrameFolder
 from vis_cli.records.inputs import find_inputs
 from vis_cli.records.media_folder import IMAGE_SUFFIXES, require_readable_suffix
+from vis_cli.records.part import Given, PartRequest, VideoPart, make_request
+from vis_cli.records.types import VideoInfo
 from vis_cli.records.video_file import VideoFile
+from vis_cli.records.video_part import PartVideo
 from vis_cli.records.video_writer import TimedSource, overlay_problem, write_video
 
-__all__ = ["Video", "find_inputs", "frame_times", "open_video", "overlay_problem", "write_video"]
+__all__ = [
+    "Video",
+    "find_inputs",
+    "frame_times",
+    "open_part",
+    "open_segmented",
+    "open_video",
+    "overlay_problem",
+    "write_video",
+]
 
 
 class Video(TimedSource, Protocol):
@@ -37,6 +49,10 @@ class Video(TimedSource, Protocol):
     @property
     def num_frames(self) -> int | None:
         """Return the number of frames. It is exact after one full iteration; before, it is an estimate or None."""
+
+    @property
+    def part(self) -> VideoPart | None:
+        """Return the frames of the part, or None for a complete video. This can decode a file up to the part's end."""
 
     @property
     def warnings(self) -> list[str]:
@@ -57,18 +73,52 @@ def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:
     return tuple(float(video.frame_pts(number) * video.time_base) for number in range(num_frames))
 
 
-def open_video(path: Path, *, folder_fps: float = FOLDER_FPS, stream: int | None = None) -> Video:
+def open_video(
+    path: Path | str,
+    *,
+    folder_fps: float = FOLDER_FPS,
+    stream: int | None = None,
+    start: Given = None,
+    end: Given = None,
+    every: int = 1,
+) -> Video:
     """Open a video file, a folder of images or one image. Frames are decoded by `iter_frames`.
+
+    `start`, `end` and `every` select a part: every n-th frame from `start` to before `end`. A position is a frame
+    number (int), seconds (float), or a string: "120", "5s", "5.5", "1:20" or "0:01:20.5".
 
     Args:
         path: The file or folder.
         folder_fps: Frames per second of a folder of images.
         stream: Index among the video streams of a file. None lets FFmpeg choose the best video stream.
+        start: Start of the part. None: the start of the video.
+        end: First position after the part. None: the end of the video.
+        every: Distance of the frames of the part, at least 1. The part contains its first frame.
 
     Raises:
+        VisError: The part is invalid.
         VisError: The path is missing, empty, or neither a video nor a folder of images, or its first frame cannot be
             decoded.
     """
+    request = make_request(start, end, every)
+    return open_part(Path(path), request, folder_fps=folder_fps, stream=stream)
+
+
+def open_part(
+    path: Path, request: PartRequest | None, *, folder_fps: float = FOLDER_FPS, stream: int | None = None
+) -> Video:
+    """Open a part of a video, or the complete video if `request` is None. See `open_video`."""
+    video = _open(path, folder_fps=folder_fps, stream=stream)
+    return video if request is None else PartVideo(video, request)
+
+
+def open_segmented(path: Path, info: VideoInfo) -> Video:
+    """Open the video of a result: the same stream and the same part. See `open_video`."""
+    video = _open(path, stream=None if info.source is None else info.source.stream)
+    return video if info.part is None else PartVideo(video, info.part.request, info.part)
+
+
+def _open(path: Path, *, folder_fps: float = FOLDER_FPS, stream: int | None = None) -> FrameFolder | VideoFile:
     try:
         if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
             if stream is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class VideoFile:
     """
 
     frame_names: tuple[str, ...] | None = None  # frames of a file have no names
+    part = span = None  # the complete video
 
     def __init__(self, path: Path, *, stream: int | None = None) -> None:
         """Open the file and decode its first frame, which determines size and orientation.
@@ -88,7 +90,18 @@ class VideoFile:
         self.pixel_aspect = 1 / pixel_aspect if self._orientation.transposed else pixel_aspect
         self._times = times
         self._is_complete = False  # one full iteration has ended
-        self._is_intact = False  # and it has found no damage
+        self._num_noted = 0  # frames from the start whose damage is in the warnings
+        self._num_intact = 0  # frames from the start that decode without damage, as far as it is known
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the number of frames and the timestamps are final."""
+        return self._is_complete
+
+    @property
+    def has_doubtful_times(self) -> bool:
+        """Return whether a known frame has a wrong timestamp, which a full iteration corrects."""
+        return not self._is_complete and self._times.num_faulty > 0
 
     @property
     def clock_segments(self) -> list[ClockSegment]:
@@ -114,11 +127,18 @@ class VideoFile:
             VisError: The file has too many frames.
         """
         for frame in self._iter_decoded():
-            yield self._orientation.apply(rgb_image(frame, self._coded_size))
+            yield self._read(frame)
+
+    def iter_until(
+        self, is_end: Callable[[int], bool], end: int | None
+    ) -> Iterator[tuple[int, Callable[[], NDArray[np.uint8]]]]:
+        """Yield the number of each frame, and a function that returns its pixels. See `video_part.PartSource`."""
+        for number, frame in enumerate(self._iter_decoded(is_end, end)):
+            yield number, partial(self._read, frame)
 
     def settle_times(self) -> None:
         """Make the timestamps final. This decodes a file whose timestamps need corrections (AVI, joined recordings)."""
-        if self._times_depend_on_all:
+        if self._times_depend_on_all or self.has_doubtful_times:
             self.count_frames()
 
     def frame_pts(self, number: int) -> int:
@@ -136,10 +156,21 @@ class VideoFile:
                 "to select another stream, use --stream N, counted from 0"
             )
 
-    def _iter_decoded(self) -> Iterator[VideoFrame]:
-        """Decode the file from its start. The first full iteration completes the timestamps and the warnings."""
+    def _read(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        return self._orientation.apply(rgb_image(frame, self._coded_size))
+
+    def _iter_decoded(
+        self, is_end: Callable[[int], bool] = lambda number: False, end: int | None = None
+    ) -> Iterator[VideoFrame]:
+        """Decode the file from its start. The first full iteration completes the timestamps and the warnings.
+
+        Args:
+            is_end: Called with the number of each frame, after its timestamp is known. True ends the iteration.
+            end: Number of frames before `is_end`, if it is known. None: all frames.
+        """
         damage, first_pts = Damage(), None
-        threads = ALL_CORES if self._is_intact else 1
+        is_intact = self._num_intact > 0 and self._num_intact >= (len(self._times.pts) if end is None else end)
+        threads = ALL_CORES if is_intact else 1
         with opened_video(self.path, threads=threads, number=self.stream) as (container, stream):
             for number, frame in enumerate(decoded_frames(container, stream, damage)):
                 if number == MAX_FRAMES:
@@ -149,16 +180,28 @@ class VideoFile:
                 damage.resized_frames += (frame.width, frame.height) != self._coded_size
                 if number == len(self._times.pts):
                     self._times.append(frame.pts, frame.duration)
+                if is_end(number):
+                    self._note_damage(damage, number)
+                    return
                 yield frame
         if not self._is_complete:
             self._is_complete = True
-            self._is_intact = damage.is_none
+            self._num_intact = len(self._times.pts) if damage.is_none else 0
             self._times.settle(damage.packet_dts, guessed=self._times_are_guessed)
             if self._times_are_guessed and self._times.usual_step:  # AVI: the header holds the rate of its ticks
                 self.fps = float(1 / (self._times.usual_step * self.time_base))
             self.warnings += damage.warnings(len(self._times.pts), (self.width, self.height))
             self.warnings += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
             self.warnings += [*self._jumps(), *self._shortfall(damage)]
+
+    def _note_damage(self, damage: Damage, num_frames: int) -> None:
+        """Add the warnings about the first frames, if the decoder stops after them for the first time."""
+        if self._is_complete or num_frames <= self._num_noted:
+            return
+        if damage.is_none:
+            self._num_intact = num_frames
+        self._num_noted = num_frames
+        self.warnings += damage.warnings(num_frames, (self.width, self.height))
 
     def _lost_at_start(self, damage: Damage, first_pts: int | None) -> list[str]:
         """Return a warning for packets before the first frame, if a recording starts between codec key frames."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES
-from vis_cli.records.json_fields import is_finite_number, require, shown, take_field, take_size
+from vis_cli.records.json_fields import is_finite_number, require, shown, take_field, take_flag, take_size
+from vis_cli.records.part import PartRequest, VideoPart, make_request
 from vis_cli.records.types import SourceIdentity, VideoInfo
 
 LONG_FIELD = "frame_names"  # the first field of `video` whose length depends on the video; `result_head` stops there
@@ -31,6 +33,7 @@ def video_to_json(video: VideoInfo) -> dict[str, Any]:
         "height": video.height,
         "fps": video.fps,
         "num_frames": video.num_frames,
+        **({} if video.part is None else {"part": _part_to_json(video.part)}),
         LONG_FIELD: None if video.frame_names is None else list(video.frame_names),
         "timestamps": None if video.timestamps is None else [round(t, TIME_DIGITS) for t in video.timestamps],
     }
@@ -58,6 +61,7 @@ def video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
         source=source_from_json(entry, where),
         frame_names=_frame_names(entry, num_frames, where),
         timestamps=_timestamps(entry, num_frames, where),
+        part=part_from_json(entry, num_frames, where),
     )
 
 
@@ -79,6 +83,41 @@ def source_from_json(entry: dict[str, Any], where: str) -> SourceIdentity | None
         fingerprint=take_field(entry, "fingerprint", str, where),
         stream=take_field(entry, "stream", int, where) if entry.get("stream") is not None else None,
     )
+
+
+def part_from_json(entry: dict[str, Any], num_frames: int, where: str) -> VideoPart | None:
+    """Return the part of the video that the result covers, or None for the complete video.
+
+    Raises:
+        VisError: A field is missing or invalid, or the part has another number of frames than the result.
+    """
+    if entry.get("part") is None:
+        return None
+    part, where = take_field(entry, "part", dict, where), f"{where}.part"
+    first, end, every = (take_field(part, name, int, where) for name in ("first_frame", "end_frame", "every"))
+    start, stop = (part.get(name) for name in ("start", "end"))
+    is_valid = all(text is None or isinstance(text, str) for text in (start, stop))
+    require(is_valid, where, "'start' or 'end' is not a string", hint="Use a position such as 120 or 5s, or null.")
+    try:
+        request = make_request(start, stop, every) or PartRequest()
+    except VisError as error:
+        raise error.inside(where) from error
+    problem = f"the part from frame {first} to before frame {end} does not fit to {num_frames} frames"
+    fits = 0 <= first < end <= MAX_FRAMES and len(range(first, end, every)) == num_frames
+    require(fits, where, problem, hint="Use one frame number per frame.")
+    return VideoPart(first, end, request, take_flag(part, "ends_with_video", where, default=False))
+
+
+def _part_to_json(part: VideoPart) -> dict[str, Any]:
+    start, end = (None if position is None else str(position) for position in (part.request.start, part.request.end))
+    return {
+        "first_frame": part.first,
+        "end_frame": part.end,
+        "every": part.frames.step,
+        "ends_with_video": part.ends_with_video,
+        "start": start,
+        "end": end,
+    }
 
 
 def _frame_names(entry: dict[str, Any], num_frames: int, where: str) -> tuple[str, ...] | None:

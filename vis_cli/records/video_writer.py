@@ -63,6 +63,13 @@ class TimedSource(Protocol):
         """Return the unit of timestamps in seconds."""
 
     @property
+    def span(self) -> tuple[Fraction, Fraction] | None:
+        """Return the timestamps of the start and the end of a part, in seconds, or None for a complete video.
+
+        The start becomes 0 in the written video.
+        """
+
+    @property
     def pixel_aspect(self) -> Fraction:
         """Return the displayed width of a pixel divided by its height."""
 
@@ -123,6 +130,7 @@ def overlay_problem(source: TimedSource) -> VisError | None:
 
 def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource, comment: str | None) -> None:
     source.settle_times()
+    start = Fraction(0) if source.span is None else source.span[0]
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
         if comment is not None:
@@ -131,7 +139,7 @@ def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSou
         audio = stack.enter_context(_opened_audio(source, output))
         num_frames = 0
         for image in frames:
-            ticks = _ticks(source, num_frames)
+            ticks = _ticks(source, num_frames, start)
             output.mux(stream.encode(_frame(image, ticks, source)))
             if audio is not None:
                 audio.write_until(ticks * _time_base(source))
@@ -139,7 +147,7 @@ def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSou
         if num_frames == 0:
             raise ValueError("there are no frames to write")
         *packets, last = stream.encode(None)
-        last.duration = _ticks(source, num_frames) - (last.pts or 0)  # otherwise MP4 uses the mean duration
+        last.duration = _ticks(source, num_frames, start) - (last.pts or 0)  # otherwise MP4 uses the mean duration
         output.mux([*packets, last])
         if audio is not None:
             audio.write_until()
@@ -155,7 +163,7 @@ def _opened_audio(source: TimedSource, output: OutputContainer) -> Iterator[Audi
         return
     with opened_container(source.path) as container:
         stream = best_audio_stream(container)
-        yield None if stream is None else AudioWriter(container, stream, output, source.clock_segments)
+        yield None if stream is None else AudioWriter(container, stream, output, source.clock_segments, source.span)
 
 
 def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
@@ -187,9 +195,9 @@ def _padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
-def _ticks(source: TimedSource, number: int) -> int:
-    """Return the timestamp of frame `number` in units of the output's time base."""
-    return round(source.frame_pts(number) * source.time_base / _time_base(source))
+def _ticks(source: TimedSource, number: int, start: Fraction) -> int:
+    """Return the timestamp of frame `number`, counted from `start` seconds, in units of the output's time base."""
+    return round((source.frame_pts(number) * source.time_base - start) / _time_base(source))
 
 
 def _time_base(source: TimedSource) -> Fraction:

@@ -28,7 +28,7 @@ def read_result_detections(path: Path) -> ParsedDetections:
         areas = rle_areas(instance.segmentations)
         for frame in np.flatnonzero(areas).tolist():
             table.add(
-                frame,
+                result.video.frame_numbers[frame],
                 box=NO_BOX,
                 score=instance.score,
                 category_id=unnamed if instance.category_id is None else instance.category_id,
@@ -37,7 +37,8 @@ def read_result_detections(path: Path) -> ParsedDetections:
             )
     rows = table.rows()
     sizes: dict[FrameKey, tuple[int, int]] = dict.fromkeys(rows.keys, (result.video.width, result.video.height))
-    return ParsedDetections(rows, categories, NUMBERING, sizes, result.video.num_frames)
+    num_frames = result.video.num_frames if result.video.part is None else None  # of the complete video
+    return ParsedDetections(rows, categories, NUMBERING, sizes, num_frames)
 
 
 def _with_unnamed(result: VideoResult) -> tuple[tuple[Category, ...], int]:

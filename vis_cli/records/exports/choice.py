@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from vis_cli.records.categories import UNNAMED, CategoryMap, plain_name
 from vis_cli.records.exports.clip import Clip
+from vis_cli.records.part import PartRequest, VideoPart
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import Category, InstanceSequence, VideoInfo, VideoResult
 
@@ -60,8 +61,8 @@ class Choice:
         """Return the selected part of a result."""
         chosen = dataclasses.replace(result, instances=tuple(self.only.instances(result)))
         selected = dataclasses.replace(chosen, instances=tuple(self.selection.instances(chosen)))
-        frames = range(0, result.video.num_frames, self.every)
-        return Clip(_with_frames(self._with_names(selected), frames), frames)
+        frames = result.video.frame_numbers[:: self.every]
+        return Clip(_with_frames(self._with_names(selected), self.every), frames)
 
     def _with_names(self, result: VideoResult) -> VideoResult:
         """Rename the categories. Categories that get the same name become one category."""
@@ -86,19 +87,22 @@ def _with_categories(instance: InstanceSequence, ids: Mapping[int | None, int | 
     return dataclasses.replace(instance, category_id=ids[instance.category_id], category_scores=scores)
 
 
-def _with_frames(result: VideoResult, frames: range) -> VideoResult:
-    """Return a result with some frames. Frames without a name get their index as name, so that it is kept."""
-    if frames.step == 1:
+def _with_frames(result: VideoResult, every: int) -> VideoResult:
+    """Return a result with every n-th frame. Frames without a name get their number as name, so that it is kept."""
+    if every == 1:
         return result
-    video, part = result.video, slice(None, None, frames.step)
-    names = video.frame_names or tuple(f"{frame:05d}.jpg" for frame in range(video.num_frames))
+    video, part = result.video, slice(None, None, every)
+    frames = video.frame_numbers
+    names = video.frame_names or tuple(f"{number:05d}.jpg" for number in frames)
+    request = PartRequest(every=frames.step * every)
     info: VideoInfo = dataclasses.replace(
         video,
-        num_frames=len(frames),
+        num_frames=len(frames[part]),
+        part=VideoPart(frames.start, frames.stop, request, video.part is None or video.part.ends_with_video),
         frame_names=names[part],
         timestamps=None if video.timestamps is None else video.timestamps[part],
     )
     instances = (dataclasses.replace(item, segmentations=item.segmentations[part]) for item in result.instances)
-    shots = ((-(-first // frames.step), last // frames.step) for first, last in result.shots)
+    shots = ((-(-first // every), last // every) for first, last in result.shots)
     kept = tuple((first, last) for first, last in shots if first <= last)
     return dataclasses.replace(result, video=info, instances=tuple(instances), shots=kept)

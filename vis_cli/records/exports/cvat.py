@@ -62,11 +62,23 @@ def _head(clip: Clip) -> Iterator[str]:
     used = dict.fromkeys(names[item.category_id] for item in clip.instances)
     labels = dict.fromkeys(_valid(name) for name in (*(item.name for item in clip.result.categories), *used))
     yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta><task>\n'
-    yield f"<name>{escape(_valid(video.name))}</name>\n<size>{video.num_frames}</size>\n<mode>interpolation</mode>\n"
+    yield f"<name>{escape(_valid(video.name))}</name>\n<size>{_task_size(clip)}</size>\n<mode>interpolation</mode>\n"
     yield "<labels>\n"
     yield from (f"<label><name>{escape(label)}</name><attributes></attributes></label>\n" for label in labels)
     yield f"</labels>\n<original_size><width>{video.width}</width><height>{video.height}</height></original_size>\n"
     yield "</task></meta>\n"
+
+
+def _task_size(clip: Clip) -> int:
+    """Return the number of frames of the CVAT task, as far as it is known: the numbers of frames begin with 0."""
+    part = clip.result.video.part
+    return clip.result.video.num_frames if part is None else part.end
+
+
+def _frame_after(clip: Clip) -> int | None:
+    """Return the number of the first frame after a part. CVAT would continue the last shape of a track there."""
+    part = clip.result.video.part
+    return None if part is None or part.ends_with_video else part.end
 
 
 def _point_texts(polygons: dict[int, Plane], video: VideoInfo) -> dict[int, str]:
@@ -94,6 +106,9 @@ def _shapes(clip: Clip, polygons: dict[int, str]) -> Iterator[str]:
         elif points:
             yield f'<polygon frame="{frame}" keyframe="1" outside="1" occluded="0" points="{points}" z_order="0"/>\n'
             points = ""
+    after = _frame_after(clip)
+    if points and after is not None:
+        yield f'<polygon frame="{after}" keyframe="1" outside="1" occluded="0" points="{points}" z_order="0"/>\n'
 
 
 def _mask_tracks(clip: Clip, instance: InstanceSequence) -> Iterator[str]:
@@ -106,7 +121,7 @@ def _mask_tracks(clip: Clip, instance: InstanceSequence) -> Iterator[str]:
         box = f'rle="{runs}" left="{crop.x}" top="{crop.y}" width="{width}" height="{height}" z_order="0"'
         frame = clip.frames[crop.position]
         shapes = [f'<mask frame="{frame}" keyframe="1" outside="0" occluded="0" {box}/>\n']
-        if crop.position + 1 < len(clip.frames):
+        if crop.position + 1 < len(clip.frames) or _frame_after(clip) is not None:
             shapes.append(f'<mask frame="{frame + 1}" keyframe="1" outside="1" occluded="0" {box}/>\n')
         yield "".join(shapes)
 

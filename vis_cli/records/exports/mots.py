@@ -58,24 +58,30 @@ def write_mots(
             match = matcher.match(result)
             objects = _number_objects(result, match.instances, categories)
             num_objects += len(objects)
-            add(f"{match.sequence.name}{SUFFIX}", "".join(_iter_lines(objects, match.sequence)).encode("ascii"))
+            numbers = frame_numbers(match.sequence, result.video.frame_numbers if split is None else None)
+            lines = _iter_lines(objects, match.sequence, numbers)
+            add(f"{match.sequence.name}{SUFFIX}", "".join(lines).encode("ascii"))
         for sequence in matcher.unmatched():
             add(f"{sequence.name}{SUFFIX}", b"")
     return matcher.report(num_objects, categories)
 
 
-def frame_numbers(sequence: SequenceFrames) -> list[int]:
-    """Return the frame numbers in the names of the frames, or the frame indices if a name is not a number.
+def frame_numbers(sequence: SequenceFrames, numbers: Sequence[int] | None = None) -> list[int]:
+    """Return the frame numbers in the names of the frames, or the frame numbers in the video.
+
+    Args:
+        sequence: The frames.
+        numbers: Their numbers in the video, which are used if a name is not a number. None: 0, 1, …
 
     Raises:
         VisError: Two frames have the same number.
     """
     names = sequence.frame_names
     if not all(name.isdecimal() and len(name.lstrip("0")) <= MAX_DIGITS for name in names):
-        return list(range(len(names)))
-    numbers = [int(name) for name in names]
-    require_unique(numbers, f"{printable(sequence.name)}: frame numbers")
-    return numbers
+        return list(range(len(names)) if numbers is None else numbers)
+    named = [int(name) for name in names]
+    require_unique(named, f"{printable(sequence.name)}: frame numbers")
+    return named
 
 
 def _number_objects(
@@ -96,9 +102,9 @@ def _number_objects(
     return objects
 
 
-def _iter_lines(objects: list[MotsObject], sequence: SequenceFrames) -> Iterator[str]:
+def _iter_lines(objects: list[MotsObject], sequence: SequenceFrames, numbers: Sequence[int]) -> Iterator[str]:
     """Yield the lines of a file in the order of the frames. A pixel belongs to the object of highest score."""
-    for index, number in enumerate(frame_numbers(sequence)):
+    for index, number in enumerate(numbers):
         taken = np.zeros((sequence.height, sequence.width), np.bool_)
         for item in objects:
             mask = item.instance.mask(index)

@@ -26,7 +26,7 @@ HINT = "Use lines such as: 0 1001 1 360 640 RLE."
 
 def read_mots(path: Path, video: VideoInfo, messages: Messages) -> Sequence[AnnotatedObject]:
     """Return the cars and pedestrians. Frames are numbered like the images of a folder, or from 0."""
-    frames = {number: frame for frame, number in enumerate(frame_numbers(own_frames(video)))}
+    frames = {number: frame for frame, number in enumerate(frame_numbers(own_frames(video), video.frame_numbers))}
     names = {category.id: category.name for category in MOTS_CATEGORIES}
     classes: dict[int, int] = {}
     masks: dict[int, dict[int, Rle]] = {}
