@@ -317,8 +317,8 @@ class PartOptions:
             "--start",
             metavar="POSITION",
             rich_help_panel=INPUT_PANEL,
-            help="Start of the part to segment: a frame number such as 120, counted from 0; seconds such as 5s or 5.5; "
-            "or a timecode such as 1:20 or 0:01:20.5. [dim]\\[default: start of the video][/dim]",
+            help="Start of the part to segment: a frame number such as 120, seconds such as 5s or 5.5, or a timecode "
+            "such as 1:20 or 0:01:20.5. Frame numbers begin with 0. [dim]\\[default: start of the video][/dim]",
         ),
     ] = None
     end: Annotated[

@@ -26,6 +26,8 @@ from vis_cli.records.part import VideoPart, make_request
 from vis_cli.records.types import VideoInfo
 from vis_cli.records.video import Video, open_segmented, open_video, write_video
 from vis_cli.records.video import frame_times as times_of
+from vis_cli.records.video_file import VideoFile
+from vis_cli.records.video_part import PartVideo
 
 NUM_FRAMES = 20
 UNEVEN_MS = [0, 10, 50, 51, 90, 200, 201, 230, 300, 340, 400, 410, 420, 500, 600, 700, 710, 777, 800, 900]
@@ -58,6 +60,7 @@ CONTAINERS: dict[str, Callable[[Path], Path]] = {
     "webm": lambda folder: make_video(folder, "a.webm", codec="libvpx-vp9", num_frames=NUM_FRAMES),
     "ts": lambda folder: make_video(folder, "a.ts", codec="mpeg2video", num_frames=NUM_FRAMES, start=Fraction(10)),
     "avi": lambda folder: make_video(folder, "a.avi", codec="mpeg4", num_frames=NUM_FRAMES, options={"bf": "2"}),
+    "stream without timestamps": lambda folder: make_video(folder, "a.h264", num_frames=NUM_FRAMES),
     "variable frame rate": lambda folder: make_video(folder, num_frames=NUM_FRAMES, pts_ms=UNEVEN_MS),
     "rotated": lambda folder: make_video(folder, num_frames=NUM_FRAMES, matrix=QUARTER_TURNS[90]),
     "folder": lambda folder: make_images(folder / "f", [f"{number:03d}.png" for number in range(NUM_FRAMES)]),
@@ -69,7 +72,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return CONTAINERS[request.param](tmp_path)
 
 
-def part_of(video: Video) -> VideoPart:
+def part_of(video: Video | PartVideo) -> VideoPart:
     assert video.part is not None
     return video.part
 
@@ -165,6 +168,27 @@ class TestFrames:
         assert numbers_in(open_video(folder, every=2, end=4).iter_frames()) == [0, 2]
         with pytest.raises(VisError, match="the size is 32x32"):
             list(open_video(folder, every=2).iter_frames())
+
+    def test_timestamps_that_change_are_settled_first(self, tmp_path: Path) -> None:
+        """Until the file is complete, its timestamps are two frames late, as with B-frames and missing timestamps."""
+
+        class LateTimes(VideoFile):
+            @property
+            def has_doubtful_times(self) -> bool:
+                return not self.is_complete
+
+            def settle_times(self) -> None:
+                pass
+
+            def frame_pts(self, number: int) -> int:
+                late = Fraction(0) if self.is_complete else Fraction(2, 25)
+                return super().frame_pts(number) + round(late / self.time_base)
+
+        request = make_request("0.2s", "0.32s")
+        assert request is not None
+        video = PartVideo(LateTimes(make_video(tmp_path, num_frames=12)), request)
+        assert numbers_in(video.iter_frames()) == [5, 6, 7]
+        assert part_of(video).frames == range(5, 8)
 
 
 class TestLength:

@@ -60,7 +60,7 @@ class GivenInputs:
     detections: DetectionFile | None = None
     detections_from: int | None = None  # number of the first frame in the detections; None: automatic
     only: tuple[str, ...] = ()  # names of the categories to detect; (): all
-    masks_start: bool = False  # whether the only mask is for the first frame, whatever its number is
+    masks_start: bool = False  # whether the mask is for the first frame of a part, because its name is no frame
 
     @property
     def hashes(self) -> GivenHashes:

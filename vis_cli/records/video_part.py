@@ -242,7 +242,7 @@ class PartVideo:
         """Return the part. Warn if the video ends before it.
 
         Args:
-            first: First frame of the part; None if there is none.
+            first: First frame of the part. None: no frame is in the part.
             end: Number of frames up to the end of the part.
             is_whole: Whether the video ends there.
 
