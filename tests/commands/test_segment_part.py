@@ -48,7 +48,7 @@ class TestResult:
         assert video.timestamps == pytest.approx(TIMES)
         assert (video.num_frames, video.fps) == (3, 25.0)
         assert json.loads(result.read_text())["video"]["part"] == {
-            "first_frame": 3,
+            "start_frame": 3,
             "end_frame": 8,
             "every": 2,
             "ends_with_video": False,
@@ -82,9 +82,9 @@ class TestResult:
     @pytest.mark.parametrize(
         ("change", "problem"),
         [
-            ({"first_frame": 4}, "the part from frame 4 to before frame 8 does not fit to 3 frames"),
+            ({"start_frame": 4}, "the part from frame 4 to before frame 8 does not fit to 3 frames"),
             ({"end_frame": 3}, "the part from frame 3 to before frame 3 does not fit to 3 frames"),
-            ({"first_frame": -1}, "the part from frame -1 to before frame 8"),
+            ({"start_frame": -1}, "the part from frame -1 to before frame 8"),
             ({"end_frame": 10**12}, "does not fit to 3 frames"),
             ({"every": 0}, "every is 0"),
             ({"start": "1:99"}, "start is '1:99'"),

@@ -94,7 +94,7 @@ def part_from_json(entry: dict[str, Any], num_frames: int, where: str) -> VideoP
     if entry.get("part") is None:
         return None
     part, where = take_field(entry, "part", dict, where), f"{where}.part"
-    first, end, every = (take_field(part, name, int, where) for name in ("first_frame", "end_frame", "every"))
+    first, end, every = (take_field(part, name, int, where) for name in ("start_frame", "end_frame", "every"))
     start, stop = (part.get(name) for name in ("start", "end"))
     is_valid = all(text is None or isinstance(text, str) for text in (start, stop))
     require(is_valid, where, "'start' or 'end' is not a string", hint="Use a position such as 120 or 5s, or null.")
@@ -111,7 +111,7 @@ def part_from_json(entry: dict[str, Any], num_frames: int, where: str) -> VideoP
 def _part_to_json(part: VideoPart) -> dict[str, Any]:
     start, end = (None if position is None else str(position) for position in (part.request.start, part.request.end))
     return {
-        "first_frame": part.first,
+        "start_frame": part.first,
         "end_frame": part.end,
         "every": part.frames.step,
         "ends_with_video": part.ends_with_video,
