@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vis_cli.engine.segmenter import Segmenter, segment_video
     from vis_cli.errors import VisError
+    from vis_cli.records.prompts import BoxPrompt, PointPrompt
     from vis_cli.records.result_json import read_result, write_result
     from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
     from vis_cli.records.video import Video, open_video
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS",
+    "BoxPrompt",
     "Category",
     "InstanceSequence",
     "LoadedModel",
     "ModelInfo",
+    "PointPrompt",
     "RunSettings",
     "SegmentSettings",
     "Segmenter",
@@ -49,10 +52,12 @@ __version__ = "0.1.0"
 # Module and original name of each public name.
 _PUBLIC = {
     "PRESETS": ("settings", "PRESETS"),
+    "BoxPrompt": ("records.prompts", "BoxPrompt"),
     "Category": ("records.types", "Category"),
     "InstanceSequence": ("records.types", "InstanceSequence"),
     "LoadedModel": ("zoo.weights", "LoadedModel"),
     "ModelInfo": ("records.types", "ModelInfo"),
+    "PointPrompt": ("records.prompts", "PointPrompt"),
     "RunSettings": ("settings", "RunSettings"),
     "SegmentSettings": ("settings", "SegmentSettings"),
     "Segmenter": ("engine.segmenter", "Segmenter"),

@@ -214,6 +214,34 @@ class PromptOptions:
             show_default=False,
         ),
     ] = None
+    boxes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--box",
+            metavar="FRAME:x1,y1,x2,y2",
+            rich_help_panel=PROMPT_PANEL,
+            help="Box around an object to track, in pixels of the displayed video, in a frame counted from 0, such as "
+            "'30:100,50,220,180'. Repeatable. #ID at the end gives the id of the object.",
+            show_default=False,
+        ),
+    ] = None
+    points: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--point",
+            metavar="FRAME:x,y",
+            rich_help_panel=PROMPT_PANEL,
+            help="Point inside of an object to track, such as '30:120,90'. Repeatable. '-30:150,90' is a negative "
+            "point: it removes the area under it. #ID at the end gives the id of the object.",
+            show_default=False,
+        ),
+    ] = None
+    also_detect: Annotated[
+        bool,
+        _flag_option(
+            "--also-detect", "Detect other objects, too, in addition to --masks, --box and --point.", PROMPT_PANEL
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from vis_cli.errors import VisError
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detections import VideoDetections
+from vis_cli.records.prompts import Prompt
 from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import RunSettings, SegmentSettings
@@ -61,6 +62,8 @@ class Network:
     guidance: Mapping[int, NDArray[np.integer[Any]]] | None = None
     detections: VideoDetections | None = None
     only: Sequence[str] = ()
+    prompts: Sequence[Prompt] = ()
+    also_detect: bool = False
 
 
 @pytest.fixture
@@ -84,9 +87,11 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             guidance: Mapping[int, NDArray[np.integer[Any]]] | None,
             detections: Callable[[int], VideoDetections] | None,
             only: Sequence[str],
+            prompts: Sequence[Prompt],
+            also_detect: bool,
         ) -> VideoResult:
             state.guidance = guidance
-            state.only = only
+            state.only, state.prompts, state.also_detect = only, prompts, also_detect
             state.segmented.append(video.name)
             num_frames = 0
             for num_frames, _ in enumerate(video.iter_frames(), start=1):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.network.factories import make_model
 from tests.records.video_factory import make_video
 from vis_cli.records.davis import write_label_png
+from vis_cli.records.prompts import BoxPrompt, PointPrompt
 from vis_cli.records.result_json import read_result
 from vis_cli.zoo.weights import save_model
 
@@ -63,7 +64,7 @@ class TestOnly:
         command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--only", "cat")
         outcome = run_vis(*command, "--masks", tmp_path / "first.png")
         assert outcome.code == 2
-        assert "--only and --masks are both given, but --masks detects nothing. Omit one of them." in outcome.err
+        assert "--masks and --only are both given. Omit one of them. To detect other objects, too, add" in outcome.err
 
     def test_a_file_of_detections_without_the_category(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         found = tmp_path / "clip.json"
@@ -85,3 +86,66 @@ class TestOnly:
         outcome = run_vis(*command, *options, "--only", "persn")
         assert outcome.code == 1
         assert run_vis(*command, *options, "--only", "persn", "--overwrite").code == 2
+
+
+class TestBoxesAndPoints:
+    def test_they_reach_the_segmenter_and_the_result(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")
+        words = ("--point", "1:5,6#3", "--box", "0:1,2,30,40", "--point", "-1:9,9.5")
+        assert run_vis(*command, *words).code == 0
+        expected = (
+            BoxPrompt(0, (1.0, 2.0, 30.0, 40.0)),
+            PointPrompt(1, (5.0, 6.0), 3),
+            PointPrompt(1, (9.0, 9.5), positive=False),
+        )
+        assert (network.prompts, network.also_detect) == (expected, False)
+        stored = read_result(tmp_path / "out/clip.json")
+        assert stored.given_prompts == "--box 0:1,2,30,40 --point 1:5,6#3 --point -1:9,9.5"
+        assert "skipped" in run_vis(*command, *words).err
+        assert "prompts differ" in run_vis(*command, *words[:4]).err
+        assert "prompts differ" in run_vis(*command, *words, "--also-detect").err
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--box", "0:1,2,3"], "--box: '0:1,2,3' is not FRAME:x1,y1,x2,y2. Use a frame index and pixels"),
+            (["--box", "0:1,2,nan,4"], "--box: '0:1,2,nan,4' is not FRAME:x1,y1,x2,y2"),
+            (["--point", "-x"], "--point: '-x' is not FRAME:x,y. Use a frame index and pixels, such as 30:120,90"),
+            (["--box", "0:5,2,4,8"], "--box 0:5,2,4,8: the box is empty. Use x1 < x2 and y1 < y2."),
+            (["--point", "-0:1,1"], "--point -0:1,1: no object has a box or a positive point in this frame"),
+            (["--box", "0:1,1,9,9", "--masks", "first.png"], "--masks and --box are both given. Omit one of them."),
+            (["--point", "0:1,1", "--masks", "first.png"], "--masks and --point are both given. Omit one of them."),
+            (["--also-detect"], "--also-detect needs --masks, --box or --point. Add one of them, or omit"),
+            (["--box", "0:1,1,9,9", "other.mp4"], "--box needs one video, but there are 2. Run the command once per"),
+            (["--point", "0:1,1", "other.mp4"], "--point needs one video, but there are 2"),
+        ],
+    )
+    def test_wrong_usage(
+        self, words: list[str], message: str, tmp_path: Path, run_vis: RunVis, network: Network
+    ) -> None:
+        write_label_png(make_labels(), tmp_path / "first.png")
+        make_video(tmp_path, "other.mp4", num_frames=2)
+        words = [str(tmp_path / word) if word.endswith(("png", "mp4")) else word for word in words]
+        outcome = run_vis("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", *words)
+        assert outcome.code == 2
+        assert message in outcome.err
+        assert network.segmented == []
+
+    def test_a_real_network(self, tmp_path: Path, run_vis: RunVis) -> None:
+        save_model(tmp_path / "tiny", make_model(), {})
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")
+        options = ("--model", tmp_path / "tiny", "--set", "mask_threshold=0.4")
+        assert run_vis(*command, *options, "--box", "1:8,8,40,40").code == 0
+        (instance,) = read_result(tmp_path / "out/clip.json").instances
+        assert (instance.id, instance.key_frame, instance.score) == (1, 1, 1.0)
+        mask = instance.mask(1)
+        assert mask is not None
+        assert mask[12:36, 12:36].mean() > 0.9
+        assert mask.sum() < 36 * 36
+        for box, message in (
+            ("1:8,8,70,40", "--box 1:8,8,70,40: the box is not inside of the image. Use x from 0 to 64"),
+            ("2:8,8,40,40", "--box 2:8,8,40,40: the video has no such frame. Use a frame from 0 to 1."),
+        ):
+            outcome = run_vis(*command, *options, "--box", box, "--overwrite")
+            assert outcome.code == 1
+            assert message in outcome.err

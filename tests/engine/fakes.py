@@ -67,6 +67,9 @@ class FakeVideo:
     def width(self) -> int:
         return self.frames[0].shape[1] if self.frames else WIDTH
 
+    def count_frames(self) -> int:
+        return len(self.frames)
+
     def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
         for index, frame in enumerate(self.frames):
             self.decoded.append(index)

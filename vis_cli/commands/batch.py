@@ -209,8 +209,10 @@ class Batch:
                 guidance=locate_masks(given, video, self._reporter),
                 detections=locate_detections(given, video, self._options.config, self._reporter),
                 only=given.only,
+                prompts=given.prompts,
+                also_detect=given.also_detect,
             )
-        if self._options.sets_score_source and given.masks is None:
+        if self._options.sets_score_source and given.detects:
             self._report_score_source(job, found.config["score_source"])
         info = dataclasses.replace(
             found.video,

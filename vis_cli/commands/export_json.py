@@ -40,7 +40,7 @@ from vis_cli.records.result_head import read_head
 from vis_cli.records.result_json import read_result
 from vis_cli.records.result_matching import ExportReport, read_split
 from vis_cli.records.selection import Selection
-from vis_cli.records.types import VideoResult
+from vis_cli.records.types import VideoResult, gives_all_objects
 from vis_cli.records.youtube_vis import read_youtube_vis
 from vis_cli.records.youtube_vis_submission import write_youtube_vis_submission
 
@@ -155,7 +155,7 @@ def _check_top(files: Sequence[Path], top: int | None) -> None:
     """Reject a --top above the limit of DAVIS unsupervised. The limit does not apply to given masks."""
     if top is not None and top > MAX_PROPOSALS:
         heads = [read_head(path) for path in files]
-        if any(head is not None and head.given_masks is None for head in heads):
+        if any(head is not None and not gives_all_objects(head.given_masks, head.given_prompts) for head in heads):
             raise UsageError(f"--top is {top}", hint=f"Use at most {MAX_PROPOSALS}, the limit of DAVIS per video.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from vis_cli.records.detection_file import DetectionFile, read_detection_file
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.given_masks import is_for_first_frame, read_given_masks, require_objects
 from vis_cli.records.given_names import Names, require_given
+from vis_cli.records.prompts import Prompt, describe_prompts
 from vis_cli.records.video import Video
 from vis_cli.settings import SegmentSettings
 
@@ -37,6 +39,8 @@ class GivenOptions:
     detections_from: int | None = None  # number of the first frame in the detections; None: automatic
     images: Path | None = None  # file with the image names and the category names of the detections
     only: tuple[str, ...] = ()  # names of the categories to detect; (): all
+    prompts: tuple[Prompt, ...] = ()  # boxes and points of the objects to track
+    also_detect: bool = False  # in addition to given objects
 
 
 class GivenHashes(TypedDict):
@@ -61,6 +65,13 @@ class GivenInputs:
     detections_from: int | None = None  # number of the first frame in the detections; None: automatic
     only: tuple[str, ...] = ()  # names of the categories to detect; (): all
     masks_start: bool = False  # whether the mask is for the first frame of a part, because its name is no frame
+    prompts: tuple[Prompt, ...] = ()  # boxes and points of the objects to track
+    also_detect: bool = False  # in addition to given objects
+
+    @property
+    def detects(self) -> bool:
+        """Return whether objects are detected."""
+        return self.also_detect or (self.masks is None and not self.prompts)
 
     @property
     def hashes(self) -> GivenHashes:
@@ -70,7 +81,7 @@ class GivenInputs:
             "given_masks": None if self.masks is None else hash_masks(self.masks),
             "given_names": None if self.names is None else hash_names(self.names),
             "given_detections": None if found is None else hash_detections(found.digest, self.detections_from),
-            "given_prompts": f"--only {','.join(self.only)}" if self.only else None,
+            "given_prompts": describe_prompts(self.only, self.prompts, also_detect=self.also_detect),
         }
 
 
@@ -81,21 +92,22 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
         VisError: A file cannot be read or does not fit the video, the video has no detections, or they do not have a
             category of --only.
     """
+    given = GivenInputs(only=options.only, prompts=options.prompts, also_detect=options.also_detect)
     if job.masks is not None:
         masks = read_given_masks(job.masks, job.source, first=options.masks_from, messages=reporter)
         require_objects(masks, job.masks)
         if options.names is not None:
             require_given(options.names, masks, job.masks)
         is_first = is_for_first_frame(job.masks, job.source, first=options.masks_from)
-        return GivenInputs(masks, options.names, masks_start=is_first)
+        given = dataclasses.replace(given, masks=masks, names=options.names, masks_start=is_first)
     if job.detections is not None:
         found = read_detection_file(job.detections, images=options.images, messages=reporter)
         find_categories(options.only, found.categories)
-        return GivenInputs(detections=found, detections_from=options.detections_from, only=options.only)
+        return dataclasses.replace(given, detections=found, detections_from=options.detections_from)
     if options.has_detections:
         hint = "Give the detections the name of the video."
         raise VisError("--detections has no file for this video", where=job.source, hint=hint)
-    return GivenInputs(only=options.only)
+    return given
 
 
 def locate_masks(given: GivenInputs, video: Video, reporter: Reporter) -> LabelMaps | None:

@@ -15,20 +15,18 @@ from vis_cli import options
 from vis_cli.commands.batch import Batch, BatchOptions
 from vis_cli.commands.given_inputs import GivenOptions
 from vis_cli.commands.method_settings import method_settings, sets
+from vis_cli.commands.object_options import check_exclusive, check_prompts, default_preset, read_prompts
 from vis_cli.commands.option_groups import grouped
 from vis_cli.commands.outputs import Job, plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
 from vis_cli.messages import hint_at_left_out
-from vis_cli.records.category_names import read_only
 from vis_cli.records.detection_file import pair_detections
 from vis_cli.records.given_names import Names, read_names
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
-from vis_cli.settings import GIVEN_MASKS
-from vis_cli.zoo.detectors.kinds import is_box_detector
 
 
 @grouped
@@ -63,7 +61,7 @@ def segment(
         batch = Batch(
             BatchOptions(
                 model.name,
-                method_settings(method, reporter, preset="default" if masks.masks is None else GIVEN_MASKS),
+                method_settings(method, reporter, preset=default_preset(masks, prompts)),
                 run.settings(method.preset),
                 output.overwrite,
                 model.detector,
@@ -76,10 +74,10 @@ def segment(
             ),
             reporter,
         )
-        check_exclusive(model, masks, detections)
-        check_prompts(masks, prompts)
+        check_exclusive(model, masks, detections, prompts)
         sources, missing = find_sources(inputs, reporter)
         check_masks(masks, sources)
+        check_prompts(prompts, sources)
         jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
         jobs = with_detections(jobs, detections.detections, reporter)
         protect_inputs(jobs, inputs, files_of_names(masks, detections))
@@ -112,51 +110,8 @@ def given_options(
         detections.detections is not None,
         detections.detections_from,
         detections.detection_names,
-        read_prompts(prompts),
+        *read_prompts(prompts),
     )
-
-
-def read_prompts(prompts: options.PromptOptions) -> tuple[str, ...]:
-    """Return the names of --only.
-
-    Raises:
-        UsageError: A name is empty.
-    """
-    try:
-        return read_only(prompts.only or ())
-    except VisError as error:
-        raise UsageError(str(error)) from error
-
-
-def check_prompts(masks: options.MaskOptions, prompts: options.PromptOptions) -> None:
-    """Check that --only has an effect.
-
-    Raises:
-        UsageError: The objects are given, so that nothing is detected.
-    """
-    if prompts.only is not None and masks.masks is not None:
-        raise UsageError("--only and --masks are both given, but --masks detects nothing. Omit one of them.")
-
-
-def check_exclusive(
-    model: options.ModelOptions, masks: options.MaskOptions, detections: options.DetectionOptions
-) -> None:
-    """Check that at most one source of objects is given.
-
-    Raises:
-        UsageError: There are two of them.
-    """
-    sources = (
-        ("--masks", masks.masks),
-        ("--detections", detections.detections),
-        ("--detector", model.detector),
-    )
-    given = [option for option, value in sources if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} are both given. Omit one of them.")
-    if detections.detections is not None and is_box_detector(model.name):
-        hint = "Omit --model: lite predicts the masks."
-        raise UsageError(f"--model {model.name} only detects, but --detections replaces the detector", hint=hint)
 
 
 def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) -> list[Job]:

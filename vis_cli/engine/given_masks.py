@@ -1,27 +1,24 @@
-"""Given masks as the start of sequences, instead of detections (semi-supervised); used by `propose`."""
+"""Given masks as the start of sequences, instead of detections (semi-supervised); used by `segmenter`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vis_cli.engine.frames import Size
+from vis_cli.engine.given_objects import GivenObjects
 from vis_cli.engine.sequences import KeyMasks
 from vis_cli.errors import VisError
-from vis_cli.network.aggregation import soft_aggregate
 from vis_cli.network.structures import EncodedFrame
 from vis_cli.records.rle import encode_mask
 
 
-class GivenMasks:
+class GivenMasks(GivenObjects):
     """The instances of given label maps. Each one starts in the first frame that shows it, and has no class."""
-
-    num_classes = 0
 
     def __init__(
         self, guidance: Mapping[int, NDArray[np.integer]], *, num_frames: int, video: Size, size: Size
@@ -42,18 +39,13 @@ class GivenMasks:
             raise VisError("guidance has no label map. Give at least one")
         for frame, labels in guidance.items():
             _require_fitting(frame, labels, num_frames=num_frames, video=video)
-        self.key_frames = tuple(sorted(guidance))
+        super().__init__({frame: _ids_in(labels) for frame, labels in guidance.items()})
         self._guidance = guidance
-        self._frame_ids = {frame: _ids_in(labels) for frame, labels in guidance.items()}
         self._size = size
-
-    def in_window(self, frames: range) -> GivenMasks:
-        """Return the masks themselves: they are known for all windows."""
-        return self
 
     def masks_at(self, frame: EncodedFrame) -> KeyMasks:
         """Return the masks that are given for a frame. A value at network size is the covered fraction of a pixel."""
-        ids, labels = self._frame_ids[frame.index], self._guidance[frame.index]
+        ids, labels = self.frame_ids[frame.index], self._guidance[frame.index]
         masks = [labels == id_ for id_ in ids]
         covered = np.zeros((len(ids), *self._size), dtype=np.float32)
         for index, mask in enumerate(masks):
@@ -61,44 +53,6 @@ class GivenMasks:
         probs = torch.from_numpy(covered).to(frame.features.c2.device)
         no_classes = np.zeros((len(ids), self.num_classes + 1))
         return KeyMasks(ids, probs, probs, no_classes, segmentations=tuple(encode_mask(mask) for mask in masks))
-
-    def select_new(self, key_masks: KeyMasks, ids: Sequence[tuple[int, ...]], propagated: Sequence[Tensor]) -> KeyMasks:
-        """Return the objects that are given for the first time."""
-        known = {id_ for some in ids for id_ in some}
-        return key_masks.select(row for row, id_ in enumerate(key_masks.ids) if id_ not in known)
-
-    def aggregate(
-        self, ids: Sequence[tuple[int, ...]], separate: Sequence[Tensor], key_masks: KeyMasks | None
-    ) -> list[Tensor]:
-        """Let all objects compete for the pixels of a frame. Given masks replace propagated masks in this frame."""
-        if not separate:
-            return []
-        all_ids = [id_ for some in ids for id_ in some]
-        probs = torch.cat(list(separate))
-        if key_masks is None:
-            aggregated = soft_aggregate(probs)[1:]
-        else:
-            starting = [row for row, id_ in enumerate(key_masks.ids) if id_ not in all_ids]
-            rivals = torch.cat([_replace(probs, all_ids, key_masks), key_masks.probs[starting]])
-            aggregated = _replace(soft_aggregate(rivals)[1 : len(all_ids) + 1], all_ids, key_masks)
-        return list(torch.split(aggregated, [len(some) for some in ids]))
-
-    def class_probs(self, frame: EncodedFrame, masks: Tensor) -> NDArray[np.float64]:
-        """Return zeros (N, 1): the box head does not classify given objects."""
-        return np.zeros((len(masks), 1))
-
-    def guidance_frames(self, ids: tuple[int, ...]) -> frozenset[int]:
-        """Return the frames with a given mask of one of these objects. Their masks stay in the memory."""
-        return frozenset(frame for frame, given in self._frame_ids.items() if not set(given).isdisjoint(ids))
-
-
-def _replace(probs: Tensor, ids: Sequence[int], given: KeyMasks) -> Tensor:
-    """Return the masks (N, h, w) of the objects `ids`. A given mask replaces the propagated mask of its object."""
-    replaced = probs.clone()
-    for row, id_ in enumerate(given.ids):
-        if id_ in ids:
-            replaced[ids.index(id_)] = given.probs[row]
-    return replaced
 
 
 def _ids_in(labels: NDArray[np.integer]) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.records.types import Category, InstanceSequence
 
+GIVEN_SCORE = 1.0  # of an object that the user gave
 HALF_COVERED = 0.5  # a pixel belongs to a resized binary mask if more than half of it is covered
 
 
@@ -47,12 +48,22 @@ def make_instances(
     return tuple(instances)
 
 
-def make_given_instances(proposals: SequenceProposals) -> tuple[InstanceSequence, ...]:
-    """Return the sequences of given masks as instances without a category. Their score is 1: the user gave them."""
+def make_given_instances(proposals: SequenceProposals, category_ids: Mapping[int, int]) -> tuple[InstanceSequence, ...]:
+    """Return the sequences of objects that the user gave as instances. Their score is 1.
+
+    Args:
+        proposals: The sequences.
+        category_ids: Category by the id of the object. An object can have none.
+    """
     rows = zip(proposals.ids, proposals.key_frames, proposals.segmentations, strict=True)
     return tuple(
         InstanceSequence(
-            id=id_, category_id=None, score=1.0, category_scores={}, key_frame=key_frame, segmentations=segmentations
+            id=id_,
+            category_id=category_ids.get(id_),
+            score=GIVEN_SCORE,
+            category_scores={},
+            key_frame=key_frame,
+            segmentations=segmentations,
         )
         for id_, key_frame, segmentations in rows
     )

@@ -41,7 +41,8 @@ class Method:
     device: torch.device
     precision: torch.dtype
     feature_budget: int  # bytes of encoded frames
-    reduces: bool  # False: the sequences are given
+    reduces: bool  # False: all sequences are given
+    given: frozenset[int] = frozenset()  # ids of the objects that the user gives
 
     def iter_windows(
         self,
@@ -140,7 +141,7 @@ class Method:
             frame = cache.take(some.key_frame)
             for id_ in some.ids:
                 mask = state.tracks.first_mask(id_, some.key_frame)
-                if mask is None:
+                if mask is None or id_ in self.given:
                     continue
                 found = state.lost.find(self.network, frame, mask, video, self.config.mask_threshold)
                 if found is not None:

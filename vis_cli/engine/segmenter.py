@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vis_cli.engine.detected_masks import DetectedMasks
 from vis_cli.engine.device import choose_device, choose_precision
 from vis_cli.engine.frames import Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
-from vis_cli.engine.key_frame_reader import KeyFrameReader, KeyFrames, KeyFrameSizes
-from vis_cli.engine.key_frames import select_among
+from vis_cli.engine.given_objects import GivenObjects
+from vis_cli.engine.mask_sources import choose_source, key_frame_reader
 from vis_cli.engine.method import Method
-from vis_cli.engine.sequences import MaskSource
+from vis_cli.engine.prompted_masks import PromptedMasks
 from vis_cli.engine.settle import settle_scores, settle_sizes
 from vis_cli.engine.video_run import VideoRun, collect_masks
 from vis_cli.engine.windows import Window, iter_windows
@@ -30,6 +30,7 @@ from vis_cli.progress import Progress
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import locate_detections, read_detection_file
 from vis_cli.records.detections import VideoDetections
+from vis_cli.records.prompts import Prompt, require_inside
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, open_video
 from vis_cli.settings import GIVEN_MASKS, RunSettings, SegmentSettings, find_preset
@@ -55,6 +56,8 @@ def segment_video(
     guidance: Guidance | None = None,
     detections: str | Path | Detections | None = None,
     only: Sequence[str] = (),
+    prompts: Sequence[Prompt] = (),
+    also_detect: bool = False,
 ) -> VideoResult:
     """Detect, segment and track the objects of one video.
 
@@ -71,6 +74,9 @@ def segment_video(
         detections: Detections of another program: a file or folder that docs/reference/detections.md describes, or
             the detections themselves. If they are given, the model detects nothing. Its mask head predicts the masks.
         only: Names of categories, such as "person". Objects of other categories are not detected. Empty: all.
+        prompts: Boxes and points of the objects to track. If they are given, `vis` tracks only these objects and keeps
+            their ids. Their score is 1.
+        also_detect: Detect other objects in addition to `guidance` or `prompts`.
 
     Returns:
         The instances of the video, with one mask per frame at the size of the video.
@@ -78,12 +84,20 @@ def segment_video(
     Raises:
         VisError: The video, the model, the device or another argument cannot be used.
     """
-    if config is None and guidance is not None:
+    if config is None and guidance is not None and not also_detect:
         config = find_preset(GIVEN_MASKS)
     segmenter = Segmenter(model, config=config, run=run)
     opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
-    return segmenter.segment(opened, progress=progress, guidance=guidance, detections=found, only=only)
+    return segmenter.segment(
+        opened,
+        progress=progress,
+        guidance=guidance,
+        detections=found,
+        only=only,
+        prompts=prompts,
+        also_detect=also_detect,
+    )
 
 
 class Segmenter:
@@ -114,9 +128,19 @@ class Segmenter:
         guidance: Guidance | None = None,
         detections: Detections | None = None,
         only: Sequence[str] = (),
+        prompts: Sequence[Prompt] = (),
+        also_detect: bool = False,
     ) -> VideoResult:
         """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
-        run = self.start(video, progress=progress, guidance=guidance, detections=detections, only=only)
+        run = self.start(
+            video,
+            progress=progress,
+            guidance=guidance,
+            detections=detections,
+            only=only,
+            prompts=prompts,
+            also_detect=also_detect,
+        )
         return run.result(collect_masks(run.iter_windows()))
 
     def start(
@@ -127,6 +151,8 @@ class Segmenter:
         guidance: Guidance | None = None,
         detections: Detections | None = None,
         only: Sequence[str] = (),
+        prompts: Sequence[Prompt] = (),
+        also_detect: bool = False,
     ) -> VideoRun:
         """Prepare the segmentation of one video. `VideoRun.iter_windows` yields its windows.
 
@@ -136,22 +162,32 @@ class Segmenter:
             self.require_categories(only)
         opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
         report = progress or _ignore
-        if guidance is not None and detections is not None:
-            raise VisError("guidance and detections are both given", hint="Omit one of them.")
+        _require_compatible(guidance, detections, prompts, also_detect=also_detect)
+        require_inside(prompts, width=opened.width, height=opened.height)
         size, windows = self._read_windows(opened, report)
         num_frames = 0
-        if guidance is not None or callable(detections):
+        if guidance is not None or prompts or callable(detections):
             first = next(windows)
             num_frames, windows = _count_frames(opened, first), chain([first], windows)
-        given = detections(num_frames) if callable(detections) else detections
-        if given is not None and only:
-            given = given.only(find_categories(only, given.categories))
-        method = self._choose_method(given, only, reduces=guidance is None)
-        source: Callable[[range], MaskSource] = _DetectionSource(method, opened, given)
+        found = detections(num_frames) if callable(detections) else detections
+        if found is not None and only:
+            found = found.only(find_categories(only, found.categories))
+        method = self._choose_method(found, only)
+        given: GivenObjects | None = None
+        labels: dict[int, int] | None = {} if guidance is None else None
         if guidance is not None:
-            video_size = opened.height, opened.width
-            source = GivenMasks(guidance, num_frames=num_frames, video=video_size, size=size).in_window
-        return VideoRun(opened, method, windows, source, model=self._model_info, input_size=size, progress=report)
+            given = GivenMasks(guidance, num_frames=num_frames, video=(opened.height, opened.width), size=size)
+        elif prompts:
+            prompted = PromptedMasks(
+                method, prompts, key_frame_reader(method, opened, found), video=opened, num_frames=num_frames, size=size
+            )
+            given, labels = prompted, prompted.labels
+        if given is not None:
+            method = dataclasses.replace(method, reduces=also_detect, given=given.ids)
+        source = choose_source(method, opened, found, given)
+        return VideoRun(
+            opened, method, windows, source, model=self._model_info, input_size=size, progress=report, labels=labels
+        )
 
     def require_categories(self, names: Sequence[str]) -> None:
         """Check that the model has categories with these names.
@@ -171,7 +207,7 @@ class Segmenter:
         length, cuts = self._config.window, self._config.cuts
         return size, iter_windows(video, size, length=length, cuts=cuts, budget_bytes=budget, progress=progress)
 
-    def _choose_method(self, detections: VideoDetections | None, only: Sequence[str], *, reduces: bool) -> Method:
+    def _choose_method(self, detections: VideoDetections | None, only: Sequence[str]) -> Method:
         """Return the method with the network that detects, or with the given detections."""
         network = self._network
         if detections is not None:
@@ -184,36 +220,8 @@ class Segmenter:
             device=self._device,
             precision=choose_precision(self._run.precision, self._device),
             feature_budget=self._run.feature_budget_mb * MEGABYTE,
-            reduces=reduces,
+            reduces=True,
         )
-
-
-class _DetectionSource:
-    """Detections in the key frames of each window (Propose-Reduce, Eq. 1)."""
-
-    def __init__(self, method: Method, video: Video, detections: VideoDetections | None) -> None:
-        self._method = method
-        self._detections = detections
-        self._reader: KeyFrames | None = None
-        if detections is not None:
-            self._reader = KeyFrameSizes(video)
-        elif not method.network.classifies_boxes:
-            self._reader = KeyFrameReader(video)
-        self._ids = count()
-
-    def __call__(self, frames: range) -> MaskSource:
-        """Return the detections of a window."""
-        key_frames = self._key_frames(frames)
-        return DetectedMasks(self._method.network, key_frames, self._method.config, self._reader, ids=self._ids)
-
-    def _key_frames(self, frames: range) -> tuple[int, ...]:
-        config = self._method.config
-        num, spacing = config.num_key_frames, config.key_frame_spacing
-        if self._detections is None:
-            return select_among(frames, num, spacing)
-        likely = self._detections.likely_frames(config.detection_score_threshold)
-        inside = [index for index in likely if index in frames]
-        return select_among(inside, num, spacing) if inside else ()
 
 
 def _count_frames(video: Video, first: Window) -> int:
@@ -229,6 +237,22 @@ def _read_detections(path: Path, video: Video) -> Callable[[int], VideoDetection
     """
     file = read_detection_file(path)
     return lambda num_frames: locate_detections(file, video, num_frames)
+
+
+def _require_compatible(
+    guidance: Guidance | None, detections: Detections | None, prompts: Sequence[Prompt], *, also_detect: bool
+) -> None:
+    """Check that the arguments do not exclude each other.
+
+    Raises:
+        VisError: Two of them do.
+    """
+    if guidance is not None and prompts:
+        raise VisError("guidance and prompts are both given", hint="Omit one of them.")
+    if guidance is not None and detections is not None and not also_detect:
+        raise VisError("guidance and detections are both given", hint="Omit one of them, or use also_detect.")
+    if also_detect and guidance is None and not prompts:
+        raise VisError("also_detect needs guidance or prompts", hint="Omit also_detect: objects are detected.")
 
 
 def _ignore(stage: str, done: int, total: int) -> None:

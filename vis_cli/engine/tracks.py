@@ -5,7 +5,8 @@ A video with one window has no known sequences. Then `Tracks` contains the resul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -54,6 +55,7 @@ class Track:
     masks: dict[int, Rle] = field(default_factory=dict)  # by frame index, without frames in which it is absent
     probs: dict[int, PackedProbs] = field(default_factory=dict)  # of frames whose pixels are not yet shared
     num_finished: int = 0  # masks that `Tracks.finish` has returned
+    is_given: bool = False  # the user gave the object, so it is certain
 
     def score(self) -> float:
         """Return the score of the best class (Propose-Reduce, Eq. 2)."""
@@ -65,22 +67,31 @@ class Track:
         if proposals.probs:
             self.probs |= _present(proposals.probs[row], frames)
 
+    def remove(self, frames: Iterable[int]) -> None:
+        """Remove the masks of some frames."""
+        for index in frames:
+            self.masks.pop(index, None)
+            self.probs.pop(index, None)
+
 
 class Tracks:
     """All sequences of a video."""
 
-    def __init__(self, config: SegmentSettings, *, reduces: bool) -> None:
+    def __init__(self, config: SegmentSettings, *, reduces: bool, given: Set[int] = frozenset()) -> None:
         """Start without sequences.
 
         Args:
             config: Settings of the method.
-            reduces: Remove duplicate sequences. False: the sequences are given, and keep their ids.
+            reduces: Remove duplicate sequences. False: all sequences are given.
+            given: Ids of the sequences that the user gives. They keep their ids, and none of them is a duplicate.
         """
         self._config = config
         self._reduces = reduces
+        self._given = given
         self._all: dict[int, Track] = {}  # by number
         self._recent: dict[int, Track] = {}  # with masks that can still change, by number
         self._num_started = 0
+        self._num_detected = 0
         self._by_id: dict[int, Track] = {}  # by the id of its proposal. A rejoined sequence has several ids
 
     def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> set[int]:
@@ -97,12 +108,15 @@ class Tracks:
         known = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ in self._by_id).without_empty()
         new = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ not in self._by_id).without_empty()
         if self._reduces:
-            known = self._without_duplicates(known)
-            new = reduce_proposals(self._uncovered(new, known), self._config)
+            given = new.select(row for row, id_ in enumerate(new.ids) if id_ in self._given)
+            detected = new.select(row for row, id_ in enumerate(new.ids) if id_ not in self._given)
+            known = self._without_duplicates(known, given)
+            new = given.join(reduce_proposals(self._uncovered(detected, known.join(given)), self._config))
         for row, id_ in enumerate(known.ids):
             track = self._by_id[id_]
             track.add(known, row, frames)
-            if self._config.score_source == "eq2" or _is_visible(known, row, frames, key_frames):
+            is_scored = self._config.score_source == "eq2" or _is_visible(known, row, frames, key_frames)
+            if is_scored and not track.is_given:
                 track.scores.add(_window_scores(known, row))
             self._recent[track.number] = track
         for row in range(len(new.ids)):
@@ -113,7 +127,8 @@ class Tracks:
         """Add the masks of new sequences in the previous window.
 
         If they cover a sequence that has been lost since, the new sequence continues it. If they cover a sequence that
-        is still visible, only the masks of that sequence remain.
+        is still visible, only the masks of that sequence remain. A given sequence always keeps its masks and its id: a
+        detected sequence that it covers has no mask in the previous window.
 
         Args:
             proposals: New sequences, with their masks in the previous window.
@@ -125,7 +140,10 @@ class Tracks:
         for row, id_ in enumerate(proposals.ids):
             track = self._by_id[id_]
             best = int(iou[row].argmax()) if rivals else -1
-            if best >= 0 and iou[row, best] >= self._config.sequence_nms_iou:
+            is_covered = best >= 0 and iou[row, best] >= self._config.sequence_nms_iou
+            if is_covered and track.is_given:
+                rivals[best].remove(() if rivals[best].is_given else frames)
+            elif is_covered:
                 if not any(index in rivals[best].masks for index in window):
                     self._merge(rivals[best], track, id_)
                 continue
@@ -174,8 +192,13 @@ class Tracks:
     def _start(self, new: SequenceProposals, row: int, frames: range) -> None:
         """Start the sequence of a new proposal."""
         self._num_started += 1
-        id_ = self._num_started if self._reduces else new.ids[row]
-        track = Track(id_, self._num_started, new.key_frames[row], _window_scores(new, row))
+        is_given = new.ids[row] in self._given
+        self._num_detected += not is_given
+        id_ = new.ids[row] if is_given else max(self._given, default=0) + self._num_detected
+        scores = _window_scores(new, row)
+        if is_given:
+            scores = dataclasses.replace(scores, first=np.ones_like(scores.first))
+        track = Track(id_, self._num_started, new.key_frames[row], scores, is_given=is_given)
         track.add(new, row, frames)
         self._all[track.number] = self._recent[track.number] = self._by_id[new.ids[row]] = track
 
@@ -184,13 +207,17 @@ class Tracks:
         recent = (self._recent[number] for number in sorted(self._recent))
         return [track for track in recent if any(index in track.masks for index in frames)]
 
-    def _without_duplicates(self, known: SequenceProposals) -> SequenceProposals:
-        """Return the known sequences, except for duplicates of a better sequence in this window."""
+    def _without_duplicates(self, known: SequenceProposals, given: SequenceProposals) -> SequenceProposals:
+        """Return the known sequences, except for duplicates of a better or given sequence in this window."""
+        is_given = np.array([self._by_id[id_].is_given for id_ in known.ids], dtype=np.bool_)
         scores = np.array([self._by_id[id_].score() for id_ in known.ids])
         iou = sequence_iou(known.segmentations, known.segmentations)
+        overlaps = sequence_iou(known.segmentations, given.segmentations)
+        covered: NDArray[np.bool_] = np.any(overlaps >= self._config.sequence_nms_iou, axis=1)
         kept: list[int] = []
-        for row in np.argsort(-scores, kind="stable").tolist():
-            if not (iou[row, kept] >= self._config.sequence_nms_iou).any():
+        for row in np.lexsort((-scores, ~is_given)).tolist():  # stable: given sequences, then the best ones
+            is_duplicate = covered[row] or (iou[row, kept] >= self._config.sequence_nms_iou).any()
+            if is_given[row] or not is_duplicate:
                 kept.append(row)
         return known.select(sorted(kept))
 
@@ -202,7 +229,8 @@ class Tracks:
         if self._config.containment < 1.0:
             both = new.join(known)
             num = len(new.ids)
-            covered |= contained_pairs(both, self._config.containment)[:num, num:]
+            has_class = np.array([id_ not in self._given for id_ in known.ids]) | known.class_scores[:, 1:].any(axis=1)
+            covered |= contained_pairs(both, self._config.containment)[:num, num:] & has_class
         return new.select(np.flatnonzero(~covered.any(axis=1)).tolist())
 
     def join(self, lost: int, new: int) -> None:
@@ -222,7 +250,8 @@ class Tracks:
         """Continue a sequence with a sequence that started in this window, which no longer exists."""
         earlier.masks |= later.masks
         earlier.probs |= later.probs
-        earlier.scores.add(later.scores)
+        if not earlier.is_given:
+            earlier.scores.add(later.scores)
         del self._all[later.number], self._recent[later.number]
         self._by_id[id_] = self._recent[earlier.number] = earlier
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vis_cli.engine.finished import FinishedSequence, FinishedWindow
 from vis_cli.engine.frames import Size
-from vis_cli.engine.instances import make_given_instances, make_instances, resize_masks
+from vis_cli.engine.instances import GIVEN_SCORE, make_given_instances, make_instances, resize_masks
 from vis_cli.engine.method import FinishedMasks, Method, MethodState
 from vis_cli.engine.sequences import MaskSource
 from vis_cli.engine.tracks import Track, Tracks
@@ -16,12 +16,10 @@ from vis_cli.engine.windows import Window
 from vis_cli.progress import Progress
 from vis_cli.records.rle import Rle
 from vis_cli.records.segmentations import Segmentations, segmentations_of
-from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
+from vis_cli.records.types import Category, ModelInfo, VideoInfo, VideoResult
 
 if TYPE_CHECKING:
     from vis_cli.records.video import Video
-
-GIVEN_SCORE = 1.0  # of an object that the user gave
 
 
 class VideoRun:
@@ -37,6 +35,7 @@ class VideoRun:
         model: ModelInfo,
         input_size: Size,
         progress: Progress,
+        labels: Mapping[int, int] | None = None,
     ) -> None:
         """Prepare the run. Nothing is decoded before the first window is asked for.
 
@@ -48,7 +47,10 @@ class VideoRun:
             model: Name and hash of the model.
             input_size: (h, w) of the network input.
             progress: Called for each frame.
+            labels: Label of each given object with a known class. It can change until the last window. None: given
+                objects have no class.
         """
+        self._labels = labels
         self._video = video
         self._method = method
         self._windows = windows
@@ -56,7 +58,7 @@ class VideoRun:
         self._model = model
         self._input_size = input_size
         self._progress = progress
-        self._state = MethodState(Tracks(method.config, reduces=method.reduces))
+        self._state = MethodState(Tracks(method.config, reduces=method.reduces, given=method.given))
 
     def iter_windows(self) -> Iterator[FinishedWindow]:
         """Yield each window when its masks are final: one window after its frames were decoded.
@@ -79,29 +81,34 @@ class VideoRun:
         num_frames = shots[-1][1] + 1
         sequences = self._state.tracks.result(masks or {}, num_frames)
         video, config = self._video, self._method.config
-        instances: tuple[InstanceSequence, ...]
-        if self._method.reduces:
-            instances = make_instances(
-                sequences,
-                self._categories,
-                reported_score=config.score_threshold,
-                confident_score=config.confident_score,
-            )
-        else:
-            instances = make_given_instances(sequences)
+        is_given = [id_ in self._method.given for id_ in sequences.ids]
+        given = sequences.select(row for row, known in enumerate(is_given) if known)
+        category_ids = {id_: category for id_ in given.ids if (category := self._given_category(id_)) is not None}
+        detected = make_instances(
+            sequences.select(row for row, known in enumerate(is_given) if not known),
+            self._categories,
+            reported_score=config.score_threshold,
+            confident_score=config.confident_score,
+        )
         return VideoResult(
             video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames, part=video.part),
             model=self._model,
             config=dataclasses.asdict(config),
             categories=self._categories,
-            instances=instances,
+            instances=(*make_given_instances(given, category_ids), *detected),
             shots=shots,
         )
 
     @property
     def _categories(self) -> tuple[Category, ...]:
-        """Return the categories of the labels 1..C. Given objects have none."""
-        return self._method.network.config.categories if self._method.reduces else ()
+        """Return the categories of the labels 1..C. Given masks have none."""
+        has_classes = self._method.reduces or self._labels is not None
+        return self._method.network.config.categories if has_classes else ()
+
+    def _given_category(self, id_: int) -> int | None:
+        """Return the category of a given object, None if it is not known."""
+        label = None if self._labels is None else self._labels.get(id_)
+        return None if label is None else self._categories[label - 1].id
 
     def _describe(self, finished: FinishedMasks) -> FinishedWindow:
         sequences = (self._describe_sequence(track, masks) for track, masks in finished.sequences)
@@ -116,8 +123,8 @@ class VideoRun:
     def _describe_sequence(self, track: Track, masks: Mapping[int, Rle]) -> FinishedSequence:
         if self._method.config.mask_canvas == "network":
             masks = resize_masks(masks, self._input_size, (self._video.height, self._video.width))
-        if not self._method.reduces:
-            return FinishedSequence(track.id, None, GIVEN_SCORE, masks)
+        if track.is_given:
+            return FinishedSequence(track.id, self._given_category(track.id), GIVEN_SCORE, masks)
         scores = track.scores.mean()[1:]
         best = int(scores.argmax())
         return FinishedSequence(track.id, self._categories[best].id, float(scores[best]), masks)

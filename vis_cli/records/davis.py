@@ -22,7 +22,7 @@ from vis_cli.records.antialiasing import require_sharp
 from vis_cli.records.label_png import decode_labels
 from vis_cli.records.palette import voc_palette
 from vis_cli.records.selection import rank_instances
-from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult
+from vis_cli.records.types import InstanceSequence, VideoInfo, VideoResult, gives_all_objects
 
 MAX_PROPOSALS = 20  # limit of the unsupervised protocol per sequence
 MAX_LABEL = 254  # maximum label of an object
@@ -109,7 +109,7 @@ def label_instances(result: VideoResult, *, max_instances: int | None = None) ->
     An instance from a given mask keeps an id from 1 to 254. With another id, it gets the lowest free label. Detected
     instances keep their ids if all ids are from 1 to `max_instances`. Otherwise they are numbered by rank.
     """
-    is_given = result.given_masks is not None
+    is_given = gives_all_objects(result.given_masks, result.given_prompts)
     limit = (MAX_LABEL if is_given else MAX_PROPOSALS) if max_instances is None else max_instances
     if not 0 < limit < VOID:
         raise ValueError(f"max_instances is {max_instances}; use a value from 1 to {VOID - 1}")

@@ -15,7 +15,7 @@ from vis_cli.records.bundle import write_bundle
 from vis_cli.records.davis import MAX_PROPOSALS, encode_label_png, iter_label_maps, label_instances
 from vis_cli.records.result_matching import ExportReport, ResultMatcher, SplitSequences, require_complete
 from vis_cli.records.selection import Selection
-from vis_cli.records.types import VideoResult
+from vis_cli.records.types import VideoResult, gives_all_objects
 
 
 def write_davis_submission(
@@ -40,7 +40,7 @@ def write_davis_submission(
         for result in results:
             if split is None:
                 require_complete(result.video)
-            is_given = result.given_masks is not None
+            is_given = gives_all_objects(result.given_masks, result.given_prompts)
             match = matcher.match(result, max_instances=None if is_given else MAX_PROPOSALS)
             num_entries += len(match.instances)
             selected = dataclasses.replace(result, instances=match.instances)

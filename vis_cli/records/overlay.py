@@ -22,7 +22,7 @@ from vis_cli.records.palette import Color
 from vis_cli.records.rle import decode_in_box
 from vis_cli.records.tag_layout import Line, Placement, TagLayout
 from vis_cli.records.tag_text import choose_text_styles, draw_tag, tag_texts
-from vis_cli.records.types import InstanceSequence, VideoResult
+from vis_cli.records.types import InstanceSequence, VideoResult, gives_all_objects
 
 FILL_OPACITY = 0.45
 WEAK_FILL_OPACITY = 0.18
@@ -141,7 +141,8 @@ def _tags(instance: InstanceSequence, color: Color, result: VideoResult) -> list
     if styles is None:
         return []
     names = {category.id: category.name for category in result.categories}
-    texts = tag_texts(instance, names, styles[0], show_score=result.given_masks is None)
+    is_given = gives_all_objects(result.given_masks, result.given_prompts) or not instance.category_scores
+    texts = tag_texts(instance, names, styles[0], show_score=not is_given)
     is_weak = not instance.confident
     return [draw_tag(text, color, style, is_weak=is_weak) for text, style in zip(texts, styles, strict=True)]
 

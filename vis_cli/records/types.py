@@ -139,3 +139,14 @@ class VideoResult:
                 )
             if instance.category_id is not None and instance.category_id not in known:
                 raise ValueError(f"instance {instance.id} has unknown category {instance.category_id}")
+
+
+def gives_all_objects(given_masks: str | None, given_prompts: str | None) -> bool:
+    """Return whether the user gave all objects of a result, from the fields of the result.
+
+    Args:
+        given_masks: Hash of given masks.
+        given_prompts: Prompts as options.
+    """
+    words = (given_prompts or "").split()
+    return "--also-detect" not in words and (given_masks is not None or "--box" in words or "--point" in words)
