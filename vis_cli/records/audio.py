@@ -6,6 +6,7 @@ Used by `video_writer`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby
 
@@ -22,13 +23,25 @@ from vis_cli.records.container import as_fraction, clock_may_jump, start_seconds
 from vis_cli.records.decoder import Damage, stream_packets
 from vis_cli.records.timestamps import AudioClock, ClockSegment
 
-COPIED_CODECS = frozenset({"aac", "mp3", "opus"})  # codecs that MP4 supports and every browser plays
 UNUSABLE_PACKET = (av.InvalidDataError, av.ArgumentError, av.PatchWelcomeError)  # not raised for a full disk
 AUDIO_RATE = 48_000  # samples per second of audio that is encoded again
 
 
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """Codecs of the audio in a container."""
+
+    copied: frozenset[str]  # codecs that the container supports and its players play
+    encoder: str  # of FFmpeg, for the audio of other codecs
+
+
+MP4_AUDIO = AudioFormat(frozenset({"aac", "mp3", "opus"}), "aac")
+MOV_AUDIO = AudioFormat(frozenset({"aac", "mp3"}), "aac")
+WEBM_AUDIO = AudioFormat(frozenset({"opus", "vorbis"}), "libopus")
+
+
 class AudioWriter:
-    """Writer of one audio stream. It copies the stream if browsers play its codec, or encodes it as AAC stereo."""
+    """Writer of one audio stream. It copies the stream if players support its codec, or encodes it again as stereo."""
 
     def __init__(
         self,
@@ -37,6 +50,8 @@ class AudioWriter:
         output: OutputContainer,
         clock_segments: Sequence[ClockSegment] = (),
         span: tuple[Fraction, Fraction] | None = None,
+        *,
+        audio_format: AudioFormat = MP4_AUDIO,
     ) -> None:
         """Add an audio stream to the output.
 
@@ -46,15 +61,16 @@ class AudioWriter:
             output: The opened output, before its first packet.
             clock_segments: The parts of the source between jumps of its clock, from the timestamps of the frames.
             span: Start and end of the copied part in seconds. The start becomes 0. None: the complete stream.
+            audio_format: Codecs of the container.
         """
         start, length = (Fraction(0), None) if span is None else (span[0], span[1] - span[0])
         self.num_dropped = 0
         self._output = output
         clock = AudioClock(clock_segments, origin=start_seconds(container) + start, may_jump=clock_may_jump(container))
-        if source.codec_context.codec.canonical_name in COPIED_CODECS:
+        if source.codec_context.codec.canonical_name in audio_format.copied:
             packets = _copied(container, source, output.add_stream_from_template(source), clock, length)
         else:
-            target = output.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
+            target = _stereo_stream(output, audio_format.encoder)
             packets = _encoded(container, source, target, clock, length)
         self._packets = _in_order(packets)
 
@@ -71,6 +87,12 @@ class AudioWriter:
                 self.num_dropped += 1
             if seconds is not None and time > seconds:
                 return
+
+
+def _stereo_stream(output: OutputContainer, encoder: str) -> AudioStream:
+    stream = output.add_stream(encoder, rate=AUDIO_RATE, layout="stereo")
+    assert isinstance(stream, AudioStream)
+    return stream
 
 
 def _in_order(packets: Iterable[Packet[AudioStream]]) -> Iterator[Packet[AudioStream]]:

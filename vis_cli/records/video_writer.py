@@ -1,4 +1,4 @@
-"""Writer of frames as an MP4 that browsers play, with the timestamps and the audio of the source video.
+"""Writer of frames as a video file, with the timestamps and the audio of the source video.
 
 Used by the commands through `video.write_video`.
 """
@@ -14,7 +14,9 @@ from typing import Protocol
 import av
 import cv2
 import numpy as np
+from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -24,14 +26,11 @@ from vis_cli.files.atomic import atomic_path, write_error
 from vis_cli.records.audio import AudioWriter
 from vis_cli.records.container import best_audio_stream, opened_container
 from vis_cli.records.timestamps import ClockSegment
+from vis_cli.records.video_formats import H264, VideoFormat
 
-# `crf` and `preset` give the visual quality of the source, with low memory for the lookahead. `bf` disables B-frames:
-# MP4 stores durations in decoding order, and the last duration must belong to the last displayed frame.
-ENCODER_OPTIONS = {"crf": "20", "preset": "veryfast", "bf": "0"}
-MP4_OPTIONS = {"movflags": "+faststart"}  # index at the start, so that browsers play during the download
 BT709 = 1  # colour primaries, transfer and matrix in ITU-T H.273, which players assume
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
-MAX_H264_SIDE = 16_384  # pixels; limit of libx264
+PIXEL_FORMATS = {(3,): "rgb24", (4,): "rgba", (): "gray"}  # by the shape of a pixel
 FINEST_TIME_BASE = Fraction(1, 1_000_000)  # a finer time base overflows the 32 bits of a duration in MP4
 
 
@@ -89,66 +88,89 @@ class TimedSource(Protocol):
 
 
 def write_video(
-    path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource, *, comment: str | None = None
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    source: TimedSource,
+    *,
+    video_format: VideoFormat = H264,
+    comment: str | None = None,
 ) -> None:
-    """Write frames as H.264 in MP4, with the timestamps and the best audio stream of the source.
+    """Write frames as a video, with the timestamps and the best audio stream of the source.
 
-    The file is written atomically. An odd width or height is padded to an even one by repeating the last column or
-    row, because yuv420p requires it.
+    The file is written atomically. For H.264, an odd width or height is padded to an even one by repeating the last
+    column or row, because yuv420p requires it. For VP9, frames with other pixels than square ones are enlarged.
 
     Args:
         path: The file to write.
-        frames: (H, W, 3) uint8 RGB frames in the size of the source. Frame i has the timestamp of frame i of the
-            source.
+        frames: uint8 frames in the size of the source: (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey.
+            Frame i has the timestamp of frame i of the source.
         source: The source video.
+        video_format: Container and codec. The default is H.264 in MP4, which browsers play.
         comment: Comment in the metadata of the file. None writes no comment.
 
     Raises:
-        VisError: H.264 does not allow the size, the output is the source itself, or the file cannot be written (no
-            permission, disk full).
+        VisError: The codec does not allow the size, the FFmpeg libraries have no encoder for it, the output is the
+            source itself, or the file cannot be written (no permission, disk full).
         ValueError: There are no frames, or the size of a frame is not the size of the source.
     """
-    if (problem := overlay_problem(source)) is not None:
-        raise problem
+    if (problem := size_problem(source, video_format)) is not None:
+        raise VisError(f"cannot write {path}: {problem}", hint=video_format.remedy)
     try:
         with atomic_path(path) as temporary:
             if path.exists() and path.samefile(source.path):
                 hint = "Use another output folder."
                 raise VisError(f"cannot write {path}: the file is the input, which is never overwritten", hint=hint)
-            _write_mp4(temporary, frames, source, comment)
+            _write_file(temporary, frames, source, video_format, comment)
+    except UnknownCodecError as error:
+        problem = f"cannot write {path}: the FFmpeg libraries of PyAV have no encoder {error}"
+        raise VisError(problem, hint=video_format.remedy) from error
     except av.FFmpegError as error:
         raise write_error(path, error) from error
 
 
 def overlay_problem(source: TimedSource) -> VisError | None:
     """Return the error for a source whose overlay video cannot be written because of its size, or None."""
-    if max(source.width, source.height) <= MAX_H264_SIDE:
+    problem = size_problem(source, H264)
+    if problem is None:
         return None
-    size = f"the frames are {source.width:,}x{source.height:,}, the limit of H.264 is {MAX_H264_SIDE:,} pixels per side"
-    return VisError(f"cannot write an overlay of {source.path}: {size}", hint="Use --no-render.")
+    return VisError(f"cannot write an overlay of {source.path}: {problem}", hint="Use --no-render.")
 
 
-def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSource, comment: str | None) -> None:
+def size_problem(source: TimedSource, video_format: VideoFormat) -> str | None:
+    """Return why the codec does not allow the size of the frames, or None."""
+    limit = video_format.max_side
+    if limit is None or max(source.width, source.height, *_coded_size(source, video_format)) <= limit:
+        return None
+    size = f"{source.width:,}x{source.height:,}"
+    return f"the frames are {size}, the limit of {video_format.codec} is {limit:,} pixels per side"
+
+
+def _write_file(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    source: TimedSource,
+    video_format: VideoFormat,
+    comment: str | None,
+) -> None:
     source.settle_times()
     start = Fraction(0) if source.span is None else source.span[0]
+    options = dict(video_format.container_options)
     with ExitStack() as stack:
-        output = stack.enter_context(av.open(str(path.absolute()), "w", format="mp4", options=MP4_OPTIONS))
+        output = stack.enter_context(av.open(str(path.absolute()), "w", format=video_format.container, options=options))
         if comment is not None:
             output.metadata["comment"] = comment
-        stream = _video_stream(output, source)
-        audio = stack.enter_context(_opened_audio(source, output))
+        video = _VideoTrack(output, source, video_format)
+        audio = stack.enter_context(_opened_audio(source, output, video_format))
         num_frames = 0
         for image in frames:
             ticks = _ticks(source, num_frames, start)
-            output.mux(stream.encode(_frame(image, ticks, source)))
+            video.write(_frame(image, ticks, source, video_format))
             if audio is not None:
                 audio.write_until(ticks * _time_base(source))
             num_frames += 1
         if num_frames == 0:
             raise ValueError("there are no frames to write")
-        *packets, last = stream.encode(None)
-        last.duration = _ticks(source, num_frames, start) - (last.pts or 0)  # otherwise MP4 uses the mean duration
-        output.mux([*packets, last])
+        video.finish(_ticks(source, num_frames, start))
         if audio is not None:
             audio.write_until()
             if audio.num_dropped:
@@ -156,42 +178,79 @@ def _write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], source: TimedSou
                 source.warnings.append(f"the audio of the overlay video lacks {count} of the source")
 
 
+class _VideoTrack:
+    """Encoder of the video stream. It holds back the last packet, whose duration depends on the end of the video."""
+
+    def __init__(self, output: OutputContainer, source: TimedSource, video_format: VideoFormat) -> None:
+        self._output = output
+        self._stream = _video_stream(output, source, video_format)
+        self._last: Packet[VideoStream] | None = None
+
+    def write(self, frame: VideoFrame | None) -> None:
+        """Encode a frame. None writes the frames that the encoder still holds."""
+        for packet in self._stream.encode(frame):
+            if self._last is not None:
+                self._output.mux(self._last)
+            self._last = packet
+
+    def finish(self, end: int) -> None:
+        """Write the remaining packets. The last frame ends at the timestamp `end`."""
+        self.write(None)
+        if self._last is not None:
+            self._last.duration = end - (self._last.pts or 0)  # otherwise MP4 uses the mean duration
+            self._output.mux(self._last)
+
+
 @contextmanager
-def _opened_audio(source: TimedSource, output: OutputContainer) -> Iterator[AudioWriter | None]:
+def _opened_audio(
+    source: TimedSource, output: OutputContainer, video_format: VideoFormat
+) -> Iterator[AudioWriter | None]:
     if not source.has_audio:
         yield None
         return
     with opened_container(source.path) as container:
         stream = best_audio_stream(container)
-        yield None if stream is None else AudioWriter(container, stream, output, source.clock_segments, source.span)
+        if stream is None:
+            yield None
+            return
+        segments, audio = source.clock_segments, video_format.audio
+        yield AudioWriter(container, stream, output, segments, source.span, audio_format=audio)
 
 
-def _video_stream(output: OutputContainer, source: TimedSource) -> VideoStream:
-    stream = output.add_stream("libx264", rate=Fraction(source.fps).limit_denominator(1001), options=ENCODER_OPTIONS)
-    stream.width, stream.height = _even(source.width), _even(source.height)
-    stream.pix_fmt = "yuv420p"
+def _video_stream(output: OutputContainer, source: TimedSource, video_format: VideoFormat) -> VideoStream:
+    rate, options = Fraction(source.fps).limit_denominator(1001), dict(video_format.options)
+    stream = output.add_stream(video_format.encoder, rate=rate, options=options)
+    assert isinstance(stream, VideoStream)
+    stream.width, stream.height = _coded_size(source, video_format)
+    stream.pix_fmt = video_format.pixels
     context = stream.codec_context
     context.thread_type = "AUTO"  # by default PyAV splits each frame into slices, which reduces the quality
     context.time_base = _time_base(source)
-    context.sample_aspect_ratio = source.pixel_aspect
+    context.sample_aspect_ratio = Fraction(1) if video_format.is_square else source.pixel_aspect
     context.colorspace = context.color_primaries = context.color_trc = BT709
     return stream
 
 
-def _frame(image: NDArray[np.uint8], ticks: int, source: TimedSource) -> VideoFrame:
-    """Convert an RGB frame to a frame for the encoder with an even size and the timestamp `ticks`."""
-    if image.shape != (source.height, source.width, 3):
+def _frame(image: NDArray[np.uint8], ticks: int, source: TimedSource, video_format: VideoFormat) -> VideoFrame:
+    """Convert an image to a frame for the encoder with the timestamp `ticks`."""
+    if image.shape[:2] != (source.height, source.width) or image.shape[2:] not in PIXEL_FORMATS:
         raise ValueError(f"a frame is {image.shape}, the video ({source.height}, {source.width}, 3)")
-    frame = VideoFrame.from_ndarray(_padded(image), format="rgb24")
-    frame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE)
+    width, height = _coded_size(source, video_format)
+    pixels = np.ascontiguousarray(image) if video_format.is_square else _padded(image, width, height)
+    frame = VideoFrame.from_ndarray(pixels, format=PIXEL_FORMATS[image.shape[2:]])
+    frame = frame.reformat(
+        width, height, format=video_format.pixels, dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
+    )
+    frame.color_primaries = frame.color_trc = BT709  # each frame of ProRes stores them
     frame.pts = ticks
     frame.time_base = _time_base(source)
     return frame
 
 
-def _padded(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    bottom, right = _even(height) - height, _even(width) - width
+def _padded(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    bottom, right = height - image.shape[0], width - image.shape[1]
+    if not bottom and not right:
+        return np.ascontiguousarray(image)
     return cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
 
 
@@ -204,5 +263,13 @@ def _time_base(source: TimedSource) -> Fraction:
     return max(source.time_base, FINEST_TIME_BASE)
 
 
-def _even(length: int) -> int:
-    return length + length % 2
+def _coded_size(source: TimedSource, video_format: VideoFormat) -> tuple[int, int]:
+    """Return the width and height in the file."""
+    width, height, aspect = source.width, source.height, source.pixel_aspect
+    if video_format.is_square and aspect > 1:
+        width = round(width * aspect)
+    elif video_format.is_square:
+        height = round(height / aspect)
+    if video_format.is_even:
+        width, height = width + width % 2, height + height % 2
+    return width, height
