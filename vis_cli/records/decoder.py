@@ -35,6 +35,7 @@ HELD_PACKETS = 2  # maximum number of packets from a packet that FFmpeg marks to
 GAP_STEPS = 1.5  # a step in time of more frame durations than this means that a frame is missing
 MAX_START_PACKETS = 10_000  # at the start of a recording, before its second codec key frame
 UNSPECIFIED, BT709, BT601 = 2, 1, 6  # matrix coefficients in ITU-T H.273
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}  # transfer characteristics in ITU-T H.273
 HD_WIDTH, HD_HEIGHT = 1280, 720  # players decode an untagged video of at least this size as BT.709
 
 
@@ -175,6 +176,15 @@ def rgb_image(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
     if frame.colorspace == UNSPECIFIED and not frame.format.is_rgb:
         frame.colorspace = BT709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else BT601
     return np.ascontiguousarray(frame.to_ndarray(format="rgb24", width=size[0], height=size[1]), np.uint8)
+
+
+def lost_colors(stream: VideoStream) -> list[str]:
+    """Return a warning about an HDR video, whose RGB frames have 8 bits."""
+    transfer = HDR_TRANSFERS.get(stream.codec_context.color_trc)
+    if transfer is None:
+        return []
+    problem = f"the video is HDR ({transfer}), but its frames are read as SDR with 8 bits and without tone mapping"
+    return [f"{problem}: an output video has pale colours"]
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:

@@ -28,6 +28,7 @@ from vis_cli.records.decoder import (
     SHORTFALL_SECONDS,
     Damage,
     decoded_frames,
+    lost_colors,
     orientation_of,
     rgb_image,
 )
@@ -76,6 +77,7 @@ class VideoFile:
             self.has_audio = best_audio_stream(container) is not None
             if container.streams.audio and not self.has_audio:
                 self.warnings.append("the audio cannot be decoded, so the overlay has no audio")
+            self.warnings += lost_colors(chosen)
             self._header_frames = chosen.frames or None
             self._promised = promised_seconds(container, chosen)
             self._origin = round(start_seconds(container) / self.time_base)
