@@ -90,10 +90,12 @@ app.command(
     ),
 )(segment)
 app.command(
-    context_settings={"allow_extra_args": True},  # `render` reports the option that replaces the second argument
     epilog=examples(
         "vis render results/holiday.json -o holiday_masks.mp4 --min-score 0.5",
         "vis render results/holiday.json -o cat.mp4 --only 1,4 --video moved/holiday.mp4",
+        "vis render results/holiday.json --as blur --only person,car -o blurred.mp4",
+        "vis render results/holiday.json --as alpha --only dog -o dog.mov",
+        "vis render results/ --as contact-sheet -o sheets",
     ),
 )(render)
 app.command(

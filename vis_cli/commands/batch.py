@@ -23,7 +23,7 @@ from vis_cli.commands.given_inputs import (
 )
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
 from vis_cli.commands.own_results import Production, find_difference
-from vis_cli.commands.render import write_overlay
+from vis_cli.commands.rendering import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.messages import counted

@@ -27,7 +27,7 @@ from vis_cli.commands.export_to_options import (
     Tolerance,
     Top,
 )
-from vis_cli.commands.result_files import expand_patterns, find_results
+from vis_cli.commands.result_files import ResultLoader, expand_patterns, find_results
 from vis_cli.commands.source_lookup import with_frame_names
 from vis_cli.console import BatchProgress, Reporter, UsageError
 from vis_cli.errors import VisError
@@ -38,7 +38,6 @@ from vis_cli.options import Debug, Quiet
 from vis_cli.records.exports.choice import Choice
 from vis_cli.records.exports.clip import Clip, Target
 from vis_cli.records.exports.formats import FORMATS, Format
-from vis_cli.records.result_json import read_result
 from vis_cli.records.result_matching import SplitSequences, own_frames, read_split
 from vis_cli.records.selection import Selection
 from vis_cli.records.types import VideoResult
@@ -86,7 +85,7 @@ def export(
         given = [split, Path(rename) if rename and rename.lower().endswith(FILE_SUFFIX) else None]
         check_output(out, to, [*files, *(path for path in given if path)], overwrite=overwrite)
         _check_options(to, files, split=split, every=every, masks=masks, video=video, out=out)
-        loader = _Loader()
+        loader = ResultLoader()
         shown = parse_only(only or [], loader.iterate(files))
         choice = Choice(Selection(min_score, top), shown, every, parse_renamed(rename, loader.iterate(files)))
         target = Target(out, reporter, _read_split(to, split), tolerance, masks)
@@ -106,29 +105,13 @@ def _write(to: str, clips: _Clips, target: Target) -> None:
     target.messages.note(f"{target.path}: {counted(num_written, 'instance')} in {videos}")
 
 
-class _Loader:
-    """Reader of results that keeps the last one: a command reads a single result once."""
-
-    def __init__(self) -> None:
-        self._last: tuple[Path, VideoResult] | None = None
-
-    def read(self, path: Path) -> VideoResult:
-        if self._last is None or self._last[0] != path:
-            self._last = None  # frees the memory before the next result is read
-            self._last = (path, read_result(path))
-        return self._last[1]
-
-    def iterate(self, paths: Sequence[Path]) -> Iterator[VideoResult]:
-        return map(self.read, paths)
-
-
 class _Clips:
     """The selected parts of the results, read one at a time. It counts what is omitted."""
 
     def __init__(
         self,
         files: Sequence[Path],
-        loader: _Loader,
+        loader: ResultLoader,
         choice: Choice,
         progress: BatchProgress,
         video: Path | None,

@@ -1,173 +1,248 @@
-"""`vis render`: write the overlay video of a result. `vis segment` also uses `write_overlay`.
+"""`vis render`: draw results: overlay, mattes, cut-outs, redaction and contact sheets. No model runs.
 
 Registered by `app`.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vis_cli.commands.export_choice import parse_only
+from vis_cli.commands.export_outputs import kept_files, output_files, report_kept
+from vis_cli.commands.render_options import (
+    As,
+    BackgroundName,
+    Blocks,
+    Dilation,
+    FileFormat,
+    Gap,
+    Hold,
+    Margin,
+    OnlyWords,
+    Out,
+    Overwrite,
+    PerObject,
+    Results,
+    SourceVideo,
+    check_applicable,
+    make_look,
+    parse_mode,
+)
+from vis_cli.commands.render_outputs import Destination, Output, check_writable, parse_destination
+from vis_cli.commands.rendering import write_contact_sheet, write_rendering
+from vis_cli.commands.result_files import ResultLoader, expand_patterns, find_results
 from vis_cli.commands.source_lookup import find_source
-from vis_cli.console import BatchProgress, Reporter, UsageError
+from vis_cli.console import EXIT_FAILED, BatchProgress, Reporter, UsageError
 from vis_cli.errors import VisError
+from vis_cli.files.names import folded_name
 from vis_cli.messages import hint_at_left_out
 from vis_cli.options import Debug, Quiet, min_score_option
-from vis_cli.records.overlay import Frame, OverlayPainter
-from vis_cli.records.result_json import read_result
+from vis_cli.records.categories import plain_name
+from vis_cli.records.exports.choice import Only
+from vis_cli.records.media_folder import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from vis_cli.records.renderings.modes import MODES, Mode, has_alpha
+from vis_cli.records.renderings.painter import Look
+from vis_cli.records.result_head import read_head
 from vis_cli.records.shown_instances import shown_instances
 from vis_cli.records.types import InstanceSequence, VideoResult
-from vis_cli.records.video import Video, open_segmented, write_video
+from vis_cli.records.video import Video, open_segmented
 
 
 def render(
-    ctx: typer.Context,
-    result_path: Annotated[
-        Path, typer.Argument(metavar="RESULT.json", help="Result of `vis segment`.", exists=True, dir_okay=False)
-    ],
+    results: Results,
     *,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="Overlay video to write.")],
-    only: Annotated[
-        str,
-        typer.Option(
-            metavar="IDS", help="Ids of the instances to draw, confident or not, such as 1,4,7.", show_default=False
-        ),
-    ] = "",
-    min_score: Annotated[float | None, min_score_option("Minimum score of an instance to draw.")] = None,
-    video_path: Annotated[
-        Path | None,
-        typer.Option(
-            "--video",
-            metavar="FILE|DIR",
-            exists=True,
-            help="Video of the result. [dim]\\[default: next to RESULT.json, or at the stored path][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace an existing OUT.mp4.")] = False,
+    as_mode: As = "overlay",
+    out: Out,
+    only: OnlyWords = None,
+    min_score: Annotated[float | None, min_score_option("Minimum score of an instance.")] = None,
+    file_format: FileFormat = None,
+    video: SourceVideo = None,
+    per_object: PerObject = False,
+    background: BackgroundName = None,
+    dilation: Dilation = None,
+    hold: Hold = None,
+    margin: Margin = None,
+    gap: Gap = None,
+    blocks: Blocks = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write the overlay video of a result, for the confident instances or for selected instances.
+    """Draw results over their videos: overlays, mattes, cut-outs, redaction or contact sheets.
 
-    The masks come from RESULT.json: no model runs. A video with other content than the segmented video is rejected.
+    overlay: masks and tags. matte: masks in white on black. contact-sheet: an image with a thumbnail of each instance.
+
+    alpha: objects with transparent surroundings. cutout: objects on a background.
+
+    blur, pixelate, grey-out: redaction of objects. Check each frame: an object that was not detected is not covered.
+
+    No model runs. A video with other content than the segmented video is rejected. See docs/how-to/render.md.
     """
     reporter = Reporter(quiet, debug)
     with reporter.guard():
-        if ctx.args:  # the video of earlier versions
-            given = shlex.quote(ctx.args[0])
-            raise UsageError(f"unexpected argument {given}", hint=f"Use --video {given}.")
-        result = read_result(result_path)
-        source = find_source(result, result_path, video_path)
+        mode = parse_mode(as_mode)
+        redaction = {"--dilation": dilation, "--hold": hold, "--margin": margin, "--gap": gap, "--blocks": blocks}
+        given = {option: value is not None for option, value in redaction.items()}
+        check_applicable(as_mode, mode, given | {"--per-object": per_object, "--background": background is not None})
+        look = make_look(background=background, dilation=dilation, hold=hold, margin=margin, gap=gap, blocks=blocks)
+        _reject_videos(results)
+        files = find_results(expand_patterns(results), reporter)
+        if video is not None and len(files) != 1:
+            raise UsageError(f"--video needs one result, but there are {len(files)}", hint="Pass one RESULT.json.")
+        is_shared = len(files) != 1 or Path(results[0]).is_dir()
+        alpha = has_alpha(as_mode, look)
+        target = parse_destination(out, as_mode, mode, file_format, alpha=alpha, is_shared=is_shared)
+        loader = ResultLoader()
+        shown = _parse_shown(only or [], files, loader)
+        job = _Job(as_mode, look, target, shown, min_score, per_object=per_object, overwrite=overwrite)
+        with BatchProgress(len(files), reporter) as progress:
+            job.run(files, loader, video, reporter, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The rendering of several results, with the values of the options."""
+
+    name: str  # of the mode
+    look: Look
+    target: Destination
+    only: Only
+    min_score: float | None
+    per_object: bool
+    overwrite: bool
+
+    @property
+    def mode(self) -> Mode:
+        return MODES[self.name]
+
+    @property
+    def is_selected(self) -> bool:
+        return bool(self.only.ids or self.only.names)
+
+    def run(
+        self,
+        files: Sequence[Path],
+        loader: ResultLoader,
+        video: Path | None,
+        reporter: Reporter,
+        progress: BatchProgress,
+    ) -> None:
+        """Render all results. If one of several fails, render the others.
+
+        Raises:
+            VisError: The only result cannot be rendered.
+            typer.Exit: One of several results cannot be rendered.
+        """
+        heads = [head for path in files if (head := read_head(path)) is not None]
+        inputs = [*files, *(head.source.path for head in heads if head.source is not None)]
+        names: set[str] = set()
+        num_failed = 0
+        for path in files:
+            try:
+                if folded_name(path.stem) in names:
+                    raise VisError(f"cannot render {path}: another result has this name", hint="Use another -o OUT.")
+                names.add(folded_name(path.stem))
+                self._render(path, loader.read(path), video, inputs, reporter, progress)
+            except VisError as error:
+                if len(files) == 1:
+                    raise
+                reporter.error(str(error), error)
+                num_failed += 1
+        if num_failed:
+            reporter.error(f"{num_failed} of {len(files)} results failed")
+            raise typer.Exit(EXIT_FAILED)
+
+    def _render(
+        self,
+        path: Path,
+        result: VideoResult,
+        given: Path | None,
+        inputs: Sequence[Path],
+        reporter: Reporter,
+        progress: BatchProgress,
+    ) -> None:
+        source = find_source(result, path, given)
         if result.video.source is None:
-            reporter.warn(
-                f"{result_path} stores no fingerprint of its video: check that {source} is the segmented video"
-            )
-        check_output(out, source, overwrite=overwrite)
-        shown = choose_instances(result.instances, only=only, min_score=min_score)
-        with BatchProgress(1, reporter) as progress:
-            progress.start_video(result.video.name)
-            video = open_segmented(source, result.video)
-            write_overlay(result, video, out, instances=shown, progress=progress.update)
-        for warning in video.warnings:
+            reporter.warn(f"{path} stores no fingerprint of its video: check that {source} is the segmented video")
+        shown = self.choose_instances(result)
+        outputs = self.target.outputs(path.stem, shown, per_object=self.per_object)
+        check_writable(outputs, source, inputs, overwrite=self.overwrite)
+        progress.start_video(result.video.name)
+        video = open_segmented(source, result.video)
+        for output in outputs:
+            self._write(output, result, video, reporter, progress)
+        progress.end_video(result.video.num_frames)
+        for warning in dict.fromkeys(video.warnings):
             reporter.warn(f"{source}: {warning}")
-        report_drawn(out, len(shown), len(result.instances), selected=bool(only), reporter=reporter)
+        self._report(outputs, len(shown), len(result.instances), reporter)
 
+    def choose_instances(self, result: VideoResult) -> list[InstanceSequence]:
+        """Return the instances of a result to draw.
 
-def write_overlay(
-    result: VideoResult,
-    video: Video,
-    path: Path,
-    *,
-    instances: Sequence[InstanceSequence],
-    progress: Callable[[str, int, int], None],
-    comment: str | None = None,
-) -> None:
-    """Write the overlay video of some `instances` of a result. The file stores the `comment`.
+        A selection by id or category, and a redaction, also contain instances that are not confident.
+        """
+        is_complete = self.is_selected or self.mode.is_redaction
+        min_score = 0.0 if self.min_score is None and is_complete else self.min_score
+        return shown_instances(self.only.instances(result), min_score)
 
-    Raises:
-        VisError: The video has another size or number of frames than the result, or the file cannot be written.
-    """
-    shape, expected = (video.width, video.height), (result.video.width, result.video.height)
-    if shape != expected:
-        raise VisError(
-            f"cannot draw over {video.path}: frames of {_times(shape)}, but the result has {_times(expected)}",
-            hint="Pass the segmented video with --video FILE.",
+    def _write(
+        self, output: Output, result: VideoResult, video: Video, reporter: Reporter, progress: BatchProgress
+    ) -> None:
+        if self.mode.make is None:
+            write_contact_sheet(result, video, output.path, instances=output.instances, progress=progress.update)
+            return
+        painter = self.mode.make(result, output.instances, self.look)
+        before = output_files(output.path)
+        write_rendering(
+            result,
+            video,
+            painter,
+            output.path,
+            suffix=output.suffix,
+            alpha=has_alpha(self.name, self.look),
+            progress=progress.update,
         )
-    write_video(path, _overlay_frames(result, video, instances, progress), video, comment=comment)
+        report_kept(output.path, kept_files(before), reporter)
+
+    def _report(self, outputs: Sequence[Output], num_drawn: int, num_instances: int, reporter: Reporter) -> None:
+        """Report how many instances are drawn and left out, and how to see all if the user has not selected ids."""
+        num_left_out = num_instances - num_drawn
+        left_out = f", {num_left_out} left out" if num_left_out and self.is_selected else ""
+        path = outputs[0].path if len(outputs) == 1 else self.target.out
+        reporter.note(f"{path}: {num_drawn} of {num_instances} instances {self.mode.verb}{left_out}")
+        if num_left_out and not self.is_selected:
+            reporter.note(hint_at_left_out(num_left_out))
 
 
-def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
-    """Check that the overlay video can be written to `out`.
-
-    Raises:
-        UsageError: `out` is not an .mp4 file name, is the video or a folder, or exists without `overwrite`.
-    """
-    if out.suffix.lower() != ".mp4":
-        raise UsageError(f"cannot write {out}: an overlay video is an MP4 file", hint="Use a name that ends in .mp4.")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"cannot write {out}: it is the video itself", hint="Use another -o OUT.mp4.")
-    if out.is_dir():
-        raise UsageError(f"cannot write {out}: it is a folder", hint="Use another -o OUT.mp4.")
-    if out.exists() and not overwrite:
-        raise UsageError(f"cannot write {out}: it exists", hint="Use --overwrite to replace it.")
+def _reject_videos(results: Sequence[str]) -> None:
+    """Report the option that replaces the second argument of earlier versions, the video."""
+    for text in results[1:]:
+        path = Path(text)
+        if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+            given = shlex.quote(text)
+            raise UsageError(f"unexpected argument {given}", hint=f"Use --video {given}.")
 
 
-def report_drawn(out: Path, num_drawn: int, num_instances: int, *, selected: bool, reporter: Reporter) -> None:
-    """Report how many instances are drawn and left out, and how to see all if the user has not `selected` ids."""
-    num_left_out = num_instances - num_drawn
-    left_out = f", {num_left_out} left out" if num_left_out and selected else ""
-    reporter.note(f"{out}: {num_drawn} of {num_instances} instances drawn{left_out}")
-    if num_left_out and not selected:
-        reporter.note(hint_at_left_out(num_left_out))
-
-
-def choose_instances(
-    instances: Sequence[InstanceSequence], *, only: str, min_score: float | None
-) -> list[InstanceSequence]:
-    """Return the instances with an id in `only`, confident or not, and a score of at least `min_score` if it is given.
-
-    An empty `only` selects all ids. Without `only` and `min_score`, the confident instances are returned.
+def _parse_shown(values: Sequence[str], files: Sequence[Path], loader: ResultLoader) -> Only:
+    """Return the ids and categories of --only. For one result, an error lists its ids.
 
     Raises:
-        UsageError: `only` contains an unknown id.
+        UsageError: No result has an id or a category.
     """
-    if not only:
-        return shown_instances(instances, min_score)
-    known = {str(instance.id) for instance in instances}
-    wanted = {text.strip() for text in only.split(",")}
-    if unknown := sorted(wanted - known):
-        ids = ", ".join(sorted(known, key=int))
-        hint = f"Use these ids: {ids}." if known else "The result has no instances: omit --only."
-        raise UsageError(f"no instance {', '.join(unknown)}", where="--only", hint=hint)
-    chosen = [instance for instance in instances if str(instance.id) in wanted]
-    return shown_instances(chosen, min_score or 0.0)
-
-
-def _overlay_frames(
-    result: VideoResult,
-    video: Video,
-    instances: Sequence[InstanceSequence],
-    progress: Callable[[str, int, int], None],
-) -> Iterator[Frame]:
-    total, done = result.video.num_frames, 0
-    painter = OverlayPainter(result, instances)
-    for done, frame in enumerate(video.iter_frames(), start=1):
-        if done > total:
-            break
-        yield painter.draw(frame, done - 1)
-        progress("render", done, total)
-    if done != total:
-        count = f"more than {total}" if done > total else str(done)
-        raise VisError(
-            f"cannot draw over {video.path}: it has {count} frames, but the result has {total}",
-            hint="Pass the segmented video with --video FILE.",
-        )
-
-
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+    if values and len(files) == 1:
+        result = loader.read(files[0])
+        names = {plain_name(category.name) for category in result.categories}
+        words = {word.strip() for value in values if plain_name(value) not in names for word in value.split(",")}
+        known = {str(instance.id) for instance in result.instances}
+        if unknown := sorted(word for word in words - known if re.fullmatch("[0-9]+", word)):
+            ids = ", ".join(sorted(known, key=int))
+            hint = f"Use these ids: {ids}." if known else "The result has no instances: omit --only."
+            raise UsageError(f"no instance {', '.join(unknown)}", where="--only", hint=hint)
+    return parse_only(values, loader.iterate(files))

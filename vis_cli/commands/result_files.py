@@ -1,18 +1,42 @@
 """Search for the results that a command reads: files, folders and patterns.
 
-Used by `export`, `export_json` and `evaluate`.
+Used by `export`, `export_json`, `render` and `evaluate`.
 """
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vis_cli.console import Reporter, UsageError
 from vis_cli.files.names import natural_key
 from vis_cli.records.export_messages import shorten
-from vis_cli.records.result_json import list_json
+from vis_cli.records.result_json import list_json, read_result
+from vis_cli.records.types import VideoResult
+
+
+class ResultLoader:
+    """Reader of results that keeps the last one: a command reads a single result once."""
+
+    def __init__(self) -> None:
+        """Start without a result."""
+        self._last: tuple[Path, VideoResult] | None = None
+
+    def read(self, path: Path) -> VideoResult:
+        """Read a result.
+
+        Raises:
+            VisError: The file cannot be read, or is not a result.
+        """
+        if self._last is None or self._last[0] != path:
+            self._last = None  # frees the memory before the next result is read
+            self._last = (path, read_result(path))
+        return self._last[1]
+
+    def iterate(self, paths: Sequence[Path]) -> Iterator[VideoResult]:
+        """Yield the results of several files."""
+        return map(self.read, paths)
 
 
 def find_results(paths: Iterable[Path], reporter: Reporter) -> list[Path]:
@@ -27,7 +51,7 @@ def find_results(paths: Iterable[Path], reporter: Reporter) -> list[Path]:
         warn_not_results(others, reporter)
         if not files:
             raise UsageError(
-                f"cannot export {path}: no results (*.json) in this folder", hint="Use the folder of `vis segment -o`."
+                f"cannot read {path}: no results (*.json) in this folder", hint="Use the folder of `vis segment -o`."
             )
         found.extend(files)
     return list(dict.fromkeys(found))

@@ -72,6 +72,11 @@ def decode_in_box(rle: Rle) -> tuple[int, int, NDArray[np.uint8]]:
     return x, y, mask
 
 
+def merge_rles(rles: Sequence[Rle]) -> Rle:
+    """Return the union of masks of one size, without decoding them. There must be at least one mask."""
+    return as_rle(coco_mask.merge(list(rles)))
+
+
 def pairwise_intersections(a: Sequence[Rle | None], b: Sequence[Rle | None]) -> NDArray[np.int64]:
     """Return the number of pixels that each mask of `a` has in common with each mask of `b`.
 
