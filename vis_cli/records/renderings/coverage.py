@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vis_cli.records.rle import Rle, decode_in_box, merge_rles, rle_areas, rle_boxes
 from vis_cli.records.types import VideoInfo
 
-# Values for which no pixel of an object of sample_videos stays uncovered.
+# Values for which no pixel of an object of sample_videos stays uncovered (benchmarks/redaction.py).
 DILATION_FRACTION = 1 / 20  # of the frame's short side: 18 pixels at 360p
 HOLD_SECONDS = 0.25
 GAP_SECONDS = 2.0
