@@ -22,7 +22,7 @@ from vis_cli.commands.models import models_app
 from vis_cli.setting_fields import settings_of
 from vis_cli.settings import RunSettings, SegmentSettings
 
-COMMANDS = ["segment", "render", "export", "import", "export-json", "eval", "train", "settings", "models"]
+COMMANDS = ["segment", "render", "report", "export", "import", "export-json", "eval", "train", "settings", "models"]
 PAGES = [*COMMANDS, "models info", "models import"]
 
 

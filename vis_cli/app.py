@@ -21,6 +21,7 @@ from vis_cli.commands.import_ import import_annotations
 from vis_cli.commands.models import models_app
 from vis_cli.commands.option_groups import GroupedCommand
 from vis_cli.commands.render import render
+from vis_cli.commands.report import report
 from vis_cli.commands.segment import segment
 from vis_cli.commands.settings import settings
 from vis_cli.commands.train import train
@@ -98,6 +99,12 @@ app.command(
         "vis render results/ --as contact-sheet -o sheets",
     ),
 )(render)
+app.command(
+    epilog=examples(
+        "vis report results/holiday.json -o holiday.html",
+        "vis report results/ -o report --annotations valid.json",
+    ),
+)(report)
 app.command(
     epilog=examples(
         "vis export results/ --to csv -o tracks.csv --min-score 0.5",

@@ -7,6 +7,7 @@ compute as a formula gets a leading apostrophe, as the OWASP page "CSV Injection
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -78,6 +79,24 @@ def write_parquet(clips: Iterable[Clip], target: Target) -> int:
         VisError: The package pyarrow is missing.
     """
     return _write_tables(clips, target.path, _open_parquet)
+
+
+def instance_lines(clip: Clip, measured: Iterable[Measures]) -> list[str]:
+    """Return the CSV text of the table of instances: the header, then one string per instance of the clip.
+
+    Args:
+        clip: The instances.
+        measured: The measures of each instance.
+    """
+    rows = (_instance_row(clip, *item) for item in zip(clip.instances, measured, strict=True))
+    cells = ([_cells(row[name], kind)[0] for name, kind in INSTANCE_COLUMNS.items()] for row in rows)
+    return [_csv_line(line) for line in ([*INSTANCE_COLUMNS], *cells)]
+
+
+def _csv_line(cells: list[Any]) -> str:
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerow(cells)
+    return stream.getvalue()
 
 
 class _Opener(Protocol):
