@@ -293,12 +293,12 @@ class MaskOptions:
         Path | None,
         typer.Option(
             "--masks",
-            metavar="PNG|DIR",
+            metavar="PNG|DIR|JSON",
             exists=True,
             help="Masks of the objects to track instead of detected objects. `vis` does not classify these objects. "
             "Either a palette PNG for the first frame: "
             "pixel value = object id, 0 = background. Or a folder of such PNGs, named by frame index or like the "
-            "images of the video.",
+            "images of the video. Or NAME.json: the objects of an earlier result.",
         ),
     ] = None
     masks_from: Annotated[
@@ -310,6 +310,17 @@ class MaskOptions:
             rich_help_panel=PROMPT_PANEL,
             help="Number of the first frame in the file names of --masks. Use 1 if 00001.png belongs to the first "
             "frame. [dim]\\[default: 0; in a folder of numbered images, the masks have the images' numbers][/dim]",
+        ),
+    ] = None
+    masks_at: Annotated[
+        str | None,
+        typer.Option(
+            "--masks-at",
+            metavar="FRAMES",
+            rich_help_panel=PROMPT_PANEL,
+            help="Frames of --masks NAME.json whose masks are given, such as 0,300. [dim]\\[default: the first mask of "
+            "each object][/dim]",
+            show_default=False,
         ),
     ] = None
     names: Annotated[

@@ -16,7 +16,7 @@ from vis_cli.records.prompts import BoxPrompt, PointPrompt
 from vis_cli.records.result_json import read_result
 from vis_cli.zoo.weights import save_model
 
-from .conftest import Network, RunVis
+from .conftest import Network, Outcome, RunVis
 
 
 def make_labels(size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
@@ -149,3 +149,65 @@ class TestBoxesAndPoints:
             outcome = run_vis(*command, *options, "--box", box, "--overwrite")
             assert outcome.code == 1
             assert message in outcome.err
+
+
+class TestMasksOfAResult:
+    def correct(self, tmp_path: Path, run_vis: RunVis, *words: object) -> Outcome:
+        """Segment a clip with the masks of an earlier result."""
+        clip = make_video(tmp_path, num_frames=3)
+        if not (tmp_path / "first").exists():
+            assert run_vis("segment", clip, "-o", tmp_path / "first", "--no-render").code == 0
+        masks = ("--masks", tmp_path / "first/clip.json")
+        return run_vis("segment", clip, "-o", tmp_path / "out", "--no-render", *masks, *words)
+
+    def test_objects_keep_ids_and_categories(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        network.num_instances, network.num_unlikely = 1, 1
+        assert self.correct(tmp_path, run_vis).code == 0
+        assert network.guidance is not None
+        assert {frame: set(labels.ravel().tolist()) for frame, labels in network.guidance.items()} == {0: {0, 1}}
+        first, second = (read_result(tmp_path / folder / "clip.json") for folder in ("first", "out"))
+        assert second.instances[0].category_id == first.instances[0].category_id
+        assert second.given_masks is not None
+        assert second.given_names is not None
+        assert "skipped" in self.correct(tmp_path, run_vis).err
+        assert "masks differ" in self.correct(tmp_path, run_vis, "--masks-at", "0,2").err
+        assert network.loaded[-1][1].input_scale == 1.5
+
+    def test_names_override_the_categories(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        assert self.correct(tmp_path, run_vis, "--names", "1=dog", "--masks-at", "1,2").code == 0
+        assert network.guidance is not None
+        assert list(network.guidance) == [1, 2]
+        result = read_result(tmp_path / "out/clip.json")
+        names = {category.id: category.name for category in result.categories}
+        assert names[result.instances[0].category_id or 0] == "dog"
+
+    @pytest.mark.parametrize(
+        ("words", "code", "message"),
+        [
+            (["--masks-at", "x"], 2, "--masks-at: 'x' is not a frame number. Use frame numbers counted from 0"),
+            (["--masks-at", "3"], 1, "clip.json has no frame 3. Use frames from 0 to 2."),
+            (["--masks-from", "1"], 2, "--masks-from is for PNGs, but --masks is a result. Omit --masks-from."),
+            (["--overwrite", "-o", "first"], 2, "it is an input. Use another -o DIR."),
+        ],
+    )
+    def test_wrong_usage(
+        self, words: list[str], code: int, message: str, tmp_path: Path, run_vis: RunVis, network: Network
+    ) -> None:
+        words = [str(tmp_path / word) if word == "first" else word for word in words]
+        outcome = self.correct(tmp_path, run_vis, *words)
+        assert outcome.code == code
+        assert message in outcome.err
+
+    def test_a_result_of_another_size(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        (tmp_path / "other").mkdir()
+        large = make_video(tmp_path / "other", size=(96, 64), num_frames=3)
+        assert run_vis("segment", large, "-o", tmp_path / "first", "--no-render").code == 0
+        outcome = self.correct(tmp_path, run_vis)
+        assert outcome.code == 1
+        assert "the result is for a video of 96x64, but the video is 64x48" in outcome.err
+
+    def test_frames_need_a_result(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        write_label_png(make_labels(), tmp_path / "first.png")
+        command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--masks-at", "0")
+        assert "--masks-at needs --masks. Add --masks, or omit --masks-at." in run_vis(*command).err
+        assert "--masks-at needs --masks NAME.json" in run_vis(*command, "--masks", tmp_path / "first.png").err

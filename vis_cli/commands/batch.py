@@ -28,7 +28,7 @@ from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.messages import counted
 from vis_cli.records.given_masks import require_mask_size
-from vis_cli.records.given_names import name_instances
+from vis_cli.records.given_result import require_result_size
 from vis_cli.records.part import PartRequest
 from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.shown_instances import describe_selection, shown_instances, shows_selection
@@ -175,7 +175,9 @@ class Batch:
             self._reporter.note(f"{job.source}: written as {job.name}, {because}")
         with _describing_memory_error(" while the video was opened", "Use smaller frames."):
             video = open_part(job.source, self._options.part, stream=self._options.stream)
-        if given.masks is not None and job.masks is not None:
+        if given.result is not None and job.masks is not None:
+            require_result_size(given.result.video, job.masks, width=video.width, height=video.height)
+        elif given.masks is not None and job.masks is not None:
             require_mask_size(given.masks, job.masks, video, first=self._options.given.masks_from)
         self._warn(job, video.warnings)
         num_printed = len(video.warnings)
@@ -224,8 +226,7 @@ class Batch:
         )
         if not found.instances:
             self._reporter.note(f"{job.source}: {NOTHING_FOUND.format(self._options.config.detection_score_threshold)}")
-        named = found if given.names is None else name_instances(found, given.names)
-        result = dataclasses.replace(named, video=info, **given.hashes)
+        result = dataclasses.replace(given.name_objects(found), video=info, **given.hashes)
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older overlay would show another result
         with _describing_memory_error(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):

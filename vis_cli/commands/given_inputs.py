@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypedDict
@@ -21,8 +21,10 @@ from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import DetectionFile, read_detection_file
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.given_masks import is_for_first_frame, read_given_masks, require_objects
-from vis_cli.records.given_names import Names, require_given
+from vis_cli.records.given_names import Names, assign_categories, name_instances, require_given
+from vis_cli.records.given_result import GivenResult, is_result, read_result_masks
 from vis_cli.records.prompts import Prompt, describe_prompts
+from vis_cli.records.types import Category, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import SegmentSettings
 
@@ -41,6 +43,7 @@ class GivenOptions:
     only: tuple[str, ...] = ()  # names of the categories to detect; (): all
     prompts: tuple[Prompt, ...] = ()  # boxes and points of the objects to track
     also_detect: bool = False  # in addition to given objects
+    masks_at: tuple[int, ...] = ()  # frames of the masks of a result; (): the first mask of each instance
 
 
 class GivenHashes(TypedDict):
@@ -67,6 +70,7 @@ class GivenInputs:
     masks_start: bool = False  # whether the mask is for the first frame of a part, because its name is no frame
     prompts: tuple[Prompt, ...] = ()  # boxes and points of the objects to track
     also_detect: bool = False  # in addition to given objects
+    result: GivenResult | None = None  # the result that contains the masks
 
     @property
     def detects(self) -> bool:
@@ -74,12 +78,30 @@ class GivenInputs:
         return self.also_detect or (self.masks is None and not self.prompts)
 
     @property
+    def categories(self) -> Mapping[int, Category]:
+        """Return the categories of objects of an earlier result, by id. --names overrides them."""
+        stored = {} if self.result is None else self.result.categories
+        return {id_: category for id_, category in stored.items() if id_ not in (self.names or {})}
+
+    def name_objects(self, found: VideoResult) -> VideoResult:
+        """Return a new result with the names and categories that the user gives."""
+        if self.result is None and not self.also_detect:
+            return found if self.names is None else name_instances(found, self.names)
+        named = {id_: Category(1, name) for id_, name in (self.names or {}).items()}
+        return assign_categories(found, {**self.categories, **named})
+
+    @property
+    def all_names(self) -> Names:
+        """Return the names of the objects, by id."""
+        return {id_: category.name for id_, category in self.categories.items()} | (self.names or {})
+
+    @property
     def hashes(self) -> GivenHashes:
         """Return the hashes of these inputs, and the prompts."""
         found = self.detections
         return {
             "given_masks": None if self.masks is None else hash_masks(self.masks),
-            "given_names": None if self.names is None else hash_names(self.names),
+            "given_names": hash_names(names) if (names := self.all_names) else None,
             "given_detections": None if found is None else hash_detections(found.digest, self.detections_from),
             "given_prompts": describe_prompts(self.only, self.prompts, also_detect=self.also_detect),
         }
@@ -93,7 +115,12 @@ def read_given(job: Job, options: GivenOptions, reporter: Reporter) -> GivenInpu
             category of --only.
     """
     given = GivenInputs(only=options.only, prompts=options.prompts, also_detect=options.also_detect)
-    if job.masks is not None:
+    if job.masks is not None and is_result(job.masks):
+        result = read_result_masks(job.masks, at=options.masks_at, messages=reporter)
+        if options.names is not None:
+            require_given(options.names, result.masks, job.masks)
+        given = dataclasses.replace(given, masks=result.masks, names=options.names, result=result)
+    elif job.masks is not None:
         masks = read_given_masks(job.masks, job.source, first=options.masks_from, messages=reporter)
         require_objects(masks, job.masks)
         if options.names is not None:

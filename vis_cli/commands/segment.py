@@ -24,6 +24,7 @@ from vis_cli.files.reading import real_path
 from vis_cli.messages import hint_at_left_out
 from vis_cli.records.detection_file import pair_detections
 from vis_cli.records.given_names import Names, read_names
+from vis_cli.records.given_result import is_result, read_frames
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
@@ -111,6 +112,7 @@ def given_options(
         detections.detections_from,
         detections.detection_names,
         *read_prompts(prompts),
+        find_frames(masks),
     )
 
 
@@ -132,8 +134,10 @@ def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) 
 
 
 def files_of_names(masks: options.MaskOptions, detections: options.DetectionOptions) -> list[Path]:
-    """Return the files with names that the user gives."""
+    """Return the files with names that the user gives, and the result of --masks."""
     files = [] if detections.detection_names is None else [detections.detection_names]
+    if masks.masks is not None and is_result(masks.masks):
+        files.append(masks.masks)
     return [*files, Path(masks.names)] if masks.names is not None else files
 
 
@@ -154,11 +158,31 @@ def check_masks(masks: options.MaskOptions, sources: Sequence[Path]) -> None:
     Raises:
         UsageError: There are several videos, or --masks-from or --names is given without --masks.
     """
-    for option, value in (("--masks-from", masks.masks_from), ("--names", masks.names)):
+    for option, value in (
+        ("--masks-from", masks.masks_from),
+        ("--masks-at", masks.masks_at),
+        ("--names", masks.names),
+    ):
         if value is not None and masks.masks is None:
             raise UsageError(f"{option} needs --masks. Add --masks, or omit {option}.")
     if masks.masks is not None and len(sources) != 1:
         raise UsageError(f"--masks needs one video, but there are {len(sources)}. Run the command once per video.")
+
+
+def find_frames(masks: options.MaskOptions) -> tuple[int, ...]:
+    """Return the frames of --masks-at.
+
+    Raises:
+        UsageError: The value of --masks-at is invalid, or --masks is not a result.
+    """
+    if masks.masks is not None and not is_result(masks.masks) and masks.masks_at is not None:
+        raise UsageError("--masks-at needs --masks NAME.json. PNGs are named by frame. Omit --masks-at.")
+    if masks.masks is not None and is_result(masks.masks) and masks.masks_from is not None:
+        raise UsageError("--masks-from is for PNGs, but --masks is a result. Omit --masks-from.")
+    try:
+        return () if masks.masks_at is None else read_frames(masks.masks_at)
+    except VisError as error:
+        raise UsageError(str(error)) from error
 
 
 def find_names(masks: options.MaskOptions) -> Names | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -81,6 +82,30 @@ def name_instances(result: VideoResult, names: Names) -> VideoResult:
     )
     categories = tuple(Category(number, name) for name, number in numbers.items())
     return dataclasses.replace(result, categories=categories, instances=tuple(instances))
+
+
+def assign_categories(result: VideoResult, given: Mapping[int, Category]) -> VideoResult:
+    """Return a result in which the user gives the categories of some instances.
+
+    Args:
+        result: A result. Its own categories, those of detected objects, stay.
+        given: Category by the id of the instance. It becomes the category of the same name in the result. Otherwise it
+            keeps its id, or gets a free one if the id belongs to another category.
+    """
+    by_name = {category.name: category for category in result.categories}
+    for instance in result.instances:
+        category = given.get(instance.id)
+        if category is not None and category.name not in by_name:
+            taken = {known.id for known in by_name.values()}
+            id_ = category.id if category.id not in taken else next(free for free in count(1) if free not in taken)
+            by_name[category.name] = Category(id_, category.name)
+    instances = (
+        dataclasses.replace(item, category_id=by_name[given[item.id].name].id, category_scores={})
+        if item.id in given
+        else item
+        for item in result.instances
+    )
+    return dataclasses.replace(result, categories=tuple(by_name.values()), instances=tuple(instances))
 
 
 def _read_file(path: Path) -> Names:
