@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
+import dataclasses
+import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
-from vis_cli.records.rle import encode_mask
+from tests.engine.fakes import FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes
+from vis_cli.records.rle import decode_rle, encode_mask
+from vis_cli.records.types import ModelInfo
+from vis_cli.settings import PAPER, RunSettings, SegmentSettings
+from vis_cli.zoo.weights import LoadedModel
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "track_by_detect.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = ("baselines", "track_by_detect")  # they import each other from their folder
 SIZE = (20, 60)
 
 
 @pytest.fixture(scope="module")
-def tracker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("track_by_detect", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def tracker() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module("track_by_detect")
+    sys.path.remove(str(BENCHMARKS))
+    for name in SCRIPTS:
+        sys.modules.pop(name, None)
 
 
 def square(left: int) -> np.ndarray:
@@ -71,3 +77,85 @@ def test_a_track_survives_a_short_gap_only(tracker: ModuleType) -> None:
 
 def test_nothing_detected_gives_no_tracks(tracker: ModuleType) -> None:
     assert tracker.link_detections([detections(tracker)] * 3).ids == ()
+
+
+def test_ended_tracks_do_not_continue(tracker: ModuleType) -> None:
+    linker = tracker.Linker()
+    linker.add(detections(tracker, 10))
+    linker.end_tracks()
+    linker.add(detections(tracker, 10))
+    assert linker.proposals(linker.num_detections).key_frames == (0, 1)
+
+
+def test_masks_of_tracks_that_cannot_continue_are_forgotten(tracker: ModuleType) -> None:
+    linker = tracker.Linker()
+    for left in (0, 20, 40):
+        linker.add(detections(tracker, left))
+        for _ in range(tracker.PATIENCE):
+            linker.add(detections(tracker))
+    assert list(linker._last_masks) == [2]
+
+
+def test_the_tracks_of_a_video_follow_each_object_and_score_by_their_detections(tracker: ModuleType) -> None:
+    network = FakeNetwork()
+    network.blind_frames = {2}
+    video = make_video([{0: box[0], **({1: box[1]} if 1 <= t <= 3 else {})} for t, box in enumerate(moving_boxes(5))])
+    found = track(tracker, video, network)
+    assert (found.num_frames, found.num_key_frames) == (5, 5)
+    assert network.detected == [0, 1, 2, 3, 4]
+    masks = [[None if mask is None else decode_rle(mask) for mask in row] for row in found.proposals.segmentations]
+    for row, (colour, frames) in zip(masks, ((0, {0, 1, 3, 4}), (1, {1, 3})), strict=True):
+        drawn = drawn_masks(video, colour)
+        for t, mask in enumerate(row):
+            assert (mask is not None) == (t in frames)
+            assert mask is None or (mask == drawn[t]).all()
+    assert found.proposals.scores.tolist() == pytest.approx([0.85, 0.85])  # of the box head, in each detection
+
+
+@pytest.mark.parametrize("source", ["eq2", "detection", "product", "support"])
+@pytest.mark.parametrize("calibration", [None, (0.5, -0.25)])
+def test_a_video_of_one_frame_has_the_scores_and_masks_of_vis_segment(
+    tracker: ModuleType, source: str, calibration: tuple[float, float] | None
+) -> None:
+    config = dataclasses.replace(SegmentSettings(), score_source=source, mask_nms_iou=0.9)
+    overlapping = make_video([{0: (2, 2, 12, 10), 1: (8, 4, 20, 12)}])
+    networks = FakeNetwork(), FakeNetwork()
+    for network in networks:
+        network.blur = 0.1
+        network.config = dataclasses.replace(network.config, calibration=calibration)
+    expected = make_segmenter(networks[0], **dataclasses.asdict(config)).segment(overlapping)
+    found = track(tracker, overlapping, networks[1], config)
+    assert found.proposals.scores.tolist() == pytest.approx([instance.score for instance in expected.instances])
+    assert list(found.proposals.segmentations) == [instance.segmentations for instance in expected.instances]
+
+
+@pytest.mark.parametrize(("cuts", "first_frames"), [(False, [0]), (True, [0, 4])])
+def test_a_cut_ends_tracks_only_with_the_setting(
+    tracker: ModuleType, monkeypatch: pytest.MonkeyPatch, cuts: bool, first_frames: list[int]
+) -> None:
+    class Cuts:
+        delay = 0
+
+        def update(self, index: int, frame: np.ndarray) -> list[int]:
+            return [index] if index == 4 else []
+
+    monkeypatch.setattr("vis_cli.engine.windows.CutDetector", Cuts)
+    video = make_video([{0: (2, 2, 12, 10)}] * 8)
+    found = track(tracker, video, FakeNetwork(), dataclasses.replace(PAPER, cuts=cuts))
+    assert list(found.proposals.key_frames) == first_frames
+
+
+def test_pixels_of_two_detections_belong_to_one_of_them_if_masks_are_exclusive(tracker: ModuleType) -> None:
+    probs = torch.tensor([[[0.9, 0.9, 0.0]], [[0.0, 0.8, 0.8]]])
+    rles = tuple(encode_mask(mask.numpy() > 0.5) for mask in probs)
+    scores = np.array([[0.2, 0.8], [0.2, 0.8]])
+    first, second = tracker._share_pixels(rles, probs, scores, SegmentSettings())
+    assert decode_rle(first).tolist() == [[True, True, False]]
+    assert decode_rle(second).tolist() == [[False, False, True]]
+
+
+def track(tracker: ModuleType, video: FakeVideo, network: FakeNetwork, config: SegmentSettings = PAPER):
+    loaded = LoadedModel(network, ModelInfo("fake", "0" * 64))
+    run = RunSettings(device="cpu", precision="float32")
+    method = importlib.import_module("baselines").make_method(loaded, config, run)
+    return tracker.track_by_detect(method, video)
