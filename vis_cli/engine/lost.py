@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
@@ -36,6 +36,17 @@ class LostObjects:
     def add(self, id_: int, bank: MemoryBank) -> None:
         """Keep the memory of an object. The oldest one is dropped."""
         self._lost = [*self._lost, LostObject(id_, bank)][-MAX_LOST:]
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Return the lost objects as tensors and numbers. `from_state_dict` restores them."""
+        return [{"id": lost.id, "bank": lost.bank.state_dict()} for lost in self._lost]
+
+    @staticmethod
+    def from_state_dict(state: list[dict[str, Any]]) -> LostObjects:
+        """Return the lost objects of `state_dict`."""
+        lost = LostObjects()
+        lost._lost = [LostObject(some["id"], MemoryBank.from_state_dict(some["bank"])) for some in state]
+        return lost
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vis_cli.engine.detected_masks import DetectedMasks
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def choose_source(
-    method: Method, video: Video, detections: VideoDetections | None, given: GivenObjects | None
+    method: Method, video: Video, detections: VideoDetections | None, given: GivenObjects | None, ids: Iterator[int]
 ) -> Callable[[range], MaskSource]:
     """Return a function that returns the source of masks of a window.
 
@@ -29,9 +28,10 @@ def choose_source(
         video: The video.
         detections: Detections of another program. None: the network detects.
         given: Objects that the user gives. Objects are detected, too, if the method reduces sequences.
+        ids: Ids of detected objects.
     """
     if given is None or method.reduces:
-        return DetectionSource(method, video, detections, given=given)
+        return DetectionSource(method, video, detections, ids, given=given)
     return lambda frames: given
 
 
@@ -39,7 +39,13 @@ class DetectionSource:
     """Detections in the key frames of each window (Propose-Reduce, Eq. 1)."""
 
     def __init__(
-        self, method: Method, video: Video, detections: VideoDetections | None, *, given: GivenObjects | None = None
+        self,
+        method: Method,
+        video: Video,
+        detections: VideoDetections | None,
+        ids: Iterator[int],
+        *,
+        given: GivenObjects | None = None,
     ) -> None:
         """Choose the reader of the key frames.
 
@@ -47,13 +53,14 @@ class DetectionSource:
             method: Its network detects.
             video: The video.
             detections: Detections of another program. None: the network detects.
+            ids: Ids of detected objects.
             given: Objects that the user gives, in addition to detections.
         """
         self._method = method
         self._detections = detections
         self._reader = key_frame_reader(method, video, detections)
         self._given = given
-        self._ids = count(0 if given is None else max(given.ids, default=0) + 1)
+        self._ids = ids
 
     def __call__(self, frames: range) -> MaskSource:
         """Return the detections of a window, with the objects that the user gives."""

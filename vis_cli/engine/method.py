@@ -65,7 +65,7 @@ class Method:
             VisError: The memory of the GPU is too small.
         """
         try:
-            for window in windows:
+            for window in _skip(windows, state):
                 finished = None if state.previous is None else (state.previous.indices, state.previous.starts_shot)
                 with self._running(video):
                     self._add_window(video, window, choose_source(window.indices), state, progress)
@@ -130,6 +130,7 @@ class Method:
             state.tracks.share_pixels(state.previous.indices)
             state.previous.frames.close()
         state.previous = window
+        state.num_windows += 1
 
     def _find_again(
         self, started: Sequence[KeyFrameProposals], cache: FeatureCache, video: Size, state: MethodState
@@ -186,6 +187,8 @@ class MethodState:
     lost: LostObjects = field(default_factory=LostObjects)
     previous: Window | None = None
     shot_starts: list[int] = field(default_factory=list)
+    num_windows: int = 0  # that are done
+    skipped: range | None = None  # frames of the last window that an interrupted run has done
 
     @property
     def num_live(self) -> int:
@@ -216,6 +219,29 @@ class FinishedMasks:
     sequences: list[tuple[Track, dict[int, Rle]]]  # sequences with masks in this window, by frame index
     num_live: int  # sequences that continue in the next window
     is_last: bool = False
+
+
+def _skip(windows: Iterable[Window], state: MethodState) -> Iterator[Window]:
+    """Omit the windows that an interrupted run has done. The last one becomes the previous window.
+
+    Raises:
+        VisError: The windows have other frames than before.
+    """
+    num_done, number = state.num_windows, 0
+    for number, window in enumerate(windows, start=1):
+        if number < num_done:
+            window.frames.close()
+        elif number > num_done:
+            yield window
+        else:
+            state.previous = window
+            _require_same(window.indices == state.skipped)
+    _require_same(number >= num_done)
+
+
+def _require_same(is_same: bool) -> None:
+    if not is_same:
+        raise VisError("cannot resume: the video has other windows than before", hint="Use --overwrite to start again.")
 
 
 def _of_video(progress: Progress, window: Window, video: Video) -> Progress:

@@ -18,6 +18,7 @@ from vis_cli.engine.given_objects import GivenObjects
 from vis_cli.engine.mask_sources import choose_source, key_frame_reader
 from vis_cli.engine.method import Method
 from vis_cli.engine.prompted_masks import PromptedMasks
+from vis_cli.engine.sequences import ProposalIds
 from vis_cli.engine.settle import settle_scores, settle_sizes
 from vis_cli.engine.video_run import VideoRun, collect_masks
 from vis_cli.engine.windows import Window, iter_windows
@@ -184,9 +185,17 @@ class Segmenter:
             given, labels = prompted, prompted.labels
         if given is not None:
             method = dataclasses.replace(method, reduces=also_detect, given=given.ids)
-        source = choose_source(method, opened, found, given)
+        ids = ProposalIds(0 if given is None else max(given.ids, default=0) + 1)
         return VideoRun(
-            opened, method, windows, source, model=self._model_info, input_size=size, progress=report, labels=labels
+            opened,
+            method,
+            windows,
+            choose_source(method, opened, found, given, ids),
+            model=self._model_info,
+            input_size=size,
+            ids=ids,
+            progress=report,
+            labels=labels,
         )
 
     def require_categories(self, names: Sequence[str]) -> None:

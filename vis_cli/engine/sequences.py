@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch.nn.functional as F
@@ -106,6 +106,19 @@ class MaskSource(Protocol):
         """Return the frames that must stay in the memory of these objects, in addition to their key frame."""
 
 
+class ProposalIds(Iterator[int]):
+    """Ids of sequence proposals. They are different in all windows of a video."""
+
+    def __init__(self, following: int = 0) -> None:
+        """Start with the id `following`."""
+        self.following = following
+
+    def __next__(self) -> int:
+        """Return the next id."""
+        self.following += 1
+        return self.following - 1
+
+
 @dataclass(slots=True)
 class KeyFrameProposals:
     """S_k: the N sequences of one key frame, while they are propagated through a window."""
@@ -131,6 +144,30 @@ class KeyFrameProposals:
         self.num_visible = self.num_visible[list(rows)]
         self.detection_scores = self.detection_scores[list(rows)]
         self.probs = [self.probs[row] for row in rows] if self.probs else []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sequences as the next window needs them. `from_state_dict` restores them."""
+        return {
+            "key_frame": self.key_frame,
+            "ids": list(self.ids),
+            "has_probs": bool(self.probs),
+            "propagation": self.propagation.state_dict(),
+        }
+
+    @staticmethod
+    def from_state_dict(state: dict[str, Any]) -> KeyFrameProposals:
+        """Return the sequences of `state_dict`, without masks and scores."""
+        num = len(state["ids"])
+        return KeyFrameProposals(
+            key_frame=state["key_frame"],
+            ids=tuple(state["ids"]),
+            propagation=Propagation.from_state_dict(state["propagation"]),
+            masks=[{} for _ in range(num)],
+            class_sums=np.zeros((num, 1)),
+            num_visible=np.zeros(num, dtype=np.int64),
+            detection_scores=np.zeros((num, 1)),
+            probs=[{} for _ in range(num)] if state["has_probs"] else [],
+        )
 
     def next_window(self, num_scores: int) -> KeyFrameProposals:
         """Return the same sequences without the masks and scores of this window."""

@@ -5,12 +5,14 @@ A video with one window has no known sequences. Then `Tracks` contains the resul
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vis_cli.engine.exclusive import make_exclusive
@@ -186,8 +188,52 @@ class Tracks:
             ids=tuple(track.id for track in tracks),
             key_frames=tuple(track.key_frame for track in tracks),
             segmentations=tuple(masks.get(track.id, Segmentations(num_frames)) for track in tracks),
-            class_scores=_stack_scores(tracks),
+            class_scores=_stack([track.scores.mean() for track in tracks]),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all sequences as tensors and JSON values. `restore` reads them."""
+        tracks = list(self._all.values())
+        masks = [[number, frame, mask] for number, track in self._recent.items() for frame, mask in track.masks.items()]
+        probs = [
+            [number, frame, base64.b64encode(packed.data).decode(), list(packed.box), list(packed.size)]
+            for number, track in self._recent.items()
+            for frame, packed in track.probs.items()
+        ]
+        scalars = [
+            [
+                *(track.id, track.number, track.key_frame, track.num_finished, track.is_given),
+                *(track.scores.num_windows, track.scores.weight),
+            ]
+            for track in tracks
+        ]
+        return {
+            "scalars": scalars,
+            "totals": torch.from_numpy(_stack([track.scores.total for track in tracks])),
+            "firsts": torch.from_numpy(_stack([track.scores.first for track in tracks])),
+            "recent": list(self._recent),
+            "masks": masks,
+            "probs": probs,
+            "num_started": self._num_started,
+            "num_detected": self._num_detected,
+            "by_id": [[id_, track.number] for id_, track in self._by_id.items()],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue with the sequences of `state_dict`."""
+        totals, firsts = (state[key].cpu().numpy() for key in ("totals", "firsts"))
+        rows = zip(state["scalars"], totals, firsts, strict=True)
+        for (id_, number, key_frame, num_finished, is_given, num_windows, weight), total, first in rows:
+            scores = MeanScores(num_windows, weight, total, first)
+            self._all[number] = Track(id_, number, key_frame, scores, num_finished=num_finished, is_given=is_given)
+        for number, frame, mask in state["masks"]:
+            self._all[number].masks[frame] = mask
+        for number, frame, data, box, size in state["probs"]:
+            packed = PackedProbs(base64.b64decode(data), tuple(box), tuple(size))
+            self._all[number].probs[frame] = packed
+        self._recent = {number: self._all[number] for number in state["recent"]}
+        self._by_id = {id_: self._all[number] for id_, number in state["by_id"]}
+        self._num_started, self._num_detected = state["num_started"], state["num_detected"]
 
     def _start(self, new: SequenceProposals, row: int, frames: range) -> None:
         """Start the sequence of a new proposal."""
@@ -260,7 +306,7 @@ class Tracks:
             ids=tuple(track.id for track in tracks),
             key_frames=tuple(track.key_frame for track in tracks),
             segmentations=tuple(tuple(map(track.masks.get, frames)) for track in tracks),
-            class_scores=_stack_scores(tracks),
+            class_scores=_stack([track.scores.mean() for track in tracks]),
             probs=tuple(tuple(map(track.probs.get, frames)) for track in tracks),
         )
 
@@ -272,8 +318,7 @@ def _window_scores(proposals: SequenceProposals, row: int) -> MeanScores:
     return MeanScores(1, num_masks, scores * num_masks, scores)
 
 
-def _stack_scores(tracks: Sequence[Track]) -> NDArray[np.float64]:
-    scores = [track.scores.mean() for track in tracks]
+def _stack(scores: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.stack(scores) if scores else np.zeros((0, 1))
 
 

@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from vis_cli.engine.finished import FinishedSequence, FinishedWindow
 from vis_cli.engine.frames import Size
 from vis_cli.engine.instances import GIVEN_SCORE, make_given_instances, make_instances, resize_masks
 from vis_cli.engine.method import FinishedMasks, Method, MethodState
-from vis_cli.engine.sequences import MaskSource
+from vis_cli.engine.saved_state import load_state, save_state
+from vis_cli.engine.sequences import MaskSource, ProposalIds
 from vis_cli.engine.tracks import Track, Tracks
 from vis_cli.engine.windows import Window
 from vis_cli.progress import Progress
@@ -34,8 +37,9 @@ class VideoRun:
         *,
         model: ModelInfo,
         input_size: Size,
+        ids: ProposalIds,
         progress: Progress,
-        labels: Mapping[int, int] | None = None,
+        labels: dict[int, int] | None = None,
     ) -> None:
         """Prepare the run. Nothing is decoded before the first window is asked for.
 
@@ -46,6 +50,7 @@ class VideoRun:
             choose_source: Returns the detected or given masks of a window.
             model: Name and hash of the model.
             input_size: (h, w) of the network input.
+            ids: Ids of the detected objects of all windows.
             progress: Called for each frame.
             labels: Label of each given object with a known class. It can change until the last window. None: given
                 objects have no class.
@@ -57,6 +62,7 @@ class VideoRun:
         self._choose_source = choose_source
         self._model = model
         self._input_size = input_size
+        self._ids = ids
         self._progress = progress
         self._state = MethodState(Tracks(method.config, reduces=method.reduces, given=method.given))
 
@@ -98,6 +104,32 @@ class VideoRun:
             instances=(*make_given_instances(given, category_ids), *detected),
             shots=shots,
         )
+
+    @property
+    def num_windows(self) -> int:
+        """Return the number of windows that are done."""
+        return self._state.num_windows
+
+    @property
+    def numerics(self) -> str:
+        """Return what influences the rounding of the masks: version of torch, device and type."""
+        return f"torch {torch.__version__}, {self._method.device}, {self._method.precision}"
+
+    def save(self) -> bytes:
+        """Return the state after the window that was yielded last, except for the last window of the video."""
+        return save_state(self._state, self._ids, self._labels or {})
+
+    def restore(self, data: bytes) -> None:
+        """Continue after the windows that an interrupted run of the same video, model and settings has done.
+
+        Call it before the first window is asked for. The windows are decoded, but the network does not run, and
+        `iter_windows` does not yield them again.
+
+        Args:
+            data: The bytes that `save` returned.
+        """
+        labels = {} if self._labels is None else self._labels
+        load_state(data, self._state, self._ids, labels, self._method.device)
 
     @property
     def _categories(self) -> tuple[Category, ...]:

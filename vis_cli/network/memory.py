@@ -5,9 +5,10 @@ See docs/explanation/authors-implementation.md#fact-21.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,25 @@ class MemoryBank:
         """Return the memory of one object."""
         bank = MemoryBank(self._entries[0].select([row]), self._rule)
         bank._entries = [entry.select([row]) for entry in self._entries]
+        return bank
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the memory as tensors and numbers. `from_state_dict` restores it."""
+        return {
+            "entries": [[entry.key, entry.value] for entry in self._entries],
+            "rule": dataclasses.asdict(self._rule),
+            "num_written": self._num_written,
+            "last_is_temporary": self._last_is_temporary,
+        }
+
+    @staticmethod
+    def from_state_dict(state: dict[str, Any]) -> MemoryBank:
+        """Return the memory of `state_dict`."""
+        entries = [MemoryEntry(key, value) for key, value in state["entries"]]
+        bank = MemoryBank(entries[0], MemoryRule(**state["rule"]))
+        bank._entries = entries
+        bank._num_written = state["num_written"]
+        bank._last_is_temporary = state["last_is_temporary"]
         return bank
 
     def keep(self, rows: Sequence[int]) -> None:

@@ -6,9 +6,10 @@ Inference and training share this walk. `engine.propose` propagates the sequence
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -47,6 +48,25 @@ class Propagation:
     def restart(self) -> Propagation:
         """Return the same objects with a memory that contains the guidance frame only."""
         return Propagation(self._guidance_frame, self._guidance, self._rule, memorized_frames=self._memorized_frames)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the objects and their memory as tensors and numbers. `from_state_dict` restores them."""
+        return {
+            "guidance_frame": self._guidance_frame,
+            "guidance": [self._guidance.key, self._guidance.value],
+            "rule": dataclasses.asdict(self._rule),
+            "memorized_frames": sorted(self._memorized_frames),
+            "bank": self.bank.state_dict(),
+        }
+
+    @staticmethod
+    def from_state_dict(state: dict[str, Any]) -> Propagation:
+        """Return the objects of `state_dict`."""
+        guidance, rule = MemoryEntry(*state["guidance"]), MemoryRule(**state["rule"])
+        frames = frozenset(state["memorized_frames"])
+        propagation = Propagation(state["guidance_frame"], guidance, rule, memorized_frames=frames)
+        propagation.bank = MemoryBank.from_state_dict(state["bank"])
+        return propagation
 
     def keep(self, rows: Sequence[int]) -> None:
         """Continue with the objects `rows` only, in that order."""

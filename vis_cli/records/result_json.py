@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ def _iter_json(result: VideoResult) -> Iterator[str]:
     yield "]}\n"
 
 
-def _iter_masks(masks: Sequence[Rle | None]) -> Iterator[str]:
+def _iter_masks(masks: Iterable[Rle | None]) -> Iterator[str]:
     entries, separator = iter(masks), ""
     while part := list(islice(entries, CHUNK)):
         yield separator + _dumps(part)[1:-1]

@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import overload
+from typing import Protocol, overload
 
 from vis_cli.records.rle import Rle
+
+
+class Span(Protocol):
+    """The masks from the first to the last mask: a tuple, or masks that are read when they are used."""
+
+    def __len__(self) -> int:
+        """Return the number of frames of the span."""
+
+    def __iter__(self) -> Iterator[Rle | None]:
+        """Yield the mask of each frame of the span."""
+
+    def __getitem__(self, position: int, /) -> Rle | None:
+        """Return the mask at a position of the span, counted from 0."""
 
 
 class Segmentations(Sequence[Rle | None]):
@@ -22,7 +35,7 @@ class Segmentations(Sequence[Rle | None]):
 
     __slots__ = ("_num_frames", "first_frame", "span")
 
-    def __init__(self, num_frames: int, first_frame: int | None = None, span: Sequence[Rle | None] = ()) -> None:
+    def __init__(self, num_frames: int, first_frame: int | None = None, span: Span = ()) -> None:
         """Store the masks of a span. `segmentations_of` also accepts None at its ends.
 
         Args:
