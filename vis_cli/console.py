@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -174,6 +174,8 @@ class BatchProgress:
         self._batch = self._bars.add_task("videos", total=num_videos, visible=num_videos > 1, frames=0, as_of=0.0)
         self._video: TaskID | None = None
         self._name = self._stage = ""
+        self._before = 0  # frames of the stage that an interrupted run has done
+        self._window: Callable[[], str] | None = None
         self._num_done = self._num_frames = 0  # finished videos, and their frames
 
     def __enter__(self) -> BatchProgress:
@@ -192,17 +194,28 @@ class BatchProgress:
 
     def start_video(self, name: str) -> None:
         """Start the progress bar of the next video."""
-        self._name, self._stage = cleaned(name), ""
+        self._name, self._stage, self._window = cleaned(name), "", None
         self._video = self._bars.add_task(self._name, total=None, frames=0, as_of=0.0)
+
+    def describe_windows(self, window: Callable[[], str] | None) -> None:
+        """Also show the text that `window` returns while the video is propagated. None: the video has one window."""
+        self._window = window
 
     def update(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` frames of a stage are processed. A total of 0 means unknown."""
         if self._video is None:
             raise ValueError("update before start_video")
+        if (self._stage, stage) == ("forward", "read"):  # the next window is read: the bar stays
+            return
         if stage != self._stage:
-            self._stage = stage
-            self._bars.reset(self._video, description=f"{self._name}: {stage}")
-        _progressed(self._bars, self._video, completed=done, total=total or None, frames=done)
+            self._stage, self._before = stage, max(done - 1, 0)
+            self._bars.reset(self._video)
+        window = f", {self._window()}" if self._window is not None and stage == "forward" else ""
+        text, before = f"{self._name}: {stage}{window}", self._before
+        frames = done - before
+        _progressed(
+            self._bars, self._video, description=text, completed=done, total=total or None, frames=frames, before=before
+        )
 
     def end_video(self, frames: int) -> None:
         """Count the current video and its number of frames as finished."""

@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 
 from tests.records.result_factory import CATEGORIES, make_instance
 from vis_cli.app import app
+from vis_cli.engine.finished import FinishedSequence, FinishedWindow
 from vis_cli.errors import VisError
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.prompts import Prompt
+from vis_cli.records.segmentations import Segmentations
 from vis_cli.records.types import ModelInfo, VideoInfo, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import RunSettings, SegmentSettings
@@ -66,6 +68,31 @@ class Network:
     also_detect: bool = False
 
 
+@dataclass
+class FakeRun:
+    """Segment a video as one window."""
+
+    segment: Callable[[], VideoResult]
+    found: list[VideoResult] = field(default_factory=list)
+    num_windows = 0
+    num_live = 0
+    numerics = "fake"
+
+    def iter_windows(self) -> Iterator[FinishedWindow]:
+        self.found.append(self.segment())
+        sequences = tuple(
+            FinishedSequence(
+                item.id, item.category_id, item.score, {i: m for i, m in enumerate(item.segmentations) if m}
+            )
+            for item in self.found[0].instances
+        )
+        yield FinishedWindow(range(self.found[0].video.num_frames), True, True, sequences, 0)
+
+    def result(self, masks: Mapping[int, Segmentations]) -> VideoResult:
+        instances = (dataclasses.replace(item, segmentations=masks[item.id]) for item in self.found[0].instances)
+        return dataclasses.replace(self.found[0], instances=tuple(instances))
+
+
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     """Replace the segmenter by one that finds the upper left quarter of every frame."""
@@ -78,6 +105,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 
         def require_categories(self, names: Sequence[str]) -> None:
             find_categories(names, (*CATEGORIES, *coco_categories()))
+
+        def start(self, video: Video, **given: Any) -> FakeRun:
+            return FakeRun(lambda: self.segment(video, **given))
 
         def segment(
             self,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from vis_cli import __version__
 from vis_cli.commands.given_inputs import (
     NOTHING_GIVEN,
     GivenInputs,
@@ -23,6 +25,7 @@ from vis_cli.commands.given_inputs import (
 )
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
 from vis_cli.commands.own_results import Production, find_difference
+from vis_cli.commands.partial_result import PartialResult, partial_folder, remove_partial
 from vis_cli.commands.rendering import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
@@ -40,6 +43,7 @@ from vis_cli.signals import received_signal
 
 if TYPE_CHECKING:
     from vis_cli.engine.segmenter import Segmenter
+    from vis_cli.engine.video_run import VideoRun
     from vis_cli.network.protocol import VideoNetwork
     from vis_cli.zoo.weights import LoadedModel
 
@@ -66,6 +70,10 @@ class BatchOptions:
     min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
     part: PartRequest | None = None  # of each video; None: complete videos
     sets_score_source: bool = False  # whether the user gives `score_source`, and not only a preset
+
+
+# Values for the options that do not change the masks of a video: another value resumes an interrupted run.
+OTHER_OPTIONS: dict[str, Any] = {"overwrite": False, "min_score": None, "run": None}
 
 
 class Batch:
@@ -117,6 +125,7 @@ class Batch:
             given = self._read_given(job)
             result = self._reusable(job, given)
             if result is not None and self._has_outputs(job):
+                discard_partial(job)
                 reason = f"{job.result} exists. Use --overwrite to replace it"
                 report = dataclasses.replace(report, status="skipped", reason=reason)
             else:
@@ -184,15 +193,23 @@ class Batch:
         problem = None if job.overlay is None else overlay_problem(video)
         if problem is not None and result is None:
             self._reporter.warn(f"{problem} {job.result} is written without an overlay video.")
-        if result is None:
-            result = self._segment(job, video, given, progress)
-        if job.overlay is not None:
-            with _describing_memory_error(" while the overlay was drawn", "Use --no-render, or smaller frames."):
-                min_score = self._options.min_score
-                shown, comment = shown_instances(result.instances, min_score), describe_selection(min_score)
-                write_overlay(result, video, job.overlay, instances=shown, progress=progress.update, comment=comment)
+        with ExitStack() as stack:
+            if result is None:
+                source = self._identify(job)  # before the frames are read, so that a later change is detected
+                partial = stack.enter_context(self._start_partial(job, source, video, given))
+                found = self._segment(job, video, given, partial, progress)
+                result = self._write(job, source, video, given, found)
+                partial.complete()
+            if job.overlay is not None:
+                self._draw(result, video, job.overlay, progress)
         self._warn(job, video.warnings[num_printed:])
         return result
+
+    def _draw(self, result: VideoResult, video: Video, path: Path, progress: BatchProgress) -> None:
+        with _describing_memory_error(" while the overlay was drawn", "Use --no-render, or smaller frames."):
+            min_score = self._options.min_score
+            shown, comment = shown_instances(result.instances, min_score), describe_selection(min_score)
+            write_overlay(result, video, path, instances=shown, progress=progress.update, comment=comment)
 
     def _identify(self, job: Job) -> SourceIdentity:
         return dataclasses.replace(identify_source(job.source), stream=self._options.stream)
@@ -201,11 +218,25 @@ class Batch:
         for warning in warnings:
             self._reporter.warn(f"{job.source}: {warning}")
 
-    def _segment(self, job: Job, video: Video, given: GivenInputs, progress: BatchProgress) -> VideoResult:
-        source = self._identify(job)  # before the frames are read, so that a later change is detected
+    def _start_partial(self, job: Job, source: SourceIdentity, video: Video, given: GivenInputs) -> PartialResult:
+        """Return the partial result of a video, which an interrupted run with the same options may have left."""
+        if self._options.overwrite:
+            remove_partial(job.result)
+        production = {
+            "version": __version__,
+            "source": [source.kind, source.size, source.fingerprint, source.stream],
+            "options": dataclasses.asdict(dataclasses.replace(self._options, **OTHER_OPTIONS)),
+            "production": dataclasses.asdict(dataclasses.replace(self._production, **given.hashes)),
+        }
+        return PartialResult(job.result, production, (video.height, video.width), self._reporter)
+
+    def _segment(
+        self, job: Job, video: Video, given: GivenInputs, partial: PartialResult, progress: BatchProgress
+    ) -> VideoResult:
+        """Segment a video. The masks of the result are on disk until the partial result is closed."""
         segmenter = self._segmenter
         with _describing_memory_error("", FOR_NETWORK):
-            found = segmenter.segment(
+            run = segmenter.start(
                 video,
                 progress=progress.update,
                 guidance=locate_masks(given, video, self._reporter),
@@ -214,8 +245,21 @@ class Batch:
                 prompts=given.prompts,
                 also_detect=given.also_detect,
             )
+            if num_windows := partial.resume(run):
+                self._reporter.note(f"{job.source}: resumed after window {num_windows} of an interrupted run")
+            progress.describe_windows(self._describe_windows(video, run))
+            num_frames = 0
+            for window in partial.collect(run):
+                num_frames = window.frames.stop
+            found = run.result(partial.segmentations(num_frames))
         if self._options.sets_score_source and given.detects:
             self._report_score_source(job, found.config["score_source"])
+        return found
+
+    def _write(
+        self, job: Job, source: SourceIdentity, video: Video, given: GivenInputs, found: VideoResult
+    ) -> VideoResult:
+        """Write the result of a video with its names, source and frames."""
         info = dataclasses.replace(
             found.video,
             name=job.name,
@@ -232,6 +276,15 @@ class Batch:
         with _describing_memory_error(f" while {job.result} was written", "Use a smaller --set max_sequences=N."):
             write_result(result, job.result)
         return result
+
+    def _describe_windows(self, video: Video, run: VideoRun) -> Callable[[], str] | None:
+        """Return the text about the current window, None if the complete video is one window."""
+        length, cuts = self._options.config.window, self._options.config.cuts
+        if length is None and not cuts:
+            return None
+        is_known = length is not None and not cuts and video.num_frames
+        total = f" of {-(-(video.num_frames or 0) // (length or 1))}" if is_known else ""
+        return lambda: f"window {run.num_windows + 1}{total}, {counted(run.num_live, 'object')}"
 
     @cached_property
     def _segmenter(self) -> Segmenter:
@@ -290,6 +343,13 @@ class Batch:
             left_out = f", {report.num_left_out} less likely left out" if report.num_left_out else ""
             outcome = f"{found} in {frames}{left_out}, {report.seconds:.1f} s"
         self._reporter.note(f"{number} {report.video}: {outcome}")
+
+
+def discard_partial(job: Job) -> None:
+    """Remove the unfinished parts of a complete result. A process can end before it removes them."""
+    if partial_folder(job.result).exists():
+        with suppress(VisError), sole_writer(job):  # another process can write the result again
+            remove_partial(job.result)
 
 
 @contextmanager

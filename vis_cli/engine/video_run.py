@@ -111,6 +111,11 @@ class VideoRun:
         return self._state.num_windows
 
     @property
+    def num_live(self) -> int:
+        """Return the number of objects that continue in the next window."""
+        return self._state.num_live
+
+    @property
     def numerics(self) -> str:
         """Return what influences the rounding of the masks: version of torch, device and type."""
         return f"torch {torch.__version__}, {self._method.device}, {self._method.precision}"

@@ -1,4 +1,4 @@
-"""SHA-256 of files of any size. Used when weights are loaded or imported."""
+"""SHA-256 of files of any size and of strings. Used when weights are loaded or imported, and by `partial_result`."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def sha256_of(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise read_error(path, error) from error
     return digest.hexdigest()
+
+
+def sha256_of_text(text: str) -> str:
+    """Return the SHA-256 of a string as hexadecimal digits."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
