@@ -181,6 +181,39 @@ class TestProgress:
         assert "4/?" in terminal.getvalue()
         assert "videos" not in terminal.getvalue()
 
+    def test_the_window_of_a_long_video(self, terminal: io.StringIO) -> None:
+        windows = iter(["window 1 of 3, 0 objects", "window 2 of 3, 5 objects"])
+        with BatchProgress(1, Reporter()) as progress:
+            progress.start_video("a")
+            progress.describe_windows(lambda: next(windows))
+            progress.update("read", 4, 12)
+            progress.update("forward", 4, 12)
+            progress.update("read", 8, 12)  # the bar stays at the propagated frames
+            progress._bars.refresh()
+            assert "8/12" not in terminal.getvalue()
+            assert "a: forward, window 1 of 3, 0 objects" in terminal.getvalue()
+            progress.update("forward", 5, 12)
+            progress._bars.refresh()
+            progress.end_video(12)
+            progress.start_video("b")
+            progress.update("forward", 1, 2)
+            progress._bars.refresh()
+        assert "a: forward, window 2 of 3, 5 objects" in terminal.getvalue()
+        assert "5/12" in terminal.getvalue()
+        assert "b: forward " in terminal.getvalue()
+
+    def test_frames_of_an_interrupted_run_do_not_count_as_speed(
+        self, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with BatchProgress(1, Reporter()) as progress:
+            monkeypatch.setattr(progress._bars, "get_time", iter(range(0, 10_000, 10)).__next__)
+            progress.start_video("a")
+            progress.update("forward", 901, 1000)
+            progress.update("forward", 902, 1000)
+            (_, task) = progress._bars.tasks
+        assert task.fields["frames"] == 2
+        assert (task.completed, task.fields["before"]) == (902, 900)
+
     @pytest.mark.parametrize("quiet", [True, False])
     def test_no_bars_where_nobody_looks(
         self, quiet: bool, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
