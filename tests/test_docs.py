@@ -50,6 +50,7 @@ FOREIGN = {
     },
     "detections.md": {"clip.csv", "clip.json", "clip.mp4", "clip.txt", "clip_12", "save_txt"},
     "install.md": {"fcntl", "SIGHUP"},
+    "live.md": {"camera0", "192.168.1.20_554_cam"},
     "onnx.md": {"--decode_in_inference", "detector.onnx", "detector.toml"},
     "python.md": {"vis_cli"},
     "tables.md": {"tracks.csv", "tracks_instances.csv"},

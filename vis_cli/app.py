@@ -87,6 +87,7 @@ app.command(
         "vis segment clip.mp4 -o results --detector yolox.onnx",
         "vis segment videos/ -o results --detections boxes/",
         "vis segment 'day?/*.mov' -o results --device cuda:1 --num-key-frames 8",
+        "vis segment 0 --live -o results",
         "vis segment clip.mp4 -o results --set memory_previous=true --set memory_frames=none",
     ),
 )(segment)

@@ -108,7 +108,7 @@ Inputs: TypeAlias = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="Video files, folders of frames, folders that contain videos or frame folders, or quoted glob "
-        "patterns such as 'day?/*.mp4'.",
+        "patterns such as 'day?/*.mp4'. With --live: a camera number, a URL, or - for a pipe.",
         show_default=False,
     ),
 ]
@@ -255,7 +255,8 @@ class MethodOptions:
             metavar="NAME",
             help=f"Named group of settings: {', '.join(PRESETS)}. The presets released-* reproduce "
             "the authors' implementation. "
-            "[dim]\\[default: default; given-masks for given masks; davis-uvos for DAVIS unsupervised][/dim]",
+            "[dim]\\[default: default; given-masks for given masks; live for --live; davis-uvos for DAVIS "
+            "unsupervised][/dim]",
             autocompletion=complete_preset,
         ),
     ] = None
@@ -393,6 +394,22 @@ class PartOptions:
             return make_request(self.start, self.end, self.every)
         except VisError as error:
             raise UsageError(error.problem, field=flag_of(error.field), hint=error.hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """Options for live video."""
+
+    live: Annotated[
+        bool,
+        _flag_option(
+            "--live",
+            "Segment live video: INPUT is a camera number such as 0, a URL such as rtsp://HOST/PATH, or - for a pipe. "
+            "Writes NAME.jsonl with one line per frame, and NAME.mp4 that plays while it is written. If the machine is "
+            "too slow, frames are dropped.",
+            INPUT_PANEL,
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,9 +294,12 @@ YOUTUBE_VIS = dataclasses.replace(
 
 GIVEN_MASKS = "given-masks"  # preset of --masks. Propagation profits from a larger input: docs/explanation/presets.md
 
+LIVE = "live"  # preset of --live: short windows. Reasons: docs/explanation/presets.md
+
 PRESETS: dict[str, SegmentSettings] = {
     "default": SegmentSettings(),
     GIVEN_MASKS: SegmentSettings(input_scale=1.5),
+    LIVE: SegmentSettings(window=16, num_key_frames=1, score_frames="lifetime"),
     "ytvis2019": YOUTUBE_VIS,
     "ytvis2021": YOUTUBE_VIS,
     "ovis": dataclasses.replace(YOUTUBE_VIS, max_instances=20),

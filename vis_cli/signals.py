@@ -20,6 +20,7 @@ RETRY_AFTER = 0.05  # seconds
 
 _cleanups: list[Callable[[], None]] = []
 _received: signal.Signals | None = None
+_stop: Callable[[], None] | None = None
 
 
 class Terminated(KeyboardInterrupt):
@@ -46,6 +47,16 @@ def received_signal() -> signal.Signals | None:
     return _received
 
 
+def stop_with(stop: Callable[[], None] | None) -> None:
+    """Call a function at the first ending signal, instead of raising an exception. A second Ctrl-C raises it.
+
+    Args:
+        stop: It lets the command end soon. None: the first signal raises an exception again.
+    """
+    global _stop
+    _stop = stop
+
+
 def add_cleanup(cleanup: Callable[[], None]) -> None:
     """Register a function to call if a signal ends the process without an exception."""
     _cleanups.append(cleanup)
@@ -60,6 +71,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     global _received
     if _received is not None and number != signal.SIGINT:
         return  # the process already cleans up; a second Ctrl-C is from a user who does not want to wait
+    if _received is None and _stop is not None:
+        _received = signal.Signals(number)
+        _stop()
+        return
     _received = _received or signal.Signals(number)
     if _is_importing(frame):
         _end_at_once(number)

@@ -114,6 +114,15 @@ class Batch:
                 return reports, True
         return reports, False
 
+    @property
+    def segmenter(self) -> Segmenter:
+        """Return the network on its device. The first call loads it.
+
+        Raises:
+            UsageError: The model or the device is not available.
+        """
+        return self._segmenter
+
     def _process(self, job: Job, progress: BatchProgress) -> VideoReport:
         """Write the missing outputs of one video. An error ends only this video."""
         report = VideoReport(job.name, str(job.source), "done", outputs=job.outputs)
@@ -365,6 +374,11 @@ def _describing_memory_error(stage: str, hint: str = "") -> Iterator[None]:
         if not _is_shortage(error):
             raise
         raise VisError(f"out of memory{stage}", hint=hint) from error
+
+
+def failure_of(error: Exception) -> VisError:
+    """Return the error to print for an exception of the network."""
+    return VisError(_reason(error))
 
 
 def _is_shortage(error: Exception) -> bool:

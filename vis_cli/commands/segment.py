@@ -14,6 +14,7 @@ import typer
 from vis_cli import options
 from vis_cli.commands.batch import Batch, BatchOptions
 from vis_cli.commands.given_inputs import GivenOptions
+from vis_cli.commands.live import LiveRequest, require_live_options, segment_live
 from vis_cli.commands.method_settings import method_settings, sets
 from vis_cli.commands.object_options import check_exclusive, check_prompts, default_preset, read_prompts
 from vis_cli.commands.option_groups import grouped
@@ -28,6 +29,7 @@ from vis_cli.records.given_result import is_result, read_frames
 from vis_cli.records.inputs import files_left_out
 from vis_cli.records.media_folder import NUM_NAMED, listed, suffix_problem
 from vis_cli.records.video import find_inputs
+from vis_cli.settings import LIVE
 
 
 @grouped
@@ -41,6 +43,7 @@ def segment(
     detections: options.DetectionOptions,
     prompts: options.PromptOptions,
     part: options.PartOptions,
+    live: options.LiveOptions,
     run: options.RunOptions,
     output: options.OutputOptions,
     messages: options.MessageOptions,
@@ -59,10 +62,11 @@ def segment(
     """
     reporter = messages.reporter
     with reporter.guard():
+        config = method_settings(method, reporter, preset=LIVE if live.live else default_preset(masks, prompts))
         batch = Batch(
             BatchOptions(
                 model.name,
-                method_settings(method, reporter, preset=default_preset(masks, prompts)),
+                config,
                 run.settings(method.preset),
                 output.overwrite,
                 model.detector,
@@ -75,6 +79,11 @@ def segment(
             ),
             reporter,
         )
+        if live.live:
+            require_live_options(inputs, model, masks, detections, prompts, part)
+            only = given_options(masks, detections, prompts).only
+            request = LiveRequest(inputs[0], out, config, only, masks.stream, output)
+            raise typer.Exit(segment_live(request, batch, reporter))
         check_exclusive(model, masks, detections, prompts)
         sources, missing = find_sources(inputs, reporter)
         check_masks(masks, sources)

@@ -92,7 +92,7 @@ class VideoRun:
         category_ids = {id_: category for id_ in given.ids if (category := self._given_category(id_)) is not None}
         detected = make_instances(
             sequences.select(row for row, known in enumerate(is_given) if not known),
-            self._categories,
+            self.categories,
             reported_score=config.score_threshold,
             confident_score=config.confident_score,
         )
@@ -100,7 +100,7 @@ class VideoRun:
             video=VideoInfo(video.name, video.path, video.width, video.height, video.fps, num_frames, part=video.part),
             model=self._model,
             config=dataclasses.asdict(config),
-            categories=self._categories,
+            categories=self.categories,
             instances=(*make_given_instances(given, category_ids), *detected),
             shots=shots,
         )
@@ -137,7 +137,7 @@ class VideoRun:
         load_state(data, self._state, self._ids, labels, self._method.device)
 
     @property
-    def _categories(self) -> tuple[Category, ...]:
+    def categories(self) -> tuple[Category, ...]:
         """Return the categories of the labels 1..C. Given masks have none."""
         has_classes = self._method.reduces or self._labels is not None
         return self._method.network.config.categories if has_classes else ()
@@ -145,7 +145,7 @@ class VideoRun:
     def _given_category(self, id_: int) -> int | None:
         """Return the category of a given object, None if it is not known."""
         label = None if self._labels is None else self._labels.get(id_)
-        return None if label is None else self._categories[label - 1].id
+        return None if label is None else self.categories[label - 1].id
 
     def _describe(self, finished: FinishedMasks) -> FinishedWindow:
         sequences = (self._describe_sequence(track, masks) for track, masks in finished.sequences)
@@ -164,7 +164,7 @@ class VideoRun:
             return FinishedSequence(track.id, self._given_category(track.id), GIVEN_SCORE, masks)
         scores = track.scores.mean()[1:]
         best = int(scores.argmax())
-        return FinishedSequence(track.id, self._categories[best].id, float(scores[best]), masks)
+        return FinishedSequence(track.id, self.categories[best].id, float(scores[best]), masks)
 
 
 def collect_masks(windows: Iterable[FinishedWindow]) -> dict[int, Segmentations]:

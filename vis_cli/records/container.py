@@ -46,6 +46,12 @@ EXACT_DURATION = frozenset({"asf", "avi", "matroska", "mov", "mxf", "wtv"})  # f
 
 @contextmanager
 def opened_container(path: Path) -> Iterator[InputContainer]:
+    """Open a media file for reading, and close it at the end. See `open_container`."""
+    with open_container(path) as container:
+        yield container
+
+
+def open_container(path: Path) -> InputContainer:
     """Open a media file for reading. A file that refers to other files or URLs is rejected.
 
     Raises:
@@ -56,11 +62,10 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
         raise VisError(f"cannot read {path}: the file is empty", hint="Restore the file.")
     try:
         # The path is absolute, because FFmpeg reads "12:30.mp4" as a protocol.
-        container = av.open(str(path.absolute()), options=OPTIONS, **ANY_TAGS)
+        container: InputContainer = av.open(str(path.absolute()), options=OPTIONS, **ANY_TAGS)
     except av.FFmpegError as error:
         raise _unreadable(path, error) from error
-    with container:
-        yield container
+    return container
 
 
 @contextmanager
@@ -78,17 +83,22 @@ def opened_video(
         VisError: The file cannot be read, or does not have this video stream.
     """
     with opened_container(path) as container:
-        stream = _chosen_stream(container, path, number)
-        context = stream.codec_context
-        if context is None:
-            raise VisError(f"cannot read {path}: no decoder for the video stream", hint="Convert the video to H.264.")
-        if max(context.width, context.height) > MAX_IMAGE_SIDE or context.width * context.height > MAX_IMAGE_PIXELS:
-            size = f"{context.width:,}x{context.height:,}"
-            problem = f"cannot read {path}: the frames are {size}, the limit is {MAX_IMAGE_PIXELS:,} pixels"
-            raise VisError(problem, hint="Scale the video down.")
-        context.thread_type = "AUTO"
-        context.thread_count = threads
-        yield container, stream
+        yield container, prepared_stream(container, path, threads=threads, number=number)
+
+
+def prepared_stream(container: InputContainer, path: object, *, threads: int, number: int | None = None) -> VideoStream:
+    """Return a video stream of an opened file or network stream, ready to be decoded. See `opened_video`."""
+    stream = _chosen_stream(container, path, number)
+    context = stream.codec_context
+    if context is None:
+        raise VisError(f"cannot read {path}: no decoder for the video stream", hint="Convert the video to H.264.")
+    if max(context.width, context.height) > MAX_IMAGE_SIDE or context.width * context.height > MAX_IMAGE_PIXELS:
+        size = f"{context.width:,}x{context.height:,}"
+        problem = f"cannot read {path}: the frames are {size}, the limit is {MAX_IMAGE_PIXELS:,} pixels"
+        raise VisError(problem, hint="Scale the video down.")
+    context.thread_type = "AUTO"
+    context.thread_count = threads
+    return stream
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
@@ -148,7 +158,7 @@ def promised_seconds(container: InputContainer, stream: VideoStream) -> tuple[Fr
     return None if container.duration is None else container.duration * MICROSECOND, False
 
 
-def _chosen_stream(container: InputContainer, path: Path, number: int | None) -> VideoStream:
+def _chosen_stream(container: InputContainer, path: object, number: int | None) -> VideoStream:
     streams = video_streams(container)
     if not streams:
         cause = "no video stream (audio only)" if container.streams.audio else "no video stream"

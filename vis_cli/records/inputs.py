@@ -16,6 +16,7 @@ from vis_cli.files.names import natural_key
 from vis_cli.files.reading import read_error, real_path
 from vis_cli.records.media_folder import MediaFolder, disguised_media, image_files, read_folder
 
+_CAMERA = re.compile("[0-9]{1,3}")
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -81,10 +82,14 @@ def _matches(path: str | Path) -> list[str]:
 
 def _missing(path: str | Path) -> VisError:
     if _ADDRESS.match(str(path)):
-        return VisError(f"cannot read {path}: URLs are not opened", hint="Download the video, then pass the file.")
+        hint = "For a live stream, add --live. Otherwise download the video, then pass the file."
+        return VisError(f"cannot read {path}: URLs are not opened", hint=hint)
     if str(path) == "-":
-        hint = "Save the video to a file, then pass the file."
+        hint = "For live video from a pipe, add --live. Otherwise save the video to a file, then pass the file."
         return VisError("cannot read -: standard input is not a video", hint=hint)
+    if _CAMERA.fullmatch(str(path)):
+        problem = f"cannot read {path}: no such file, folder or pattern"
+        return VisError(problem, hint=f"To segment camera {path}, add --live.")
     if os.path.islink(path):  # noqa: PTH114 (Path.is_symlink raises for a name that is too long)
         problem = f"cannot read {path}: the target of the symbolic link does not exist"
         return VisError(problem, hint="Restore the file.")

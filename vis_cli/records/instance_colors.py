@@ -5,7 +5,7 @@ Used by `overlay`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from vis_cli.records.types import InstanceSequence
 CLOSE_FRACTION = 0.05  # boxes with less space between them are close, as a fraction of the frame's short side
 
 
-def assign_colors(instances: Sequence[InstanceSequence], short_side: int) -> dict[int, Color]:
+def assign_colors(
+    instances: Sequence[InstanceSequence], short_side: int, *, known: Mapping[int, Color] | None = None
+) -> dict[int, Color]:
     """Choose the colour of each instance, by id.
 
     Greedy graph colouring: confident instances first, then by score, so that weak instances change no colour of
@@ -29,12 +31,17 @@ def assign_colors(instances: Sequence[InstanceSequence], short_side: int) -> dic
     Args:
         instances: All instances of a video, so that a selection of them keeps its colours.
         short_side: Short side of the frames in pixels.
+        known: Colours by id of instances that keep their colour.
     """
+    fixed = {} if known is None else known
     closeness = _measure_closeness(instances, max(1.0, short_side * CLOSE_FRACTION))
     distances = color_distances(PALETTE)
-    ranked = sorted(range(len(instances)), key=lambda i: (not instances[i].confident, -instances[i].score, i))
+    ranked = sorted(range(len(instances)), key=lambda i: _rank(instances[i], i, fixed))
     colors = np.zeros(len(instances), dtype=np.int64)
     for count, position in enumerate(ranked):
+        if (color := fixed.get(instances[position].id)) is not None:
+            colors[position] = PALETTE.index(color)
+            continue
         earlier = ranked[:count]
         clashes = np.bincount(colors[earlier], closeness[position, earlier], minlength=len(PALETTE))
         uses = np.bincount(colors[earlier], minlength=len(PALETTE))
@@ -42,6 +49,10 @@ def assign_colors(instances: Sequence[InstanceSequence], short_side: int) -> dic
         nearest = distances[colors[earlier][is_close]].min(axis=0, initial=np.inf)
         colors[position] = np.lexsort((-nearest, uses, clashes))[0]
     return {instance.id: PALETTE[color] for instance, color in zip(instances, colors.tolist(), strict=True)}
+
+
+def _rank(instance: InstanceSequence, position: int, known: Mapping[int, Color]) -> tuple[bool, bool, float, int]:
+    return instance.id not in known, not instance.confident, -instance.score, position
 
 
 def _measure_closeness(instances: Sequence[InstanceSequence], margin: float) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ from vis_cli.records.types import InstanceSequence, VideoResult, gives_all_objec
 FILL_OPACITY = 0.45
 WEAK_FILL_OPACITY = 0.18
 WEAK_TAG_OPACITY = 0.7
+MAX_KNOWN_COLORS = 1000  # instances of a live video whose colours are kept
 OUTLINE_FRACTION = 1 / 240  # width of an outline as a fraction of the frame's short side: 2 pixels at 360p
 
 Frame: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -63,13 +64,20 @@ class OverlayPainter:
     Args:
         result: Result of the video. All its instances count for the choice of the colours.
         instances: Instances of the result to draw. Confident instances are above weak ones, then by score.
+        previous: Painter of the frames before the result, if it is a part of a live video. Its instances keep their
+            colours and the places of their tags.
     """
 
-    def __init__(self, result: VideoResult, instances: Sequence[InstanceSequence]) -> None:
+    def __init__(
+        self, result: VideoResult, instances: Sequence[InstanceSequence], *, previous: OverlayPainter | None = None
+    ) -> None:
         self._size = result.video.width, result.video.height
+        self._colors: dict[int, Color] = {} if previous is None else previous._colors
         short_side = min(self._size)
         self._thickness = max(1, round(short_side * OUTLINE_FRACTION))
-        colors = assign_colors(result.instances, short_side)
+        colors = assign_colors(result.instances, short_side, known=self._colors)
+        absent = {id_: color for id_, color in self._colors.items() if id_ not in colors}
+        self._colors = dict([*absent.items(), *colors.items()][-MAX_KNOWN_COLORS:])
         ranked = sorted(instances, key=lambda instance: (not instance.confident, -instance.score))
         self._styles = []
         for instance in ranked:
@@ -81,8 +89,8 @@ class OverlayPainter:
             num_frames=result.video.num_frames,
             fps=result.video.fps / result.video.frame_numbers.step,
         )
-        self._layout = TagLayout(self._size)
-        self._blobs: dict[int, Blob] = {}
+        self._layout: TagLayout = TagLayout(self._size) if previous is None else previous._layout
+        self._blobs: dict[int, Blob] = {} if previous is None else previous._blobs
 
     def draw(self, frame: Frame, index: int) -> Frame:
         """Draw the instances over a copy of a frame.

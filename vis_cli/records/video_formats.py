@@ -6,7 +6,7 @@ Used by `video_writer` and `renderings`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vis_cli.records.audio import MOV_AUDIO, MP4_AUDIO, WEBM_AUDIO, AudioFormat
 
@@ -41,6 +41,17 @@ H264 = VideoFormat(
     is_even=True,
     max_side=16_384,  # limit of libx264
     remedy="Use a name that ends in .mov or .webm, or a folder for PNG images.",
+)
+
+# A file that is played while it is written: fragments of 0.2 s, and no index. The encoder keeps no frames.
+LIVE_H264 = replace(
+    H264,
+    options={**H264.options, "tune": "zerolatency"},
+    container_options={
+        "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+        "frag_duration": "200000",  # microseconds
+        "flush_packets": "1",
+    },
 )
 
 # Profile 3 is ProRes 422 HQ. It has no alpha.

@@ -26,7 +26,7 @@ from vis_cli.files.atomic import atomic_path, write_error
 from vis_cli.records.audio import AudioWriter
 from vis_cli.records.container import best_audio_stream, opened_container
 from vis_cli.records.timestamps import ClockSegment
-from vis_cli.records.video_formats import H264, VideoFormat
+from vis_cli.records.video_formats import H264, LIVE_H264, VideoFormat
 
 BT709 = 1  # colour primaries, transfer and matrix in ITU-T H.273, which players assume
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
@@ -126,6 +126,77 @@ def write_video(
         raise VisError(problem, hint=video_format.remedy) from error
     except av.FFmpegError as error:
         raise write_error(path, error) from error
+
+
+class FragmentWriter:
+    """Writer of H.264 in fragmented MP4: the file plays while it is written, and after its process has ended.
+
+    Use it as a context manager. The file has its final name from the start.
+    """
+
+    def __init__(self, path: Path, source: TimedSource, *, comment: str | None = None) -> None:
+        """Create the file, or replace it.
+
+        Args:
+            path: The file to write.
+            source: The source video. Its audio is not written.
+            comment: Comment in the metadata of the file. None writes no comment.
+
+        Raises:
+            VisError: H.264 does not allow the size, or the file cannot be written.
+        """
+        if (problem := overlay_problem(source)) is not None:
+            raise problem
+        self._path, self._source = path, source
+        with self._failures():
+            options = dict(LIVE_H264.container_options)
+            self._output = av.open(str(path.absolute()), "w", format=LIVE_H264.container, options=options)
+            if comment is not None:
+                self._output.metadata["comment"] = comment
+            self._stream = _video_stream(self._output, source, LIVE_H264)
+            self._stream.codec_context.gop_size = max(1, round(source.fps))
+            self._stream.codec_context.thread_type = "SLICE"  # encoders of several frames would keep them
+            self._output.start_encoding()
+        self._first: float | None = None
+        self._last_ticks = -1
+
+    def __enter__(self) -> FragmentWriter:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        """Write the last fragment. After an error, ignore that it cannot be written."""
+        try:
+            with self._failures():
+                if self._first is not None:
+                    self._output.mux(self._stream.encode(None))
+                self._output.close()
+        except VisError:
+            if kind is None:
+                raise
+
+    def write(self, image: NDArray[np.uint8], seconds: float) -> None:
+        """Write the next frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB in the size of the source.
+            seconds: Its timestamp. The timestamps increase.
+
+        Raises:
+            VisError: The file cannot be written.
+        """
+        self._first = seconds if self._first is None else self._first
+        ticks = max(round((seconds - self._first) / _time_base(self._source)), self._last_ticks + 1)
+        self._last_ticks = ticks
+        with self._failures():
+            self._output.mux(self._stream.encode(_frame(image, ticks, self._source, LIVE_H264)))
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise write_error(self._path, error) from error
 
 
 def overlay_problem(source: TimedSource) -> VisError | None:
