@@ -305,6 +305,7 @@ class TestTraining:
         assert scripts.train.remaining_steps(times, 70.0, 10.0) == 0
         assert scripts.train.remaining_steps([2.0], 3.0, 11.0) == 4
 
+    @pytest.mark.slow  # the plan depends on the time that the processes need to start
     def test_runs_train_together_and_resume_with_their_plan(
         self, scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
