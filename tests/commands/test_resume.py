@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +114,16 @@ def kill(segment: Runner) -> None:
         leftover.unlink()
 
 
+def with_file_limit(num_bytes: int, segment: Runner) -> Outcome:
+    """Run `vis segment` while a larger file cannot be written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        return segment()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_ctrl_c(segment: Runner, tmp_path: Path) -> None:
     outcome = interrupt(segment)
     assert outcome.code == 130
@@ -211,7 +223,7 @@ def test_an_interruption_before_the_first_state_leaves_nothing(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(partial_result.MaskSpool, "flush", fail)
+    monkeypatch.setattr(partial_result.PartialResult, "_save", fail)
     assert segment().code == 130
     assert list(segment.out.iterdir()) == []
 
@@ -239,6 +251,64 @@ def test_a_full_disk_ends_the_video(segment: Runner, monkeypatch: pytest.MonkeyP
     outcome = segment()
     assert outcome.code == 1
     assert f"cannot write {segment.part}: No space left on device. Free disk space" in outcome.err
+
+
+@pytest.mark.parametrize("limit", [10, 1500])
+def test_a_disk_that_is_full_before_the_first_state(segment: Runner, tmp_path: Path, limit: int) -> None:
+    outcome = with_file_limit(limit, segment)  # 10 bytes: the masks; 1,500 bytes: the state
+    assert outcome.code == 1
+    assert f"cannot write {segment.part}: File too large. Raise the limit" in outcome.err
+    assert list(segment.out.iterdir()) == []
+    assert segment().code == 0
+    assert (segment.out / "clip.json").read_bytes() == complete(segment, tmp_path)
+
+
+def test_temporary_masks_on_a_full_disk(segment: Runner) -> None:
+    segment.window = ()
+    outcome = with_file_limit(10, segment)
+    assert outcome.code == 1
+    assert f"cannot store masks in {tempfile.gettempdir()}: File too large. Set TMPDIR to a folder" in outcome.err
+    assert list(segment.out.iterdir()) == []
+
+
+def test_a_missing_temporary_folder(segment: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment.window = ()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    outcome = segment()
+    assert outcome.code == 1
+    assert f"cannot store masks in {tmp_path / 'missing'}: No such file or directory. Set TMPDIR" in outcome.err
+
+
+def test_the_masks_of_a_folder_that_cannot_be_removed_are_dropped(
+    segment: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(segment)
+    monkeypatch.setattr(partial_result, "remove_partial", lambda _: None)
+    assert segment("--set", "mask_threshold=0.6").code == 0
+    assert (segment.out / "clip.json").read_bytes() == complete(segment, tmp_path, "--set", "mask_threshold=0.6")
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_the_path_of_the_folder_belongs_to_something_else(segment: Runner, tmp_path: Path, kind: str) -> None:
+    segment.out.mkdir()
+    (tmp_path / "other").mkdir()
+    if kind == "file":
+        segment.part.write_bytes(b"")
+    else:
+        segment.part.symlink_to(tmp_path / "other")
+    outcome = segment()
+    assert outcome.code == 1
+    assert f"cannot write {segment.part}: it is not a folder. Remove it, or use another -o DIR." in outcome.err
+    assert [path.name for path in segment.out.iterdir()] == [segment.part.name]
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_the_folder_is_removed_when_only_the_overlay_is_missing(segment: Runner) -> None:
+    """A process can be killed after the result is written, and before the folder is removed."""
+    assert segment().code == 0
+    segment.part.mkdir()
+    assert segment("--render").code == 0
+    assert sorted(path.name for path in segment.out.iterdir()) == ["clip.json", "clip.mp4"]
 
 
 def test_a_long_name_has_a_folder_with_a_short_name(tmp_path: Path) -> None:

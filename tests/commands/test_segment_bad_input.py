@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -16,8 +16,10 @@ import torch
 from safetensors.torch import save_file
 
 from tests.records.video_factory import make_images, make_sound, make_video, picture
+from vis_cli.records import result_json
 from vis_cli.records.overlay import Frame, OverlayPainter
 from vis_cli.records.result_json import read_result
+from vis_cli.records.types import VideoResult
 
 from .conftest import Network, RunVis
 
@@ -275,11 +277,13 @@ class TestDiskFull:
     def test_result(
         self, tmp_path: Path, run_vis: RunVis, network: Network, monkeypatch: pytest.MonkeyPatch, untouched: Mark
     ) -> None:
-        def half_write(path: Path, text: str, **_: object) -> None:
-            path.write_bytes(text[: len(text) // 2].encode())
+        def half_text(result: VideoResult) -> Iterator[str]:
+            text = "".join(iter_json(result))
+            yield text[: len(text) // 2]
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Path, "write_text", half_write)
+        iter_json = result_json._iter_json
+        monkeypatch.setattr(result_json, "_iter_json", half_text)
         outcome = run_vis("segment", untouched(make_video(tmp_path)), "-o", tmp_path / "out")
         assert outcome.code == 1
         assert f"cannot write {tmp_path / 'out' / 'clip.json'}: No space left on device. Free disk space" in outcome.err

@@ -55,6 +55,9 @@ def test_the_first_mask_of_each_confident_instance(stored: Path, capsys: pytest.
 def test_the_masks_of_some_frames(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = read_result_masks(stored, at=(1, 2), messages=Reporter())
     assert {frame: ids(labels) for frame, labels in found.masks.items()} == {1: [0, 3], 2: [0, 3]}  # 3 is better
+    assert list(found.categories) == [3]
+    hidden = "objects that others with higher scores cover in these frames, not used: 8"
+    assert hidden in " ".join(capsys.readouterr().err.split())
     found = read_result_masks(stored, at=(2,), messages=Reporter())
     assert list(found.masks) == [2]
     assert "objects without a mask in these frames, not used: 8" in " ".join(capsys.readouterr().err.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tempfile
 from pathlib import Path
 
@@ -21,8 +22,11 @@ def mask_of(number: int) -> Rle:
 
 
 def open_spool(path: Path | None = None) -> MaskSpool:
-    file = tempfile.TemporaryFile() if path is None else path.open("r+b" if path.exists() else "w+b")  # noqa: SIM115
-    return MaskSpool(file, (4, 6), Path("clip.json"))  # type: ignore[arg-type]
+    if path is None:
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the test ends soon
+    else:
+        file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+    return MaskSpool(file, (4, 6))  # type: ignore[arg-type]
 
 
 def expected(frames: list[int], num_frames: int) -> Segmentations:
@@ -66,11 +70,9 @@ def test_an_earlier_file_is_continued(tmp_path: Path) -> None:
     spool.append(2, {1: mask_of(1)})
     kept = spool.num_bytes, spool.checksum
     spool.append(1, {3: mask_of(9)})  # of a window that is segmented again
-    spool.flush()
     again = open_spool(tmp_path / "masks")
     assert again.restore(*kept)
     again.append(1, {3: mask_of(3)})
-    again.flush()
     assert again.segmentations(4) == {1: expected([0, 2, 3], 4), 2: expected([1], 4)}
     assert (tmp_path / "masks").stat().st_size == again.num_bytes
 
@@ -80,7 +82,6 @@ def test_a_damaged_file_is_not_continued(tmp_path: Path, change: str) -> None:
     path = tmp_path / "masks"
     spool = open_spool(path)
     fill(spool, length=100)
-    spool.flush()
     data = bytearray(path.read_bytes())
     if change == "flip":
         data[-3] ^= 1
@@ -90,3 +91,17 @@ def test_a_damaged_file_is_not_continued(tmp_path: Path, change: str) -> None:
         data[data.index(b"\n") : data.index(b"\n")] = b"0" * 40
     path.write_bytes({"cut": data[:-1], "empty": b""}.get(change, bytes(data)))
     assert not open_spool(path).restore(spool.num_bytes, spool.checksum)
+
+
+def test_a_full_disk_is_an_error_of_append(tmp_path: Path) -> None:
+    """Closing an unbuffered file writes nothing, so that no second error hides the first one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with (tmp_path / "masks").open("w+b", buffering=0) as file:
+        spool = MaskSpool(file, (4, 6))  # type: ignore[arg-type]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                spool.append(1, {0: mask_of(0)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert spool.num_bytes == 0

@@ -209,6 +209,8 @@ class Batch:
                 found = self._segment(job, video, given, partial, progress)
                 result = self._write(job, source, video, given, found)
                 partial.complete()
+            else:
+                remove_partial(job.result)  # an earlier process ended before it removed them
             if job.overlay is not None:
                 self._draw(result, video, job.overlay, progress)
         self._warn(job, video.warnings[num_printed:])

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -73,8 +73,10 @@ class PartialResult:
         """Continue with the state of an interrupted run. Return the number of its finished windows, 0 without a state.
 
         Raises:
-            VisError: The state cannot be read.
+            VisError: The state cannot be read, or the path of the folder belongs to something else.
         """
+        if self._folder.is_symlink() or (self._folder.exists() and not self._folder.is_dir()):
+            raise VisError(f"cannot write {self._folder}: it is not a folder", hint="Remove it, or use another -o DIR.")
         if not self._folder.exists():
             return 0
         problem = self._restore(run)
@@ -93,11 +95,13 @@ class PartialResult:
             VisError: The masks or the state cannot be written.
         """
         for window in run.iter_windows():
-            spool = self._spool or self._open(is_temporary=window.is_last)
-            for sequence in window.sequences:
-                spool.append(sequence.id, sequence.masks)
-            if not window.is_last:
-                self._save(run, spool)
+            is_temporary = self._spool is None and window.is_last
+            with _storing_masks() if is_temporary else named_failures(self._folder):
+                spool = self._spool or self._open(is_temporary=is_temporary)
+                for sequence in window.sequences:
+                    spool.append(sequence.id, sequence.masks)
+                if not window.is_last:
+                    self._save(run, spool)
             yield window
 
     def segmentations(self, num_frames: int) -> dict[int, Segmentations]:
@@ -108,17 +112,19 @@ class PartialResult:
         """Remove the folder after the result is written. The masks can still be read."""
         remove_partial(self._result)
 
-    def _open(self, *, is_temporary: bool) -> MaskSpool:
+    def _open(self, *, is_temporary: bool = False, is_resumed: bool = False) -> MaskSpool:
         """Open the file of the masks, empty or with the masks of an interrupted run."""
         if is_temporary:
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="vis-masks-"))  # noqa: SIM115 - `__exit__` does
+            unbuffered = tempfile.TemporaryFile(prefix="vis-masks-", buffering=0)  # noqa: SIM115 - `__exit__` closes
+            self._file = cast("BinaryIO", unbuffered)
         else:
-            with named_failures(self._folder):
-                self._folder.mkdir(exist_ok=True)
-                path = self._folder / MASKS
-                path.touch()
-                self._file = path.open("r+b")
-        self._spool = MaskSpool(self._file, self._mask_size, self._folder)
+            self._folder.mkdir(exist_ok=True)
+            path = self._folder / MASKS
+            path.touch()
+            self._file = cast("BinaryIO", path.open("r+b", buffering=0))
+            if not is_resumed:
+                self._file.truncate()
+        self._spool = MaskSpool(self._file, self._mask_size)
         return self._spool
 
     def _close(self) -> None:
@@ -128,19 +134,17 @@ class PartialResult:
 
     def _save(self, run: VideoRun, spool: MaskSpool) -> None:
         """Replace the state. A process that is killed leaves the earlier state."""
-        spool.flush()
         state = run.save()
         head = {
             "production": self._production_of(run),
             "masks": [spool.num_bytes, spool.checksum],
             "state": [len(state), zlib.crc32(state)],
         }
-        with named_failures(self._folder):
-            new = self._folder / NEW_STATE
-            with new.open("wb") as file:
-                file.write(json.dumps(head).encode() + b"\n")
-                file.write(state)
-            new.replace(self._folder / STATE)
+        new = self._folder / NEW_STATE
+        with new.open("wb") as file:
+            file.write(json.dumps(head).encode() + b"\n")
+            file.write(state)
+        new.replace(self._folder / STATE)
 
     def _restore(self, run: VideoRun) -> str | None:
         """Restore the state. Return None, or the reason why it is not used; an empty reason needs no warning."""
@@ -157,7 +161,10 @@ class PartialResult:
         production, masks, size_and_checksum = head
         if production != self._production_of(run):
             return "the interrupted run had another video, model, setting, input or version"
-        if size_and_checksum != (len(state), zlib.crc32(state)) or not self._open(is_temporary=False).restore(*masks):
+        with named_failures(self._folder):
+            spool = self._open(is_resumed=True)
+            is_complete = size_and_checksum == (len(state), zlib.crc32(state)) and spool.restore(*masks)
+        if not is_complete:
             return "the state of an interrupted run is damaged"
         run.restore(state)
         return None
@@ -177,6 +184,21 @@ def partial_folder(result: Path) -> Path:
 def remove_partial(result: Path) -> None:
     """Remove the unfinished parts of a result, if there are any."""
     shutil.rmtree(partial_folder(result), ignore_errors=True)
+
+
+@contextmanager
+def _storing_masks() -> Iterator[None]:
+    """Report each OSError of the body as a temporary file that cannot be written.
+
+    Raises:
+        VisError: The body raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir() if tempfile.tempdir else "a temporary folder"
+        problem = f"cannot store masks in {folder}: {error.strerror}"
+        raise VisError(problem, hint="Set TMPDIR to a folder with more space.") from error
 
 
 def _parse_head(line: bytes) -> tuple[str, tuple[int, int], tuple[int, int]] | None:

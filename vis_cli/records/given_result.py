@@ -79,7 +79,7 @@ def read_result_masks(path: Path, *, at: Sequence[int] = (), messages: Messages 
         num = counted(len(result.instances) - len(confident), "instance")
         messages.note(f"{path}: {num} not used, because their score is low")
     frames = [numbers.index(number) for number in at]
-    used = {item.id: shown for item in confident if (shown := _frames_of(item, frames))}
+    used = {item.id: some for item in confident if (some := _frames_of(item, frames))}
     if unused := [item.id for item in confident if item.id not in used]:
         messages.note(f"{path}: objects without a mask in these frames, not used: {', '.join(map(str, unused))}")
     if not used:
@@ -87,12 +87,18 @@ def read_result_masks(path: Path, *, at: Sequence[int] = (), messages: Messages 
     _require_labels(used, path)
     names = {category.id: category for category in result.categories}
     objects = [item for item in sorted(confident, key=lambda item: item.score) if item.id in used]
+    masks = {
+        numbers[frame]: _label_map(objects, used, frame, result.video) for frame in sorted(set().union(*used.values()))
+    }
+    shown = {int(id_) for labels in masks.values() for id_ in np.unique(labels)}
+    if hidden := [item.id for item in confident if item.id in used and item.id not in shown]:
+        messages.note(
+            f"{path}: objects that others with higher scores cover in these frames, not used: "
+            f"{', '.join(map(str, hidden))}"
+        )
     return GivenResult(
-        {
-            numbers[frame]: _label_map(objects, used, frame, result.video)
-            for frame in sorted(set().union(*used.values()))
-        },
-        {item.id: names[item.category_id] for item in objects if item.category_id is not None},
+        masks,
+        {item.id: names[item.category_id] for item in objects if item.category_id is not None and item.id in shown},
         result.video,
     )
 

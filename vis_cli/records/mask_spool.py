@@ -13,10 +13,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from pathlib import Path
 from typing import BinaryIO
 
-from vis_cli.files.atomic import named_failures
 from vis_cli.records.rle import Rle
 from vis_cli.records.segmentations import Segmentations
 
@@ -38,17 +36,16 @@ class _Part:
 class MaskSpool:
     """Masks by object in an open file. They are appended in the order of the frames."""
 
-    def __init__(self, file: BinaryIO, mask_size: tuple[int, int], shown: Path) -> None:
+    def __init__(self, file: BinaryIO, mask_size: tuple[int, int]) -> None:
         """Use an empty file.
 
         Args:
-            file: Opened for reading and writing. The caller closes it.
+            file: Opened for reading and writing, without a buffer: closing it writes nothing, so it cannot fail because
+                the disk is full. The caller closes it.
             mask_size: (H, W) of the masks.
-            shown: Path to print in an error message.
         """
         self._file = file
         self._mask_size = mask_size
-        self._shown = shown
         self._parts: dict[int, list[_Part]] = {}
         self._cache: OrderedDict[int, list[Rle | None]] = OrderedDict()
         self.num_bytes = 0
@@ -58,7 +55,7 @@ class MaskSpool:
         """Append masks of an object by frame index. All frames are later than its earlier frames.
 
         Raises:
-            VisError: The file cannot be written.
+            OSError: The file cannot be written.
         """
         frames, start = sorted(masks), 0
         for end in range(1, len(frames) + 1):
@@ -66,15 +63,6 @@ class MaskSpool:
                 span = range(frames[start], frames[end - 1] + 1)
                 self._write(id_, span, [masks[frame]["counts"] if frame in masks else "" for frame in span])
                 start = end
-
-    def flush(self) -> None:
-        """Pass all bytes to the operating system.
-
-        Raises:
-            VisError: The file cannot be written.
-        """
-        with named_failures(self._shown):
-            self._file.flush()
 
     def restore(self, num_bytes: int, checksum: int) -> bool:
         """Continue with the first bytes of the file, which an earlier process wrote. The other bytes are removed.
@@ -118,9 +106,10 @@ class MaskSpool:
     def _write(self, id_: int, frames: range, counts: Sequence[str]) -> None:
         body = "\n".join(counts).encode("ascii")
         header = f"{id_} {frames.start} {len(frames)} {len(body)}\n".encode()
-        with named_failures(self._shown):
-            self._file.seek(0, os.SEEK_END)
-            self._file.write(header + body)
+        self._file.seek(0, os.SEEK_END)
+        rest = memoryview(header + body)
+        while rest:  # a full disk takes a part of the bytes
+            rest = rest[self._file.write(rest) :]
         offset = self.num_bytes + len(header)
         self._parts.setdefault(id_, []).append(_Part(frames.start, len(frames), offset, len(body)))
         self._count(header + body)
