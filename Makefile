@@ -25,6 +25,7 @@ test-slow: $(STAMP)
 # Read exports with their receivers, in an environment of their own: Datumaro requires other versions of OpenCV and Pillow.
 test-exports: $(EXPORTS)
 	PYTHONPATH=. $(EXPORTS) -m pytest -m exports tests/records/exports/test_receivers.py
+	PYTHONPATH=. $(EXPORTS) -m pytest tests/records/test_video_result.py
 
 $(EXPORTS):
 	$(PYTHON) -m venv .venv-exports

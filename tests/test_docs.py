@@ -52,7 +52,10 @@ FOREIGN = {
     "install.md": {"fcntl", "SIGHUP"},
     "live.md": {"camera0", "192.168.1.20_554_cam"},
     "onnx.md": {"--decode_in_inference", "detector.onnx", "detector.toml"},
-    "python.md": {"vis_cli"},
+    "python.md": {
+        *("confidence", "pandas", "supervision.Detections", "tracker_id", "vis_cli"),
+        *("instance.areas", "instance.boxes", "instance.confident", "result.instances"),  # variables of examples
+    },
     "tables.md": {"tracks.csv", "tracks_instances.csv"},
 }
 

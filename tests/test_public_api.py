@@ -12,7 +12,16 @@ import pytest
 import vis_cli
 
 ROOT = Path(__file__).parents[1]
-NEEDED = {"segment_video", "Segmenter", "VideoResult", "load_model", "SegmentSettings", "RunSettings", "VisError"}
+NEEDED = {
+    "segment_video",
+    "Segmenter",
+    "VideoResult",
+    "ResultFrame",
+    "load_model",
+    "SegmentSettings",
+    "RunSettings",
+    "VisError",
+}
 
 
 def test_the_list_is_complete() -> None:
@@ -43,6 +52,7 @@ def test_other_names_are_not_public() -> None:
     [
         ("import vis_cli", {"torch", "numpy", "typer", "vis_cli.settings"}),
         ("from vis_cli import SegmentSettings, VideoResult, VisError, read_result", {"torch", "typer"}),
+        ("from vis_cli import InstanceSequence, ResultFrame, segment_video", {"pandas", "supervision", "typer"}),
     ],
 )
 def test_importing_a_name_imports_no_more_than_it_needs(code: str, absent: set[str]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vis_cli.errors import VisError
     from vis_cli.records.prompts import BoxPrompt, PointPrompt
     from vis_cli.records.result_json import read_result, write_result
-    from vis_cli.records.types import Category, InstanceSequence, ModelInfo, VideoInfo, VideoResult
+    from vis_cli.records.types import Category, InstanceSequence, ModelInfo, ResultFrame, VideoInfo, VideoResult
     from vis_cli.records.video import Video, open_video
     from vis_cli.settings import PRESETS, RunSettings, SegmentSettings
     from vis_cli.zoo.composition import load_network as load_model
@@ -32,6 +32,7 @@ __all__ = [
     "LoadedModel",
     "ModelInfo",
     "PointPrompt",
+    "ResultFrame",
     "RunSettings",
     "SegmentSettings",
     "Segmenter",
@@ -58,6 +59,7 @@ _PUBLIC = {
     "LoadedModel": ("zoo.weights", "LoadedModel"),
     "ModelInfo": ("records.types", "ModelInfo"),
     "PointPrompt": ("records.prompts", "PointPrompt"),
+    "ResultFrame": ("records.types", "ResultFrame"),
     "RunSettings": ("settings", "RunSettings"),
     "SegmentSettings": ("settings", "SegmentSettings"),
     "Segmenter": ("engine.segmenter", "Segmenter"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,8 @@ class FakeVideo:
     fps: float = 12.0
     num_frames: int | None = None
     part: None = None
+    frame_names: None = None
+    time_base: Fraction = Fraction(1, 12)
     decoded: list[int] = field(default_factory=list)
 
     @property
@@ -69,6 +72,9 @@ class FakeVideo:
 
     def count_frames(self) -> int:
         return len(self.frames)
+
+    def frame_pts(self, number: int) -> int:
+        return number
 
     def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
         for index, frame in enumerate(self.frames):

@@ -19,7 +19,9 @@ from vis_cli.engine.segmenter import Segmenter, segment_video
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.structures import QueryFeatures
+from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import Category, ModelInfo
+from vis_cli.records.video import open_video
 from vis_cli.settings import PAPER, RunSettings, SegmentSettings
 from vis_cli.zoo.weights import LoadedModel
 
@@ -156,6 +158,24 @@ def test_segment_video_takes_a_folder_of_frames(tmp_path: Path) -> None:
     assert result.video.num_frames == 3
     assert len(result.instances) == 2
     assert segment_video(str(tmp_path), model=model, run=RunSettings(device="cpu", precision="float32")) == result
+
+
+def test_the_result_of_a_folder_has_its_source_names_and_timestamps(tmp_path: Path) -> None:
+    for index, frame in enumerate(make_video(moving_boxes(5)).frames):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), frame[:, :, ::-1])
+    options = {
+        "model": LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64)),
+        "run": RunSettings(device="cpu", precision="float32"),
+    }
+    video = segment_video(tmp_path, **options).video  # type: ignore[arg-type]
+    assert video.source == identify_source(tmp_path)
+    assert video.frame_names == ("0.png", "1.png", "2.png", "3.png", "4.png")
+    assert video.timestamps == pytest.approx([number / 24 for number in range(5)])
+    part = segment_video(open_video(tmp_path, start=1, every=2), **options)  # type: ignore[arg-type]
+    assert part.video.source == identify_source(tmp_path)
+    assert part.video.frame_names == ("1.png", "3.png")
+    assert [(frame.index, frame.number) for frame in part.frames()] == [(0, 1), (1, 3)]
+    assert [frame.time for frame in part.frames()] == pytest.approx([1 / 24, 3 / 24])
 
 
 @pytest.mark.parametrize(

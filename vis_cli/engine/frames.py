@@ -116,6 +116,7 @@ class FrameStore:
             if self._file is None:
                 unbuffered = tempfile.TemporaryFile(prefix="vis-frames-", buffering=0)  # noqa: SIM115 - `close` does
                 self._file = cast("BinaryIO", unbuffered)
+            self._file.seek(0, os.SEEK_END)  # a frame can have been read since the last frame was stored
             if self._file.write(frame.data) < self._frame_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:

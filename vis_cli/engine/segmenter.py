@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.engine.device import choose_device, choose_precision
+from vis_cli.engine.frame_arrays import Frames, FrameStream, as_video
 from vis_cli.engine.frames import Size, network_size
 from vis_cli.engine.given_masks import GivenMasks
 from vis_cli.engine.given_objects import GivenObjects
@@ -33,7 +35,7 @@ from vis_cli.records.detection_file import locate_detections, read_detection_fil
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.prompts import Prompt, require_inside
 from vis_cli.records.types import VideoResult
-from vis_cli.records.video import Video, open_video
+from vis_cli.records.video import Video, frame_times, source_of
 from vis_cli.settings import GIVEN_MASKS, RunSettings, SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
@@ -48,8 +50,9 @@ MEGABYTE = 2**20
 
 
 def segment_video(
-    video: str | Path | Video,
+    video: str | Path | Video | Frames,
     *,
+    fps: float | None = None,
     model: str | LoadedModel[VideoNetwork] = "lite",
     config: SegmentSettings | None = None,
     run: RunSettings | None = None,
@@ -62,8 +65,16 @@ def segment_video(
 ) -> VideoResult:
     """Detect, segment and track the objects of one video.
 
+    >>> frames = np.zeros((3, 24, 32, 3), np.uint8)
+    >>> result = segment_video(frames, fps=25)
+    >>> result.video.num_frames, len(result.instances)
+    (3, 0)
+
     Args:
-        video: A video file, a folder of images, or a video from `open_video`.
+        video: A video file, a folder of images, a video from `open_video`, an array (T, H, W, 3) uint8 RGB, or an
+            iterable of frames (H, W, 3) uint8 RGB. An iterator is read once. If frames are needed again, they are
+            stored: with given objects, with a file of detections, and with a detector that reads key frames.
+        fps: Frames per second of an array or an iterable. None: 24, as for a folder of images.
         model: Name or folder of a model, or a model from `load_model` or `load_network`.
         config: Settings of the method. None selects the preset `default`, or `given-masks` with `guidance`.
         run: Device, precision and memory. None selects the defaults.
@@ -88,7 +99,7 @@ def segment_video(
     if config is None and guidance is not None and not also_detect:
         config = find_preset(GIVEN_MASKS)
     segmenter = Segmenter(model, config=config, run=run)
-    opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
+    opened = as_video(video, fps=fps)
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
     return segmenter.segment(
         opened,
@@ -123,8 +134,9 @@ class Segmenter:
 
     def segment(
         self,
-        video: str | Path | Video,
+        video: str | Path | Video | Frames,
         *,
+        fps: float | None = None,
         progress: Progress | None = None,
         guidance: Guidance | None = None,
         detections: Detections | None = None,
@@ -133,20 +145,28 @@ class Segmenter:
         also_detect: bool = False,
     ) -> VideoResult:
         """Detect, segment and track the objects of one video. See `segment_video` for arguments and errors."""
-        run = self.start(
-            video,
-            progress=progress,
-            guidance=guidance,
-            detections=detections,
-            only=only,
-            prompts=prompts,
-            also_detect=also_detect,
-        )
-        return run.result(collect_masks(run.iter_windows()))
+        opened = as_video(video, fps=fps)
+        source = source_of(opened)  # before the frames are read, so that a later change is detected
+        with ExitStack() as stack:
+            if isinstance(opened, FrameStream):
+                stack.callback(opened.close)
+            run = self.start(
+                opened,
+                progress=progress,
+                guidance=guidance,
+                detections=detections,
+                only=only,
+                prompts=prompts,
+                also_detect=also_detect,
+            )
+            result = run.result(collect_masks(run.iter_windows()))
+        times = frame_times(opened, result.video.num_frames)
+        info = dataclasses.replace(result.video, source=source, frame_names=opened.frame_names, timestamps=times)
+        return dataclasses.replace(result, video=info)
 
     def start(
         self,
-        video: str | Path | Video,
+        video: str | Path | Video | Frames,
         *,
         progress: Progress | None = None,
         guidance: Guidance | None = None,
@@ -161,13 +181,16 @@ class Segmenter:
         """
         if detections is None:
             self.require_categories(only)
-        opened = open_video(Path(video)) if isinstance(video, (str, Path)) else video
+        opened = as_video(video)
         report = progress or _ignore
         _require_compatible(guidance, detections, prompts, also_detect=also_detect)
         require_inside(prompts, width=opened.width, height=opened.height)
+        has_given = guidance is not None or bool(prompts) or callable(detections)
+        if isinstance(opened, FrameStream) and (has_given or not self._network.classifies_boxes):
+            opened.keep(self._run.frame_budget_mb * MEGABYTE)
         size, windows = self._read_windows(opened, report)
         num_frames = 0
-        if guidance is not None or prompts or callable(detections):
+        if has_given:
             first = next(windows)
             num_frames, windows = _count_frames(opened, first), chain([first], windows)
         found = detections(num_frames) if callable(detections) else detections

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.records.part import VideoPart
-from vis_cli.records.rle import Rle, decode_rle
+from vis_cli.records.rle import Rle, decode_rle, rle_areas, rle_boxes
 from vis_cli.records.segmentations import Segmentations, segmentations_of
+
+if TYPE_CHECKING:
+    import pandas
+    import supervision
 
 Shot: TypeAlias = tuple[int, int]  # indices of the first and the last frame
 
@@ -47,6 +51,12 @@ class VideoInfo:
     def frame_numbers(self) -> range:
         """Return the number of each frame in the complete video, counted from 0."""
         return range(self.num_frames) if self.part is None else self.part.frames
+
+    def time(self, frame: int) -> float | None:
+        """Return the timestamp of the frame with index `frame` in seconds. None: the result stores no frame rate."""
+        if self.timestamps is not None:
+            return self.timestamps[frame]
+        return self.frame_numbers[frame] / self.fps if self.fps > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,48 @@ class InstanceSequence:
         segmentation = self.segmentations[frame]
         return None if segmentation is None else decode_rle(segmentation)
 
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """Return the number of pixels of the mask in each frame, int64 (T,). It is 0 if the object is absent.
+
+        The areas are computed at each access.
+
+        >>> cat = VideoResult.load("holiday.json").instances[0]
+        >>> cat.areas
+        array([6, 0, 4])
+        """
+        return rle_areas(self.segmentations)
+
+    @property
+    def boxes(self) -> NDArray[np.int64]:
+        """Return the bounding box of the mask in each frame, int64 (T, 4): left, top, right and bottom side in pixels.
+
+        Right and bottom are exclusive, so that right minus left is the width. The box is 0, 0, 0, 0 if the object is
+        absent. The boxes are computed at each access.
+
+        >>> cat = VideoResult.load("holiday.json").instances[0]
+        >>> cat.boxes
+        array([[0, 1, 3, 3],
+               [0, 0, 0, 0],
+               [2, 1, 4, 3]])
+        """
+        boxes = np.zeros((len(self.segmentations), 4), np.int64)
+        present = [frame for frame, mask in enumerate(self.segmentations) if mask is not None]
+        found = rle_boxes([mask for mask in self.segmentations if mask is not None])
+        found[:, 2:] += found[:, :2]
+        boxes[present] = found
+        return boxes
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFrame:
+    """One frame of a result."""
+
+    index: int  # in the result, from 0
+    number: int  # in the complete video; differs from `index` if the result covers a part
+    time: float | None  # timestamp in the complete video in seconds; None: the result stores no frame rate
+    instances: tuple[InstanceSequence, ...]  # that have a pixel in this frame
+
 
 @dataclass(frozen=True, slots=True)
 class VideoResult:
@@ -139,6 +191,114 @@ class VideoResult:
                 )
             if instance.category_id is not None and instance.category_id not in known:
                 raise ValueError(f"instance {instance.id} has unknown category {instance.category_id}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> VideoResult:
+        """Read a result that `save` or `vis segment` wrote.
+
+        >>> result = VideoResult.load("holiday.json")
+        >>> [instance.id for instance in result.instances]
+        [1, 4]
+
+        Raises:
+            VisError: The file is missing, damaged or inconsistent, or has an unknown schema.
+        """
+        from vis_cli.records import result_methods
+
+        return result_methods.load(path)
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as NAME.json, which `load` and the commands read. An existing file is replaced.
+
+        >>> VideoResult.load("holiday.json").save("copy.json")
+        >>> VideoResult.load("copy.json") == VideoResult.load("holiday.json")
+        True
+
+        Raises:
+            VisError: The file cannot be written.
+        """
+        from vis_cli.records import result_methods
+
+        result_methods.save(self, path)
+
+    def frames(self) -> Iterator[ResultFrame]:
+        """Yield each frame with the instances that it shows.
+
+        >>> for frame in VideoResult.load("holiday.json").frames():
+        ...     print(frame.index, frame.time, [instance.id for instance in frame.instances])
+        0 0.0 [1]
+        1 0.5 [4]
+        2 1.0 [1, 4]
+        """
+        visible = [instance.areas > 0 for instance in self.instances]
+        for index, number in enumerate(self.video.frame_numbers):
+            shown = (instance for instance, frames in zip(self.instances, visible, strict=True) if frames[index])
+            yield ResultFrame(index, number, self.video.time(index), tuple(shown))
+
+    def masks(self, frame: int) -> NDArray[np.bool_]:
+        """Return the masks of all instances in the frame with index `frame`, bool (n, H, W).
+
+        Mask k belongs to `instances[k]`. It is False everywhere if the object is absent.
+
+        >>> result = VideoResult.load("holiday.json")
+        >>> result.masks(1).shape
+        (2, 4, 6)
+        >>> result.masks(1).any(axis=(1, 2))
+        array([False,  True])
+
+        Raises:
+            IndexError: The result has no such frame.
+        """
+        self._require_frame(frame)
+        masks = np.zeros((len(self.instances), self.video.height, self.video.width), np.bool_)
+        for row, instance in zip(masks, self.instances, strict=True):
+            mask = instance.mask(frame)
+            if mask is not None:
+                row[:] = mask
+        return masks
+
+    def detections(self, frame: int) -> supervision.Detections:
+        """Return the visible instances of the frame with index `frame` as `supervision.Detections`.
+
+        They have `xyxy`, `mask`, `confidence` (the score), `class_id` (the category_id, -1 without a category),
+        `tracker_id` (the id) and `data["class_name"]`.
+
+        >>> VideoResult.load("holiday.json").detections(2).tracker_id
+        array([1, 4])
+
+        Raises:
+            IndexError: The result has no such frame.
+            VisError: The package supervision is missing.
+        """
+        from vis_cli.records import result_methods
+
+        return result_methods.detections(self, frame)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return one row per instance and frame, with the columns of `vis export --to csv`.
+
+        docs/reference/tables.md describes the columns. Box, area and centre are NaN if the object is absent. Frames are
+        numbers in the complete video.
+
+        >>> table = VideoResult.load("holiday.json").to_pandas()
+        >>> table.groupby("instance")["area"].max().to_dict()
+        {1: 6.0, 4: 2.0}
+
+        Raises:
+            VisError: The package pandas is missing.
+        """
+        from vis_cli.records import result_methods
+
+        return result_methods.to_pandas(self)
+
+    def _require_frame(self, frame: int) -> None:
+        """Check the index of a frame. A negative index counts from the end.
+
+        Raises:
+            IndexError: The result has no such frame.
+        """
+        if not -self.video.num_frames <= frame < self.video.num_frames:
+            raise IndexError(f"frame {frame} of {self.video.num_frames}")
 
 
 def gives_all_objects(given_masks: str | None, given_prompts: str | None) -> bool:

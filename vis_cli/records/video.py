@@ -5,6 +5,7 @@ Used by the engine and the commands. It also exports `find_inputs` and `write_vi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,8 @@ from vis_cli.records.frame_folder import FOLDER_FPS, FrameFolder
 from vis_cli.records.inputs import find_inputs
 from vis_cli.records.media_folder import IMAGE_SUFFIXES, require_readable_suffix
 from vis_cli.records.part import Given, PartRequest, VideoPart, make_request
-from vis_cli.records.types import VideoInfo
+from vis_cli.records.source_identity import identify_source
+from vis_cli.records.types import SourceIdentity, VideoInfo
 from vis_cli.records.video_file import VideoFile
 from vis_cli.records.video_part import PartVideo
 from vis_cli.records.video_writer import TimedSource, overlay_problem, write_video
@@ -31,6 +33,7 @@ __all__ = [
     "open_segmented",
     "open_video",
     "overlay_problem",
+    "source_of",
     "write_video",
 ]
 
@@ -66,6 +69,19 @@ class Video(TimedSource, Protocol):
 
     def iter_frames(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames as (H, W, 3) uint8 RGB. Each iteration yields the same pixels."""
+
+
+def source_of(video: Video) -> SourceIdentity | None:
+    """Return the identity of the file or folder of a video. None: its frames do not come from `open_video`.
+
+    Raises:
+        VisError: The file or folder cannot be read.
+    """
+    complete = video.source if isinstance(video, PartVideo) else video
+    if not isinstance(complete, (FrameFolder, VideoFile)):
+        return None
+    stream = complete.stream if isinstance(complete, VideoFile) else None
+    return dataclasses.replace(identify_source(complete.path), stream=stream)
 
 
 def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:

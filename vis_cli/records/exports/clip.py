@@ -59,10 +59,7 @@ class Clip:
 
     def time(self, position: int) -> float | None:
         """Return the timestamp of a selected frame in seconds, None if the frame rate is unknown."""
-        video = self.result.video
-        if video.timestamps is not None:
-            return video.timestamps[position]
-        return self.frames[position] / video.fps if video.fps > 0 else None
+        return self.result.video.time(position)
 
     def image_name(self, position: int) -> str:
         """Return the name of the image of a selected frame, without file extension: clip_000012 for frame 12."""

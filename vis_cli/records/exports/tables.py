@@ -99,6 +99,12 @@ def _csv_line(cells: list[Any]) -> str:
     return stream.getvalue()
 
 
+def frame_table(clip: Clip) -> Columns:
+    """Return the table of frames of one result: one list of values per column of `FRAME_COLUMNS`."""
+    rows = [_frame_rows(clip, instance, measure(instance.segmentations)) for instance in clip.instances]
+    return _joined(rows, FRAME_COLUMNS)
+
+
 class _Opener(Protocol):
     def __call__(self, path: Path, types: dict[str, str]) -> AbstractContextManager[_Table]: ...
 
