@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from vis_cli.records.datasets.image import AnnotatedImage, ImageObject
 from vis_cli.records.rle import encode_mask
-from vis_cli.training.annotations import AnnotatedImage, ImageObject
 from vis_cli.training.cutouts import CutoutBank, LabelledImage
 
 GREY = 30  # of every background

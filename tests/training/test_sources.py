@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.records.datasets.factory import write_dataset
 from tests.records.davis_factory import write_davis, write_mask
+from tests.records.exports.factory import two_objects
 from vis_cli.errors import VisError
 from vis_cli.network.config import ModelConfig
 from vis_cli.records.davis import VOID, write_label_png
@@ -244,3 +246,33 @@ def test_sources_that_share_a_file_are_counted_apart(tmp_path: Path) -> None:
     opened = open_data(make_config(plain, SourceConfig("boxes", plain.annotations, plain.images, repeat_rare=1.0)))
 
     assert opened.num_items == {f"{plain.annotations} (images)": 2, f"{plain.annotations} (boxes)": 2}
+
+
+def test_the_format_is_recognized_or_given(tmp_path: Path) -> None:
+    yaml = write_dataset("yolo-seg", tmp_path / "yolo", two_objects())
+    labelme = write_dataset("labelme", tmp_path / "labelme", two_objects())
+    sources = [
+        SourceConfig("images", str(yaml)),
+        SourceConfig("boxes", str(labelme), format="labelme"),
+        SourceConfig("images", str(yaml), format="yolo-seg", images=str(tmp_path / "yolo/images")),
+    ]
+    opened = open_data(make_config(*sources, categories=("cat", "giant_panda")))
+
+    assert list(opened.num_items.values()) == [4, 4, 4]
+    clip = open_data(make_config(sources[0], categories=("cat", "giant_panda"))).dataset[(0, 0, CANVAS, 2)]
+    assert len(clip.images) == 2
+
+
+def test_settings_that_do_not_fit_the_format(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='format needs kind = "images" or kind = "boxes"'):
+        SourceConfig("video", "a.json", "frames", format="coco")
+    with pytest.raises(ValueError, match='more_annotations needs format = "coco"'):
+        SourceConfig("boxes", "a.xml", format="cvat", more_annotations="b.json")
+    with pytest.raises(ValueError, match="kind images needs the folder of the images"):
+        SourceConfig("images", "a.json")
+    yaml = write_dataset("yolo-seg", tmp_path, two_objects())
+    with pytest.raises(VisError, match="crowds applies to COCO, but the format is yolo-seg"):
+        open_data(make_config(SourceConfig("images", str(yaml), crowds="ignore"), categories=("cat", "giant_panda")))
+    (tmp_path / "a").write_text("{}")
+    with pytest.raises(VisError, match="COCO needs the folder of the images"):
+        open_data(make_config(SourceConfig("images", str(tmp_path / "a"))))

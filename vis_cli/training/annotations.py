@@ -6,10 +6,10 @@ Used by `datasets` and `cutouts`. Objects have the category names of the dataset
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import safe_relative_path
+from vis_cli.records.datasets import formats
+from vis_cli.records.datasets.image import AnnotatedImage, ImageObject, Note, existing_image, require_masks
 from vis_cli.records.davis import VOID, list_label_pngs, read_ground_truth
 from vis_cli.records.davis_layout import SequenceFrames, find_davis_folders, find_davis_root, read_davis
 from vis_cli.records.image_file import read_image
@@ -35,36 +37,11 @@ from vis_cli.records.segmentation_json import parse_segmentation
 from vis_cli.records.youtube_vis import read_youtube_vis
 from vis_cli.training.crowds import AUTO, OBJECTS, settle_crowds
 
-Note = Callable[[str], None]
-
 DAVIS_CATEGORY = "object"  # DAVIS has no categories
 UNTURNED = (
     "the annotations have the size of the stored image, so its EXIF rotation is not applied; "
     "the same is true of similar images"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageObject:
-    """One annotated object of an image."""
-
-    category: str
-    is_crowd: bool
-    rle: Rle | None  # None: the object has only a box
-    area: float  # pixels
-    box: tuple[float, float, float, float]  # x, y, width, height
-    score: float = 1.0  # of a box from a detector, 0 to 1
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotatedImage:
-    """One annotated image. `source` is the image collection, or "" if the file does not contain it."""
-
-    path: Path
-    width: int
-    height: int
-    source: str
-    objects: tuple[ImageObject, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +61,45 @@ class VideoClip:
     width: int
     height: int
     objects: tuple[VideoObject, ...]
+
+
+def read_images(
+    annotations: Path,
+    images: Path | None,
+    *,
+    file_format: str = formats.AUTO,
+    crowds: str = AUTO,
+    masks_needed: bool = True,
+    note: Note | None = None,
+) -> list[AnnotatedImage]:
+    """Read a dataset of images in one of the formats that `formats` lists.
+
+    Args:
+        annotations: File or folder of the annotations.
+        images: Folder of the images. None: the usual folder of the format.
+        file_format: The format. "auto": recognize it.
+        crowds: Meaning of `iscrowd` 1 in COCO files. See `read_annotated_images`.
+        masks_needed: Whether each object needs a mask.
+        note: Is called with one line per assumption.
+
+    Raises:
+        VisError: The format is unknown, a file is damaged, an image is missing, or an object has no mask.
+    """
+    chosen = formats.recognize_format(annotations) if file_format == formats.AUTO else file_format
+    if chosen == formats.COCO:
+        if images is None:
+            raise VisError("COCO needs the folder of the images", where=annotations, hint="Add `images` to [[data]].")
+        return (
+            read_annotated_images(annotations, images, crowds=crowds, note=note)
+            if masks_needed
+            else read_boxes(annotations, images)
+        )
+    if crowds != AUTO:
+        raise VisError(f"crowds applies to COCO, but the format is {chosen}", where=annotations, hint="Remove crowds.")
+    dataset = formats.READERS[chosen](annotations, images, note or _ignore)
+    if masks_needed:
+        require_masks(dataset, annotations)
+    return list(dataset.images)
 
 
 def read_annotated_images(
@@ -151,7 +167,7 @@ def read_video_clips(annotations: Path, images: Path, *, crowds: str = AUTO) -> 
         objects[entry.video_id].append(VideoObject(names[entry.category_id], is_crowd, entry.segmentations))
     return [
         VideoClip(
-            tuple(_existing(images, name, f"{annotations}: video {video.id}") for name in video.file_names),
+            tuple(existing_image(images, name, f"{annotations}: video {video.id}") for name in video.file_names),
             video.width,
             video.height,
             tuple(objects[video.id]),
@@ -206,6 +222,10 @@ def read_training_image(path: Path, width: int, height: int, *, note: Note | Non
     return image.astype(np.uint8) if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
 
 
+def _ignore(_line: str) -> None:
+    """Drop a line that no one asked for."""
+
+
 def _read_sequence(sequence: SequenceFrames, frames: Path, masks: Path) -> VideoClip:
     by_name = {png.stem: png for png in list_label_pngs(masks / sequence.name)}  # .png or .PNG
     missing = next((name for name in sequence.frame_names if name not in by_name), None)
@@ -233,19 +253,9 @@ def _encode_labels(path: Path) -> dict[int, Rle]:
     return {value: encode_mask(labels == value) for value in np.unique(labels).tolist() if value != 0}
 
 
-def _existing(images: Path, name: PurePath | str, where: str) -> Path:
-    """Return the path of an image. The error reports a name that already starts with the folder of the images."""
-    path = images / name
-    is_repeated = not path.is_file() and PurePath(name).parts[0] == images.name and (images.parent / name).is_file()
-    problem = f"{path} is missing: the names of the file already start with {images.name!r}"
-    require(not is_repeated, where, problem, hint=f"Set images to the folder {images.parent}.")
-    require(path.is_file(), where, f"{path} is missing", hint="Restore it, or remove the entry.")
-    return path
-
-
 def _parse_image(entry: Mapping[str, Any], images: Path, where: str) -> AnnotatedImage:
     name = safe_relative_path(take_field(entry, "file_name", str, where), where)
-    path = _existing(images, name, where)
+    path = existing_image(images, name, where)
     width, height = take_size(entry, where)
     return AnnotatedImage(path, width, height, str(entry.get("source", "")), ())
 

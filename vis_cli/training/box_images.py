@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vis_cli.errors import VisError
+from vis_cli.records.datasets.image import AnnotatedImage, ImageObject
 from vis_cli.records.rle import decode_rle
-from vis_cli.training.annotations import AnnotatedImage, ImageObject, read_training_image
+from vis_cli.training.annotations import read_training_image
 from vis_cli.training.labels import LabelMap
 from vis_cli.training.photometric import ColourLimits, change_colours
 from vis_cli.training.structures import ClipTargets, TrainClip

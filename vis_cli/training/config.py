@@ -95,14 +95,24 @@ class SourceConfig:
     kind: Annotated[
         Literal["images", "boxes", "video", "davis"],
         Field(
-            description="images: COCO layout, made into pseudo-videos; boxes: COCO layout, masks optional, trains only "
-            "the detector; video: YouTube-VIS or OVIS; davis: palette PNGs."
+            description="images: made into pseudo-videos; boxes: images with optional masks, which train only the "
+            "detector; video: YouTube-VIS or OVIS; davis: palette PNGs."
         ),
     ]
     annotations: Annotated[
-        str, Field(description="JSON file. For davis: ImageSets/2017/train.txt, or the DAVIS folder.")
+        str,
+        Field(
+            description="JSON file. For yolo-seg: data.yaml; cvat: XML or zip; labelme: folder of the JSON files; "
+            "davis: ImageSets/2017/train.txt, or the DAVIS folder."
+        ),
     ]
-    images: Annotated[str, Field(description="Folder of the images or frames. Not needed for davis.")] = ""
+    images: Annotated[
+        str,
+        Field(
+            description="Folder of the images or frames. Not needed for davis and, if the images are in the usual "
+            "folder, for yolo-seg, cvat, labelme and datumaro."
+        ),
+    ] = ""
     weight: Annotated[
         Weight,
         Field(
@@ -155,17 +165,32 @@ class SourceConfig:
             "number of repetitions follows LVIS."
         ),
     ] = 0.0
+    format: Annotated[
+        Literal["auto", "coco", "yolo-seg", "cvat", "labelme", "datumaro"],
+        Field(description="For images and boxes: format of the annotations. auto: recognize it."),
+    ] = "auto"
 
     @model_validator(mode="after")
     def _check_kind(self) -> SourceConfig:
         """Check the settings that only some kinds have."""
-        if self.kind != "davis" and not self.images:
+        if self.kind not in ("images", "boxes") and self.format != "auto":
+            raise ValueError('format needs kind = "images" or kind = "boxes".')
+        if self.more_annotations and self.format not in ("auto", "coco"):
+            raise ValueError('more_annotations needs format = "coco".')
+        if self._needs_images and not self.images:
             raise ValueError(f"kind {self.kind} needs the folder of the images. Add `images`.")
         if self.kind not in ("images", "video") and self.crowds != "auto":
             raise ValueError('crowds needs kind = "images" or kind = "video".')
         if self.kind != "boxes" and self.more_annotations:
             raise ValueError('more_annotations needs kind = "boxes".')
         return self
+
+    @property
+    def _needs_images(self) -> bool:
+        """Check whether the folder of the images has no usual place: of videos, and of COCO files."""
+        if self.kind in ("images", "boxes"):
+            return self.format == "coco" or (self.format == "auto" and self.annotations.lower().endswith(".json"))
+        return self.kind == "video"
 
 
 @dataclass(frozen=True, slots=True, config=_TABLE)

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.records.datasets.image import AnnotatedImage, ImageObject
 from vis_cli.records.rle import decode_rle
-from vis_cli.training.annotations import AnnotatedImage, ImageObject, read_training_image
+from vis_cli.training.annotations import read_training_image
 
 _RIM = 3  # pixels of background around a cut-out, which its soft edge needs
 

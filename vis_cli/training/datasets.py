@@ -13,14 +13,13 @@ import numpy as np
 from torch import Tensor
 
 from vis_cli.errors import VisError
+from vis_cli.records.datasets import formats
+from vis_cli.records.datasets.image import AnnotatedImage, ImageObject, Note
 from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.training.annotations import (
-    AnnotatedImage,
-    ImageObject,
-    Note,
     VideoClip,
     VideoObject,
-    read_annotated_images,
+    read_images,
     read_training_image,
 )
 from vis_cli.training.crowds import AUTO
@@ -45,36 +44,38 @@ class ClipSource(Protocol):
 
 
 class PseudoVideos:
-    """Annotated images in COCO layout. A clip is a pseudo-video of one image."""
+    """Annotated images. A clip is a pseudo-video of one image."""
 
     def __init__(
         self,
         annotations: Path,
-        images: Path,
+        images: Path | None,
         label_map: LabelMap,
         config: PseudoVideoConfig = STRONG,
         *,
         paste_sources: Sequence[str] | None = None,
         labelled_only: bool = False,
+        file_format: str = formats.AUTO,
         crowds: str = AUTO,
         note: Note | None = None,
     ) -> None:
         """Read the annotations.
 
         Args:
-            annotations: The JSON file.
-            images: Folder of the images.
+            annotations: File or folder of the annotations.
+            images: Folder of the images. None: the usual folder of the format.
             label_map: Mapping from category names to labels.
             config: Generator of the pseudo-videos.
             paste_sources: Image collections of the cut-outs. None: all.
             labelled_only: Skip images without an object that has a label (Propose-Reduce, Sec. 4.2).
+            file_format: Format of the annotations. "auto": recognize it.
             crowds: Meaning of `iscrowd` 1: "auto", "objects" or "ignore" (`crowds.settle_crowds`).
             note: Is called with one line per assumption.
 
         Raises:
             VisError: The annotations are damaged, an image is missing, or no object has a label.
         """
-        read = read_annotated_images(annotations, images, crowds=crowds, note=note)
+        read = read_images(annotations, images, file_format=file_format, crowds=crowds, note=note)
         self.categories = frozenset(item.category for annotated in read for item in annotated.objects)
         labelled = [annotated for annotated in read if _has_label(annotated, label_map)]
         if not labelled:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vis_cli.errors import VisError
-from vis_cli.training.annotations import Note, read_boxes, read_davis_clips, read_video_clips
+from vis_cli.records.datasets.image import AnnotatedImage, Note
+from vis_cli.training.annotations import read_boxes, read_davis_clips, read_images, read_video_clips
 from vis_cli.training.box_images import BoxImages
 from vis_cli.training.category_maps import BY_NAME, make_label_map
 from vis_cli.training.config import SourceConfig, TrainConfig
@@ -89,7 +90,7 @@ def _open_sources(config: TrainConfig, names: tuple[str, ...], note: Note | None
         for i, source in enumerate(config.data)
         if source.kind == "images"
     }
-    boxes = {i: _open_boxes(source, maps[i]) for i, source in enumerate(config.data) if source.kind == "boxes"}
+    boxes = {i: _open_boxes(source, maps[i], note) for i, source in enumerate(config.data) if source.kind == "boxes"}
     bank = next((opened.bank for opened in pseudo_videos.values()), CutoutBank({}))
     return [
         pseudo_videos[i]
@@ -116,10 +117,11 @@ def _open_images(
 ) -> PseudoVideos:
     opened = PseudoVideos(
         Path(source.annotations),
-        Path(source.images),
+        _images_folder(source),
         labels,
         generator,
         labelled_only=source.category_map != BY_NAME,
+        file_format=source.format,
         crowds=source.crowds,
         note=note,
     )
@@ -127,13 +129,9 @@ def _open_images(
     return opened
 
 
-def _open_boxes(source: SourceConfig, labels: LabelMap) -> BoxImages:
+def _open_boxes(source: SourceConfig, labels: LabelMap, note: Note | None) -> BoxImages:
     opened = BoxImages(
-        read_boxes(
-            Path(source.annotations),
-            Path(source.images),
-            more=Path(source.more_annotations) if source.more_annotations else None,
-        ),
+        _read_box_images(source, note),
         labels,
         name=source.annotations,
         score_threshold=source.score_threshold,
@@ -142,6 +140,18 @@ def _open_boxes(source: SourceConfig, labels: LabelMap) -> BoxImages:
     )
     _check_categories(source, labels, opened.categories)
     return opened
+
+
+def _read_box_images(source: SourceConfig, note: Note | None) -> list[AnnotatedImage]:
+    if source.more_annotations:  # only COCO files can be about the same images
+        return read_boxes(Path(source.annotations), Path(source.images), more=Path(source.more_annotations))
+    return read_images(
+        Path(source.annotations), _images_folder(source), file_format=source.format, masks_needed=False, note=note
+    )
+
+
+def _images_folder(source: SourceConfig) -> Path | None:
+    return Path(source.images) if source.images else None
 
 
 def _open_videos(

@@ -166,7 +166,7 @@ class _Lines:
 
 def _add(table: RowTable, lines: _Lines, row: int, *, have_confidences: bool) -> None:
     values, (file_index, position) = lines.values(row), lines.position(row)
-    if problem := _problem(values, have_confidences=have_confidences):
+    if problem := line_problem(values, have_confidences=have_confidences):
         raise VisError(problem[0], where=lines.where(row), hint=problem[1])
     has_confidence = len(values) % 2 == 0
     coordinates = values[1:-1] if has_confidence else values[1:]
@@ -186,7 +186,7 @@ def _corners(center_x: float, center_y: float, width: float, height: float) -> B
     return center_x - width / 2, center_y - height / 2, center_x + width / 2, center_y + height / 2
 
 
-def _problem(values: Sequence[float], *, have_confidences: bool) -> tuple[str, str] | None:
+def line_problem(values: Sequence[float], *, have_confidences: bool) -> tuple[str, str] | None:
     """Return the problem of an invalid line and its remedy, or None."""
     if len(values) < NUM_BOX_VALUES:
         hint = "Use 'class cx cy w h', or 'class x1 y1 x2 y2 x3 y3 ...', then an optional confidence."

@@ -44,11 +44,18 @@ def read_class_names(path: Path) -> dict[int, str]:
     return _checked(dict(enumerate(lines)), path)
 
 
-def _names_from_yaml(text: str, path: Path) -> dict[int, str]:
-    """Return `names`, a list or an object.
+def read_data_yaml(path: Path) -> dict[object, object]:
+    """Return the content of data.yaml, which has `names`.
 
     The loader creates only strings, lists and objects, so that `no` and `1.0` are names.
+
+    Raises:
+        VisError: The file cannot be read, or is damaged.
     """
+    return _parse_yaml(read_text(path, limit=MAX_CONFIG_BYTES), path)
+
+
+def _parse_yaml(text: str, path: Path) -> dict[object, object]:
     try:
         data = yaml.load(text, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -58,6 +65,12 @@ def _names_from_yaml(text: str, path: Path) -> dict[int, str]:
         raise VisError("not a YAML file, or nested too deeply", where=path, hint="Restore the file.") from error
     if not isinstance(data, dict) or "names" not in data:
         raise VisError("'names' is missing", where=path, hint=f"Add {EXAMPLE}.")
+    return data
+
+
+def _names_from_yaml(text: str, path: Path) -> dict[int, str]:
+    """Return `names`, a list or an object."""
+    data = _parse_yaml(text, path)
     if "kpt_shape" in data:
         hint = "Use the boxes or the polygons of a detection model."
         raise VisError("the labels have keypoints ('kpt_shape'), which vis does not read", where=path, hint=hint)

@@ -1,0 +1,1 @@
+"""Readers of datasets of annotated images, such as training data. `formats` lists them."""
