@@ -57,6 +57,8 @@ FOREIGN = {
         *("instance.areas", "instance.boxes", "instance.confident", "result.instances"),  # variables of examples
     },
     "tables.md": {"tracks.csv", "tracks_instances.csv"},
+    "train-your-own.md": {"astronaut", "astronauts"},
+    "training-data.md": {"frame_000012.PNG"},
 }
 
 

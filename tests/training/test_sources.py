@@ -254,7 +254,7 @@ def test_the_format_is_recognized_or_given(tmp_path: Path) -> None:
     sources = [
         SourceConfig("images", str(yaml)),
         SourceConfig("boxes", str(labelme), format="labelme"),
-        SourceConfig("images", str(yaml), format="yolo-seg", images=str(tmp_path / "yolo/images")),
+        SourceConfig("images", str(yaml.parent), format="yolo-seg", images=str(tmp_path / "yolo/images")),
     ]
     opened = open_data(make_config(*sources, categories=("cat", "giant_panda")))
 

@@ -6,6 +6,7 @@ Registered by `app`.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -14,12 +15,15 @@ import typer
 
 from vis_cli import options
 from vis_cli.console import Reporter, StepProgress, UsageError, print_line
+from vis_cli.files.atomic import atomic_path
+from vis_cli.messages import counted
 from vis_cli.options import Debug, Quiet
 
 if TYPE_CHECKING:
     from vis_cli.training.check import CheckReport
 
 RUNS = Path("runs")
+CONFIG_SUFFIX = ".toml"
 SHOWN = "loss"  # prefix of the values that are printed next to the progress bar
 LINE_EVERY = 60.0  # seconds between two progress lines if stderr is not a terminal
 
@@ -29,8 +33,7 @@ Out: TypeAlias = Annotated[
         "-o",
         "--out",
         metavar="DIR",
-        file_okay=False,
-        help="Folder of the model. [dim]\\[default: runs/CONFIG][/dim]",
+        help="Folder of the model. [dim]\\[default: runs/CONFIG][/dim] With --new: the config to write.",
     ),
 ]
 Check: TypeAlias = Annotated[
@@ -52,17 +55,32 @@ Data: TypeAlias = Annotated[
     ),
 ]
 
+New: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--new",
+        metavar="FOLDER",
+        exists=True,
+        help="Write a config that finetunes lite on the images of FOLDER (COCO, YOLO-seg, CVAT, LabelMe or Datumaro), "
+        "and do not train. FOLDER can also be the file of the annotations.",
+    ),
+]
+Overwrite: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="With --new: replace an existing config.")
+]
+
 
 def train(
     config: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="CONFIG.toml",
-            help="Configuration of the run: data, model and schedule.",
+            help="Configuration of the run: data, model and schedule. Needed without --new.",
             exists=True,
             dir_okay=False,
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
     out: Out = None,
     resume: Annotated[
@@ -70,6 +88,8 @@ def train(
     ] = False,
     check: Check = False,
     data: Data = None,
+    new: New = None,
+    overwrite: Overwrite = False,
     device: options.Device = options.RUN.device,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -81,6 +101,8 @@ def train(
 
     If CONFIG.toml has a validation table, DIR/best contains the weights with the best validation score.
 
+    To train on your own images, write a config first: `vis train --new FOLDER -o my.toml`.
+
     vis_cli/training/config.py lists the fields of CONFIG.toml and their defaults. models/recipes contains the
     configurations of the paper.
 
@@ -91,13 +113,46 @@ def train(
     """
     reporter = Reporter(quiet or not _is_first_process(), debug)
     with reporter.guard():
+        if new is not None:
+            given = {
+                "CONFIG.toml": config is not None,
+                "--resume": resume,
+                "--check": check,
+                "--data": data is not None,
+            }
+            _write_config(new, out, [name for name, is_given in given.items() if is_given], overwrite, reporter)
+            return
+        if config is None:
+            raise UsageError("no config", hint="Pass CONFIG.toml, or write it with --new FOLDER -o my.toml.")
+        if overwrite:
+            raise UsageError("--overwrite needs --new", hint="Omit it. To continue a run, use --resume.")
         if check and resume:
             raise UsageError("--check and --resume are both given", hint="Omit one of them.")
+        if out is not None and out.is_file():
+            raise UsageError(f"{out} is a file", hint="Use a folder for -o.")
         folder = out or RUNS / config.stem
         if check:
             _check(config, folder, data, device, reporter)
         else:
             _train(config, folder, data, device, resume=resume, reporter=reporter)
+
+
+def _write_config(dataset: Path, out: Path | None, others: list[str], overwrite: bool, reporter: Reporter) -> None:
+    """Write the config of a dataset."""
+    from vis_cli.training.new_config import make_config
+
+    if others:
+        raise UsageError(f"--new and {others[0]} are both given", hint="Omit one of them.")
+    if out is None or out.suffix.lower() != CONFIG_SUFFIX:
+        raise UsageError("--new needs the config to write", hint=f"Use -o with a name that ends in {CONFIG_SUFFIX}.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists", hint="Use another name, or --overwrite to replace it.")
+    made = make_config(dataset, out, reporter.note)
+    with atomic_path(out) as temporary:
+        temporary.write_text(made.text, encoding="utf-8")
+    categories = f"{len(made.categories):,} {'category' if len(made.categories) == 1 else 'categories'}"
+    reporter.note(f"{out}: {counted(made.num_images, 'image')} ({made.format}) of {categories}")
+    reporter.note(f"Next, check the data: vis train {shlex.quote(str(out))} --check")
 
 
 def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume: bool, reporter: Reporter) -> None:

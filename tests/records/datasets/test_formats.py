@@ -238,3 +238,12 @@ def test_exact_pixels_of_yolo(tmp_path: Path) -> None:
     expected = np.zeros(SIZE, bool)
     expected[1:3, 1:4] = True
     np.testing.assert_array_equal(decode_rle(read(path)[0].images[0].objects[0].rle), expected)  # type: ignore[arg-type]
+
+
+def test_a_list_of_class_names_next_to_a_foreign_yaml(tmp_path: Path) -> None:
+    make_yolo(tmp_path / "data", SQUARE)
+    (tmp_path / "data/data.yaml").rename(tmp_path / "data.yaml")
+    with pytest.raises(VisError, match=r"the folder has no data\.yaml"):
+        read(tmp_path / "data")
+    (tmp_path / "data/classes.txt").write_text("dog\n")
+    assert read(tmp_path / "data")[0].categories == ("dog",)

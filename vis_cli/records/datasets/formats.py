@@ -16,8 +16,8 @@ from vis_cli.records.datasets.cvat import read_cvat_images
 from vis_cli.records.datasets.datumaro import read_datumaro
 from vis_cli.records.datasets.image import ImageReader
 from vis_cli.records.datasets.labelme import labelme_files, read_labelme
-from vis_cli.records.datasets.yolo_seg import read_yolo_seg
-from vis_cli.records.detection_formats.yolo_names import LIST_FILES, YAML_FILES, YAML_SUFFIXES
+from vis_cli.records.datasets.yolo_seg import find_description, read_yolo_seg
+from vis_cli.records.detection_formats.yolo_names import LIST_FILES, YAML_SUFFIXES
 
 AUTO, COCO, YOLO_SEG, CVAT, LABELME, DATUMARO = "auto", "coco", "yolo-seg", "cvat", "labelme", "datumaro"
 READERS: dict[str, ImageReader] = {
@@ -42,7 +42,7 @@ def recognize_format(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        if any((path / name).is_file() for name in (*YAML_FILES, *LIST_FILES)):
+        if find_description(path) is not None:
             return YOLO_SEG
         files = labelme_files(path)
         if files and json_format(files[0]) == LABELME:

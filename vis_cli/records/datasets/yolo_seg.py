@@ -28,9 +28,10 @@ from vis_cli.records.datasets.image import (
 from vis_cli.records.detection_formats.text import iter_lines, parse_numbers
 from vis_cli.records.detection_formats.yolo import LABELS_FOLDER, NUM_BOX_VALUES, SUFFIX, line_problem
 from vis_cli.records.detection_formats.yolo_names import (
+    LIST_FILES,
     NAME_FILES,
+    YAML_FILES,
     YAML_SUFFIXES,
-    find_class_names,
     read_class_names,
     read_data_yaml,
 )
@@ -64,10 +65,16 @@ def describing_file(path: Path) -> Path:
     Raises:
         VisError: There is no such file.
     """
-    found = find_class_names(path) if path.is_dir() else path
-    if found is None or (path.is_dir() and found.parent != path):
+    found = find_description(path) if path.is_dir() else path
+    if found is None:
         raise VisError("data.yaml is missing", where=path, hint="Add data.yaml with 'names' and 'train'.")
     return found
+
+
+def find_description(folder: Path) -> Path | None:
+    """Return data.yaml or the list of class names in a folder, or None."""
+    files = (folder / name for name in (*YAML_FILES, *LIST_FILES))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _training_images(described: Path) -> list[Path]:
