@@ -211,6 +211,13 @@ def test_overwrite_starts_again(segment: Runner) -> None:
     assert not segment.part.exists()
 
 
+def test_ctrl_c_with_overwrite(segment: Runner) -> None:
+    outcome = interrupt(segment, "--overwrite")
+    assert outcome.code == 130
+    assert "With --overwrite, the same command segments all videos again." in outcome.err
+    assert "resume" not in outcome.err
+
+
 def test_a_video_with_one_window_leaves_nothing(segment: Runner) -> None:
     segment.window = ()
     assert interrupt(segment).code == 130

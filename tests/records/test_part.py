@@ -37,7 +37,8 @@ def test_a_time(given: Given, seconds: float) -> None:
 @pytest.mark.parametrize(
     "given",
     ["", " ", "-1", "-0:05", "-5s", "nan", "NaN", "inf", "1:99", "1:60", "60:00:00:00", "1:75:00", "0:5", "5 s", "5.",
-     ".5", "1e3", "5m", "0x10", "1:20s", "١٢", "1_000", "+5", "9" * 20, -1, -0.5, float("nan"), float("inf")],
+     ".5", "1e3", "5m", "0x10", "1:20s", "١٢", "1_000", "+5", "9" * 20, -1, -0.5, float("nan"), float("inf"),
+     10**15, 1e15],
 )  # fmt: skip
 def test_other_notations_are_rejected_in_one_line(given: Given) -> None:
     with pytest.raises(VisError, match=r"Use a frame number such as 120, seconds such as 5s or 5\.5, or a") as caught:
@@ -75,3 +76,9 @@ def test_an_end_that_is_not_after_the_start(start: Given, end: Given) -> None:
 def test_a_distance_below_1(every: int) -> None:
     with pytest.raises(VisError, match=rf"^every is {every}\. Use a value of at least 1\.$"):
         make_request(every=every)
+
+
+def test_a_distance_that_no_result_can_store() -> None:
+    assert make_request(every=10**15 - 1) == PartRequest(every=10**15 - 1)
+    with pytest.raises(VisError, match=r"^every is 1000000000000000\. Use a value of at most 999,999,999,999,999\.$"):
+        make_request(every=10**15)

@@ -110,6 +110,8 @@ class Batch:
             except KeyboardInterrupt as interruption:
                 done = f"{len(reports)} of {len(jobs)} videos are finished, and their results are kept"
                 hint = "Run the same command again to resume."
+                if self._options.overwrite:
+                    hint = "With --overwrite, the same command segments all videos again."
                 self._reporter.error(f"interrupted: {done}. {hint}", interruption)
                 return reports, True
         return reports, False

@@ -82,6 +82,8 @@ def read_result_masks(path: Path, *, at: Sequence[int] = (), messages: Messages 
     used = {item.id: some for item in confident if (some := _frames_of(item, frames))}
     if unused := [item.id for item in confident if item.id not in used]:
         messages.note(f"{path}: objects without a mask in these frames, not used: {', '.join(map(str, unused))}")
+    if not confident:
+        raise VisError("the result has no confident instance", where=path, hint="Use another result, or omit --masks.")
     if not used:
         raise VisError("no instance has a mask in these frames", where=path, hint=f"Use other frames for {AT_OPTION}.")
     _require_labels(used, path)
@@ -138,4 +140,4 @@ def _require_labels(ids: Iterable[int], path: Path) -> None:
     for id_ in ids:
         if not 1 <= id_ <= MAX_LABEL:
             problem = f"the id {id_} of an object is not from 1 to {MAX_LABEL}"
-            raise VisError(problem, where=path, hint="Export and import the result with other ids.")
+            raise VisError(problem, where=path, hint=f"Use {AT_OPTION} with frames that do not show it.")

@@ -15,6 +15,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.names import printable
 
 MICROSECONDS = 1_000_000  # per second; positions are compared in this unit, which NAME.json stores
+MAX_VALUE = 10**15 - 1  # frame number, seconds or distance of frames, as on the command line; NAME.json stores it
 NOTATION = "Use a frame number such as 120, seconds such as 5s or 5.5, or a timecode such as 1:20 or 0:01:20.5."
 
 Given: TypeAlias = "int | float | str | None"  # position in a program or on the command line
@@ -90,13 +91,15 @@ def make_request(start: Given = None, end: Given = None, every: int = 1) -> Part
     Args:
         start: Start of the part: a frame number, seconds as a float, or a string in the notation of the command line.
         end: First position after the part, in the same notation.
-        every: Distance of the frames of the part, at least 1.
+        every: Distance of the frames of the part, from 1 to `MAX_VALUE`.
 
     Raises:
         VisError: A value is invalid, or the part is empty. Its field is the name of the argument.
     """
     if every < 1:
         raise VisError(f"is {every}", field="every", hint="Use a value of at least 1.")
+    if every > MAX_VALUE:
+        raise VisError(f"is {every}", field="every", hint=f"Use a value of at most {MAX_VALUE:,}.")
     request = PartRequest(parse_position(start, "start"), parse_position(end, "end"), every)
     if request.start == Position(0, is_time=False):
         request = PartRequest(None, request.end, every)
@@ -115,9 +118,9 @@ def parse_position(given: Given, field: str) -> Position | None:
     if isinstance(given, str):
         position = _parse_text(given.strip())
     elif isinstance(given, int):
-        position = None if given < 0 else Position(given, is_time=False)
+        position = Position(given, is_time=False) if 0 <= given <= MAX_VALUE else None
     else:
-        is_valid = math.isfinite(given) and given >= 0
+        is_valid = math.isfinite(given) and 0 <= given <= MAX_VALUE
         position = _time(Fraction(given)) if is_valid else None
     if position is None:
         shown = repr(printable(given)) if isinstance(given, str) else str(given)
