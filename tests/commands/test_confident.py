@@ -19,7 +19,7 @@ from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.video import open_video
-from vis_cli.settings import GIVEN_MASKS, PRESETS, SegmentSettings
+from vis_cli.settings import GIVEN_MASKS, LIVE, PRESETS, SegmentSettings
 
 from .conftest import Network, Outcome, RunVis, make_found
 
@@ -318,7 +318,7 @@ class TestAllInstances:
         if ran:  # the overlay shows what is scored
             assert drawn_parts(out / "clip.mp4", frames) == (False, True)
 
-    @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default", GIVEN_MASKS}))
+    @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default", GIVEN_MASKS, LIVE}))
     def test_of_a_benchmark_preset_are_confident(self, preset: str) -> None:
         assert PRESETS[preset].confident_score == 0.0
 

@@ -63,6 +63,7 @@ def segment(
     reporter = messages.reporter
     with reporter.guard():
         config = method_settings(method, reporter, preset=LIVE if live.live else default_preset(masks, prompts))
+        given = given_options(masks, detections, prompts)
         batch = Batch(
             BatchOptions(
                 model.name,
@@ -71,7 +72,7 @@ def segment(
                 output.overwrite,
                 model.detector,
                 model.propagator,
-                given_options(masks, detections, prompts),
+                given,
                 masks.stream,
                 output.min_score,
                 part.request,
@@ -81,23 +82,14 @@ def segment(
         )
         if live.live:
             require_live_options(inputs, model, masks, detections, prompts, part)
-            only = given_options(masks, detections, prompts).only
-            request = LiveRequest(inputs[0], out, config, only, masks.stream, output)
+            request = LiveRequest(inputs[0], out, config, given.only, masks.stream, output)
             raise typer.Exit(segment_live(request, batch, reporter))
         check_exclusive(model, masks, detections, prompts)
         sources, missing = find_sources(inputs, reporter)
         check_masks(masks, sources)
         check_prompts(prompts, sources)
-        jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
-        jobs = with_detections(jobs, detections.detections, reporter)
-        protect_inputs(jobs, inputs, files_of_names(masks, detections))
-        protect_detections(out, detections.detections)
-        prepare_folder(out)
-        for report in missing if output.as_json else ():
-            print_report_line(report)
-        reports, interrupted = batch.run(jobs, ended=print_report_line if output.as_json else None)
-        show([*missing, *reports], reporter)
-        raise typer.Exit(exit_code([*missing, *reports], interrupted=interrupted))
+        jobs = plan(sources, inputs, out, masks, detections, output, reporter)
+        raise typer.Exit(run_batch(batch, jobs, missing, reporter, as_json=output.as_json))
 
 
 def given_options(
@@ -140,6 +132,39 @@ def with_detections(jobs: Sequence[Job], path: Path | None, reporter: Reporter) 
     if others:
         reporter.warn(f"{path}: not used, because no video has this name: {listed(others)}")
     return [dataclasses.replace(job, detections=pairs.get(job.source)) for job in jobs]
+
+
+def run_batch(
+    batch: Batch, jobs: Sequence[Job], missing: Sequence[VideoReport], reporter: Reporter, *, as_json: bool
+) -> int:
+    """Segment the videos, print their reports, and return the exit code."""
+    for report in missing if as_json else ():
+        print_report_line(report)
+    reports, interrupted = batch.run(jobs, ended=print_report_line if as_json else None)
+    show([*missing, *reports], reporter)
+    return exit_code([*missing, *reports], interrupted=interrupted)
+
+
+def plan(
+    sources: Sequence[Path],
+    inputs: Sequence[str],
+    out: Path,
+    masks: options.MaskOptions,
+    detections: options.DetectionOptions,
+    output: options.OutputOptions,
+    reporter: Reporter,
+) -> list[Job]:
+    """Return one job per video, and create the folder of the results.
+
+    Raises:
+        UsageError: An output replaces an input, or becomes an input of the next run.
+    """
+    jobs = plan_jobs(sources, out, render=not output.no_render, masks=masks.masks)
+    jobs = with_detections(jobs, detections.detections, reporter)
+    protect_inputs(jobs, inputs, files_of_names(masks, detections))
+    protect_detections(out, detections.detections)
+    prepare_folder(out)
+    return jobs
 
 
 def files_of_names(masks: options.MaskOptions, detections: options.DetectionOptions) -> list[Path]:

@@ -27,6 +27,19 @@ CONFIG_SUFFIX = ".toml"
 SHOWN = "loss"  # prefix of the values that are printed next to the progress bar
 LINE_EVERY = 60.0  # seconds between two progress lines if stderr is not a terminal
 
+Config: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="CONFIG.toml",
+        help="Configuration of the run: data, model and schedule. Needed without --new.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", metavar="", help="Resume the run from the last checkpoint in DIR.")
+]
 Out: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -71,21 +84,10 @@ Overwrite: TypeAlias = Annotated[
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="CONFIG.toml",
-            help="Configuration of the run: data, model and schedule. Needed without --new.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-        ),
-    ] = None,
+    config: Config = None,
     *,
     out: Out = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", metavar="", help="Resume the run from the last checkpoint in DIR.")
-    ] = False,
+    resume: Resume = False,
     check: Check = False,
     data: Data = None,
     new: New = None,

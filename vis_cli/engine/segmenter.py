@@ -80,9 +80,8 @@ def segment_video(
         run: Device, precision and memory. None selects the defaults.
         progress: Called with a stage ("read", "forward" or "backward"), the number of finished frames, and the number
             of all frames (0 if it is unknown). With several windows, "backward" is not reported.
-        guidance: Label maps (H, W) by frame index; 0 is background, other values are instance ids. If they are given,
-            `vis` detects nothing. It propagates these objects and keeps their ids. Their category is None, and their
-            score is 1.
+        guidance: Label maps (H, W) by frame index; 0 is background, other values are instance ids. `vis` then detects
+            nothing. It propagates these objects and keeps their ids. Their category is None, and their score is 1.
         detections: Detections of another program: a file or folder that docs/reference/detections.md describes, or
             the detections themselves. If they are given, the model detects nothing. Its mask head predicts the masks.
         only: Names of categories, such as "person". Objects of other categories are not detected. Empty: all.

@@ -16,8 +16,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.library_output import silenced_libraries
 from vis_cli.files.names import natural_key, printable, safe_relative_path
 from vis_cli.files.reading import read_error
 from vis_cli.messages import counted
@@ -133,10 +135,20 @@ def _stored_mask(shape: Mapping[str, Any], points: list[float], size: tuple[int,
         data = base64.b64decode(take_field(shape, "mask", str, where), validate=True)
     except (binascii.Error, ValueError) as error:
         raise VisError("'mask' is not Base64", where=where, hint=RESTORE) from error
-    crop = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    crop = _decoded(data)
     left, top = int(points[0]), int(points[1])
     if crop is None or left < 0 or top < 0 or left + crop.shape[1] > size[0] or top + crop.shape[0] > size[1]:
         raise VisError("'mask' is not an image inside of the annotated image", where=where, hint=RESTORE)
     mask = np.zeros((size[1], size[0]), np.bool_)
     mask[top : top + crop.shape[0], left : left + crop.shape[1]] = crop > 0
     return encode_mask(mask)
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8] | None:
+    """Return a grey image (h, w), None if it is damaged or too large."""
+    try:
+        with silenced_libraries():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)

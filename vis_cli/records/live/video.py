@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
+from vis_cli.files.library_output import silenced_libraries
 from vis_cli.records.live.frame_queue import FrameQueue
 from vis_cli.records.live.source import LiveSource
 from vis_cli.records.timestamps import ClockSegment
@@ -38,7 +39,8 @@ class LiveFrame:
         """Return the frame as (H, W, 3) uint8 RGB."""
         if self.jpeg is None:
             raise ValueError("the image was not kept")
-        decoded = cv2.imdecode(self.jpeg, cv2.IMREAD_COLOR_RGB)
+        with silenced_libraries():
+            decoded = cv2.imdecode(self.jpeg, cv2.IMREAD_COLOR_RGB)
         if decoded is None:
             raise ValueError("the image is damaged")
         return np.asarray(decoded, np.uint8)
@@ -156,4 +158,5 @@ class LiveVideo:
 
 def _compressed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    return np.asarray(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1], np.uint8)
+    with silenced_libraries():
+        return np.asarray(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1], np.uint8)
