@@ -17,6 +17,8 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.zoo.weights import load_model, save_model
 
+DETECTOR = ("detector.", "detector_fpn.")  # parts of a network that only the detector uses
+
 
 def main() -> None:
     """Compute the average and write a model folder."""
@@ -27,7 +29,7 @@ def main() -> None:
         nargs="+",
         help="more models, or checkpoints of runs (*.pt); a checkpoint counts with its averaged weights",
     )
-    parser.add_argument("--detector", help="model whose RPN, box and mask head replace the average")
+    parser.add_argument("--detector", help="model whose detector, with its separate FPN, replaces the average")
     parser.add_argument("--origin", default="", help="training data, printed by `vis models info`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
     args = parser.parse_args()
@@ -36,7 +38,7 @@ def main() -> None:
     averaged = [model.state_dict(), *(read_weights(name, model) for name in args.others)]
     detector = None if args.detector is None else read_weights(args.detector, model)
     for name, weight in model.state_dict().items():
-        if detector is not None and name.startswith("detector."):
+        if detector is not None and name.startswith(DETECTOR):
             weight.copy_(detector[name])
         elif weight.is_floating_point():
             weight.copy_(torch.stack([weights[name].double() for weights in averaged]).mean(dim=0))
