@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SUFFIX = ".part"
 MASKS, STATE, NEW_STATE = "masks", "state", "new-state"  # files in the folder
 MAX_HEAD = 4 * KIB  # bytes of the first line of a state
+STATE_VERSION = 1  # of the fields in `engine.saved_state`. Change it with these fields
 
 
 class PartialResult:
@@ -170,7 +171,7 @@ class PartialResult:
         return None
 
     def _production_of(self, run: VideoRun) -> str:
-        return sha256_of_text(f"{self._production} {run.numerics}")
+        return sha256_of_text(f"{STATE_VERSION} {self._production} {run.numerics}")
 
 
 def partial_folder(result: Path) -> Path:
