@@ -1,8 +1,8 @@
 """Write a long clip with ground truth: objects that enter, leave, cross and return, cuts and a fade.
 
-Cut-outs of annotated images move over other images. The first frames of the shots are cuts. In the middle of one shot,
-the video gets dark and bright again. The folder has the layout of YouTube-VIS: clip.mp4, JPEGImages/clip/*.jpg,
-annotations.json, and events.json with the shots and the visible frames of each object.
+Cut-outs of annotated images, of frequent categories, move over other images. The first frames of the shots are cuts.
+In the middle of one shot, the video gets dark and bright again. The folder has the layout of YouTube-VIS: clip.mp4,
+JPEGImages/clip/*.jpg, annotations.json, and events.json with the shots and the visible frames of each object.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from yardsticks import SHARED
 
 from vis_cli.records.rle import decode_rle, encode_mask
 from vis_cli.records.video import open_video
@@ -59,12 +60,7 @@ class Actor:
 def main() -> None:
     """Write the clip."""
     args = parse_args()
-    rng = np.random.default_rng(args.seed)
-    images, names = read_images(args.data, args.split, args.source)
-    shots = split_shots(args.frames)
-    backgrounds = [draw_background(images, rng) for _ in shots]
-    actors = [actor for shot in shots for actor in draw_actors(images, names, shot, rng)]
-    write(args.output, shots, backgrounds, actors, names)
+    draw_clip(args.data, args.output, frames=args.frames, seed=args.seed, split=args.split, source=args.source)
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,6 +73,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     return parser.parse_args()
+
+
+def draw_clip(
+    data: Path, output: Path, *, frames: int, seed: int, split: str = "val", source: str = "coco_small"
+) -> None:
+    """Write the clip of a seed into a folder. The arguments are those of the command line."""
+    rng = np.random.default_rng(seed)
+    images, names = read_images(data, split, source)
+    shots = split_shots(frames)
+    backgrounds = [draw_background(images, rng) for _ in shots]
+    actors = [actor for shot in shots for actor in draw_actors(images, names, shot, rng)]
+    write(output, shots, backgrounds, actors, names)
 
 
 def read_images(data: Path, split: str, source: str) -> tuple[list[AnnotatedImage], tuple[str, ...]]:
@@ -105,7 +113,9 @@ def draw_actors(
     images: Sequence[AnnotatedImage], names: Sequence[str], shot: range, rng: np.random.Generator
 ) -> list[Actor]:
     """Return the objects of a shot with their paths. Their paths cross."""
-    candidates = [(image, item) for image in images for item in paste_candidates(image, 0.02)]
+    candidates = [
+        (image, item) for image in images for item in paste_candidates(image, 0.02) if item.category in SHARED
+    ]
     actors = []
     for number in range(OBJECTS_PER_SHOT):
         image, item = candidates[int(rng.integers(len(candidates)))]
