@@ -46,11 +46,16 @@ def resume(segmenter: Segmenter, first: list[FinishedWindow], state: bytes, **gi
     return run.result(collect_masks([*first, *run.iter_windows()]))
 
 
+def uninterrupted(segmenter: Segmenter, **given: Any) -> VideoResult:
+    run = segmenter.start(VIDEO, **given)  # type: ignore[arg-type]
+    return run.result(collect_masks(run.iter_windows()))
+
+
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("num_windows", [1, 3])
 def test_a_resumed_run_has_the_same_result(settings: dict[str, Any], num_windows: int) -> None:
     segmenter = make_segmenter(window=4, **settings)
-    complete = segmenter.segment(VIDEO)  # type: ignore[arg-type]
+    complete = uninterrupted(segmenter)
     assert len(complete.instances) >= 3
     first, state = run_to(segmenter, num_windows)
     assert resume(segmenter, first, state) == complete
@@ -61,7 +66,7 @@ def test_given_masks_are_resumed() -> None:
 
     guidance = {frame: drawn_masks(VIDEO, 1)[frame] * 4 + drawn_masks(VIDEO, 2)[frame] * 7 for frame in (1, 6, 15)}
     segmenter = make_segmenter(window=4)
-    complete = segmenter.segment(VIDEO, guidance=guidance)  # type: ignore[arg-type]
+    complete = uninterrupted(segmenter, guidance=guidance)
     assert [instance.id for instance in complete.instances] == [4, 7]
     first, state = run_to(segmenter, 2, guidance=guidance)
     assert resume(segmenter, first, state, guidance=guidance) == complete
@@ -109,7 +114,7 @@ def test_the_memory_of_a_real_network_is_kept_bit_for_bit() -> None:
     )
     model = LoadedModel(make_model().eval(), ModelInfo("tiny", "0" * 64))
     segmenter = Segmenter(model, config=config, run=RunSettings(device="cpu"))  # type: ignore[arg-type]
-    complete = segmenter.segment(VIDEO)  # type: ignore[arg-type]
+    complete = uninterrupted(segmenter)
     first, state = run_to(segmenter, 2)
     assert resume(segmenter, first, state) == complete
     assert complete.instances
