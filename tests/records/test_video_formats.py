@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tests.records.video_factory import BLUE, GREEN, RED, frame_times, make_video, number_in, picture, quarters_of
 from vis_cli.errors import VisError
+from vis_cli.records import video_writer
 from vis_cli.records.video import open_video, write_video
 from vis_cli.records.video_formats import H264, PRORES, PRORES_ALPHA, VP9, VP9_ALPHA, VideoFormat
 
@@ -146,3 +147,12 @@ def test_a_size_that_the_codec_does_not_allow_names_other_formats(tmp_path: Path
     small = dataclasses.replace(H264, max_side=60)
     with pytest.raises(VisError, match=r"the frames are 64x48, the limit of H\.264 is 60 pixels per side\. Use a name"):
         write_video(tmp_path / "out.mp4", source.iter_frames(), source, video_format=small)
+
+
+def test_a_conversion_to_ten_bits_is_deterministic(tmp_path: Path) -> None:
+    """FFmpeg writes random values into some pixels of widths that are no multiple of 32."""
+    size = (66, 50)
+    source = open_video(make_images_of(tmp_path, size))
+    image = transparent(np.random.default_rng(0).integers(0, 256, (50, 66, 3), dtype=np.uint8))
+    frames = [video_writer._frame(image, 0, source, WITH_ALPHA[".mov"]) for _ in range(20)]
+    assert len({tuple(bytes(plane) for plane in frame.planes) for frame in frames}) == 1

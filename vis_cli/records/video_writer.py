@@ -29,6 +29,8 @@ from vis_cli.records.timestamps import ClockSegment
 from vis_cli.records.video_formats import H264, LIVE_H264, VideoFormat
 
 BT709 = 1  # colour primaries, transfer and matrix in ITU-T H.273, which players assume
+TEN_BITS = "10le"  # end of the name of FFmpeg's formats with 10 bits
+SAFE_WIDTH = 32  # FFmpeg's conversion of other widths to 10 bits writes random values into some pixels
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
 PIXEL_FORMATS = {(3,): "rgb24", (4,): "rgba", (): "gray"}  # by the shape of a pixel
 FINEST_TIME_BASE = Fraction(1, 1_000_000)  # a finer time base overflows the 32 bits of a duration in MP4
@@ -308,14 +310,35 @@ def _frame(image: NDArray[np.uint8], ticks: int, source: TimedSource, video_form
         raise ValueError(f"a frame is {image.shape}, the video ({source.height}, {source.width}, 3)")
     width, height = _coded_size(source, video_format)
     pixels = np.ascontiguousarray(image) if video_format.is_square else _padded(image, width, height)
-    frame = VideoFrame.from_ndarray(pixels, format=PIXEL_FORMATS[image.shape[2:]])
-    frame = frame.reformat(
-        width, height, format=video_format.pixels, dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
-    )
+    if video_format.pixels.endswith(TEN_BITS) and width % SAFE_WIDTH:
+        wide = -(-width // SAFE_WIDTH) * SAFE_WIDTH
+        frame = _cropped(_converted(_padded(pixels, wide, height), wide, height, video_format), width)
+    else:
+        frame = _converted(pixels, width, height, video_format)
     frame.color_primaries = frame.color_trc = BT709  # each frame of ProRes stores them
     frame.pts = ticks
     frame.time_base = _time_base(source)
     return frame
+
+
+def _converted(pixels: NDArray[np.uint8], width: int, height: int, video_format: VideoFormat) -> VideoFrame:
+    frame = VideoFrame.from_ndarray(pixels, format=PIXEL_FORMATS[pixels.shape[2:]])
+    return frame.reformat(
+        width, height, format=video_format.pixels, dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
+    )
+
+
+def _cropped(frame: VideoFrame, width: int) -> VideoFrame:
+    """Return the left part of a frame."""
+    cropped = VideoFrame(width, frame.height, frame.format.name)
+    for source, target in zip(frame.planes, cropped.planes, strict=True):
+        rows = np.frombuffer(bytes(source), np.uint8).reshape(source.height, source.line_size)
+        columns = min(source.line_size, target.line_size)
+        part = np.zeros((target.height, target.line_size), np.uint8)
+        part[:, :columns] = rows[:, :columns]
+        target.update(part.tobytes())
+    cropped.colorspace, cropped.color_range = frame.colorspace, frame.color_range
+    return cropped
 
 
 def _padded(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
