@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from vis_cli.network.protocol import PropagatingNetwork
 
 MAX_LOST = 10  # sequences whose memory is kept
-REJOIN_IOU = 0.7  # of the mask that an old memory finds with the mask of the new sequence
+# IoU of the mask that an old memory finds with the mask of the new sequence. benchmarks/README.md#rejoinpy measures it.
+REJOIN_IOU = 0.7
 
 
 @dataclass(frozen=True, slots=True)
