@@ -84,7 +84,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
     parser.add_argument("--preset", default="default", help="preset of `vis segment`")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="setting, repeatable")
-    parser.add_argument("--json", type=Path, help="JSON file for the results; windows_table.py reads it")
+    parser.add_argument("--json", type=Path, help="JSON file for the measures; windows_table.py reads it")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="folder for the result of each method")
     return parser.parse_args(arguments)
 
 
@@ -143,11 +144,14 @@ def measure_row(args: argparse.Namespace, choice: MethodChoice) -> dict[str, Any
     video = open_video(args.clip / "clip.mp4", end=args.frames)
     loaded = load_network(args.model)
     config = choose_settings(choice, args.preset, args.set)
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     result, num_key_frames = segment(choice, loaded, config, video)
-    seconds = time.perf_counter() - began
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_UNIT / 1e9
-    costs = {"key_frames": num_key_frames, "seconds": seconds, "peak_gb": peak_gb}
+    costs = {"key_frames": num_key_frames, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_gb": peak_gb}
+    if args.results is not None:
+        args.results.mkdir(parents=True, exist_ok=True)
+        result.save(args.results / f"{choice.text.replace(':', '-')}.json")
     return {"method": choice.text, **measure(result, truth), **costs}
 
 

@@ -27,6 +27,7 @@ COLUMNS = {  # measure in the JSON: header of its column
     "deaths": "deaths",
     "key_frames": "key frames",
     "seconds": "seconds",
+    "cpu_seconds": "CPU seconds",
     "peak_gb": "peak GB",
 }
 
@@ -69,7 +70,9 @@ def show(row: dict[str, Any], name: str) -> str:
     """Return the value of a measure."""
     if name in PERCENT:
         return f"{100 * row[name]:.1f}"
-    return {"seconds": f"{row[name]:.0f}", "peak_gb": f"{row[name]:.2f}"}.get(name, str(row[name]))
+    if name in ("seconds", "cpu_seconds"):
+        return f"{row[name]:.0f}"
+    return f"{row[name]:.2f}" if name == "peak_gb" else str(row[name])
 
 
 if __name__ == "__main__":
