@@ -71,10 +71,10 @@ class SegmentSettings:
             "Number of frames of a window. Alg. 1 runs in each window, and sequences continue from window to window. "
             "none: the complete video, as in the paper.",
         ),
-    ] = None
+    ] = 128
     cuts: Annotated[
         bool, Setting("windows", "Detect cuts. A window ends at a cut, and no object is propagated across it.")
-    ] = False
+    ] = True
     num_key_frames: Annotated[
         int,
         _count(
@@ -150,7 +150,7 @@ class SegmentSettings:
             "Frames over which the class scores of a sequence are averaged (Eq. 2). all: all frames, as in the paper; "
             "visible: frames with a mask; lifetime: from the first to the last frame with a mask.",
         ),
-    ] = "all"
+    ] = "lifetime"
     calibrate: Annotated[
         bool,
         Setting(
@@ -261,8 +261,18 @@ class RunSettings:
         check_settings(self)
 
 
-# The scores and the reduction of the paper. Benchmarks rank all instances, and their masks can overlap.
-PAPER = SegmentSettings(score_source="eq2", calibrate=False, containment=1.0, overlap="keep", confident_score=0.0)
+# The complete video as one window, and the scores and the reduction of the paper. Benchmarks rank all instances, and
+# their masks can overlap.
+PAPER = SegmentSettings(
+    window=None,
+    cuts=False,
+    score_source="eq2",
+    score_frames="all",
+    calibrate=False,
+    containment=1.0,
+    overlap="keep",
+    confident_score=0.0,
+)
 
 # The inference of the authors' implementation, which differs from the paper.
 # See docs/explanation/authors-implementation.md#inference.
@@ -298,8 +308,8 @@ LIVE = "live"  # preset of --live: short windows. Reasons: docs/explanation/pres
 
 PRESETS: dict[str, SegmentSettings] = {
     "default": SegmentSettings(),
-    GIVEN_MASKS: SegmentSettings(input_scale=1.5),
-    LIVE: SegmentSettings(window=16, num_key_frames=1, score_frames="lifetime"),
+    GIVEN_MASKS: SegmentSettings(cuts=False, input_scale=1.5),
+    LIVE: SegmentSettings(window=16, cuts=False, num_key_frames=1),
     "ytvis2019": YOUTUBE_VIS,
     "ytvis2021": YOUTUBE_VIS,
     "ovis": dataclasses.replace(YOUTUBE_VIS, max_instances=20),

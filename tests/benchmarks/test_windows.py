@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import json
 import sys
@@ -74,11 +75,12 @@ def test_rows_differ_in_windows_cuts_and_key_frames_only(windows: ModuleType) ->
     def settings(text: str, *more: str) -> SegmentSettings:
         return windows.choose_settings(windows.parse_method(text), "default", more)
 
-    default = SegmentSettings()
+    default = SegmentSettings(window=None, cuts=False)
     assert settings("windows:96") == SegmentSettings(window=96, cuts=True)
     assert settings("whole") == settings("clip-match") == settings("track-by-detect") == default
-    assert settings("whole:20", "num_key_frames=3") == SegmentSettings(num_key_frames=20)
-    assert settings("whole", "cuts=true", "confident_score=0.4") == SegmentSettings(cuts=True, confident_score=0.4)
+    assert settings("whole:20", "num_key_frames=3") == dataclasses.replace(default, num_key_frames=20)
+    shots = dataclasses.replace(default, cuts=True, confident_score=0.4)
+    assert settings("whole", "cuts=true", "confident_score=0.4") == shots
     assert not settings("windows:96", "cuts=false").cuts
     with pytest.raises(VisError, match="windows:N"):
         settings("whole", "window=96")
@@ -209,7 +211,15 @@ def test_the_ground_truth_is_limited_to_the_first_frames(windows: ModuleType) ->
 def row(method: str, **more: float) -> dict[str, float | str]:
     numbers = {"objects": 3, "instances": 4, "precision": 0.75, "recall": 1.0, "precision_with_category": 0.5}
     numbers |= {"identity_switches": 1, "hota": 0.913, "idf1": 0.8333, "births": 1 / 3, "deaths": 2 / 3}
-    return {"method": method, **numbers, "key_frames": 20, "seconds": 12.4, "cpu_seconds": 20.6, "peak_gb": 1.234, **more}
+    return {
+        "method": method,
+        **numbers,
+        "key_frames": 20,
+        "seconds": 12.4,
+        "cpu_seconds": 20.6,
+        "peak_gb": 1.234,
+        **more,
+    }
 
 
 def test_rows_with_equal_settings_are_one_table(windows: ModuleType, tables: ModuleType) -> None:
@@ -230,6 +240,8 @@ def test_rows_with_equal_settings_are_one_table(windows: ModuleType, tables: Mod
         "long, the first 400 frames, model `lite`, preset `default` `--set cuts=true`:",
     ]
     assert lines[2].startswith("| method | objects | instances | precision | recall |")
-    assert lines[4] == "| windows:96 | 3 | 5 | 75.0 | 100.0 | 50.0 | 1 | 91.3 | 83.3 | 33.3 | 66.7 | 20 | 12 | 1.23 |"
+    assert (
+        lines[4] == "| windows:96 | 3 | 5 | 75.0 | 100.0 | 50.0 | 1 | 91.3 | 83.3 | 33.3 | 66.7 | 20 | 12 | 21 | 1.23 |"
+    )
     assert lines[5].startswith("| whole | 3 | 4 |")
-    assert {line.count("|") for line in lines if line.startswith("|")} == {15}
+    assert {line.count("|") for line in lines if line.startswith("|")} == {16}

@@ -88,6 +88,50 @@ class TestOnly:
         assert run_vis(*command, *options, "--only", "persn", "--overwrite").code == 2
 
 
+class TestReach:
+    @pytest.mark.parametrize(
+        ("words", "late", "reach"),
+        [
+            (("--point", "9:5,6"), 9, 4),
+            (("--point", "9:5,6#1", "--point", "3:5,6#1"), None, None),  # frame 9 corrects the object
+            (("--point", "9:5,6#1", "--point", "3:5,6#2"), 9, 4),
+            (("--point", "7:5,6"), None, None),
+            (("--point", "8:5,6", "--start", 2, "--every", 2), None, None),
+            (("--point", "18:5,6", "--every", 2), 18, 8),
+            (("--masks", "MASKS"), 9, 4),
+            (("--masks", "MASKS", "--set", "window=none"), None, None),
+        ],
+    )
+    def test_an_object_that_is_given_late_is_reported(
+        self,
+        words: tuple[str | int, ...],
+        late: int | None,
+        reach: int | None,
+        tmp_path: Path,
+        run_vis: RunVis,
+        network: Network,
+    ) -> None:
+        masks = tmp_path / "masks"
+        masks.mkdir()
+        write_label_png(make_labels(), masks / "9.png")
+        clip = make_video(tmp_path, num_frames=20)
+        options = [masks if word == "MASKS" else word for word in words]
+        window = () if "window=none" in words else ("--set", "window=4")
+        outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--no-render", *window, *options)
+        assert outcome.code == 0, outcome.err
+        message = f"given in frame {late}, and windows of 4 frames track it backward to frame {reach} at most"
+        assert (message in " ".join(outcome.err.split())) == (late is not None)
+        assert ("window=none" in outcome.err) == (late is not None)
+
+    def test_objects_of_a_result_are_not_reported(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        clip = make_video(tmp_path, num_frames=12)
+        command = ("segment", clip, "--no-render", "--set", "window=2")
+        assert run_vis(*command, "-o", tmp_path / "out").code == 0
+        outcome = run_vis(*command, "-o", tmp_path / "again", "--masks", tmp_path / "out/clip.json", "--masks-at", "9")
+        assert outcome.code == 0, outcome.err
+        assert "window=none" not in outcome.err
+
+
 class TestBoxesAndPoints:
     def test_they_reach_the_segmenter_and_the_result(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")

@@ -121,6 +121,18 @@ def test_given_objects_of_windows_without_a_new_mask_continue() -> None:
     assert len(result.instances) == 2
 
 
+@pytest.mark.parametrize("also_detect", [False, True])
+def test_a_given_object_that_returns_after_several_windows_keeps_its_id(also_detect: bool) -> None:
+    video = make_video([{} if 3 <= index <= 12 else {0: (2, 1, 10, 6)} for index in range(16)])
+    guidance = {0: labels(video, 0, {0: 5})}
+    network = FakeNetwork()
+    network.blind_frames = set(range(16))
+    segmenter = make_segmenter(network, window=2)
+    (given,) = segmenter.segment(video, guidance=guidance, also_detect=also_detect).instances
+    assert given.id == 5
+    assert [index for index, mask in enumerate(given.segmentations) if mask is not None] == [0, 1, 2, 13, 14, 15]
+
+
 def test_arguments_that_exclude_each_other() -> None:
     video, segmenter = make_video(moving_boxes(2)), make_segmenter()
     with pytest.raises(VisError, match="also_detect needs guidance or prompts"):

@@ -22,6 +22,7 @@ from vis_cli.commands.given_inputs import (
     locate_detections,
     locate_masks,
     read_given,
+    report_reach,
 )
 from vis_cli.commands.outputs import Job, default_name, refreshed, require_free, require_no_folders, sole_writer
 from vis_cli.commands.own_results import Production, find_difference
@@ -248,16 +249,19 @@ class Batch:
     ) -> VideoResult:
         """Segment a video. The masks of the result are on disk until the partial result is closed."""
         segmenter = self._segmenter
+        masks = locate_masks(given, video, self._reporter)
         with _describing_memory_error("", FOR_NETWORK):
             run = segmenter.start(
                 video,
                 progress=progress.update,
-                guidance=locate_masks(given, video, self._reporter),
+                guidance=masks,
                 detections=locate_detections(given, video, self._options.config, self._reporter),
                 only=given.only,
                 prompts=given.prompts,
                 also_detect=given.also_detect,
             )
+            if self._options.config.window is not None:
+                report_reach(given, video, masks, self._options.config.window, self._reporter)
             if num_windows := partial.resume(run):
                 self._reporter.note(f"{job.source}: resumed after window {num_windows} of an interrupted run")
             progress.describe_windows(self._describe_windows(video, run))

@@ -23,7 +23,7 @@ from vis_cli.records.detections import VideoDetections
 from vis_cli.records.given_masks import is_for_first_frame, read_given_masks, require_objects
 from vis_cli.records.given_names import Names, assign_categories, name_instances, require_given
 from vis_cli.records.given_result import GivenResult, is_result, read_result_masks
-from vis_cli.records.prompts import Prompt, describe_prompts
+from vis_cli.records.prompts import MAX_FRAME, Prompt, describe_prompts, group_prompts
 from vis_cli.records.types import Category, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import SegmentSettings
@@ -154,6 +154,36 @@ def locate_masks(given: GivenInputs, video: Video, reporter: Reporter) -> LabelM
     if outside:
         reporter.warn(f"{video.path}: masks not used, because these frames are not in the part ({part}): {outside}")
     return inside
+
+
+def report_reach(given: GivenInputs, video: Video, masks: LabelMaps | None, window: int, reporter: Reporter) -> None:
+    """Report that windows do not track an object to the first frame, because it is given late in the video.
+
+    Objects of a result are not reported: they appear in the frame of their first mask.
+
+    Args:
+        given: Prompts, by frame number.
+        video: The video, or a part of it.
+        masks: Given masks, by the index of their frame.
+        window: Number of frames of a window.
+        reporter: It prints the note.
+    """
+    if given.result is not None:
+        return
+    numbers = video.part.frames if video.part is not None else range(MAX_FRAME + 1)
+    firsts: dict[int, int] = {}  # frame index of the first mask, by the id of the object
+    for number, objects in sorted(group_prompts(given.prompts).items(), reverse=True):
+        if number in numbers:  # the engine reports the others
+            firsts |= {found.id: numbers.index(number) for found in objects}
+    for frame, labels in sorted((masks or {}).items(), reverse=True):
+        firsts |= {id_: min(frame, firsts.get(id_, frame)) for id_ in np.unique(labels[labels > 0]).tolist()}
+    late = max(firsts.values(), default=0)
+    reach = (late // window - 1) * window
+    if reach > 0:
+        reporter.note(
+            f"{video.path}: an object is given in frame {numbers[late]}, and windows of {window} frames track it "
+            f"backward to frame {numbers[reach]} at most. To track it to the first frame, use --set window=none"
+        )
 
 
 def locate_detections(

@@ -99,6 +99,8 @@ class Tracks:
     def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> set[int]:
         """Add the sequences of a window: the known ones that are still visible, and the new ones without duplicates.
 
+        A known sequence without a mask in the window ends, except for a given one: its object can appear again.
+
         Args:
             proposals: All sequences of the window, with the ids of their proposals.
             frames: Indices of the frames of the window.
@@ -107,7 +109,9 @@ class Tracks:
         Returns:
             Ids of the proposals that continue.
         """
-        known = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ in self._by_id).without_empty()
+        known = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ in self._by_id)
+        given_ids = {id_ for id_ in known.ids if self._by_id[id_].is_given}
+        known = known.without_empty()
         new = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ not in self._by_id).without_empty()
         if self._reduces:
             given = new.select(row for row, id_ in enumerate(new.ids) if id_ in self._given)
@@ -123,7 +127,7 @@ class Tracks:
             self._recent[track.number] = track
         for row in range(len(new.ids)):
             self._start(new, row, frames)
-        return {*known.ids, *new.ids}
+        return {*known.ids, *new.ids, *given_ids}
 
     def add_earlier(self, proposals: SequenceProposals, frames: range, window: range) -> None:
         """Add the masks of new sequences in the previous window.
