@@ -1,7 +1,7 @@
 """Measure time and peak memory of `vis segment` with windows, by the length of the video.
 
-    python benchmarks/long_video.py --set window=96
-    python benchmarks/long_video.py --frames --interrupted 20000 --short-side 64 --set window=96 --no-render
+    python benchmarks/long_video.py --short-side 96
+    python benchmarks/long_video.py --frames --interrupted 20000 --short-side 64 --no-render
 
 One scene is repeated forward and backward in time, so the number of objects does not depend on the length. The second
 command interrupts a run in the middle, resumes it, and compares its result with a run that is not interrupted. Then it
@@ -37,10 +37,11 @@ POLL = 0.2  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Time and peak memory of one command."""
+    """Wall time, CPU time and peak memory of one command."""
 
     name: str
     seconds: float
+    cpu_seconds: float
     peak_gb: float
 
 
@@ -55,8 +56,9 @@ def main() -> None:
             command = ["segment", str(clip), "-o", str(folder / "out"), *options]
             costs.append(measure(f"{num_frames} frames", command))
         for short, long in itertools.pairwise(costs):
-            print(f"{long.name} / {short.name}: {long.seconds / short.seconds:.2f} times the time ", end="")
-            print(f"(limit {MAX_TIME_RATIO}), {long.peak_gb / short.peak_gb:.2f} times the memory ", end="")
+            print(f"{long.name} / {short.name}: {long.seconds / short.seconds:.2f} times the time, ", end="")
+            print(f"{long.cpu_seconds / short.cpu_seconds:.2f} times the CPU time (limit {MAX_TIME_RATIO}), ", end="")
+            print(f"{long.peak_gb / short.peak_gb:.2f} times the memory ", end="")
             print(f"(limit {MAX_MEMORY_RATIO})")
         if args.interrupted:
             costs += measure_interrupted(args.video, args.interrupted, folder, options)
@@ -86,15 +88,17 @@ def measure_interrupted(video: Path, num_frames: int, folder: Path, options: Seq
     clip = write_clip(video, num_frames, folder / "clip.mp4")
     complete, resumed = folder / "complete" / "clip.json", folder / "resumed" / "clip.json"
     segment = ["segment", str(clip), *options]
-    costs = [measure(f"{num_frames} frames, not interrupted", [*segment, "-o", str(complete.parent)])]
-    masks, half = resumed.with_name(".clip.json.part") / "masks", complete.stat().st_size / 2
-    costs.append(
-        measure(
-            "interrupted in the middle",
-            [*segment, "-o", str(resumed.parent)],
-            stop=lambda: masks.exists() and masks.stat().st_size > half,
-        )
-    )
+    sizes = [0]  # of the finished masks, in bytes
+
+    def record() -> bool:
+        sizes.append(mask_bytes(complete))
+        return False
+
+    def is_in_the_middle() -> bool:
+        return mask_bytes(resumed) > max(sizes) / 2
+
+    costs = [measure(f"{num_frames} frames, not interrupted", [*segment, "-o", str(complete.parent)], stop=record)]
+    costs.append(measure("interrupted in the middle", [*segment, "-o", str(resumed.parent)], stop=is_in_the_middle))
     costs.append(measure("resumed", [*segment, "-o", str(resumed.parent)]))
     print(f"equal results: {resumed.read_bytes() == complete.read_bytes()}, {resumed.stat().st_size / 1e6:.1f} MB")
     truth, source = folder / "truth.json", str(resumed)
@@ -107,22 +111,32 @@ def measure_interrupted(video: Path, num_frames: int, folder: Path, options: Seq
     return costs
 
 
-def measure(name: str, arguments: Sequence[str], *, stop: Callable[[], bool] | None = None) -> Cost:
+def mask_bytes(result: Path) -> int:
+    """Return the size of the finished masks of a running process."""
+    try:
+        return (result.with_name(f".{result.name}.part") / "masks").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def measure(name: str, arguments: Sequence[str], *, stop: Callable[[], bool] = lambda: False) -> Cost:
     """Run `vis` in a separate process. Send SIGINT once `stop` returns True."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "vis_cli", *arguments, "--quiet"], stdout=subprocess.DEVNULL)
     expected = 0
-    if stop is not None:
-        while not stop():
-            time.sleep(POLL)
-        process.send_signal(signal.SIGINT)
-        expected = 130
-    _, status, usage = os.wait4(process.pid, 0)
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        if not expected and stop():
+            process.send_signal(signal.SIGINT)
+            expected = 130
+        time.sleep(POLL)
+    _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != expected:
         raise SystemExit(f"cannot measure: {' '.join(arguments)} ended with exit code {process.returncode}")
-    cost = Cost(name, time.perf_counter() - start, usage.ru_maxrss * BYTES_PER_UNIT / 1e9)
-    print(f"{cost.name:28} {cost.seconds:8.1f} s {cost.peak_gb:6.2f} GB peak (limit {MAX_GB:g})", flush=True)
+    seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+    cost = Cost(name, seconds, cpu_seconds, usage.ru_maxrss * BYTES_PER_UNIT / 1e9)
+    times = f"{seconds:8.1f} s, {cpu_seconds:8.1f} s of CPU time"
+    print(f"{name:28} {times}, {cost.peak_gb:6.2f} GB peak (limit {MAX_GB:g})", flush=True)
     return cost
 
 
