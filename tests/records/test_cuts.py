@@ -46,6 +46,16 @@ def test_a_fade_is_no_cut() -> None:
     assert cuts_of([*scene(1, 10), *fade, *scene(2, 10)]) == []
 
 
+def test_a_change_of_the_brightness_is_a_cut_if_it_is_large() -> None:
+    """The change of a frame is the mean difference of hue, saturation and brightness: a third of that of a grey."""
+
+    def grey(level: int) -> list[Picture]:
+        return [np.full((90, 160, 3), level, np.uint8)] * 6
+
+    assert cuts_of([*grey(100), *grey(154)]) == []
+    assert cuts_of([*grey(100), *grey(166)]) == [6]
+
+
 def test_short_videos_have_no_cut() -> None:
     assert cuts_of(scene(1, 1)) == []
     assert cuts_of([]) == []

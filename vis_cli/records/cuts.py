@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from scenedetect import AdaptiveDetector, FrameTimecode
 
 NEIGHBOURS = 2  # frames before and after a frame that it is compared with
+# Minimum change of a cut: mean difference of hue, saturation and brightness. At 15, the default of PySceneDetect, fast
+# movements of a camera are cuts. benchmarks/README.md#cutspy measures it.
+MIN_CHANGE = 20.0
 RATE = Fraction(25)  # PySceneDetect needs a frame rate. Only frame numbers are used
 
 
@@ -22,7 +25,7 @@ class CutDetector:
 
     def __init__(self) -> None:
         """Start without frames."""
-        self._detector = AdaptiveDetector(window_width=NEIGHBOURS, min_scene_len=1)
+        self._detector = AdaptiveDetector(window_width=NEIGHBOURS, min_scene_len=1, min_content_val=MIN_CHANGE)
 
     def update(self, index: int, frame: NDArray[np.uint8]) -> list[int]:
         """Read the next frame, and return the cuts that are known now: indices of the first frame of a shot.
