@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
@@ -41,9 +43,13 @@ class Outcome:
 RunVis = Callable[..., Outcome]
 
 
+build_once = functools.cache(typer.main.get_command)  # Typer would build all commands again for each call
+
+
 @pytest.fixture
-def run_vis() -> RunVis:
+def run_vis(monkeypatch: pytest.MonkeyPatch) -> RunVis:
     """Return a function that runs `vis` with arguments; what is no SystemExit goes through."""
+    monkeypatch.setattr("typer.testing._get_command", build_once)
 
     def run(*args: object) -> Outcome:
         result = CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
