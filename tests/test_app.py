@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -34,40 +35,27 @@ def parameters(command: str) -> list[typing.Any]:
     return [parameter for parameter in found.params if parameter.name != "help"]
 
 
-def run_without_torch(words: list[str]) -> str:
-    """Run `vis` in a process of its own, check that it succeeds without torch, and return its output."""
+def test_help_and_models_import_no_torch(tmp_path: Path) -> None:
+    """All in one new process: what one command imports stays, so the first that imports too much is reported."""
+    onnx = write_onnx(tmp_path / "nano.onnx", {"output": yolox_outputs()})
+    models = ["lite", "coco-r50", "coco-r50-v2", "torchvision:fcos_resnet50_fpn"]
+    expected = {f"{page} --help".strip(): "Usage: " for page in ["", *PAGES]}
+    expected |= dict.fromkeys(["models", *(f"models info {name}" for name in models)], "parameters")
+    expected |= {f"models info {onnx}": "yolox-raw"}
     code = (
-        "import sys; from vis_cli.app import app\n"
-        "try: app(sys.argv[1:])\n"
-        "finally: assert not {'torch', 'torchvision', 'timm', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "import json, sys; from typer.testing import CliRunner; from vis_cli.app import app\n"
+        "for command in sys.argv[1:]:\n"
+        "    result = CliRunner().invoke(app, command.split())\n"
+        "    heavy = {'torch', 'torchvision', 'timm', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "    print(json.dumps([result.exit_code, result.stdout, result.stderr, sorted(heavy)]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-@pytest.mark.parametrize("command", ["", *PAGES])
-def test_help_imports_no_torch(command: str) -> None:
-    assert "Usage: " in run_without_torch([*command.split(), "--help"])
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "models",
-        "models info lite",
-        "models info coco-r50",
-        "models info coco-r50-v2",
-        "models info torchvision:fcos_resnet50_fpn",
-    ],
-)
-def test_models_are_listed_without_torch(command: str) -> None:
-    assert "parameters" in run_without_torch(command.split())
-
-
-def test_an_onnx_file_is_described_without_torch(tmp_path: Path) -> None:
-    path = write_onnx(tmp_path / "nano.onnx", {"output": yolox_outputs()})
-    assert "yolox-raw" in run_without_torch(["models", "info", str(path)])
+    done = subprocess.run([sys.executable, "-c", code, *expected], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(expected)
+    for line, (command, text) in zip(lines, expected.items(), strict=True):
+        exit_code, out, err, heavy = json.loads(line)
+        assert (exit_code, err, heavy) == (0, "", []), command
+        assert text in out, command
 
 
 def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811
