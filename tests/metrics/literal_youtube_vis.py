@@ -83,10 +83,11 @@ def literal_match(
     return outcomes
 
 
+@functools.cache  # AP50, AP75, AR and the scores of one category need the same curves as AP
 def literal_curve(
-    predictions: list[LiteralObject],
-    truths: list[LiteralObject],
-    videos: list[int],
+    predictions: tuple[LiteralObject, ...],
+    truths: tuple[LiteralObject, ...],
+    videos: tuple[int, ...],
     *,
     area_range: str,
     limit: int,
@@ -122,9 +123,9 @@ def literal_scores(
     def curves(area_range: str, limit: int, thresholds: list[float]) -> list[tuple[list[float], float]]:
         found = [
             literal_curve(
-                [p for p in predictions if p.category == category],
-                [t for t in truths if t.category == category],
-                videos,
+                tuple(p for p in predictions if p.category == category),
+                tuple(t for t in truths if t.category == category),
+                tuple(videos),
                 area_range=area_range,
                 limit=limit,
                 threshold=threshold,
@@ -148,3 +149,9 @@ def literal_scores(
         *(ar("all", 1), ar("all", 10), ar("all", 100)),
         *(ar("small", 100), ar("medium", 100), ar("large", 100)),
     ]
+
+
+def forget() -> None:
+    """Drop the objects that the caches hold, with their masks."""
+    literal_iou.cache_clear()
+    literal_curve.cache_clear()

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.metrics.literal_youtube_vis import LiteralObject, literal_scores
+from tests.metrics.literal_youtube_vis import LiteralObject, forget, literal_scores
 from tests.metrics.youtube_vis_factory import Box, evaluate, make_object, make_readers, make_split
 from vis_cli.errors import VisError
 from vis_cli.metrics.youtube_vis import PrecisionRecall, YouTubeVisScore, evaluate_youtube_vis
@@ -85,6 +85,7 @@ def check_random_problem(seed: int, size: tuple[int, int], *, max_predictions: i
     for of_category in score.categories:
         alone = literal_scores(predictions, truths, list(num_frames), [of_category.category.id])
         np.testing.assert_allclose(numbers(of_category.scores), alone, atol=1e-9)
+    forget()
     if score.summary.ap50 >= 0:
         assert_errors_fit(score)
     return numbers(score.summary)
