@@ -12,12 +12,13 @@ demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
 	@echo "Overlay videos:" && ls -1 "$(CURDIR)"/demo/*.mp4
 
+# PYTHONDONTWRITEBYTECODE is emptied, so that the many processes of the tests do not compile the package again and again.
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
