@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,3 +21,14 @@ def plain_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def narrow_backbone() -> Iterator[None]:
+    """Build a small network for `efficientnet_lite2`: made, trained, written and read in a fraction of the time."""
+    from tests.network.factories import NarrowBackbone
+    from vis_cli.network.backbones import BACKBONES
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "efficientnet_lite2", NarrowBackbone)
+        yield

@@ -16,6 +16,7 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 Mark = Callable[[Path], Path]
 
 

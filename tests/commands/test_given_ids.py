@@ -17,6 +17,7 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 OPTIONS = ("--no-render", "--short-side", "48", "--set", "long_side=64")
 
 

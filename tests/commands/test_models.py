@@ -14,6 +14,8 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+
 
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -18,6 +18,8 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, Outcome, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+
 
 def make_labels(size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
     labels = np.zeros(size, np.uint8)

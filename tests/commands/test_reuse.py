@@ -25,6 +25,8 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, Outcome, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+
 
 def make_clip(path: Path, num_frames: int = 2) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,8 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+
 
 def make_frames(folder: Path, num_frames: int = 3) -> Path:
     folder.mkdir(parents=True)

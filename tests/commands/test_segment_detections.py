@@ -17,6 +17,7 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 NAMES = ("0.png", "1.png", "2.png")
 WIDTH, HEIGHT = 96, 64
 BOXES = {0: (8.0, 16.0, 40.0, 48.0), 2: (12.0, 16.0, 44.0, 48.0)}  # xyxy in pixels, by frame

@@ -22,6 +22,7 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, Outcome, RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 PART = ("--start", "3", "--end", "0.32s", "--every", 2)  # frames 3, 5 and 7 of 12 frames at 25 frames per second
 NUMBERS = [3, 5, 7]
 TIMES = [0.12, 0.2, 0.28]

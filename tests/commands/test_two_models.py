@@ -16,6 +16,7 @@ from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 BIRDS = (Category(5, "owl"), Category(9, "duck"))
 SETTINGS = ("detection_score_threshold=0", "max_instances=2", "mask_threshold=0.4")
 EASY = ("--no-render", "--score-threshold", 0, *(word for text in SETTINGS for word in ("--set", text)))

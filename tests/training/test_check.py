@@ -23,6 +23,7 @@ from vis_cli.training.trainer import train
 from .test_pairs import make_clip
 from .test_trainer import make_run
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 __all__ = ["run_vis"]  # a fixture
 
 

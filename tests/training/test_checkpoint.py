@@ -20,16 +20,18 @@ from vis_cli.training.checkpoint import RunState, average_weights, read_checkpoi
 from vis_cli.training.config import OptimConfig
 from vis_cli.training.optimizer import build_optimizer
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
+
 
 @pytest.fixture(scope="module")
-def state() -> RunState:
+def state(narrow_backbone: None) -> RunState:
     """Return the state of a run that has not begun."""
     model = make_model().train()
     return RunState(model, average_weights(model, 0.9), build_optimizer(model, OptimConfig()))
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def content(tmp_path_factory: pytest.TempPathFactory, narrow_backbone: None) -> dict[str, Any]:
     """Return the content of a checkpoint after an optimiser's step."""
     folder, model = tmp_path_factory.mktemp("stepped"), make_model().train()
     state = RunState(model, average_weights(model, 0.9), build_optimizer(model, OptimConfig()))

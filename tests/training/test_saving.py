@@ -26,6 +26,7 @@ from vis_cli.zoo.folder import read_summary
 
 from .test_trainer import make_run
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 VALIDATION = '[validation]\nkind = "davis"\nimages = "DAVIS"\n'
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from vis_cli.errors import VisError
+from vis_cli.network.backbones import BACKBONES, LiteBackbone
 from vis_cli.network.detector import SampleSizes
 from vis_cli.network.structures import FrameFeatures
 from vis_cli.records.rle import encode_mask
@@ -27,6 +28,7 @@ from vis_cli.training.step import train_step, wrap
 from vis_cli.training.trainer import train
 from vis_cli.zoo.weights import load_model
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 CONFIG = """
 steps = {steps}
 batch_size = {batch_size}
@@ -122,8 +124,9 @@ def test_resume_equals_an_unbroken_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_pair_is_learnt_by_heart(tmp_path: Path) -> None:
+def test_one_pair_is_learnt_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All losses together and that of propagation fall tenfold where every step sees the same two frames."""
+    monkeypatch.setitem(BACKBONES, "efficientnet_lite2", LiteBackbone)
     path = make_run(tmp_path, steps=450, extra="ground_truth_guidance = [1.0, 1.0]")
     rates = "learning_rate = 3e-3\nbackbone_lr_mult = 1.0\nunnormed_lr_mult = 0.5\nwarmup_steps = 10"
     path.write_text(path.read_text().replace("learning_rate = 2e-3\nwarmup_steps = 1", rates))
@@ -139,7 +142,8 @@ def test_one_pair_is_learnt_by_heart(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_learns_as_the_cpu_does(tmp_path: Path) -> None:
+def test_a_gpu_learns_as_the_cpu_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, "efficientnet_lite2", LiteBackbone)
     path = make_run(tmp_path, steps=1)
     figures = {}
     for name in ("cpu", "cuda"):

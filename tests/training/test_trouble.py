@@ -32,6 +32,7 @@ from vis_cli.training.trainer import train
 from .test_pairs import make_clip
 from .test_trainer import make_run
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 MESSAGES = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),

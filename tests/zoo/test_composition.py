@@ -18,6 +18,7 @@ from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
 from vis_cli.zoo.detectors.protocol import FoundBoxes
 from vis_cli.zoo.weights import LoadedModel, save_model
 
+pytestmark = pytest.mark.usefixtures("narrow_backbone")
 BIRDS = (Category(5, "owl"), Category(9, "duck"))
 
 
