@@ -169,13 +169,20 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
 
 
 def rgb_image(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3) uint8 RGB of the given width and height.
-
-    Like video players, it decodes frames without a colour tag as BT.709 if they are HD, and as BT.601 otherwise.
-    """
-    if frame.colorspace == UNSPECIFIED and not frame.format.is_rgb:
-        frame.colorspace = BT709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else BT601
+    """Convert a frame to (H, W, 3) uint8 RGB of the given width and height. `matrix_of` selects the matrix."""
+    if not frame.format.is_rgb:
+        frame.colorspace = matrix_of(frame)
     return np.ascontiguousarray(frame.to_ndarray(format="rgb24", width=size[0], height=size[1]), np.uint8)
+
+
+def matrix_of(frame: VideoFrame) -> int:
+    """Return the matrix coefficients of a frame (ITU-T H.273).
+
+    Like video players, `vis` decodes frames without a colour tag as BT.709 if they are HD, and as BT.601 otherwise.
+    """
+    if frame.colorspace != UNSPECIFIED:
+        return int(frame.colorspace)
+    return BT709 if frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT else BT601
 
 
 def lost_colors(stream: VideoStream) -> list[str]:

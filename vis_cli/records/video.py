@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -22,13 +23,14 @@ from vis_cli.records.part import Given, PartRequest, VideoPart, make_request
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoInfo
 from vis_cli.records.video_file import VideoFile
-from vis_cli.records.video_part import PartVideo
+from vis_cli.records.video_part import PartVideo, ReadFrame
 from vis_cli.records.video_writer import TimedSource, overlay_problem, write_video
 
 __all__ = [
     "Video",
     "find_inputs",
     "frame_times",
+    "iter_readers",
     "open_part",
     "open_segmented",
     "open_video",
@@ -87,6 +89,18 @@ def source_of(video: Video) -> SourceIdentity | None:
 def frame_times(video: Video, num_frames: int) -> tuple[float, ...]:
     """Return the timestamp of each frame in seconds. Call it after one full iteration."""
     return tuple(float(video.frame_pts(number) * video.time_base) for number in range(num_frames))
+
+
+def iter_readers(video: Video) -> Iterator[ReadFrame]:
+    """Yield a function per frame that returns its pixels before the next step. Frames of a file are `CodedFrame`s."""
+    if isinstance(video, PartVideo):
+        yield from video.iter_readers()
+    elif isinstance(video, (FrameFolder, VideoFile)):
+        for _, read in video.iter_until(lambda number: False, None):
+            yield read
+    else:
+        for frame in video.iter_frames():
+            yield partial(np.asarray, frame)
 
 
 def open_video(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES
+from vis_cli.records.coded_frame import CodedFrame
 from vis_cli.records.container import (
     as_fraction,
     best_audio_stream,
@@ -30,7 +30,6 @@ from vis_cli.records.decoder import (
     decoded_frames,
     lost_colors,
     orientation_of,
-    rgb_image,
 )
 from vis_cli.records.timestamps import ClockSegment, FrameTimes
 
@@ -129,14 +128,12 @@ class VideoFile:
             VisError: The file has too many frames.
         """
         for frame in self._iter_decoded():
-            yield self._read(frame)
+            yield self._coded(frame)()
 
-    def iter_until(
-        self, is_end: Callable[[int], bool], end: int | None
-    ) -> Iterator[tuple[int, Callable[[], NDArray[np.uint8]]]]:
-        """Yield the number of each frame, and a function that returns its pixels. See `video_part.PartSource`."""
+    def iter_until(self, is_end: Callable[[int], bool], end: int | None) -> Iterator[tuple[int, CodedFrame]]:
+        """Yield the number of each frame, and the frame, which returns its pixels. See `video_part.PartSource`."""
         for number, frame in enumerate(self._iter_decoded(is_end, end)):
-            yield number, partial(self._read, frame)
+            yield number, self._coded(frame)
 
     def settle_times(self) -> None:
         """Make the timestamps final. This decodes a file whose timestamps need corrections (AVI, joined recordings)."""
@@ -158,8 +155,8 @@ class VideoFile:
                 "to select another stream, use --stream N, counted from 0"
             )
 
-    def _read(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        return self._orientation.apply(rgb_image(frame, self._coded_size))
+    def _coded(self, frame: VideoFrame) -> CodedFrame:
+        return CodedFrame(frame, self._coded_size, self._orientation)
 
     def _iter_decoded(
         self, is_end: Callable[[int], bool] = lambda number: False, end: int | None = None

@@ -10,10 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from vis_cli.records.audio import MOV_AUDIO, MP4_AUDIO, WEBM_AUDIO, AudioFormat
 
+BT709 = 1  # colour primaries, transfer and matrix in ITU-T H.273, which players assume
+
 
 @dataclass(frozen=True, slots=True)
 class VideoFormat:
-    """A container with a codec. The names of container, encoder and pixels are those of FFmpeg."""
+    """A container with a codec. The names of container, encoder and pixels are those of FFmpeg.
+
+    `matrix` contains the matrix coefficients of YUV in ITU-T H.273.
+    """
 
     codec: str  # name for messages
     container: str
@@ -22,6 +27,7 @@ class VideoFormat:
     audio: AudioFormat
     options: Mapping[str, str] = field(default_factory=dict)  # of the encoder
     container_options: Mapping[str, str] = field(default_factory=dict)
+    matrix: int = BT709
     is_even: bool = False  # whether width and height must be even
     is_square: bool = False  # whether pixels must be square: other frames are enlarged in one direction
     max_side: int | None = None  # pixels

@@ -143,7 +143,7 @@ class PartVideo:
             VisError: The part has no frame.
         """
         if self._part is None:
-            for _ in self._iter_part():
+            for _ in self.iter_readers():
                 pass
         if self._part is None:
             raise ValueError("a complete iteration determines the part")
@@ -187,10 +187,11 @@ class PartVideo:
         Raises:
             VisError: The part has no frame, or a frame cannot be read.
         """
-        for read in self._iter_part():
+        for read in self.iter_readers():
             yield read()
 
-    def _iter_part(self) -> Iterator[ReadFrame]:
+    def iter_readers(self) -> Iterator[ReadFrame]:
+        """Yield a function per frame that returns its pixels before the next step."""
         if self._part is None and self._request.uses_times:
             self.source.settle_times()
         if self._part is None and self.source.is_complete:
@@ -218,7 +219,7 @@ class PartVideo:
                 if request.uses_times and self.source.has_doubtful_times:
                     self.source.count_frames()
                     self._find_in_known()
-                    yield from self._iter_part()
+                    yield from self.iter_readers()
                     return
                 first = number
             if first is not None and (number - first) % request.every == 0:

@@ -17,7 +17,7 @@ import numpy as np
 from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -26,9 +26,8 @@ from vis_cli.files.atomic import atomic_path, write_error
 from vis_cli.records.audio import AudioWriter
 from vis_cli.records.container import best_audio_stream, opened_container
 from vis_cli.records.timestamps import ClockSegment
-from vis_cli.records.video_formats import H264, LIVE_H264, VideoFormat
+from vis_cli.records.video_formats import BT709, H264, LIVE_H264, VideoFormat
 
-BT709 = 1  # colour primaries, transfer and matrix in ITU-T H.273, which players assume
 TEN_BITS = "10le"  # end of the name of FFmpeg's formats with 10 bits
 SAFE_WIDTH = 32  # FFmpeg's conversion of other widths to 10 bits writes random values into some pixels
 LIMITED_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG
@@ -91,7 +90,7 @@ class TimedSource(Protocol):
 
 def write_video(
     path: Path,
-    frames: Iterable[NDArray[np.uint8]],
+    frames: Iterable[NDArray[np.uint8] | VideoFrame],
     source: TimedSource,
     *,
     video_format: VideoFormat = H264,
@@ -105,7 +104,8 @@ def write_video(
     Args:
         path: The file to write.
         frames: uint8 frames in the size of the source: (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey.
-            Frame i has the timestamp of frame i of the source.
+            Frame i has the timestamp of frame i of the source. A frame of PyAV is encoded without conversion. It has
+            the pixels, the matrix and the size of the written video.
         source: The source video.
         video_format: Container and codec. The default is H.264 in MP4, which browsers play.
         comment: Comment in the metadata of the file. None writes no comment.
@@ -220,7 +220,7 @@ def size_problem(source: TimedSource, video_format: VideoFormat) -> str | None:
 
 def _write_file(
     path: Path,
-    frames: Iterable[NDArray[np.uint8]],
+    frames: Iterable[NDArray[np.uint8] | VideoFrame],
     source: TimedSource,
     video_format: VideoFormat,
     comment: str | None,
@@ -300,31 +300,40 @@ def _video_stream(output: OutputContainer, source: TimedSource, video_format: Vi
     context.thread_type = "AUTO"  # by default PyAV splits each frame into slices, which reduces the quality
     context.time_base = _time_base(source)
     context.sample_aspect_ratio = Fraction(1) if video_format.is_square else source.pixel_aspect
-    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.colorspace = video_format.matrix
+    context.color_primaries = context.color_trc = BT709
     return stream
 
 
-def _frame(image: NDArray[np.uint8], ticks: int, source: TimedSource, video_format: VideoFormat) -> VideoFrame:
+def _frame(
+    image: NDArray[np.uint8] | VideoFrame, ticks: int, source: TimedSource, video_format: VideoFormat
+) -> VideoFrame:
     """Convert an image to a frame for the encoder with the timestamp `ticks`."""
+    frame = image if isinstance(image, VideoFrame) else _pixels_frame(image, source, video_format)
+    if (frame.width, frame.height, frame.format.name) != (*_coded_size(source, video_format), video_format.pixels):
+        raise ValueError(f"a frame is {frame}")
+    frame.color_primaries = frame.color_trc = BT709  # each frame of ProRes stores them
+    frame.pict_type = PictureType.NONE  # a decoded frame would give its type to the encoder
+    frame.pts = ticks
+    frame.time_base = _time_base(source)
+    return frame
+
+
+def _pixels_frame(image: NDArray[np.uint8], source: TimedSource, video_format: VideoFormat) -> VideoFrame:
     if image.shape[:2] != (source.height, source.width) or image.shape[2:] not in PIXEL_FORMATS:
         raise ValueError(f"a frame is {image.shape}, the video ({source.height}, {source.width}, 3)")
     width, height = _coded_size(source, video_format)
     pixels = np.ascontiguousarray(image) if video_format.is_square else _padded(image, width, height)
     if video_format.pixels.endswith(TEN_BITS) and width % SAFE_WIDTH:
         wide = -(-width // SAFE_WIDTH) * SAFE_WIDTH
-        frame = _cropped(_converted(_padded(pixels, wide, height), wide, height, video_format), width)
-    else:
-        frame = _converted(pixels, width, height, video_format)
-    frame.color_primaries = frame.color_trc = BT709  # each frame of ProRes stores them
-    frame.pts = ticks
-    frame.time_base = _time_base(source)
-    return frame
+        return _cropped(_converted(_padded(pixels, wide, height), wide, height, video_format), width)
+    return _converted(pixels, width, height, video_format)
 
 
 def _converted(pixels: NDArray[np.uint8], width: int, height: int, video_format: VideoFormat) -> VideoFrame:
     frame = VideoFrame.from_ndarray(pixels, format=PIXEL_FORMATS[pixels.shape[2:]])
     return frame.reformat(
-        width, height, format=video_format.pixels, dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
+        width, height, format=video_format.pixels, dst_colorspace=video_format.matrix, dst_color_range=LIMITED_RANGE
     )
 
 

@@ -155,6 +155,18 @@ def test_the_video_shows_the_same_frame_as_the_masks(page: Any) -> None:
         assert round((page.evaluate(GREY) - 20) / 10) == frame
 
 
+def test_an_encoded_video_shows_the_same_frame_as_the_masks(browser: Any, tmp_path: Path) -> None:
+    """The video of the other tests is copied. A video with full range is encoded again."""
+    path = save_with_video(tmp_path, hard_result(), pts_ms=UNEVEN_MS, pix_fmt="yuvj420p")
+    write_report_page(path, tmp_path / "page.html", PageOptions(), NoMessages(), lambda *_: None)
+    page = open_page(browser, tmp_path / "page.html")
+    wait_until(page, "document.getElementById('video').readyState >= 2")
+    for frame in (0, 3, 4, 7, 13, 17, 19):
+        page.evaluate(SEEK, frame)
+        assert round((page.evaluate(GREY) - 20) / 10) == frame
+    page.close()
+
+
 def test_one_instance_alone(page: Any, result_path: Path) -> None:
     result = read_result(result_path)
     page.click("#all-masks")

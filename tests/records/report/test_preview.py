@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from tests.records.result_factory import make_instance, make_result
-from tests.records.video_factory import frame_times, make_video, numbers_in
+from tests.records.video_factory import frame_times, make_video, numbers_in, quarters_of
 from vis_cli.errors import VisError
 from vis_cli.records.report import preview, thumbnails
 from vis_cli.records.report.facts import gather_facts
@@ -54,6 +55,32 @@ def test_large_frames_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     shown = open_video(written.path)
     assert (shown.width, shown.height) == (32, 24)
     assert written.aspect == pytest.approx(64 / 48)
+
+
+@pytest.mark.parametrize("max_lines", [480, 24])
+@pytest.mark.parametrize("changes", [{"pix_fmt": "yuvj420p"}, {"name": "c.mkv"}, {"pix_fmt": "yuv444p"}])
+def test_an_encoded_video_keeps_colours_and_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_lines: int, changes: dict[str, str]
+) -> None:
+    monkeypatch.setattr(preview, "MAX_LINES", max_lines)
+    intra = {"g": "1"}
+    source = make_video(tmp_path, num_frames=20, size=(64, 48), pts_ms=UNEVEN_MS, options=intra, **changes)
+    written = write_preview(gather_facts(hard_result()), open_video(source), tmp_path / "p.mp4", no_progress)
+    shown = list(open_video(written.path).iter_frames())
+    assert numbers_in(iter(shown)) == list(range(20))
+    expected = list(map(quarters_of, open_video(source).iter_frames()))
+    assert np.abs(np.array(list(map(quarters_of, shown))) - np.array(expected)).max() <= 12
+    assert [float(time) for time in frame_times(written.path)[:-1]] == pytest.approx(list(written.times))
+    with av.open(str(written.path)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert keys == [True] + [False] * 19  # the types of the source's frames do not matter
+
+
+def test_a_usual_stream_is_copied(tmp_path: Path) -> None:
+    source = make_video(tmp_path, num_frames=20, size=(64, 48), pts_ms=UNEVEN_MS)
+    written = write_preview(gather_facts(hard_result()), open_video(source), tmp_path / "p.mp4", no_progress)
+    with av.open(str(source)) as before, av.open(str(written.path)) as after:
+        assert [bytes(packet) for packet in before.demux(video=0)] == [bytes(packet) for packet in after.demux(video=0)]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ class Thumbnails:
                 self._due[item.pictured_frame].append(item)
         self._poster_frame = _poster_frame(facts)
 
+    def needs(self, index: int) -> bool:
+        """Return whether `add` cuts an image from a frame."""
+        return index in self._due or index == self._poster_frame
+
     def add(self, frame: NDArray[np.uint8], index: int) -> None:
         """Cut the thumbnails from a frame, (H, W, 3) RGB in the size of the masks."""
         for item in self._due.get(index, ()):
