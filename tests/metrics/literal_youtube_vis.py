@@ -83,8 +83,8 @@ def literal_match(
     return outcomes
 
 
-@functools.cache  # AP50, AP75, AR and the scores of one category need the same curves as AP
-def literal_curve(
+@functools.cache  # AP50, AP75, AR and the scores of one category need the same points as AP
+def literal_points(
     predictions: tuple[LiteralObject, ...],
     truths: tuple[LiteralObject, ...],
     videos: tuple[int, ...],
@@ -92,8 +92,8 @@ def literal_curve(
     area_range: str,
     limit: int,
     threshold: float,
-) -> tuple[list[float], float] | None:
-    """The precision at each of RECALLS and the highest recall of one category; None without objects."""
+) -> tuple[tuple[float, float], ...] | None:
+    """Recall and precision of one category after each prediction, by falling score; None without objects."""
     num_objects = sum(not truth.crowd and not is_outside(truth, area_range) for truth in truths)
     if num_objects == 0:
         return None
@@ -111,8 +111,13 @@ def literal_curve(
         num_false += outcome == "false"
         total = num_true + num_false
         points.append((num_true / num_objects, num_true / total if total else 0.0))
-    precisions = [max((p for r, p in points if r >= recall), default=0.0) for recall in RECALLS]
-    return precisions, points[-1][0] if points else 0.0
+    return tuple(points)
+
+
+@functools.cache
+def literal_precisions(points: tuple[tuple[float, float], ...]) -> list[float]:
+    """The precision at each of RECALLS."""
+    return [max((p for r, p in points if r >= recall), default=0.0) for recall in RECALLS]
 
 
 def literal_scores(
@@ -120,9 +125,9 @@ def literal_scores(
 ) -> list[float]:
     """AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl."""
 
-    def curves(area_range: str, limit: int, thresholds: list[float]) -> list[tuple[list[float], float]]:
+    def curves(area_range: str, limit: int, thresholds: list[float]) -> list[tuple[tuple[float, float], ...]]:
         found = [
-            literal_curve(
+            literal_points(
                 tuple(p for p in predictions if p.category == category),
                 tuple(t for t in truths if t.category == category),
                 tuple(videos),
@@ -136,11 +141,11 @@ def literal_scores(
         return [curve for curve in found if curve is not None]
 
     def ap(area_range: str, thresholds: list[float] = IOU_THRESHOLDS) -> float:
-        values = [p for precisions, _ in curves(area_range, 100, thresholds) for p in precisions]
+        values = [p for points in curves(area_range, 100, thresholds) for p in literal_precisions(points)]
         return sum(values) / len(values) if values else -1.0
 
     def ar(area_range: str, limit: int) -> float:
-        values = [recall for _, recall in curves(area_range, limit, IOU_THRESHOLDS)]
+        values = [points[-1][0] if points else 0.0 for points in curves(area_range, limit, IOU_THRESHOLDS)]
         return sum(values) / len(values) if values else -1.0
 
     return [
@@ -154,4 +159,5 @@ def literal_scores(
 def forget() -> None:
     """Drop the objects that the caches hold, with their masks."""
     literal_iou.cache_clear()
-    literal_curve.cache_clear()
+    literal_points.cache_clear()
+    literal_precisions.cache_clear()
