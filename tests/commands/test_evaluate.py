@@ -437,11 +437,14 @@ def test_wrong_usage(words: str, said: str, results: Path, truth: Path, davis: P
 
 def test_results_are_scored_without_torch(results: Path, truth: Path, pngs: Path, davis: Path) -> None:
     code = (
-        "import sys; from vis_cli.app import app\n"
-        "try: app(sys.argv[1:])\n"
-        "finally: assert not {'torch', 'torchvision', 'timm', 'matplotlib'} & set(sys.modules)\n"
+        "import json, sys; from typer.testing import CliRunner; from vis_cli.app import app\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    result = CliRunner().invoke(app, ['eval', *words])\n"
+        "    assert (result.exit_code, result.stderr) == (0, ''), result.output\n"
+        "    assert not {'torch', 'torchvision', 'timm', 'matplotlib'} & set(sys.modules), words\n"
     )
-    for words in ((results, "--annotations", truth), (pngs, "--davis", davis)):
-        command = [sys.executable, "-c", code, "eval", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+    commands = [[str(results), "--annotations", str(truth)], [str(pngs), "--davis", str(davis)]]
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(commands)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
