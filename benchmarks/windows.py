@@ -3,7 +3,8 @@
     python benchmarks/long_clip.py --data DATA/stills -o CLIP
     python benchmarks/windows.py CLIP --method windows:96 --method whole --method track-by-detect --method clip-match
 
-Each method has one row, which is measured in its own process. benchmarks/README.md describes methods and measures.
+Each method has two rows, for its confident instances and for all, and is measured in its own process.
+benchmarks/README.md describes methods and measures.
 """
 
 from __future__ import annotations
@@ -62,15 +63,17 @@ class MethodChoice:
 
 
 def main() -> None:
-    """Measure each method, print one line per method, and write the finished rows after each one."""
+    """Measure each method, print its rows, and write the finished rows after each one."""
     args = parse_args()
     for choice in args.method:
         choose_settings(choice, args.preset, args.set)  # reports a mistake before the first measurement
     rows: list[dict[str, Any]] = []
     for choice in args.method:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            rows.append(pool.submit(measure_row, args, choice).result())
-        print(*(f"{key} {shown(value)}," for key, value in rows[-1].items()), flush=True)
+            found = pool.submit(measure_method, args, choice).result()
+        for row in found:
+            print(*(f"{key} {shown(value)}," for key, value in row.items()), flush=True)
+        rows += found
         if args.json is not None:
             args.json.write_text(json.dumps(describe(args, rows), indent=1) + "\n", encoding="utf-8")
 
@@ -137,8 +140,8 @@ def choose_settings(choice: MethodChoice, preset: str, texts: Sequence[str]) -> 
     return dataclasses.replace(find_preset(preset), **overrides)
 
 
-def measure_row(args: argparse.Namespace, choice: MethodChoice) -> dict[str, Any]:
-    """Segment the clip with a method and return its row."""
+def measure_method(args: argparse.Namespace, choice: MethodChoice) -> list[dict[str, Any]]:
+    """Segment the clip with a method. Return the row of its confident instances, and the row of all its instances."""
     tune_malloc()
     truth = first_frames_of_truth(read_youtube_vis(args.clip / "annotations.json"), args.frames)
     video = open_video(args.clip / "clip.mp4", end=args.frames)
@@ -152,7 +155,11 @@ def measure_row(args: argparse.Namespace, choice: MethodChoice) -> dict[str, Any
     if args.results is not None:
         args.results.mkdir(parents=True, exist_ok=True)
         result.save(args.results / f"{choice.text.replace(':', '-')}.json")
-    return {"method": choice.text, **measure(result, truth), **costs}
+    every = tuple(dataclasses.replace(instance, confident=True) for instance in result.instances)
+    return [
+        {"method": choice.text, **measure(result, truth), **costs},
+        {"method": f"{choice.text}, all", **measure(dataclasses.replace(result, instances=every), truth), **costs},
+    ]
 
 
 def first_frames_of_truth(truth: YouTubeVis, num_frames: int | None) -> YouTubeVis:
