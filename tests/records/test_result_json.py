@@ -265,6 +265,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
         (lambda d: d.update(video=None), "'video' is null. Use an object"),
         (lambda d: d["video"].pop("fps"), "video: 'fps' is missing"),
         (lambda d: d["video"].update(fps=-0.5), "video: 'fps' is -0.5. Use a number of at least 0"),
+        (lambda d: d["video"].update(fps=5e-324), "video: 'fps' is 5e-324. Use a number of at least 1e-10, or 0"),
         (lambda d: d["video"].update(fps="24"), "video: 'fps' is a string. Use a number"),
         (lambda d: d["video"].update(width=6.5), "video: 'width' is 6.5. Use an integer"),
         (lambda d: d["video"].update(width=0), "video: the size is 0x4"),

@@ -16,6 +16,7 @@ from vis_cli.records.types import SourceIdentity, VideoInfo
 
 LONG_FIELD = "frame_names"  # the first field of `video` whose length depends on the video; `result_head` stops there
 TIME_DIGITS = 6  # microseconds
+MIN_FPS = 1e-10  # below the lowest rate that a container can store; timestamps stay finite
 
 
 def video_to_json(video: VideoInfo) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def video_from_json(entry: dict[str, Any], where: str) -> VideoInfo:
     require(0 <= num_frames <= MAX_FRAMES, where, f"'num_frames' is {num_frames}", hint=hint)
     fps = float(take_field(entry, "fps", float, where))
     require(fps >= 0, where, f"'fps' is {fps}", hint="Use a number of at least 0.")
+    hint = f"Use a number of at least {MIN_FPS:g}, or 0 if the frame rate is unknown."
+    require(fps == 0 or fps >= MIN_FPS, where, f"'fps' is {fps}", hint=hint)
     return VideoInfo(
         name=take_field(entry, "name", str, where),
         path=Path(take_field(entry, "path", str, where)),
