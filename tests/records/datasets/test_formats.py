@@ -151,6 +151,11 @@ def test_labelme_images_in_another_folder(tmp_path: Path) -> None:
         ({"label": "cat", "points": [[1, 1]] * 2}, "at least 3 pairs of numbers"),
         ({"label": "cat", "points": [[1, "x"]] * 3}, "at least 3 pairs of numbers"),
         ({"label": "cat", "points": [[1, 1]] * 3, "group_id": "a"}, "'group_id' is not an integer"),
+        (
+            {"label": "cat", "points": [[1, 1]] * 3, "shape_type": ["polygon"]},
+            "'shape_type' is ['polygon']. Use a string",
+        ),
+        ({"label": "cat", "points": [[1, 1]] * 3, "shape_type": {"a": 1}}, "'shape_type' is {'a': 1}. Use a string"),
         ({"label": "cat", "points": [[1, 1]] * 2, "shape_type": "mask", "mask": "?"}, "'mask' is not Base64"),
         ({"label": "cat", "points": [[1, 1]] * 2, "shape_type": "mask", "mask": "AAAA"}, "'mask' is not an image"),
     ],
@@ -229,6 +234,22 @@ def test_frames_of_cvat(tmp_path: Path) -> None:
         read(path)
     path.write_text(path.read_text().replace("original_size", "size_of_files"))
     with pytest.raises(VisError, match="the size of the frames is missing"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [((0, 48), "the size of the frames is 0x48"), ((10**9, 10**9), "the size is 1000000000x1000000000, the limit is")],
+)
+def test_sizes_of_frames_of_cvat(size: tuple[int, int], said: str, tmp_path: Path) -> None:
+    path = write_dataset("cvat", tmp_path, two_objects())
+    width, height = size
+    path.write_text(
+        path.read_text().replace(
+            TASK, f"<original_size><width>{width}</width><height>{height}</height></original_size>"
+        )
+    )
+    with pytest.raises(VisError, match=said):
         read(path)
 
 

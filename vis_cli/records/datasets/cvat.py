@@ -140,7 +140,10 @@ class _Reader:
     def _frame_size(self) -> tuple[int, int]:
         if set(self._size) != {"width", "height"}:
             raise VisError("the size of the frames is missing ('original_size')", where=self._where, hint=HINT)
-        return self._size["width"], self._size["height"]
+        width, height = self._size["width"], self._size["height"]
+        require(width > 0 and height > 0, self._where, f"the size of the frames is {width}x{height}", hint=HINT)
+        require_size(width, height, self._where)
+        return width, height
 
     def _video_frames(self) -> list[AnnotatedImage]:
         """Return one image per frame in the folder, also without objects."""

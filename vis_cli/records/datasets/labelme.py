@@ -43,6 +43,7 @@ from vis_cli.records.json_fields import (
     read_json_object,
     require,
     require_size,
+    shown,
     take_field,
     take_objects,
 )
@@ -91,6 +92,7 @@ def _read_image(file: Path, images: Path | None, omitted: Counter[str]) -> Annot
     parts: list[Part] = []
     for shape, place in shapes:
         kind = shape.get("shape_type") or "polygon"
+        require(isinstance(kind, str), place, f"'shape_type' is {shown(kind)}", hint="Use a string such as 'polygon'.")
         if kind in MASKS:
             parts.append(_part(kind, shape, size, place))
         else:
