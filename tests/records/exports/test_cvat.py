@@ -13,6 +13,7 @@ from pycocotools import mask as coco_mask
 from tests.records.result_factory import make_instance, make_result
 from vis_cli.records.exports.choice import Choice
 from vis_cli.records.exports.cvat import write_cvat
+from vis_cli.records.types import Category
 
 from .factory import HARD_NAMES, SIZE, disk, hard_names, iou, ring, two_objects, write
 
@@ -100,6 +101,18 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     expected = [*HARD_NAMES[:-1], "\ufffd\ufffd"]
     assert [track.get("label") for track in root.findall("track")] == expected
     assert [label.findtext("name") for label in root.iter("label")] == expected
+
+
+def test_a_carriage_return_is_the_same_in_the_label_and_in_its_track(tmp_path: Path) -> None:
+    name = "a\rb\r\nc"
+    result = make_result(
+        [make_instance(1, [disk(20, 20, 5)], category_id=1)], size=SIZE, categories=(Category(1, name),), name="x\ry"
+    )
+    write(write_cvat, tmp_path / "a.xml", result)
+    root = tree(tmp_path / "a.xml")
+    assert [label.findtext("name") for label in root.iter("label")] == [name]
+    assert [track.get("label") for track in root.findall("track")] == [name]
+    assert root.findtext("meta/task/name") == "x\ry"
 
 
 @pytest.mark.parametrize("as_masks", [False, True])

@@ -36,6 +36,12 @@ def test_one_file_per_frame_next_to_its_image(tmp_path: Path) -> None:
     assert all(set(shape) >= {"label", "points", "group_id", "shape_type", "flags"} for shape in data["shapes"])
 
 
+def test_the_image_is_relative_to_its_file(tmp_path: Path) -> None:
+    write(write_labelme, tmp_path, two_objects("day/clip"), images=True)
+    assert (tmp_path / "day/clip_000001.jpg").is_file()
+    assert json.loads((tmp_path / "day/clip_000001.json").read_text())["imagePath"] == "clip_000001.jpg"
+
+
 def test_the_parts_of_an_object_share_its_id(tmp_path: Path) -> None:
     write(write_labelme, tmp_path, two_objects())
     shapes = json.loads((tmp_path / "clip_000000.json").read_text())["shapes"]

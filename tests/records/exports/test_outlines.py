@@ -53,6 +53,12 @@ def test_the_tolerance_limits_the_number_of_corners() -> None:
     assert iou(fill([next(pixel_polygons([mask], 0.5))[1][0].ravel().tolist()]), disk(30, 24, 20)) > 0.97
 
 
+@pytest.mark.parametrize("tolerance", [1e6, 1e300, float("inf")])
+def test_a_tolerance_larger_than_the_image_keeps_a_polygon(tolerance: float) -> None:
+    ((_, (polygon,)),) = pixel_polygons([encode_mask(disk(30, 24, 20))], tolerance)
+    assert len(polygon) == 3
+
+
 def test_parts_are_sorted_by_size_and_joined_at_their_nearest_corners() -> None:
     mask = disk(10, 24, 5) | disk(40, 24, 9)
     ((_, polygons),) = pixel_polygons([encode_mask(mask)], 0.0)

@@ -62,9 +62,9 @@ def _head(clip: Clip) -> Iterator[str]:
     used = dict.fromkeys(names[item.category_id] for item in clip.instances)
     labels = dict.fromkeys(_valid(name) for name in (*(item.name for item in clip.result.categories), *used))
     yield '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta><task>\n'
-    yield f"<name>{escape(_valid(video.name))}</name>\n<size>{_task_size(clip)}</size>\n<mode>interpolation</mode>\n"
+    yield f"<name>{_element(video.name)}</name>\n<size>{_task_size(clip)}</size>\n<mode>interpolation</mode>\n"
     yield "<labels>\n"
-    yield from (f"<label><name>{escape(label)}</name><attributes></attributes></label>\n" for label in labels)
+    yield from (f"<label><name>{_element(label)}</name><attributes></attributes></label>\n" for label in labels)
     yield f"</labels>\n<original_size><width>{video.width}</width><height>{video.height}</height></original_size>\n"
     yield "</task></meta>\n"
 
@@ -145,6 +145,11 @@ def _valid(text: str) -> str:
 
 def _is_valid(code: int) -> bool:
     return code in (0x9, 0xA, 0xD) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or code > 0xFFFF
+
+
+def _element(text: str) -> str:
+    """Return the text of an element. Parsers read a carriage return as a line feed, so it is escaped."""
+    return escape(_valid(text), {"\r": "&#13;"})
 
 
 def _attribute(text: str) -> str:

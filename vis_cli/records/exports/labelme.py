@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from vis_cli.records.exports.clip import Clip, Target, add_images, write_files
 from vis_cli.records.exports.outlines import pixel_polygons
@@ -44,7 +45,7 @@ def _file(clip: Clip, position: int, shapes: list[str]) -> str:
     data: dict[str, object] = {
         "version": VERSION,
         "flags": {},
-        "imagePath": f"{clip.image_name(position)}.jpg",
+        "imagePath": PurePosixPath(f"{clip.image_name(position)}.jpg").name,  # relative to the folder of the JSON file
         "imageData": None,
         "imageHeight": clip.result.video.height,
         "imageWidth": clip.result.video.width,

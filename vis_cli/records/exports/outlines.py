@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.files.limits import MAX_IMAGE_SIDE
 from vis_cli.records.exports.crops import Crop, iter_crops
 from vis_cli.records.rle import Rle
 
@@ -97,7 +98,7 @@ def _parts(crop: Crop, tolerance: float) -> list[_Part]:
 def _simplified(contour: cv2.typing.MatLike, tolerance: float) -> Pixels:
     """Return the corners x, y of a contour of the transposed mask."""
     if tolerance > 0 and len(contour) > MIN_POINTS:
-        contour = cv2.approxPolyDP(contour, tolerance, closed=True)
+        contour = cv2.approxPolyDP(contour, min(tolerance, MAX_IMAGE_SIDE), closed=True)  # OpenCV rejects 1e30
     return np.asarray(contour, dtype=np.int32)[:, 0, ::-1]
 
 
