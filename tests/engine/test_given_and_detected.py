@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vis_cli.engine.video_run import collect_masks
 from vis_cli.errors import VisError
 from vis_cli.records.prompts import Prompt, parse_box, parse_point
+from vis_cli.records.rle import decode_rle
 from vis_cli.records.types import InstanceSequence, VideoResult
 
-from .fakes import HEIGHT, WIDTH, FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes
+from .fakes import GREY, HEIGHT, WIDTH, FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes
 
 DEFAULT = {"score_source": "product", "overlap": "exclusive", "containment": 0.8, "early_reduction_iou": 0.7}
 
@@ -131,6 +133,25 @@ def test_a_given_object_that_returns_after_several_windows_keeps_its_id(also_det
     (given,) = segmenter.segment(video, guidance=guidance, also_detect=also_detect).instances
     assert given.id == 5
     assert [index for index, mask in enumerate(given.segmentations) if mask is not None] == [0, 1, 2, 13, 14, 15]
+
+
+def test_a_mask_given_later_ends_the_detection_that_continues_the_object_after_a_cut() -> None:
+    boxes = {0: (2, 3, 10, 9), 1: (20, 13, 28, 21)}
+    video = make_video([boxes if index < 17 else {0: boxes[0]} for index in range(20)])
+    for index, frame in enumerate(video.frames[8:], start=8):
+        frame[(frame == GREY).all(axis=2)] = 250
+        frame[0, 0] = index
+    guidance = {0: labels(video, 0, {0: 1}), 14: labels(video, 14, {1: 1})}
+    segmenter = make_segmenter(window=4, cuts=True)
+    run = segmenter.start(video, guidance=guidance, also_detect=True)  # type: ignore[arg-type]
+    windows = list(run.iter_windows())
+    assert [window.starts_shot for window in windows] == [True, False, True, False, False]
+    masks = collect_masks(windows)[1]
+    drawn = [drawn_masks(video, colour) for colour in (0, 1)]
+    for index, mask in enumerate(masks):
+        expected = drawn[0][index] if index < 8 else drawn[1][index]
+        np.testing.assert_array_equal(np.zeros_like(expected) if mask is None else decode_rle(mask), expected)
+    assert windows[-2].num_live == 2  # one per object
 
 
 def test_arguments_that_exclude_each_other() -> None:

@@ -99,7 +99,8 @@ class Tracks:
     def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> set[int]:
         """Add the sequences of a window: the known ones that are still visible, and the new ones without duplicates.
 
-        A known sequence without a mask in the window ends, except for a given one: its object can appear again.
+        A known sequence without a mask in the window ends, except for a given one: its object can appear again. While
+        the proposal of a given object has no mask, a detection can continue the object. That ends with its next mask.
 
         Args:
             proposals: All sequences of the window, with the ids of their proposals.
@@ -109,7 +110,9 @@ class Tracks:
         Returns:
             Ids of the proposals that continue.
         """
-        known = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ in self._by_id)
+        known = self._without_replaced(
+            proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ in self._by_id)
+        )
         given_ids = {id_ for id_ in known.ids if self._by_id[id_].is_given}
         known = known.without_empty()
         new = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ not in self._by_id).without_empty()
@@ -256,6 +259,16 @@ class Tracks:
         """Return the sequences with a mask in some frames that can still change, in the order of their start."""
         recent = (self._recent[number] for number in sorted(self._recent))
         return [track for track in recent if any(index in track.masks for index in frames)]
+
+    def _without_replaced(self, known: SequenceProposals) -> SequenceProposals:
+        """Return the known sequences without detections that continue a given object that has own masks again."""
+        visible = {id_ for id_, masks in zip(known.ids, known.segmentations, strict=True) if any(masks)}
+        tracks = [self._by_id[id_] for id_ in known.ids]
+        return known.select(
+            row
+            for row, (id_, track) in enumerate(zip(known.ids, tracks, strict=True))
+            if not track.is_given or id_ == track.id or track.id not in visible
+        )
 
     def _without_duplicates(self, known: SequenceProposals, given: SequenceProposals) -> SequenceProposals:
         """Return the known sequences, except for duplicates of a better or given sequence in this window."""
