@@ -94,12 +94,14 @@ class TestReach:
     @pytest.mark.parametrize(
         ("words", "late", "reach"),
         [
-            (("--point", "9:5,6"), 9, 4),
+            (("--point", "9:5,6", "--set", "cuts=false"), 9, 4),
+            (("--point", "9:5,6"), 9, 2),  # a cut before frame 2 makes the frames 2 to 9 two windows
             (("--point", "9:5,6#1", "--point", "3:5,6#1"), None, None),  # frame 9 corrects the object
-            (("--point", "9:5,6#1", "--point", "3:5,6#2"), 9, 4),
+            (("--point", "9:5,6#1", "--point", "3:5,6#2"), 9, 2),
             (("--point", "7:5,6"), None, None),
             (("--point", "8:5,6", "--start", 2, "--every", 2), None, None),
-            (("--point", "18:5,6", "--every", 2), 18, 8),
+            (("--point", "18:5,6", "--every", 2, "--set", "cuts=false"), 18, 8),
+            (("--point", "18:5,6", "--every", 2), 18, 4),
             (("--masks", "MASKS"), 9, 4),
             (("--masks", "MASKS", "--set", "window=none"), None, None),
         ],
@@ -122,8 +124,15 @@ class TestReach:
         outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--no-render", *window, *options)
         assert outcome.code == 0, outcome.err
         message = f"given in frame {late}, and windows of 4 frames track it backward to frame {reach} at most"
-        assert (message in " ".join(outcome.err.split())) == (late is not None)
+        detects_cuts = words[0] == "--point" and "cuts=false" not in words
+        remedy = f". To track it to {'the start of its shot' if detects_cuts else 'the first frame'}, use"
+        assert (message + remedy in " ".join(outcome.err.split())) == (late is not None)
         assert ("window=none" in outcome.err) == (late is not None)
+
+    def test_windows_of_one_frame(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        command = ("segment", make_video(tmp_path, num_frames=6), "-o", tmp_path / "out", "--no-render")
+        outcome = run_vis(*command, "--set", "window=1", "--set", "cuts=false", "--point", "5:5,6")
+        assert "in frame 5, and windows of 1 frame track it backward to frame 4 at most." in outcome.err
 
     def test_objects_of_a_result_are_not_reported(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         clip = make_video(tmp_path, num_frames=12)

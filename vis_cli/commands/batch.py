@@ -260,8 +260,7 @@ class Batch:
                 prompts=given.prompts,
                 also_detect=given.also_detect,
             )
-            if self._options.config.window is not None:
-                report_reach(given, video, masks, self._options.config.window, self._reporter)
+            report_reach(given, video, masks, self._options.config, self._reporter)
             if num_windows := partial.resume(run):
                 self._reporter.note(f"{job.source}: resumed after window {num_windows} of an interrupted run")
             progress.describe_windows(self._describe_windows(video, run))

@@ -156,19 +156,23 @@ def locate_masks(given: GivenInputs, video: Video, reporter: Reporter) -> LabelM
     return inside
 
 
-def report_reach(given: GivenInputs, video: Video, masks: LabelMaps | None, window: int, reporter: Reporter) -> None:
+def report_reach(
+    given: GivenInputs, video: Video, masks: LabelMaps | None, config: SegmentSettings, reporter: Reporter
+) -> None:
     """Report that windows do not track an object to the first frame, because it is given late in the video.
 
-    Objects of a result are not reported: they appear in the frame of their first mask.
+    Objects of a result are not reported: they appear in the frame of their first mask. Cuts are not known yet, and each
+    cut starts a window.
 
     Args:
         given: Prompts, by frame number.
         video: The video, or a part of it.
         masks: Given masks, by the index of their frame.
-        window: Number of frames of a window.
+        config: Settings of the method.
         reporter: It prints the note.
     """
-    if given.result is not None:
+    window = config.window
+    if given.result is not None or window is None:
         return
     numbers = video.part.frames if video.part is not None else range(MAX_FRAME + 1)
     firsts: dict[int, int] = {}  # frame index of the first mask, by the id of the object
@@ -178,12 +182,14 @@ def report_reach(given: GivenInputs, video: Video, masks: LabelMaps | None, wind
     for frame, labels in sorted((masks or {}).items(), reverse=True):
         firsts |= {id_: min(frame, firsts.get(id_, frame)) for id_ in np.unique(labels[labels > 0]).tolist()}
     late = max(firsts.values(), default=0)
-    reach = (late // window - 1) * window
-    if reach > 0:
-        reporter.note(
-            f"{video.path}: an object is given in frame {numbers[late]}, and windows of {window} frames track it "
-            f"backward to frame {numbers[reach]} at most. To track it to the first frame, use --set window=none"
-        )
+    if late < 2 * window:
+        return
+    reach = late - 2 * window + 1 if config.cuts else (late // window - 1) * window
+    end = "the start of its shot" if config.cuts else "the first frame"
+    reporter.note(
+        f"{video.path}: an object is given in frame {numbers[late]}, and windows of {counted(window, 'frame')} track "
+        f"it backward to frame {numbers[reach]} at most. To track it to {end}, use --set window=none"
+    )
 
 
 def locate_detections(
