@@ -100,6 +100,24 @@ def test_results_appear_one_window_after_their_frames(tmp_path: Path, run_vis: R
     assert not (tmp_path / "out/camera0.mp4").exists()
 
 
+def test_cuts_are_known_two_frames_later(tmp_path: Path, run_vis: RunVis, send: Send) -> None:
+    path = tmp_path / "out/camera0.jsonl"
+    sizes: list[int] = []
+    send(FakeSource(iter_frames(13), before=lambda number: sizes.append(len(path.read_text().splitlines()))))
+    outcome = run_vis(*COMMAND, "-o", tmp_path / "out", "--no-render", "--set", "cuts=true")
+    assert outcome.code == 0, outcome.err
+    assert (sizes[10], sizes[12]) == (0, 4)
+    assert "at most 0.4 s (2 windows of 4 frames, and 2 frames to detect cuts) plus" in outcome.err
+
+
+def test_a_window_of_one_frame(tmp_path: Path, run_vis: RunVis, send: Send) -> None:
+    send(FakeSource(iter_frames(2)))
+    outcome = run_vis("segment", "0", "--live", "--set", "window=1", "-o", tmp_path / "out", "--no-render")
+    assert outcome.code == 0, outcome.err
+    assert "at most 0.1 s (2 windows of 1 frame) plus" in outcome.err
+    assert [line["frame"] for line in read_lines((tmp_path / "out/camera0.jsonl").read_text())] == [0, 1]
+
+
 def test_dropped_frames_are_reported(tmp_path: Path, run_vis: RunVis, send: Send) -> None:
     send(FakeSource(iter_frames(400), waits=False))
     outcome = run_vis(*COMMAND, "-o", tmp_path / "out", "--no-render")

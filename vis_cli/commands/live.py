@@ -117,7 +117,7 @@ def segment_live(request: LiveRequest, batch: Batch, reporter: Reporter) -> int:
         source = open_source(request.source, stream=request.stream)
         video = stack.enter_context(LiveVideo(source, capacity=window, keeps_images=overlay_path is not None))
         run = segmenter.start(video, only=request.only)
-        _announce(video, window, reporter)
+        _announce(video, window, reporter, cuts=request.config.cuts)
         lines = stack.enter_context(_opened(lines_path))
         overlay = None
         if overlay_path is not None:
@@ -237,9 +237,13 @@ def _stopped_by_signals(video: LiveVideo, reporter: Reporter) -> Iterator[None]:
         stop_with(None)
 
 
-def _announce(video: LiveVideo, window: int, reporter: Reporter) -> None:
-    seconds = 2 * window / video.fps
-    delay = f"at most {seconds:.1f} s (2 windows of {window} frames) plus the processing time after its frame"
+def _announce(video: LiveVideo, window: int, reporter: Reporter, *, cuts: bool) -> None:
+    from vis_cli.records.cuts import CutDetector
+
+    later = CutDetector.delay if cuts else 0  # frames after which a cut is known
+    seconds = (2 * window + later) / video.fps
+    parts = f"2 windows of {counted(window, 'frame')}" + (f", and {later} frames to detect cuts" if cuts else "")
+    delay = f"at most {seconds:.1f} s ({parts}) plus the processing time after its frame"
     size = f"{video.width}x{video.height}, {video.fps:.4g} frames/s"
     reporter.note(f"{video.shown}: {size}. A result appears {delay}. Press Ctrl-C to stop.")
 
