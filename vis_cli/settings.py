@@ -177,8 +177,8 @@ class SegmentSettings:
         float,
         _fraction(
             "reduction",
-            "Minimum score of an instance in the result, and of each further class of an instance. The reduction nms "
-            "keeps the best instance at any score.",
+            "Minimum score of a new instance of a window, and of each further class of an instance. The reduction nms "
+            "keeps the best new instance of a window at any score.",
         ),
     ] = 0.05
     containment: Annotated[
@@ -189,7 +189,7 @@ class SegmentSettings:
             "or the reverse (intersection over the smaller one). 1 keeps it.",
         ),
     ] = 0.8
-    max_sequences: Annotated[int, _count("reduction", "Maximum number of instances per video.")] = 100
+    max_sequences: Annotated[int, _count("reduction", "Maximum number of new instances per window.")] = 100
 
     mask_threshold: Annotated[float, _fraction("output", "Minimum probability of a mask pixel.")] = 0.5
     overlap: Annotated[
@@ -250,7 +250,8 @@ class RunSettings:
         int,
         Setting(
             "run",
-            "Memory for decoded frames in MB. Frames beyond the limit are stored in a temporary file.",
+            "Memory for the decoded frames of a window in MB. Up to two windows are stored. Frames beyond the limit "
+            "are in a temporary file.",
             low=0,
             high=MAX_BUDGET_MB,
         ),
