@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vis_cli.network.backbones import BACKBONES, LiteBackbone
+from vis_cli.network.backbones import LiteBackbone
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.detector import SampleSizes
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -39,11 +39,6 @@ class NarrowBackbone(LiteBackbone):
     def __init__(self) -> None:
         nn.Module.__init__(self)
         self.body = NarrowBody()
-
-
-def use_narrow_backbone() -> None:
-    """Let all networks of this process have it instead of EfficientNet-Lite2."""
-    BACKBONES["efficientnet_lite2"] = NarrowBackbone
 
 
 def make_config(**changes: object) -> ModelConfig:

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vis_cli
-from tests.network.factories import use_narrow_backbone
 from tests.robustness.kill_commands import COMMANDS, Command, Contents, leftovers, make_seeds, read_contents
 from vis_cli.__main__ import main as run_vis
 from vis_cli.files import locks
@@ -83,7 +82,6 @@ class Harness:
         for module in pkgutil.walk_packages(vis_cli.__path__, "vis_cli."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-        use_narrow_backbone()
         make_seeds(self._seeds, self._run_checked)
         self._references: dict[str, Reference] = {}
 

@@ -54,7 +54,6 @@ class ForkServer:
         self.root, self.seeds = root, root / "seeds"
         self._most_seconds = most_seconds
         _import_product()
-        _use_narrow_backbone()
         for name in self._make_seeds():
             if name.partition(".")[0] not in THREADED:
                 _import_quietly(name)
@@ -210,13 +209,6 @@ def _import_product() -> None:
     for module in pkgutil.walk_packages(vis_cli.__path__, "vis_cli."):
         if module.name != "vis_cli.__main__":
             importlib.import_module(module.name)
-
-
-def _use_narrow_backbone() -> None:
-    """Make networks small: most cases run one, and it would take longer than all else."""
-    from tests.network.factories import use_narrow_backbone
-
-    use_narrow_backbone()
 
 
 def _import_quietly(name: str) -> None:
