@@ -178,7 +178,7 @@ class SegmentSettings:
         _fraction(
             "reduction",
             "Minimum score of a new instance of a window, and of each further class of an instance. The reduction nms "
-            "keeps the best new instance of a window at any score.",
+            "keeps the best instance of a video at any score until there is another one.",
         ),
     ] = 0.05
     containment: Annotated[

@@ -131,6 +131,16 @@ def test_the_score_is_the_mean_over_the_windows_and_a_missing_detection_lowers_i
     assert instance.score == pytest.approx(0.45)
 
 
+@pytest.mark.parametrize(("score", "num_found"), [(0.01, 1), (0.2, 4)])
+def test_an_unlikely_sequence_is_kept_only_if_there_is_no_other(score: float, num_found: int) -> None:
+    network = FakeNetwork(scores=(score,) * 4)
+    video = make_video(boxes_in({key: [(4 * key, 4 * key + 3)] for key in range(4)}, 16))
+    result = segment(
+        video, network, window=4, score_source="detection", detection_score_threshold=0.0, score_threshold=0.05
+    )
+    assert len(result.instances) == num_found
+
+
 def test_the_memory_of_frames_is_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     from vis_cli.engine import windows
 

@@ -120,7 +120,10 @@ class Tracks:
             given = new.select(row for row, id_ in enumerate(new.ids) if id_ in self._given)
             detected = new.select(row for row, id_ in enumerate(new.ids) if id_ not in self._given)
             known = self._without_duplicates(known, given)
-            new = given.join(reduce_proposals(self._uncovered(detected, known.join(given)), self._config))
+            found = reduce_proposals(self._uncovered(detected, known.join(given)), self._config)
+            if self._all:  # NMS keeps the best sequence of a video at any score, not that of each window
+                found = found.select(np.flatnonzero(found.scores >= self._config.score_threshold).tolist())
+            new = given.join(found)
         for row, id_ in enumerate(known.ids):
             track = self._by_id[id_]
             track.add(known, row, frames)
