@@ -44,6 +44,14 @@ def ids(labels: np.ndarray) -> list[int]:
     return sorted(set(labels.ravel().tolist()))
 
 
+def test_a_long_video_has_ids_above_the_labels_of_a_png(tmp_path: Path) -> None:
+    result = write(
+        tmp_path / "long.json", make_instance(300, [square(0, 0)] * 3), make_instance(65535, [square(2, 2)] * 3)
+    )
+    (labels,) = read_result_masks(result).masks.values()
+    assert sorted(np.unique(labels)) == [0, 300, 65535]
+
+
 def test_the_first_mask_of_each_confident_instance(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = read_result_masks(stored, messages=Reporter())
     assert {frame: ids(labels) for frame, labels in found.masks.items()} == {0: [0, 8], 1: [0, 3]}
@@ -71,8 +79,8 @@ def test_results_that_cannot_be_used(stored: Path, tmp_path: Path) -> None:
         read_result_masks(absent, at=(1,))
     with pytest.raises(VisError, match=r"the result has no confident instance. Use another result, or omit --masks."):
         read_result_masks(write(tmp_path / "none.json"))
-    high = write(tmp_path / "high.json", make_instance(255, [square(0, 0)] * 3))
-    with pytest.raises(VisError, match=r"the id 255 of .* not from 1 to 254. Use --masks-at with frames that"):
+    high = write(tmp_path / "high.json", make_instance(65536, [square(0, 0)] * 3))
+    with pytest.raises(VisError, match=r"the id 65536 of .* not from 1 to 65535. Use --masks-at with frames that"):
         read_result_masks(high)
     found = read_result_masks(stored)
     require_result_size(found.video, stored, width=6, height=4)

@@ -89,8 +89,8 @@ def test_a_malformed_point(text: str) -> None:
         ("3:5,2,5,9", r"--box 3:5,2,5,9: the box is empty. Use x1 < x2 and y1 < y2"),
         ("3:5,2,4,9", "the box is empty"),
         ("3:1,9,4,9", "the box is empty"),
-        ("3:1,2,4,9#0", "the id is 0. Use an id from 1 to 254"),
-        ("3:1,2,4,9#255", "the id is 255"),
+        ("3:1,2,4,9#0", "the id is 0. Use an id from 1 to 65535"),
+        ("3:1,2,4,9#65536", "the id is 65536"),
     ],
 )
 def test_a_box_that_cannot_be_used(text: str, message: str) -> None:

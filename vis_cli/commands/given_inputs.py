@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from vis_cli.records.types import Category, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import SegmentSettings
 
-LabelMaps: TypeAlias = dict[int, NDArray[np.uint8]]  # (H, W) by frame index
+LabelMaps: TypeAlias = Mapping[int, NDArray[np.unsignedinteger[Any]]]  # (H, W) by frame index
 
 
 @dataclass(frozen=True, slots=True)

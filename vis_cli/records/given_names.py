@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from vis_cli.errors import VisError
 from vis_cli.files.names import is_unprintable, printable
 from vis_cli.files.reading import read_text
-from vis_cli.records.davis import MAX_LABEL
 from vis_cli.records.json_fields import describe, parse_json, take_field
 from vis_cli.records.types import Category, VideoResult
 
 Names: TypeAlias = dict[int, str]  # name of an object by its id
 
 OPTION = "--names"
+MAX_OBJECT_ID = 65_535  # of an object that the user gives; a palette PNG contains ids up to 254
 FILE_SUFFIX = ".json"
 EXAMPLE = '{"1": "dog", "2": "rider"}'
 
@@ -48,7 +48,7 @@ def read_names(value: str) -> Names:
     return names
 
 
-def require_given(names: Names, guidance: Mapping[int, NDArray[np.uint8]], masks: Path) -> None:
+def require_given(names: Names, guidance: Mapping[int, NDArray[np.unsignedinteger[Any]]], masks: Path) -> None:
     """Check that the masks contain each object that has a name.
 
     Args:
@@ -121,8 +121,8 @@ def _read_file(path: Path) -> Names:
 
 def _add(names: Names, text: str, name: str, where: str) -> None:
     """Add the name of the object whose id is `text`."""
-    if not re.fullmatch("[1-9][0-9]{0,2}", text) or int(text) > MAX_LABEL:
-        hint = f"Use an id from 1 to {MAX_LABEL}."
+    if not re.fullmatch("[1-9][0-9]{0,4}", text) or int(text) > MAX_OBJECT_ID:
+        hint = f"Use an id from 1 to {MAX_OBJECT_ID}."
         raise VisError(f"'{printable(text)}' is not the id of an object", where=where, hint=hint)
     if int(text) in names:
         raise VisError(f"the id {text} is given twice", where=where, hint="Use each id once.")

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
 from vis_cli.messages import Messages, NoMessages, counted
-from vis_cli.records.davis import MAX_LABEL
+from vis_cli.records.given_names import MAX_OBJECT_ID
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import Category, InstanceSequence, VideoInfo
 
-Labels: TypeAlias = NDArray[np.uint8]
+Labels: TypeAlias = NDArray[np.uint16]
 
 SUFFIX = ".json"
 AT_OPTION = "--masks-at"
@@ -66,7 +66,7 @@ def read_result_masks(path: Path, *, at: Sequence[int] = (), messages: Messages 
         messages: Receives notes about instances that are not used.
 
     Raises:
-        VisError: The result cannot be read, a frame is not in it, an id is above 254, or no instance has a mask.
+        VisError: The result cannot be read, a frame is not in it, an id is above 65,535, or no instance has a mask.
     """
     messages, result = messages or NoMessages(), read_result(path)
     numbers = result.video.frame_numbers
@@ -128,7 +128,7 @@ def _label_map(
     instances: Iterable[InstanceSequence], used: dict[int, set[int]], frame: int, video: VideoInfo
 ) -> Labels:
     """Return the label map (H, W) of a frame. Later instances are above earlier ones."""
-    labels = np.zeros((video.height, video.width), dtype=np.uint8)
+    labels = np.zeros((video.height, video.width), dtype=np.uint16)
     for instance in instances:
         mask = instance.mask(frame) if frame in used[instance.id] else None
         if mask is not None:
@@ -138,6 +138,6 @@ def _label_map(
 
 def _require_labels(ids: Iterable[int], path: Path) -> None:
     for id_ in ids:
-        if not 1 <= id_ <= MAX_LABEL:
-            problem = f"the id {id_} of an object is not from 1 to {MAX_LABEL}"
+        if not 1 <= id_ <= MAX_OBJECT_ID:
+            problem = f"the id {id_} of an object is not from 1 to {MAX_OBJECT_ID}"
             raise VisError(problem, where=path, hint=f"Use {AT_OPTION} with frames that do not show it.")

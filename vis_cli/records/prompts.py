@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
-from vis_cli.records.davis import MAX_LABEL
+from vis_cli.records.given_names import MAX_OBJECT_ID
 
 MAX_FRAME = 10**9
 BOX_FORM = "FRAME:x1,y1,x2,y2"
@@ -236,8 +236,8 @@ def _check(frame: int, values: Sequence[float], id_: int | None, where: str) -> 
         raise VisError(f"the frame is {frame}", where=where, hint="Use a frame index of at least 0.")
     if not all(map(math.isfinite, values)):
         raise VisError("a coordinate is not a finite number", where=where, hint="Use pixels.")
-    if id_ is not None and not 1 <= id_ <= MAX_LABEL:
-        raise VisError(f"the id is {id_}", where=where, hint=f"Use an id from 1 to {MAX_LABEL}.")
+    if id_ is not None and not 1 <= id_ <= MAX_OBJECT_ID:
+        raise VisError(f"the id is {id_}", where=where, hint=f"Use an id from 1 to {MAX_OBJECT_ID}.")
 
 
 def _joined(values: Iterable[float]) -> str:
