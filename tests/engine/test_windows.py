@@ -11,9 +11,9 @@ import pytest
 
 from vis_cli.engine.finished import FinishedWindow
 from vis_cli.engine.sequences import SequenceProposals
-from vis_cli.engine.tracks import Tracks
+from vis_cli.engine.tracks import Tracks, WindowEnd
 from vis_cli.engine.windows import iter_windows
-from vis_cli.records.rle import encode_mask
+from vis_cli.records.rle import Rle, encode_mask
 from vis_cli.records.types import InstanceSequence, VideoResult
 from vis_cli.settings import SegmentSettings
 
@@ -200,6 +200,39 @@ def test_an_object_that_the_backward_propagation_found_again_is_no_longer_lost()
     assert tracks.result({}, 4).ids == (1,)
 
 
+def rectangle(x: int, width: int) -> Rle:
+    mask = np.zeros((4, 12), np.bool_)
+    mask[:, x : x + width] = True
+    return encode_mask(mask)
+
+
+def scores_of(*scores: float, label: int = 1) -> np.ndarray:
+    return np.array([[0.1, *(score if label == number else 0.0 for number in (1, 2))] for score in scores])
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "label", "continuing"),
+    [
+        (0.2, (0.5, 0.4), 1, {1, 2}),  # its mask has grown over two objects
+        (0.2, (0.5, 0.15), 1, {1, 2}),  # the better one is enough: the other one is no longer covered
+        (0.6, (0.5, 0.4), 1, {0}),
+        (0.2, (0.5, 0.4), 2, {0, 1, 2}),  # other categories
+    ],
+)
+def test_a_sequence_that_contains_a_better_one_ends_and_is_not_lost(
+    known: float, new: tuple[float, float], label: int, continuing: set[int]
+) -> None:
+    tracks = Tracks(SegmentSettings(containment=0.8, sequence_nms_iou=0.5), reduces=True)
+    first = SequenceProposals((0,), (0,), ((rectangle(0, 12),),), scores_of(known), ((None,),))
+    tracks.add_window(first, range(0, 1), (0,))
+    masks = ((rectangle(0, 12),), (rectangle(0, 5),), (rectangle(7, 5),))
+    scores = np.concatenate([scores_of(known), scores_of(*new, label=label)])
+    window = SequenceProposals((0, 1, 2), (0, 1, 1), masks, scores, ((None,),) * 3)
+    end = tracks.add_window(window, range(1, 2), (1,))
+    assert end.continuing == continuing
+    assert end.lost == set()
+
+
 def test_another_object_that_appears_at_the_same_place_is_new() -> None:
     boxes = boxes_in({0: [(0, 3)]}, 24)
     for index in range(16, 24):
@@ -308,10 +341,10 @@ def test_tracks_keep_the_masks_of_two_windows(monkeypatch: pytest.MonkeyPatch) -
     kept: list[int] = []
     add_window = Tracks.add_window
 
-    def counted(self: Tracks, *args: object) -> set[int]:
-        ids = add_window(self, *args)  # type: ignore[arg-type]
+    def counted(self: Tracks, *args: object) -> WindowEnd:
+        end = add_window(self, *args)  # type: ignore[arg-type]
         kept.append(sum(len(track.masks) for track in self._all.values()))
-        return ids
+        return end
 
     monkeypatch.setattr(Tracks, "add_window", counted)
     segment(make_video(boxes_in({0: [(0, 39)]}, 40)), window=4)

@@ -97,7 +97,7 @@ class Method:
     ) -> None:
         """Propose and reduce the sequences of a window."""
         if window.starts_shot:
-            state.lose(state.live)
+            state.lose(state.live, {id_ for some in state.live for id_ in some.ids})
             state.live = []
             state.shot_starts.append(window.indices.start)
         earlier = None if window.starts_shot else state.previous
@@ -116,9 +116,9 @@ class Method:
         known = [some.next_window(source.num_classes + 1) for some in state.live]
         new = proposer.propose(known, _of_video(progress, window, video) if continues else progress)
         proposals = gather_proposals([*known, *new], proposer.class_scores([*known, *new]), window.indices)
-        continuing = state.tracks.add_window(self._calibrated(proposals), window.indices, source.key_frames)
-        state.lose(known, except_for=continuing)
-        state.live = [*_keep(known, continuing), *_keep(new, continuing)]
+        end = state.tracks.add_window(self._calibrated(proposals), window.indices, source.key_frames)
+        state.lose(known, end.lost)
+        state.live = [*_keep(known, end.continuing), *_keep(new, end.continuing)]
         started = [some for some in new if some.ids]
         if earlier is not None:
             self._extend(proposer, started, earlier.indices, window.indices, state.tracks)
@@ -202,11 +202,11 @@ class MethodState:
         ends = [*self.shot_starts[1:], num_frames]
         return tuple((start, end - 1) for start, end in zip(self.shot_starts, ends, strict=False))
 
-    def lose(self, proposals: Sequence[KeyFrameProposals], *, except_for: Set[int] = frozenset()) -> None:
-        """Keep the memory of sequences that end."""
+    def lose(self, proposals: Sequence[KeyFrameProposals], ids: Set[int]) -> None:
+        """Keep the memory of sequences whose object is no longer visible."""
         for some in proposals:
             for row, id_ in enumerate(some.ids):
-                if id_ not in except_for:
+                if id_ in ids:
                     self.lost.add(id_, some.propagation.bank.pick(row))
 
 
@@ -254,7 +254,7 @@ def _of_video(progress: Progress, window: Window, video: Video) -> Progress:
     return report
 
 
-def _keep(proposals: Sequence[KeyFrameProposals], ids: set[int]) -> list[KeyFrameProposals]:
+def _keep(proposals: Sequence[KeyFrameProposals], ids: Set[int]) -> list[KeyFrameProposals]:
     """Keep the sequences with these ids. Return the key frames that still have one."""
     for some in proposals:
         some.keep([row for row, id_ in enumerate(some.ids) if id_ in ids])

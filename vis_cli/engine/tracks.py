@@ -46,6 +46,14 @@ class MeanScores:
         self.total = self.total + other.total
 
 
+@dataclass(frozen=True, slots=True)
+class WindowEnd:
+    """Ids of proposals at the end of a window."""
+
+    continuing: frozenset[int]
+    lost: frozenset[int]  # known before, without a mask. Those that the reduction removes are not lost
+
+
 @dataclass(slots=True)
 class Track:
     """One sequence of the video. It has the masks that can still change: at most two windows."""
@@ -96,7 +104,7 @@ class Tracks:
         self._num_detected = 0
         self._by_id: dict[int, Track] = {}  # by the id of its proposal. A rejoined sequence has several ids
 
-    def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> set[int]:
+    def add_window(self, proposals: SequenceProposals, frames: range, key_frames: Sequence[int]) -> WindowEnd:
         """Add the sequences of a window: the known ones that are still visible, and the new ones without duplicates.
 
         A known sequence without a mask in the window ends, except for a given one: its object can appear again. While
@@ -108,13 +116,14 @@ class Tracks:
             key_frames: Indices of its key frames. Detections do not support a sequence that none of them shows.
 
         Returns:
-            Ids of the proposals that continue.
+            Ids of the proposals that continue, and of those whose object is lost.
         """
         known = self._without_replaced(
             proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ in self._by_id)
         )
         given_ids = {id_ for id_ in known.ids if self._by_id[id_].is_given}
-        known = known.without_empty()
+        all_known, known = known.ids, known.without_empty()
+        lost = {id_ for id_ in all_known if id_ not in known.ids and id_ not in given_ids}
         new = proposals.select(row for row, id_ in enumerate(proposals.ids) if id_ not in self._by_id).without_empty()
         if self._reduces:
             given = new.select(row for row, id_ in enumerate(new.ids) if id_ in self._given)
@@ -123,7 +132,8 @@ class Tracks:
             found = reduce_proposals(self._uncovered(detected, known.join(given)), self._config)
             if self._all:  # NMS keeps the best sequence of a video at any score, not that of each window
                 found = found.select(np.flatnonzero(found.scores >= self._config.score_threshold).tolist())
-            new = given.join(found)
+            known = self._without_worse(known, found)
+            new = given.join(self._uncontained(found, known.join(given)))
         for row, id_ in enumerate(known.ids):
             track = self._by_id[id_]
             track.add(known, row, frames)
@@ -133,7 +143,7 @@ class Tracks:
             self._recent[track.number] = track
         for row in range(len(new.ids)):
             self._start(new, row, frames)
-        return {*known.ids, *new.ids, *given_ids}
+        return WindowEnd(frozenset({*known.ids, *new.ids, *given_ids}), frozenset(lost))
 
     def add_earlier(self, proposals: SequenceProposals, frames: range, window: range) -> None:
         """Add the masks of new sequences in the previous window.
@@ -292,12 +302,37 @@ class Tracks:
         if not known.ids or not new.ids:
             return new
         covered = sequence_iou(new.segmentations, known.segmentations) >= self._config.sequence_nms_iou
-        if self._config.containment < 1.0:
-            both = new.join(known)
-            num = len(new.ids)
-            has_class = np.array([id_ not in self._given for id_ in known.ids]) | known.class_scores[:, 1:].any(axis=1)
-            covered |= contained_pairs(both, self._config.containment)[:num, num:] & has_class
         return new.select(np.flatnonzero(~covered.any(axis=1)).tolist())
+
+    def _without_worse(self, known: SequenceProposals, new: SequenceProposals) -> SequenceProposals:
+        """Return the known sequences, except for those that lie in a better new sequence, or contain it.
+
+        Such a sequence has left its object: its mask has grown over others, or it is a part of one.
+        """
+        is_worse = (self._contained(new, known) & self._is_better(new, known)).any(axis=0)
+        return known.select(np.flatnonzero(~is_worse).tolist())
+
+    def _uncontained(self, new: SequenceProposals, known: SequenceProposals) -> SequenceProposals:
+        """Return the new sequences, except for those that lie in a better known sequence, or contain it."""
+        is_worse = (self._contained(new, known) & ~self._is_better(new, known)).any(axis=1)
+        return new.select(np.flatnonzero(~is_worse).tolist())
+
+    def _contained(self, new: SequenceProposals, known: SequenceProposals) -> NDArray[np.bool_]:
+        """Return which new and known sequences (N, M) contain each other, by the setting `containment`."""
+        num = len(new.ids)
+        if self._config.containment >= 1.0 or not new.ids or not known.ids:
+            return np.zeros((num, len(known.ids)), dtype=np.bool_)
+        has_class = np.array([id_ not in self._given for id_ in known.ids]) | known.class_scores[:, 1:].any(axis=1)
+        pairs = contained_pairs(new.join(known), self._config.containment)[:num, num:]
+        return pairs & has_class
+
+    def _is_better(self, new: SequenceProposals, known: SequenceProposals) -> NDArray[np.bool_]:
+        """Return whether a new sequence has a higher score than a known one (N, M). Given objects are certain."""
+        earlier = [track.score() if (track := self._by_id.get(id_)) else -1.0 for id_ in known.ids]
+        scores = np.maximum(known.scores, np.array(earlier))
+        scores[[id_ in self._given for id_ in known.ids]] = np.inf
+        better: NDArray[np.bool_] = new.scores[:, None] > scores
+        return better
 
     def join(self, lost: int, new: int) -> None:
         """Continue the sequence of the proposal `lost` with the sequence of the proposal `new`."""
