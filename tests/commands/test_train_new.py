@@ -61,7 +61,7 @@ def test_boxes_and_names_that_differ_in_case(tmp_path: Path, run_vis: RunVis) ->
     assert 'kind = "boxes"' in text
     assert "2 images (yolo-seg), 1 image without an object" in text
     assert "#   Cat: 2 objects" in text
-    assert "without an object, which the model does not get: 1." in text
+    assert "# The model does not get these categories without an object: unused\n" in text
     assert [category.name for category in read_train_config(tmp_path / "my.toml").model.categories] == ["Cat"]
 
 

@@ -121,9 +121,13 @@ def _comments(found: FoundDataset, dataset: ImageDataset, counts: Mapping[str, t
     ]
     if len(counts) > MAX_LISTED:
         lines.append(f"  and {len(counts) - MAX_LISTED} more categories")
-    unused = {plain_name(name) for name in dataset.categories} - {plain_name(name) for name in counts}
+    used = {plain_name(name) for name in counts}
+    unused = sorted({printable(name) for name in dataset.categories if plain_name(name) not in used})
     if unused:
-        lines.append(f"Categories of the dataset without an object, which the model does not get: {len(unused)}.")
+        more = f", and {len(unused) - MAX_LISTED} more" if len(unused) > MAX_LISTED else ""
+        lines.append(
+            f"The model does not get these categories without an object: {', '.join(unused[:MAX_LISTED])}{more}"
+        )
     return "".join(f"# {line}\n" for line in lines)
 
 
