@@ -191,14 +191,14 @@ class TestProgress:
             progress.update("read", 8, 12)  # the bar stays at the propagated frames
             progress._bars.refresh()
             assert "8/12" not in terminal.getvalue()
-            assert "a: forward, window 1 of 3, 0 objects" in terminal.getvalue()
+            assert "a: window 1 of 3, 0 objects" in terminal.getvalue()
             progress.update("forward", 5, 12)
             progress._bars.refresh()
             progress.end_video(12)
             progress.start_video("b")
             progress.update("forward", 1, 2)
             progress._bars.refresh()
-        assert "a: forward, window 2 of 3, 5 objects" in terminal.getvalue()
+        assert "a: window 2 of 3, 5 objects" in terminal.getvalue()
         assert "5/12" in terminal.getvalue()
         assert "b: forward " in terminal.getvalue()
 

@@ -210,8 +210,8 @@ class BatchProgress:
         if stage != self._stage:
             self._stage, self._before = stage, max(done - 1, 0)
             self._bars.reset(self._video)
-        window = f", {self._window()}" if self._window is not None and stage == "forward" else ""
-        text, before = f"{self._name}: {stage}{window}", self._before
+        shown = self._window() if self._window is not None and stage == "forward" else stage
+        text, before = f"{self._name}: {shown}", self._before
         frames = done - before
         _progressed(
             self._bars, self._video, description=text, completed=done, total=total or None, frames=frames, before=before

@@ -28,6 +28,10 @@ class VisError(Exception):
         line = f"{self.where}: {subject}" if self.where else subject
         return f"{line.removesuffix('.')}. {self.hint}" if self.hint else line
 
+    def __repr__(self) -> str:
+        """Return the class and the printed line."""
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[object, ...]:
         """Keep all parts when the error passes from one process to another."""
         return _rebuild, (self.problem, self.where, self.field, self.hint)

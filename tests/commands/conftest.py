@@ -81,7 +81,7 @@ class FakeRun:
     segment: Callable[[], VideoResult]
     found: list[VideoResult] = field(default_factory=list)
     num_windows = 0
-    num_live = 0
+    num_visible = 0
     numerics = "fake"
 
     def iter_windows(self) -> Iterator[FinishedWindow]:

@@ -143,6 +143,17 @@ class TestReach:
         assert "window=none" not in outcome.err
 
 
+class TestMasksOfAnotherVideo:
+    def test_other_content_is_reported(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
+        clips = [make_video(tmp_path, f"{name}.mp4", num_frames=num) for name, num in (("a", 2), ("b", 3))]
+        assert run_vis("segment", clips[0], "-o", tmp_path / "out", "--no-render").code == 0
+        command = ("segment", "--masks", tmp_path / "out/a.json", "--no-render", "-o", tmp_path / "again")
+        other = run_vis(*command, clips[1])
+        assert other.code == 0
+        assert "b.mp4: the masks are of another video, or of another version of it: a." in " ".join(other.err.split())
+        assert "warning" not in run_vis(*command, clips[0]).err
+
+
 class TestBoxesAndPoints:
     def test_they_reach_the_segmenter_and_the_result(self, tmp_path: Path, run_vis: RunVis, network: Network) -> None:
         command = ("segment", make_video(tmp_path, num_frames=2), "-o", tmp_path / "out", "--no-render")

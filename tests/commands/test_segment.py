@@ -267,7 +267,10 @@ class TestBatch:
         outcome = run_vis("segment", tmp_path, "-o", tmp_path / "out")
         assert outcome.code == 130
         assert names_in(tmp_path / "out") == ["a.json", "a.mp4"]
-        assert "interrupted: 1 of 3 videos are finished, and their results are kept" in outcome.err
+        assert (
+            "interrupted: 1 of 3 videos finished. All results and finished windows are kept. Run the same"
+            in outcome.err
+        )
         assert "│ a │ 2 │ 1 │" in outcome.err
         network.raises.clear()
         network.segmented.clear()

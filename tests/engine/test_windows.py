@@ -263,6 +263,23 @@ def test_no_object_is_propagated_across_a_cut(monkeypatch: pytest.MonkeyPatch) -
     assert frames_of(instance) == list(range(6, 12))
 
 
+def test_an_object_that_returns_after_a_cut_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of an object finds the main object of any other scene."""
+
+    class Cuts:
+        delay = 2
+
+        def update(self, index: int, frame: np.ndarray) -> list[int]:
+            return [6] if index == 8 else []
+
+    monkeypatch.setattr("vis_cli.engine.windows.CutDetector", Cuts)
+    boxes = boxes_in({0: [(0, 2), (6, 11)]}, 12)
+    result = segment(make_video(boxes), cuts=True, window=3)
+    assert [frames_of(instance) for instance in result.instances] == [[0, 1, 2], list(range(6, 12))]
+    whole = segment(make_video(boxes), cuts=False, window=3)
+    assert [frames_of(instance) for instance in whole.instances] == [[0, 1, 2, *range(6, 12)]]
+
+
 def test_a_window_ends_at_a_cut_and_after_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     class Cuts:
         delay = 1

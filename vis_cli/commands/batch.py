@@ -21,6 +21,7 @@ from vis_cli.commands.given_inputs import (
     GivenOptions,
     locate_detections,
     locate_masks,
+    other_source,
     read_given,
     report_reach,
 )
@@ -109,8 +110,8 @@ class Batch:
                     if len(jobs) > 1:
                         self._report_outcome(reports[-1], f"[{len(reports)}/{len(jobs)}]")
             except KeyboardInterrupt as interruption:
-                done = f"{len(reports)} of {len(jobs)} videos are finished, and their results are kept"
-                hint = "Run the same command again to resume."
+                done = f"{len(reports)} of {counted(len(jobs), 'video')} finished"
+                hint = "All results and finished windows are kept. Run the same command again to resume."
                 if self._options.overwrite:
                     hint = "With --overwrite, the same command segments all videos again."
                 self._reporter.error(f"interrupted: {done}. {hint}", interruption)
@@ -208,6 +209,7 @@ class Batch:
         with ExitStack() as stack:
             if result is None:
                 source = self._identify(job)  # before the frames are read, so that a later change is detected
+                self._warn(job, other_source(given, source))
                 partial = stack.enter_context(self._start_partial(job, source, video, given))
                 found = self._segment(job, video, given, partial, progress)
                 result = self._write(job, source, video, given, found)
@@ -300,7 +302,7 @@ class Batch:
             return None
         is_known = length is not None and not cuts and video.num_frames
         total = f" of {-(-(video.num_frames or 0) // (length or 1))}" if is_known else ""
-        return lambda: f"window {run.num_windows + 1}{total}, {counted(run.num_live, 'object')}"
+        return lambda: f"window {run.num_windows + 1}{total}, {counted(run.num_visible, 'object')}"
 
     @cached_property
     def _segmenter(self) -> Segmenter:

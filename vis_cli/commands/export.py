@@ -122,7 +122,7 @@ class _Clips:
         self.files, self._loader, self._choice, self._progress = files, loader, choice, progress
         self._video, self._images, self._out = video, images, out
         self._names: set[str] = set()
-        self._num_left_out = self._num_unlikely = 0
+        self._num_left_out = self._num_unlikely = self._num_exported = 0
 
     def __iter__(self) -> Iterator[Clip]:
         for path in self.files:
@@ -131,6 +131,7 @@ class _Clips:
             self._progress.start_video(result.video.name)
             clip = self._choice.clip(result)
             self._num_left_out += len(result.instances) - len(clip.instances)
+            self._num_exported += len(clip.instances)
             self._num_unlikely += sum(not instance.confident for instance in clip.instances)
             if not self._images:
                 yield clip
@@ -139,7 +140,7 @@ class _Clips:
             yield Clip(clip.result, clip.frames, images)
 
     def report(self, messages: Messages) -> None:
-        """Report the omitted instances, and exported instances that are not confident."""
+        """Report the omitted instances, exported instances that are not confident, and an export without instances."""
         if self._num_left_out:
             messages.note(f"omitted by --min-score, --only or --top: {counted(self._num_left_out, 'instance')}")
         if self._num_unlikely:
@@ -147,6 +148,8 @@ class _Clips:
                 f"exported with a low score: {counted(self._num_unlikely, 'less likely instance')}. To omit instances, "
                 "use --min-score"
             )
+        if not self._num_exported:
+            messages.warn("the export contains no instance")
 
     def _require_new(self, result: VideoResult) -> None:
         own_frames(result.video)  # rejects names of frames that are not safe

@@ -15,6 +15,7 @@ from vis_cli.files.names import is_unprintable, printable
 from vis_cli.files.reading import read_text
 from vis_cli.hints import nearest
 from vis_cli.records.categories import plain_name
+from vis_cli.records.export_messages import shorten
 from vis_cli.records.exports.choice import Only
 from vis_cli.records.json_fields import describe, parse_json, take_field
 from vis_cli.records.types import VideoResult
@@ -101,5 +102,5 @@ def _shown(names: Sequence[str]) -> str:
 def _hint(name: str, known: set[str]) -> str:
     if near := nearest(name, known):
         return f"Did you mean {printable(near)}?"
-    shown = ", ".join(printable(item) for item in sorted(known)[:20])
+    shown = shorten([printable(item) for item in sorted(known)])
     return f"The results have these categories: {shown}." if known else "The results have no categories."

@@ -15,16 +15,19 @@ from vis_cli.commands.outputs import Job
 from vis_cli.commands.own_results import hash_detections, hash_masks, hash_names
 from vis_cli.console import Reporter
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.messages import counted
 from vis_cli.records import detection_file
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import DetectionFile, read_detection_file
 from vis_cli.records.detections import VideoDetections
+from vis_cli.records.export_messages import shorten
 from vis_cli.records.given_masks import is_for_first_frame, read_given_masks, require_objects
 from vis_cli.records.given_names import Names, assign_categories, name_instances, require_given
 from vis_cli.records.given_result import GivenResult, is_result, read_result_masks
 from vis_cli.records.prompts import MAX_FRAME, Prompt, describe_prompts, group_prompts
-from vis_cli.records.types import Category, VideoResult
+from vis_cli.records.source_identity import source_difference
+from vis_cli.records.types import Category, SourceIdentity, VideoResult
 from vis_cli.records.video import Video
 from vis_cli.settings import SegmentSettings
 
@@ -147,13 +150,22 @@ def locate_masks(given: GivenInputs, video: Video, reporter: Reporter) -> LabelM
     if given.masks is None or part is None or given.masks_start:
         return given.masks
     inside = {part.frames.index(number): mask for number, mask in given.masks.items() if number in part.frames}
-    outside = ", ".join(str(number) for number in sorted(given.masks) if number not in part.frames)
+    outside = shorten([str(number) for number in sorted(given.masks) if number not in part.frames])
     if not inside:
         problem = f"--masks has no mask in the part of the video ({part}), only for frames {outside}"
         raise VisError(problem, where=video.path, hint="Use a part that contains a mask.")
     if outside:
         reporter.warn(f"{video.path}: masks not used, because these frames are not in the part ({part}): {outside}")
     return inside
+
+
+def other_source(given: GivenInputs, source: SourceIdentity) -> list[str]:
+    """Return a warning if the masks are of a result of other content than the video."""
+    stored = None if given.result is None else given.result.video.source
+    if given.result is None or stored is None or source_difference(stored, source) is None:
+        return []
+    name = printable(given.result.video.name)
+    return [f"the masks are of another video, or of another version of it: {name}. Check that the objects are the same"]
 
 
 def report_reach(

@@ -97,8 +97,7 @@ class Method:
     ) -> None:
         """Propose and reduce the sequences of a window."""
         if window.starts_shot:
-            state.lose(state.live, {id_ for some in state.live for id_ in some.ids})
-            state.live = []
+            state.live, state.lost = [], LostObjects()  # another scene: no memory of an earlier one is valid
             state.shot_starts.append(window.indices.start)
         earlier = None if window.starts_shot else state.previous
         continues = state.previous is not None or not window.is_last
@@ -131,6 +130,7 @@ class Method:
             state.previous.frames.close()
         state.previous = window
         state.num_windows += 1
+        state.num_visible = state.num_live
 
     def _find_again(
         self, started: Sequence[KeyFrameProposals], cache: FeatureCache, video: Size, state: MethodState
@@ -188,6 +188,7 @@ class MethodState:
     previous: Window | None = None
     shot_starts: list[int] = field(default_factory=list)
     num_windows: int = 0  # that are done
+    num_visible: int = 0  # sequences at the end of the last window
     skipped: range | None = None  # frames of the last window that an interrupted run has done
 
     @property

@@ -111,9 +111,9 @@ class VideoRun:
         return self._state.num_windows
 
     @property
-    def num_live(self) -> int:
-        """Return the number of objects that continue in the next window."""
-        return self._state.num_live
+    def num_visible(self) -> int:
+        """Return the number of objects at the end of the last window."""
+        return self._state.num_visible
 
     @property
     def numerics(self) -> str:

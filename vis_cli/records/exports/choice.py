@@ -31,14 +31,15 @@ class Only:
         return [item for item in result.instances if item.id in self.ids or item.category_id in categories]
 
     def unknown(self, results: Iterable[VideoResult]) -> tuple[list[str], set[str]]:
-        """Return the ids and names that no result has, and all names of the results."""
-        ids, names, known = set(self.ids), set(self.names), {UNNAMED}
+        """Return the ids and names that no result knows, and the names of the categories of instances."""
+        ids, names, used = set(self.ids), set(self.names), set[str]()
         for result in results:
             ids -= {instance.id for instance in result.instances}
             categories = CategoryMap(result.categories)
             names = {name for name in names if plain_name(name) != UNNAMED and categories.find(name) is None}
-            known.update(category.name for category in result.categories)
-        return [*map(str, sorted(ids)), *sorted(names)], known
+            by_id = {category.id: category.name for category in result.categories}
+            used |= {by_id.get(instance.category_id or 0, UNNAMED) for instance in result.instances}
+        return [*map(str, sorted(ids)), *sorted(names)], used
 
     def _categories(self, result: VideoResult) -> set[int | None]:
         known = CategoryMap(result.categories)
