@@ -50,6 +50,7 @@ class Cost:
 def main() -> None:
     """Measure the lengths and the interrupted run, and print one line per command."""
     args, options = parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it, also in `vis`
     costs: list[Cost] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -90,14 +91,14 @@ def measure_interrupted(video: Path, num_frames: int, folder: Path, options: Seq
     clip = write_clip(video, num_frames, folder / "clip.mp4")
     complete, resumed = folder / "complete" / "clip.json", folder / "resumed" / "clip.json"
     segment = ["segment", str(clip), *options]
-    sizes = [0]  # of the finished masks, in bytes
+    sizes: list[int] = []  # of the finished masks in bytes, during the complete run
 
     def record() -> bool:
         sizes.append(mask_bytes(complete))
         return False
 
     def is_in_the_middle() -> bool:
-        return mask_bytes(resumed) > max(sizes) / 2
+        return mask_bytes(resumed) >= max(sizes[len(sizes) // 2], 1)
 
     costs = [measure(f"{num_frames} frames, not interrupted", [*segment, "-o", str(complete.parent)], stop=record)]
     costs.append(measure("interrupted in the middle", [*segment, "-o", str(resumed.parent)], stop=is_in_the_middle))
