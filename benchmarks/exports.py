@@ -9,14 +9,10 @@ Each format has its own process. The videos must be at the paths that the result
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-from speed import BYTES_PER_UNIT
+from vis_process import run_vis
 
 COMMANDS = {  # name of the row: arguments without -o, and name of the output
     "csv": (["export", "--to", "csv"], "tracks.csv"),
@@ -51,17 +47,10 @@ def main() -> None:
 
 def measure_row(name: str, arguments: list[str], output: Path) -> str:
     """Run a command and return its row."""
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "vis_cli", *arguments, "-o", str(output), "--quiet"]
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"cannot measure: {' '.join(arguments)} ended with exit code {process.returncode}")
-    seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+    cost = run_vis(name, [*arguments, "-o", str(output)])
     sizes = [path.stat().st_size for path in written(output)]
-    peak_mb, size_mb = usage.ru_maxrss * BYTES_PER_UNIT / 1e6, sum(sizes) / 1e6
-    return f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} | {peak_mb:.0f} | {len(sizes)} | {size_mb:.2f} |"
+    times = f"{cost.seconds:.1f} | {cost.cpu_seconds:.1f}"
+    return f"| {name} | {times} | {1000 * cost.peak_gb:.0f} | {len(sizes)} | {sum(sizes) / 1e6:.2f} |"
 
 
 def written(output: Path) -> list[Path]:

@@ -15,36 +15,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import av
 import cv2
-from speed import BYTES_PER_UNIT, SAMPLE, repeat_frames
+from speed import SAMPLE, repeat_frames
+from vis_process import Cost, run_vis
 
 SIZE = (160, 90)  # width and height of the clips
 LENGTHS = (300, 1200, 4800)
 MAX_TIME_RATIO = 4.2  # for four times as many frames
 MAX_MEMORY_RATIO = 1.1
 MAX_GB = 2.0  # of each command
-POLL = 0.2  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Wall time, CPU time and peak memory of one command."""
-
-    name: str
-    seconds: float
-    cpu_seconds: float
-    peak_gb: float
 
 
 def main() -> None:
@@ -123,22 +109,9 @@ def mask_bytes(result: Path) -> int:
 
 
 def measure(name: str, arguments: Sequence[str], *, stop: Callable[[], bool] = lambda: False) -> Cost:
-    """Run `vis` in a separate process. Send SIGINT once `stop` returns True."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "vis_cli", *arguments, "--quiet"], stdout=subprocess.DEVNULL)
-    expected = 0
-    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-        if not expected and stop():
-            process.send_signal(signal.SIGINT)
-            expected = 130
-        time.sleep(POLL)
-    _, status, usage = ended
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != expected:
-        raise SystemExit(f"cannot measure: {' '.join(arguments)} ended with exit code {process.returncode}")
-    seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
-    cost = Cost(name, seconds, cpu_seconds, usage.ru_maxrss * BYTES_PER_UNIT / 1e9)
-    times = f"{seconds:8.1f} s, {cpu_seconds:8.1f} s of CPU time"
+    """Run `vis` in a separate process, and print its cost. Send SIGINT once `stop` returns True."""
+    cost = run_vis(name, arguments, stop=stop)
+    times = f"{cost.seconds:8.1f} s, {cost.cpu_seconds:8.1f} s of CPU time"
     print(f"{name:28} {times}, {cost.peak_gb:6.2f} GB peak (limit {MAX_GB:g})", flush=True)
     return cost
 

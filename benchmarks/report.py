@@ -14,8 +14,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from itertools import islice
@@ -25,7 +23,8 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from speed import BYTES_PER_UNIT, SAMPLE, repeat_frames
+from speed import SAMPLE, repeat_frames
+from vis_process import run_vis
 
 from vis_cli.records.result_json import write_result
 from vis_cli.records.rle import Rle, encode_mask
@@ -162,17 +161,11 @@ def _sequence(rng: np.random.Generator, num_frames: int) -> list[Rle | None]:
 
 
 def measure(name: str, arguments: list[str]) -> dict[str, Any]:
-    """Run `vis` in a separate process. Return its time, processor time and peak memory."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "vis_cli", *arguments, "--quiet"])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"cannot measure: {' '.join(arguments)} ended with exit code {process.returncode}")
-    seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
-    peak = usage.ru_maxrss * BYTES_PER_UNIT / 1e9
-    print(f"{name:18} {seconds:7.1f} s, processor time {cpu:6.1f} s, {peak:.2f} GB peak", flush=True)
-    return {"name": name, "seconds": seconds, "cpu_seconds": cpu, "peak_gb": peak}
+    """Run `vis` in a separate process. Print and return its time, CPU time and peak memory."""
+    cost = run_vis(name, arguments)
+    times = f"{cost.seconds:7.1f} s, CPU time {cost.cpu_seconds:6.1f} s"
+    print(f"{name:18} {times}, {cost.peak_gb:.2f} GB peak", flush=True)
+    return dataclasses.asdict(cost)
 
 
 def open_page(path: Path, num_frames: int) -> dict[str, float] | None:
