@@ -2,8 +2,8 @@
 
     python benchmarks/cuts.py --data DATA/clips
 
-The videos of a folder are joined in random order, so each join is a cut. All other frames are no cuts: check that no
-video of the folder contains one.
+The videos of a folder are joined in random order, so each join is a cut. Check that the videos
+themselves contain no cut.
 """
 
 from __future__ import annotations
