@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import vis_cli
 from tests.commands.conftest import RunVis, run_vis  # noqa: F401 (a fixture)
 from tests.zoo.detectors.onnx_factory import write_onnx, yolox_outputs
-from vis_cli.app import app
+from vis_cli.app import app, make_app
 from vis_cli.commands.models import models_app
 from vis_cli.setting_fields import settings_of
 from vis_cli.settings import RunSettings, SegmentSettings
@@ -56,6 +56,36 @@ def test_help_and_models_import_no_torch(tmp_path: Path) -> None:
         exit_code, out, err, heavy = json.loads(line)
         assert (exit_code, err, heavy) == (0, "", []), command
         assert text in out, command
+
+
+@pytest.mark.parametrize(
+    ("command", "unused"),
+    [
+        ("--version", {"numpy"}),
+        ("--help", {"numpy"}),
+        ("segment --help", {"numpy", "vis_cli.commands.render"}),
+        ("settings", {"numpy", "vis_cli.commands.segment"}),
+        ("models", {"av", "cv2", "vis_cli.commands.segment"}),
+    ],
+)
+def test_a_command_imports_only_its_own_modules(command: str, unused: set[str]) -> None:
+    code = (
+        "import sys; from vis_cli.app import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    print(end.code, *sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command.split()], capture_output=True, text=True, check=True)
+    code, *modules = done.stderr.split()
+    assert code == "0"
+    assert done.stdout
+    assert not {*modules} & {*unused, "torch", "torchvision", "timm", "scipy", "matplotlib"}
+
+
+def test_the_list_of_commands_needs_no_command(run_vis: RunVis) -> None:  # noqa: F811
+    """The summaries in `COMMANDS` are the first lines of the help pages."""
+    without = CliRunner().invoke(make_app("no command"), ["--help"])
+    assert without.exit_code == 0
+    assert without.stdout.split() == run_vis("--help").out.split()
 
 
 def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811

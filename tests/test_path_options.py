@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.commands.conftest import Network, RunVis, network, run_vis  # noqa: F401
 from tests.records.video_factory import make_video
-from vis_cli.app import app
+from vis_cli.app import make_app
 from vis_cli.console import UsageError
 from vis_cli.path_options import path_options, require_paths
+
+COMMANDS: typing.Any = typer.main.get_command(make_app())
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ from vis_cli.path_options import path_options, require_paths
 )
 def test_values_that_no_one_means_are_rejected(arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        require_paths(["segment", *arguments], app)
+        require_paths(["segment", *arguments], COMMANDS)
     assert str(caught.value).startswith(message)
 
 
@@ -53,7 +57,7 @@ def test_values_that_no_one_means_are_rejected(arguments: list[str], message: st
 def test_other_values_pass(arguments: list[str]) -> None:
     errors = []
     try:
-        require_paths(["segment", *arguments], app)
+        require_paths(["segment", *arguments], COMMANDS)
     except UsageError as error:
         errors.append(str(error))
     assert errors == []
@@ -74,7 +78,7 @@ def test_other_values_pass(arguments: list[str]) -> None:
     ],
 )
 def test_path_options_of_a_command(command: str, expected: str, others: str) -> None:
-    options = path_options(app, [*command.split(), "x"])
+    options = path_options(COMMANDS, [*command.split(), "x"])
     assert set(expected.split()) <= options.keys()
     assert options.keys().isdisjoint(others.split())
 

@@ -41,7 +41,7 @@ main()
     ("number", "module", "arguments"),
     [
         (signal.SIGINT, "typer", ["--version"]),
-        (signal.SIGTERM, "numpy", []),
+        (signal.SIGTERM, "numpy", ["models"]),
         (signal.SIGINT, "safetensors", ["models"]),
     ],
 )

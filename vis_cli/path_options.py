@@ -11,24 +11,24 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
-import typer
+from typer.core import TyperGroup
 from typer.models import OptionInfo
 
 from vis_cli.console import UsageError
 from vis_cli.files.names import printable
 
 
-def require_paths(arguments: Sequence[str], app: typer.Typer) -> None:
+def require_paths(arguments: Sequence[str], commands: TyperGroup) -> None:
     """Reject a path option whose value is empty or starts with `=`: `-o=out` means a file called `=out`.
 
     Args:
         arguments: Arguments of the command line.
-        app: Its commands.
+        commands: All commands.
 
     Raises:
         UsageError: A value is empty or starts with `=`.
     """
-    options = path_options(app, arguments)
+    options = path_options(commands, arguments)
     for option, value in _path_values(arguments, options):
         path = value.lstrip("=")
         if not path:
@@ -40,16 +40,13 @@ def require_paths(arguments: Sequence[str], app: typer.Typer) -> None:
             raise UsageError(problem, hint=f"Use {forms}. For a name that starts with =, use ./{shown}.")
 
 
-def path_options(app: typer.Typer, arguments: Sequence[str]) -> dict[str, str]:
+def path_options(commands: TyperGroup, arguments: Sequence[str]) -> dict[str, str]:
     """Return the options of the command in `arguments` that take a path, each with its long form."""
     position, name = next(((i, text) for i, text in enumerate(arguments) if not text.startswith("-")), (0, ""))
-    for group in app.registered_groups:
-        if group.name == name and group.typer_instance is not None:
-            return path_options(group.typer_instance, arguments[position + 1 :])
-    for command in app.registered_commands:
-        if command.callback is not None and name == (command.name or command.callback.__name__):
-            return _options_of(command.callback)
-    return {}
+    command = commands.commands.get(name)
+    if isinstance(command, TyperGroup):
+        return path_options(command, arguments[position + 1 :])
+    return {} if command is None or command.callback is None else _options_of(command.callback)
 
 
 def _options_of(callback: Callable[..., Any]) -> dict[str, str]:

@@ -114,7 +114,7 @@ class TestOutputs:
         def record(line: str) -> None:
             printed.append((json.loads(line)["video"], len(network.segmented)))
 
-        monkeypatch.setattr("vis_cli.commands.segment.print_json", record)
+        monkeypatch.setattr("vis_cli.commands.segment_run.print_json", record)
         run_vis("segment", tmp_path / "no.mp4", *clips, "-o", tmp_path / "out", "--json", "--no-render")
         assert printed == [(str(tmp_path / "no.mp4"), 0), ("a", 1), ("b", 2)]
 

@@ -1,6 +1,6 @@
 """Names of given objects: the reader of `--names`, and their use in a result.
 
-Used by `commands.segment` and `commands.batch`.
+Used by `commands.segment_run` and `commands.batch`.
 """
 
 from __future__ import annotations

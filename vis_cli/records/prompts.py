@@ -1,6 +1,6 @@
 """Boxes and points that select the objects of a video: their text form, and their objects by frame.
 
-Used by `commands.segment` for `--box` and `--point`, and by `engine.prompted_masks`.
+Used by `commands.segment_run` for `--box` and `--point`, and by `engine.prompted_masks`.
 """
 
 from __future__ import annotations
