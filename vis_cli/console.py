@@ -19,7 +19,7 @@ from typing import Any, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from vis_cli.errors import VisError
@@ -32,6 +32,7 @@ EXIT_INTERRUPTED = 130
 
 MESSAGE_CHARACTERS = 2000  # maximum length of a message or a table cell; the middle of a longer text is omitted
 SHOWN_END = 500  # number of last characters that are kept, because the cause is at the end of a message
+BAR_WIDTH = 10  # of the progress bar of a video, in characters: all columns fit into 80 characters
 ASCII_SPACES = re.compile("[ \\t\\n\\r\\f\\v]+")  # other spaces are escaped
 
 _stderr = Console(stderr=True, highlight=False)
@@ -162,9 +163,9 @@ class BatchProgress:
     def __init__(self, num_videos: int, reporter: Reporter) -> None:
         """Prepare the progress bars of a batch of `num_videos`."""
         self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
+            _Description(),
+            BarColumn(bar_width=BAR_WIDTH),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
             _Rate(),
             _TimeLeft(),
             console=_stderr,
@@ -282,8 +283,20 @@ class StepProgress:
             self._reporter.note(", ".join(part for part in (f"step {step} of {num_steps}", words, left) if part))
 
 
+class _Description(ProgressColumn):
+    """Column with the description of a task. In a narrow terminal, its end is cut off instead of wrapped."""
+
+    def render(self, task: Task) -> Text:
+        """Return the description."""
+        return Text(task.description, no_wrap=True, overflow="ellipsis")
+
+
 class _Rate(ProgressColumn):
     """Column with the frames per second since the start of a task."""
+
+    def get_table_column(self) -> Column:
+        """Return a column that keeps its text in one line."""
+        return Column(no_wrap=True)
 
     def render(self, task: Task) -> Text:
         """Return a string such as '4.2 frames/s', or an empty string before the first frame."""
@@ -293,6 +306,10 @@ class _Rate(ProgressColumn):
 
 class _TimeLeft(ProgressColumn):
     """Column with the remaining time at the mean speed. The column of rich uses only the last 30 s."""
+
+    def get_table_column(self) -> Column:
+        """Return a column that keeps its text in one line."""
+        return Column(no_wrap=True)
 
     def render(self, task: Task) -> Text:
         """Return a string such as '0:02:10 left', or an empty string before the first step."""

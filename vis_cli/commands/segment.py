@@ -34,9 +34,12 @@ def segment(
 
     A video is skipped if it has a result of the same content, settings, model, and given masks, detections or prompts.
 
-    To resume an interrupted batch, run the same command again. --start 0:05 --end 1:20 segments a part.
+    To resume an interrupted batch, run the same command again.
 
     `vis segment --help-all` lists all options. `vis settings` lists the settings for --set.
+
+    Some of them: --start and --end select a part of the video, --only, --box and --point select objects. --live
+    segments a camera or a stream.
     """
     from vis_cli.commands.segment_run import segment_inputs
 

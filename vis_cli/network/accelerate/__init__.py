@@ -8,10 +8,14 @@ import torch
 from torch import nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork
 
+from vis_cli.network.accelerate.backbones import fuse_norms
 from vis_cli.network.accelerate.prop_head import AcceleratedSeqPropHead
 from vis_cli.network.accelerate.winograd import WinogradConv3x3
+from vis_cli.network.backbones import LiteBackbone, ResNetBackbone
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.seq_prop_head import SeqPropHead
+
+REPLACED = (LiteBackbone, ResNetBackbone, SeqPropHead, FeaturePyramidNetwork)  # modules with faster layers
 
 
 def accelerate(network: VideoNetwork, device: torch.device) -> VideoNetwork:
@@ -27,7 +31,7 @@ def accelerate(network: VideoNetwork, device: torch.device) -> VideoNetwork:
     if not isinstance(network, nn.Module):
         return network
     network.to(device).to(memory_format=torch.channels_last)
-    if not any(isinstance(module, (SeqPropHead, FeaturePyramidNetwork)) for module in network.modules()):
+    if not any(isinstance(module, REPLACED) for module in network.modules()):
         return network
     weights = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
     accelerated = copy.deepcopy(network, weights)  # new modules, the same weights
@@ -42,5 +46,7 @@ def _replace_layers(module: nn.Module) -> None:
         elif isinstance(child, FeaturePyramidNetwork):
             for block in child.layer_blocks:
                 block[0] = WinogradConv3x3(block[0])
+        elif isinstance(child, (LiteBackbone, ResNetBackbone)):
+            fuse_norms(child)
         else:
             _replace_layers(child)

@@ -95,7 +95,7 @@ class AcceleratedSeqPropHead(nn.Module):
 
 
 class FusedResBlock(nn.Module):
-    """A `ResBlock` whose convolutions apply the ReLU of their input; a known shortcut can be passed."""
+    """A `ResBlock` whose convolutions apply ReLUs and add the shortcut. A known shortcut can be passed."""
 
     def __init__(self, block: ResBlock) -> None:
         super().__init__()
@@ -104,8 +104,11 @@ class FusedResBlock(nn.Module):
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Return (B, out, h/stride, w/stride) from (B, in, h, w)."""
-        residual: Tensor = self.conv2(self.conv1(x, rectified=True), rectified=True)
-        return (self.downsample(x) if shortcut is None else shortcut) + residual
+        if shortcut is None:
+            shortcut = self.downsample(x)
+        inner = self.conv1(x, rectified=True, activation="relu")
+        out: Tensor = self.conv2(inner, residual=shortcut)
+        return out
 
 
 def replace_blocks(module: nn.Module) -> None:

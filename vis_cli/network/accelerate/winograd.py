@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vis_cli.network.accelerate.fused_conv import Activation, activate, fused_conv
+
 TILE = 6  # outputs a side
 PATCH = TILE + 2  # inputs a side that they depend on
 FEWEST_CHANNELS = (
@@ -75,9 +77,15 @@ class WinogradConv3x3(nn.Module):
         self.weight, self.bias, self.stride = conv.weight, conv.bias, conv.stride
         self._transformed: Tensor | None = None  # computed at first use: float16 and bfloat16 never need it
 
-    def forward(self, x: Tensor, *, rectified: bool = False) -> Tensor:
-        """Return (B, out, h/stride, w/stride) from (B, in, h, w), or from its ReLU."""
-        return self._convolve(x, slice(None), self.bias, rectified=rectified)
+    def forward(
+        self, x: Tensor, *, rectified: bool = False, activation: Activation = "none", residual: Tensor | None = None
+    ) -> Tensor:
+        """Return (B, out, h/stride, w/stride) from (B, in, h, w), or from its ReLU.
+
+        A residual of the size of the output is added, and then the activation is applied.
+        """
+        every = slice(None)
+        return self._convolve(x, every, self.bias, rectified=rectified, activation=activation, residual=residual)
 
     def forward_shared(self, x: Tensor, shared: Tensor) -> Tensor:
         """Convolve the concatenation of x (B, A, h, w) and shared (1 or B, in - A, h, w) along the channels.
@@ -90,13 +98,25 @@ class WinogradConv3x3(nn.Module):
         common = self._convolve(shared, slice(own, None), self.bias)
         return self._convolve(x, slice(own), None).add_(common)
 
-    def _convolve(self, x: Tensor, part: slice, bias: Tensor | None, *, rectified: bool = False) -> Tensor:
+    def _convolve(
+        self,
+        x: Tensor,
+        part: slice,
+        bias: Tensor | None,
+        *,
+        rectified: bool = False,
+        activation: Activation = "none",
+        residual: Tensor | None = None,
+    ) -> Tensor:
         """Convolve with the part of the weight for some of the input channels."""
-        if self._pays(x):
-            if self._transformed is None:
-                self._transformed = transform_weight(self.weight)
-            return winograd_conv(x, self._transformed[:, part], bias, rectified=rectified)
-        return F.conv2d(F.relu(x) if rectified else x, self.weight[:, part], bias, self.stride, 1)
+        if not self._pays(x):
+            where = [1, 1], list(self.stride), [1, 1], 1
+            x = F.relu(x) if rectified else x
+            return fused_conv(x, self.weight[:, part], bias, where, activation=activation, residual=residual)
+        if self._transformed is None:
+            self._transformed = transform_weight(self.weight)
+        out = winograd_conv(x, self._transformed[:, part], bias, rectified=rectified)
+        return activate(out if residual is None else out.add_(residual), activation)
 
     def _pays(self, x: Tensor) -> bool:
         """Return whether Winograd is possible and faster: float32 on a CPU, many channels and tiles."""
