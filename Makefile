@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 LOWEST := .venv-lowest/bin/python
 EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test test-slow test-exports test-trackeval identity-golden test-lowest fuzz kill format clean
+.PHONY: demo test docs test-slow test-exports test-trackeval identity-golden test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -19,6 +19,17 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+# Build the site of docs/ in site/. A broken link is an error. No network is needed after the installation.
+docs: .venv-docs/.installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "Site: $(CURDIR)/site/index.html"
+
+# The packages of the extra `docs`, without torch: the pages are built from the text of the code.
+.venv-docs/.installed: pyproject.toml
+	test -x .venv-docs/bin/python || $(call venv,.venv-docs)
+	.venv-docs/bin/python -m pip install --quiet $$(sed -n '/^docs = \[/,/^\]/s/^ *"\(.*\)".*/\1/p' pyproject.toml)
+	@touch $@
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
@@ -68,10 +79,12 @@ $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-# If Python lacks ensurepip (as on Debian), install pip into .venv with the pip of this Python.
+# Create an environment. If Python lacks ensurepip (as on Debian), install pip into it with the pip of this Python.
+venv = $(PYTHON) -m venv $(1) || \
+  { rm -rf $(1) && $(PYTHON) -m venv --without-pip $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
+
 $(BIN)/python:
-	$(PYTHON) -m venv .venv || \
-	  { rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $@ install --quiet pip; }
+	$(call venv,.venv)
 
 .venv-lowest/.installed: pyproject.toml constraints-lowest.txt
 	test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
@@ -79,4 +92,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-exports .venv-lowest demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-docs .venv-exports .venv-lowest site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -11,7 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+import typer
 
+import vis_cli
+from vis_cli.app import make_app
 from vis_cli.settings import PRESETS, SegmentSettings
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +42,7 @@ PAPER = {  # what Propose-Reduce (ICCV 2021) has
 }
 # Names on the pages that are neither in this package nor options of it: of torchvision, Python and the authors' code.
 FOREIGN = {
+    "api.md": {"vis_cli"},
     "architecture.md": {
         *("conv2d", "reparameterize_model", "scaled_dot_product_attention"),
         *("F.interpolate", "torchvision.ops.masks_to_boxes"),
@@ -57,7 +61,7 @@ FOREIGN = {
         *("instance.areas", "instance.boxes", "instance.confident", "result.instances"),  # variables of examples
     },
     "tables.md": {"tracks.csv", "tracks_instances.csv"},
-    "train-your-own.md": {"astronaut", "astronauts"},
+    "finetune.md": {"astronaut", "astronauts"},
     "training-data.md": {"frame_000012.PNG"},
 }
 
@@ -243,7 +247,32 @@ def test_the_table_of_settings_has_the_values_of_the_presets(column: int, preset
     assert checked >= 12
 
 
-def test_the_settings_page_is_as_the_script_writes_it() -> None:
+@pytest.mark.parametrize("name", ["settings", "commands"])
+def test_the_generated_page_is_as_the_script_writes_it(name: str) -> None:
     folder = ROOT / "docs/reference"
-    script = runpy.run_path(str(folder / "write_settings.py"))
-    assert (folder / "settings.md").read_text(encoding="utf-8") == script["page"](), "run write_settings.py again"
+    script = runpy.run_path(str(folder / f"write_{name}.py"))
+    assert (folder / f"{name}.md").read_text(encoding="utf-8") == script["page"](), f"run write_{name}.py again"
+
+
+def test_the_page_of_commands_has_each_option() -> None:
+    """Also the options that only `--help-all` prints."""
+    sections = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8").split("\n## vis ")[1:]
+    text = {section.partition("\n")[0]: section for section in sections}
+    checked = 0
+    for name, command in typer.main.get_command(make_app()).commands.items():  # type: ignore[attr-defined]
+        for option in (flag for item in command.params for flag in item.opts if flag.startswith("-")):
+            assert f"`{option}" in text[name] or option in ("--help-all", "--help", "-h"), f"{name} {option}"
+            checked += 1
+    assert checked > 120
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    listed = re.findall(r": ([\w/-]+\.md)$", text, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(str(page.relative_to(ROOT / "docs")) for page in PAGES)
+
+
+def test_the_page_of_classes_has_each_public_name() -> None:
+    text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    for name, (module, original) in vis_cli._PUBLIC.items():
+        assert f"::: vis_cli.{module}.{original}\n" in text or name == "PRESETS", name
