@@ -81,7 +81,7 @@ def run_command(body: Callable[[], None], folder: Path, monkeypatch: pytest.Monk
     def other() -> None:
         """Make a group of it."""
 
-    monkeypatch.setattr(app, "app", commands)
+    monkeypatch.setattr(app, "make_app", lambda _: commands)
     return run_forked(vis("write"), folder)
 
 
