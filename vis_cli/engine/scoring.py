@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
@@ -153,5 +152,6 @@ def calibrate_scores(scores: NDArray[np.float64], calibration: Calibration | Non
     calibrated = scores.copy()
     inside = (scores > 0.0) & (scores < 1.0)
     inside[:, 0] = False
-    calibrated[inside] = expit(slope * logit(scores[inside]) + offset)
+    logits = torch.from_numpy(scores[inside]).logit()
+    calibrated[inside] = (slope * logits + offset).sigmoid().numpy()
     return calibrated

@@ -3,11 +3,14 @@
 import os
 from pathlib import Path
 
+from vis_cli.network.late_compiler import import_compiler_late
+
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 _EXISTING = str(Path(__file__).parent)
 
-# torchvision imports the compiler of PyTorch. In each run, the compiler creates an empty cache folder in the folder for
-# temporary files, unless its cache folder exists. `vis` compiles nothing.
+import_compiler_late()
+# If the compiler is still imported: in each run, it creates an empty cache folder in the
+# folder for temporary files, unless its cache folder exists. `vis` compiles nothing.
 os.environ.setdefault(CACHE_VARIABLE, _EXISTING)
 
 

@@ -59,7 +59,8 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]  # torchvisi
     """RPN of torchvision. It does not train a region as background if an unlabelled object can be in it."""
 
     def __init__(self, convention: BoxConvention, channels: int) -> None:
-        anchors = convention.anchors()
+        with torch.device("cpu"):  # with values also if the layers are built on the meta device
+            anchors = convention.anchors()
         super().__init__(
             anchors,
             RPNHead(channels, anchors.num_anchors_per_location()[0]),

@@ -35,8 +35,9 @@ class MaskRCNN(nn.Module):
             self.detector_fpn = FeaturePyramidNetwork(list(channels[1:]), config.fpn_channels, LastLevelMaxPool())
             self.fpn.layer_blocks = self.fpn.layer_blocks[:1]
         self.detector = Detector(config)
-        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).reshape(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(config.pixel_std).reshape(3, 1, 1), persistent=False)
+        for name, values in (("pixel_mean", config.pixel_mean), ("pixel_std", config.pixel_std)):
+            # with values also if the other tensors are built on the meta device, because weights do not contain them
+            self.register_buffer(name, torch.tensor(values, device="cpu").reshape(3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> MaskRCNN:
         """Set the training mode; batch norms always use their running statistics."""

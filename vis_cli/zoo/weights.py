@@ -41,9 +41,11 @@ def load_model(name_or_dir: str) -> LoadedModel[SeqMaskRCNN]:
     folder = find_model(name_or_dir)
     summary = read_summary(folder)
     path = folder / WEIGHTS_NAME
-    state = read_tensors(path, _shapes(summary.config, path))
-    model = SeqMaskRCNN(summary.config)
-    model.load_state_dict(state, strict=False)  # complete except for the counters of batch norms
+    model = _network_without_values(summary.config, path)
+    tensors = model.state_dict()
+    state = read_tensors(path, {key: value.shape for key, value in tensors.items() if not key.endswith(COUNTER)})
+    counters = {key: torch.zeros_like(value, device="cpu") for key, value in tensors.items() if key.endswith(COUNTER)}
+    model.load_state_dict(state | counters, assign=True)
     info = summary.info()
     return LoadedModel(model.eval().requires_grad_(False).to(memory_format=torch.channels_last), info)
 
@@ -94,11 +96,10 @@ def _in_precision(value: Tensor, precision: torch.dtype) -> Tensor:
     return (converted if converted.isfinite().all() else value.float()).contiguous()
 
 
-def _shapes(config: ModelConfig, path: Path) -> dict[str, torch.Size]:
-    """Return the shape of each tensor of a model, from a network without values."""
+def _network_without_values(config: ModelConfig, path: Path) -> SeqMaskRCNN:
+    """Return a network whose parameters have shapes only. Random values would be replaced anyway."""
     try:
         with torch.device("meta"):
-            state = SeqMaskRCNN(config).state_dict()
+            return SeqMaskRCNN(config)
     except RuntimeError as error:  # sizes whose product has more than 64 bits
         raise VisError(f"{path} has damaged metadata (no network has these sizes); fetch or train it again") from error
-    return {key: value.shape for key, value in state.items() if not key.endswith(COUNTER)}
