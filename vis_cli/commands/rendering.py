@@ -5,7 +5,8 @@ Used by `render` and `batch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
 from vis_cli.records.overlay import OverlayPainter
 from vis_cli.records.png_sequence import encode_image, png_names, write_png_sequence
+from vis_cli.records.read_ahead import read_ahead
 from vis_cli.records.renderings.contact_sheet import ContactSheet
 from vis_cli.records.renderings.painter import Painter
 from vis_cli.records.types import InstanceSequence, VideoResult
@@ -25,6 +27,7 @@ from vis_cli.records.video_formats import H264, PRORES, PRORES_ALPHA, VP9, VP9_A
 ShowProgress = Callable[[str, int, int], None]
 
 MOV, WEBM, PNG = ".mov", ".webm", ".png"
+FRAMES_AHEAD = 2  # drawn frames that wait for the encoder
 
 
 def write_overlay(
@@ -43,7 +46,8 @@ def write_overlay(
     """
     require_size(result, video)
     painter = OverlayPainter(result, instances)
-    write_video(path, iter_drawn(result, video, painter, progress), video, comment=comment)
+    with closing(iter_drawn(result, video, painter, progress)) as frames:
+        write_video(path, frames, video, comment=comment)
 
 
 def write_rendering(
@@ -64,12 +68,12 @@ def write_rendering(
         VisError: The video has another size or number of frames than the result, or the output cannot be written.
     """
     require_size(result, video)
-    frames = iter_drawn(result, video, painter, progress)
-    if suffix == PNG:
-        write_png_sequence(path, frames, png_names(result.video))
-        return
     formats = {MOV: PRORES_ALPHA, WEBM: VP9_ALPHA} if alpha else {MOV: PRORES, WEBM: VP9}
-    write_video(path, frames, video, video_format=formats.get(suffix, H264))
+    with closing(iter_drawn(result, video, painter, progress)) as frames:
+        if suffix == PNG:
+            write_png_sequence(path, frames, png_names(result.video))
+        else:
+            write_video(path, frames, video, video_format=formats.get(suffix, H264))
 
 
 def write_contact_sheet(
@@ -110,18 +114,25 @@ def require_size(result: VideoResult, video: Video) -> None:
 
 def iter_drawn(
     result: VideoResult, video: Video, painter: Painter, progress: ShowProgress
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield the drawn frames of a video.
+) -> Generator[NDArray[np.uint8], None, None]:
+    """Yield the drawn frames of a video. Close the generator to end its thread.
+
+    A thread decodes and draws the next frames while the caller encodes a frame.
 
     Raises:
         VisError: The video has another number of frames than the result.
     """
+    drawn = read_ahead(_draw_frames(result, video, painter), depth=FRAMES_AHEAD)
+    with closing(drawn):
+        yield from _counted(drawn, result.video.num_frames, progress)
+
+
+def _draw_frames(result: VideoResult, video: Video, painter: Painter) -> Generator[NDArray[np.uint8], None, None]:
     total, done = result.video.num_frames, 0
     for done, frame in enumerate(video.iter_frames(), start=1):
         if done > total:
             break
         yield painter.draw(frame, done - 1)
-        progress("render", done, total)
     if done != total:
         count = f"more than {total}" if done > total else str(done)
         raise VisError(

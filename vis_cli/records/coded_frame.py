@@ -29,15 +29,17 @@ class CodedFrame:
         frame: The frame of PyAV.
         size: Coded width and height of the video. Frames of another size are scaled.
         orientation: Rotation of the video.
+        scaler: Converts the frames of the video.
     """
 
     frame: VideoFrame
     size: tuple[int, int]
     orientation: Orientation
+    scaler: VideoReformatter
 
     def __call__(self) -> NDArray[np.uint8]:
         """Return the displayed frame, (H, W, 3) RGB."""
-        return self.orientation.apply(rgb_image(self.frame, self.size))
+        return self.orientation.apply(rgb_image(self.frame, self.size, self.scaler))
 
     @property
     def encoder_matrix(self) -> int | None:

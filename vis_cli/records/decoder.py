@@ -21,6 +21,7 @@ from av.packet import Packet
 from av.sidedata.sidedata import SideData
 from av.stream import Stream
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -168,11 +169,15 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
             yield frame
 
 
-def rgb_image(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3) uint8 RGB of the given width and height. `matrix_of` selects the matrix."""
+def rgb_image(frame: VideoFrame, size: tuple[int, int], scaler: VideoReformatter) -> NDArray[np.uint8]:
+    """Convert a frame to (H, W, 3) uint8 RGB of the given width and height. `matrix_of` selects the matrix.
+
+    A `scaler` that all frames of a video share prepares the conversion once.
+    """
     if not frame.format.is_rgb:
         frame.colorspace = matrix_of(frame)
-    return np.ascontiguousarray(frame.to_ndarray(format="rgb24", width=size[0], height=size[1]), np.uint8)
+    converted = scaler.reformat(frame, *size, format="rgb24")
+    return np.ascontiguousarray(converted.to_ndarray(), np.uint8)
 
 
 def matrix_of(frame: VideoFrame) -> int:

@@ -109,7 +109,7 @@ class OverlayPainter:
             cv2.copyTo(filled, layer.mask, layer.region(image))
         for layer in reversed(layers):
             outline = outline_of(layer.mask, self._thickness, is_dashed=not layer.style.instance.confident)
-            layer.region(image)[outline > 0] = layer.style.color
+            cv2.copyTo(_plain(outline.shape, layer.style.color), outline, layer.region(image))
         self._draw_tags(image, layers, index)
         return image
 
@@ -134,6 +134,14 @@ class OverlayPainter:
         _draw_leaders(image, leaders, max(1, self._thickness // 2))
         for style, place in placed:
             _draw_tag(image, place, style)
+
+
+def _plain(shape: tuple[int, ...], color: Color) -> Frame:
+    """Return an image (height, width, 3) of one colour. OpenCV fills it 20 times as fast as NumPy."""
+    height, width = shape
+    image: Frame = np.empty((height, width, 3), np.uint8)
+    cv2.rectangle(image, (0, 0), (width, height), color, cv2.FILLED)
+    return image
 
 
 def _fill_table(instance: InstanceSequence, color: Color) -> NDArray[np.uint8]:

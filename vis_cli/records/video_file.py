@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -127,13 +128,15 @@ class VideoFile:
         Raises:
             VisError: The file has too many frames.
         """
+        scaler = VideoReformatter()
         for frame in self._iter_decoded():
-            yield self._coded(frame)()
+            yield self._coded(frame, scaler)()
 
     def iter_until(self, is_end: Callable[[int], bool], end: int | None) -> Iterator[tuple[int, CodedFrame]]:
         """Yield the number of each frame, and the frame, which returns its pixels. See `video_part.PartSource`."""
+        scaler = VideoReformatter()
         for number, frame in enumerate(self._iter_decoded(is_end, end)):
-            yield number, self._coded(frame)
+            yield number, self._coded(frame, scaler)
 
     def settle_times(self) -> None:
         """Make the timestamps final. This decodes a file whose timestamps need corrections (AVI, joined recordings)."""
@@ -155,8 +158,8 @@ class VideoFile:
                 "to select another stream, use --stream N, counted from 0"
             )
 
-    def _coded(self, frame: VideoFrame) -> CodedFrame:
-        return CodedFrame(frame, self._coded_size, self._orientation)
+    def _coded(self, frame: VideoFrame, scaler: VideoReformatter) -> CodedFrame:
+        return CodedFrame(frame, self._coded_size, self._orientation, scaler)
 
     def _iter_decoded(
         self, is_end: Callable[[int], bool] = lambda number: False, end: int | None = None

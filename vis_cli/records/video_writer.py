@@ -18,6 +18,7 @@ from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -156,6 +157,7 @@ class FragmentWriter:
             if comment is not None:
                 self._output.metadata["comment"] = comment
             self._stream = _video_stream(self._output, source, LIVE_H264)
+            self._scaler = VideoReformatter()
             self._stream.codec_context.gop_size = max(1, round(source.fps))
             self._stream.codec_context.thread_type = "SLICE"  # encoders of several frames would keep them
             self._output.start_encoding()
@@ -191,7 +193,7 @@ class FragmentWriter:
         ticks = max(round((seconds - self._first) / _time_base(self._source)), self._last_ticks + 1)
         self._last_ticks = ticks
         with self._failures():
-            self._output.mux(self._stream.encode(_frame(image, ticks, self._source, LIVE_H264)))
+            self._output.mux(self._stream.encode(_frame(image, ticks, self._source, LIVE_H264, self._scaler)))
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -234,10 +236,11 @@ def _write_file(
             output.metadata["comment"] = comment
         video = _VideoTrack(output, source, video_format)
         audio = stack.enter_context(_opened_audio(source, output, video_format))
+        scaler = VideoReformatter()  # one for all frames, so that it prepares the conversion once
         num_frames = 0
         for image in frames:
             ticks = _ticks(source, num_frames, start)
-            video.write(_frame(image, ticks, source, video_format))
+            video.write(_frame(image, ticks, source, video_format, scaler))
             if audio is not None:
                 audio.write_until(ticks * _time_base(source))
             num_frames += 1
@@ -306,10 +309,14 @@ def _video_stream(output: OutputContainer, source: TimedSource, video_format: Vi
 
 
 def _frame(
-    image: NDArray[np.uint8] | VideoFrame, ticks: int, source: TimedSource, video_format: VideoFormat
+    image: NDArray[np.uint8] | VideoFrame,
+    ticks: int,
+    source: TimedSource,
+    video_format: VideoFormat,
+    scaler: VideoReformatter,
 ) -> VideoFrame:
     """Convert an image to a frame for the encoder with the timestamp `ticks`."""
-    frame = image if isinstance(image, VideoFrame) else _pixels_frame(image, source, video_format)
+    frame = image if isinstance(image, VideoFrame) else _pixels_frame(image, source, video_format, scaler)
     if (frame.width, frame.height, frame.format.name) != (*_coded_size(source, video_format), video_format.pixels):
         raise ValueError(f"a frame is {frame}")
     frame.color_primaries = frame.color_trc = BT709  # each frame of ProRes stores them
@@ -319,21 +326,30 @@ def _frame(
     return frame
 
 
-def _pixels_frame(image: NDArray[np.uint8], source: TimedSource, video_format: VideoFormat) -> VideoFrame:
+def _pixels_frame(
+    image: NDArray[np.uint8], source: TimedSource, video_format: VideoFormat, scaler: VideoReformatter
+) -> VideoFrame:
     if image.shape[:2] != (source.height, source.width) or image.shape[2:] not in PIXEL_FORMATS:
         raise ValueError(f"a frame is {image.shape}, the video ({source.height}, {source.width}, 3)")
     width, height = _coded_size(source, video_format)
     pixels = np.ascontiguousarray(image) if video_format.is_square else _padded(image, width, height)
     if video_format.pixels.endswith(TEN_BITS) and width % SAFE_WIDTH:
         wide = -(-width // SAFE_WIDTH) * SAFE_WIDTH
-        return _cropped(_converted(_padded(pixels, wide, height), wide, height, video_format), width)
-    return _converted(pixels, width, height, video_format)
+        return _cropped(_converted(_padded(pixels, wide, height), wide, height, video_format, scaler), width)
+    return _converted(pixels, width, height, video_format, scaler)
 
 
-def _converted(pixels: NDArray[np.uint8], width: int, height: int, video_format: VideoFormat) -> VideoFrame:
+def _converted(
+    pixels: NDArray[np.uint8], width: int, height: int, video_format: VideoFormat, scaler: VideoReformatter
+) -> VideoFrame:
     frame = VideoFrame.from_ndarray(pixels, format=PIXEL_FORMATS[pixels.shape[2:]])
-    return frame.reformat(
-        width, height, format=video_format.pixels, dst_colorspace=video_format.matrix, dst_color_range=LIMITED_RANGE
+    return scaler.reformat(
+        frame,
+        width,
+        height,
+        format=video_format.pixels,
+        dst_colorspace=video_format.matrix,
+        dst_color_range=LIMITED_RANGE,
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -106,6 +107,7 @@ class Stream:
             self.close()
             raise
         self._orientation = orientation_of(first)
+        self._scaler = VideoReformatter()
         self._coded_size = first.width, first.height
         self.width, self.height = self._coded_size[::-1] if self._orientation.transposed else self._coded_size
         self._time_base = as_fraction(self._stream.time_base) or FALLBACK_TIME_BASE
@@ -183,7 +185,7 @@ class Stream:
             raise VisError("the sender has closed the connection", hint="Check the sender.")
 
     def _rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        return self._orientation.apply(rgb_image(frame, self._coded_size))
+        return self._orientation.apply(rgb_image(frame, self._coded_size, self._scaler))
 
 
 def open_address(address: str, *, name: str, shown: str, number: int | None) -> Stream:
