@@ -6,9 +6,12 @@ from typing import cast
 
 import pytest
 import torch
+from torch import Tensor
 
+from tests.network.factories import make_model
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import FrameStore
+from vis_cli.network.structures import FrameFeatures, QueryFeatures
 from vis_cli.records.video import Video
 
 from .fakes import HEIGHT, WIDTH, FakeNetwork, make_video, moving_boxes
@@ -64,3 +67,61 @@ def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -
         budget_bytes=frames_in_budget * ENCODED_BYTES,
         reused_before=reused_before,
     )
+
+
+class BatchNetwork:
+    """A network that counts the frames of each call, and whose memory is too small for more than `limit`."""
+
+    def __init__(self, limit: int = 100) -> None:
+        self.network, self.limit = make_model(), limit
+        self.sizes: list[int] = []
+
+    def encode_frames(self, images: Tensor) -> FrameFeatures:
+        self.sizes.append(len(images))
+        if len(images) > self.limit:
+            raise torch.cuda.OutOfMemoryError
+        return self.network.encode_frames(images)
+
+    def encode_query(self, features: FrameFeatures) -> QueryFeatures:
+        return self.network.encode_query(features)
+
+
+@torch.inference_mode()
+def test_a_batch_has_the_same_features_as_single_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FeatureCache, "_batch_size", lambda self: 3)
+    network, alone = BatchNetwork(), make_model()
+    cache = _cache(network, 100, reused_before=0)  # type: ignore[arg-type]
+    for index in range(NUM_FRAMES):
+        encoded = cache.encode(index)
+        features = alone.encode_frames(image(index))
+        query = alone.encode_query(features)
+        assert encoded.index == index
+        for actual, expected in (
+            *zip(encoded.features.pyramid, features.pyramid, strict=True),
+            (encoded.features.c2, features.c2),
+            (encoded.features.c3, features.c3),
+            (encoded.query.key, query.key),
+            (encoded.query.value, query.value),
+            (encoded.query.skip3, query.skip3),
+            (encoded.query.skip2, query.skip2),
+        ):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    assert network.sizes == [3, 3, 2]
+    assert [cache.take(index).index for index in (5, 4, 3, 2, 1, 0)] == [5, 4, 3, 2, 1, 0]
+    assert network.sizes[3:] == [3, 3]
+
+
+@torch.inference_mode()
+def test_a_smaller_batch_is_tried_if_the_memory_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FeatureCache, "_batch_size", lambda self: 8)
+    network = BatchNetwork(limit=2)
+    cache = _cache(network, 100, reused_before=0)  # type: ignore[arg-type]
+    assert [cache.encode(index).index for index in range(NUM_FRAMES)] == list(range(NUM_FRAMES))
+    assert network.sizes == [8, 4, 2, 2, 2, 2]
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        _cache(BatchNetwork(limit=0), 100, reused_before=0).encode(0)  # type: ignore[arg-type]
+
+
+def image(index: int) -> Tensor:
+    frames = make_video(moving_boxes(NUM_FRAMES)).frames
+    return torch.from_numpy(frames[index]).permute(2, 0, 1)[None].float()

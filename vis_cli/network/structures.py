@@ -29,6 +29,13 @@ class FrameFeatures:
         """Return the size of all tensors in bytes."""
         return sum(t.numel() * t.element_size() for t in (*self.pyramid, self.c2, self.c3))
 
+    def frame(self, number: int) -> FrameFeatures:
+        """Return the features of one of the B frames. They share its memory."""
+        one = slice(number, number + 1)
+        return dataclasses.replace(
+            self, pyramid=tuple(level[one] for level in self.pyramid), c2=self.c2[one], c3=self.c3[one]
+        )
+
 
 def select_frames(features: FrameFeatures, frames: list[int] | range | Tensor) -> FrameFeatures:
     """Return the features of the frames with these indices. An index can occur several times."""
@@ -58,17 +65,22 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class QueryFeatures:
-    """Features of a query frame. They depend on no object, so all sequences share them."""
+    """Features of query frames; B = 1 except in training and while a GPU encodes. They depend on no object."""
 
-    key: Tensor  # (1, CK, h/16, w/16)
-    value: Tensor  # (1, CV, h/16, w/16)
-    skip3: Tensor  # (1, D, h/8, w/8)
-    skip2: Tensor  # (1, D, h/4, w/4)
+    key: Tensor  # (B, CK, h/16, w/16)
+    value: Tensor  # (B, CV, h/16, w/16)
+    skip3: Tensor  # (B, D, h/8, w/8)
+    skip2: Tensor  # (B, D, h/4, w/4)
     image_size: tuple[int, int]  # (h, w) of the masks that are decoded
 
     def select(self, index: Tensor) -> QueryFeatures:
         """Return the features of the frames with the indices (N,). An index can occur several times."""
         return QueryFeatures(self.key[index], self.value[index], self.skip3[index], self.skip2[index], self.image_size)
+
+    def frame(self, number: int) -> QueryFeatures:
+        """Return the features of one of the B frames. They share its memory."""
+        one = slice(number, number + 1)
+        return QueryFeatures(self.key[one], self.value[one], self.skip3[one], self.skip2[one], self.image_size)
 
     def with_padding(self) -> QueryFeatures:
         """Return the features for masks that also cover the padding."""
