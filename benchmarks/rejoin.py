@@ -79,7 +79,7 @@ def read_returns(network: VideoNetwork, clip: Path) -> Iterator[tuple[float, boo
         memory = memorize(network, frames, masks, before)
         for index in after[:: max(len(after) // NUM_READ, 1)][:NUM_READ]:
             frame = frames.encode(index)
-            probs = network.propagate(frame.query, memory.bank)
+            (probs,) = network.propagate(frame.query, [memory.bank])
             (found,) = encode_probs(probs, frames.video, find_preset("default").mask_threshold)
             for other, true in enumerate(objects):
                 if (mask := true[index]) is not None and rle_areas([mask])[0] >= MIN_AREA:

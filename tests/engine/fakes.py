@@ -163,7 +163,10 @@ class FakeNetwork(nn.Module):
         value = torch.cat([colours, masks.sum(dim=(1, 2))[:, None]], dim=1)  # (N, 4): sum of colours, weight
         return MemoryEntry(torch.full((len(masks), 1, 1, 1), float(number)), value[:, :, None, None])
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
+        return [self.propagate_one(query, memory) for memory in memories]
+
+    def propagate_one(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
         frames = [int(number) for number in memory.key[0, 0, :, 0, 0]]
         self.propagated.append((_number(query.skip2), frames))
         if _number(query.skip2) in self.lost_frames:

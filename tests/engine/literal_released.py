@@ -66,9 +66,10 @@ def propagate(network: SeqMaskRCNN, features: list[FrameFeatures], key_frame: in
     for frames in (range(key_frame, len(features)), range(key_frame - 1, -1, -1)):
         keys, values = ([part] for part in head.memorize(features[key_frame].pyramid[0], masks))
         for t in frames:
-            query = head.encode_query(features[t].pyramid[0])
+            query_key, query_value = head.encode_query(features[t].pyramid[0])
             skips = head.encode_skips(features[t].c3, features[t].c2)
-            alone = head.segment(query, skips, torch.stack(keys, dim=2), torch.stack(values, dim=2))
+            readout = head.read(query_key, torch.stack(keys, dim=2), torch.stack(values, dim=2))
+            alone = head.decode(query_value, skips, readout)
             probs[t] = soft_aggregate(alone)[1:]
             if t != key_frame:
                 key, value = head.memorize(features[t].pyramid[0], probs[t])

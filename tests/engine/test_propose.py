@@ -182,8 +182,8 @@ def test_frames_before_the_first_detection_are_not_encoded_in_vain() -> None:
 
 def test_a_sequence_without_a_pixel_is_no_proposal() -> None:
     class Amnesia(FakeNetwork):
-        def propagate(self, query, memory):  # type: ignore[no-untyped-def]
-            return torch.zeros_like(super().propagate(query, memory))
+        def propagate_one(self, query, memory):  # type: ignore[no-untyped-def]
+            return torch.zeros_like(super().propagate_one(query, memory))
 
     result = segment(
         make_video(moving_boxes(3)), Amnesia(), resegment_key_frame=True, reduction="none", score_threshold=0

@@ -119,7 +119,7 @@ def test_progress_counts_each_stage_to_its_end() -> None:
 
 def test_a_device_out_of_memory_is_told_in_one_line() -> None:
     class Greedy(FakeNetwork):
-        def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+        def propagate_one(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
             raise torch.cuda.OutOfMemoryError("much text")
 
     with pytest.raises(VisError, match=r"^cannot segment clip\.mp4: the memory of cpu is too small\. Use a smaller"):
@@ -128,9 +128,9 @@ def test_a_device_out_of_memory_is_told_in_one_line() -> None:
 
 def test_no_gradient_is_recorded() -> None:
     class Watched(FakeNetwork):
-        def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+        def propagate_one(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
             assert torch.is_inference_mode_enabled()
-            return super().propagate(query, memory)
+            return super().propagate_one(query, memory)
 
     network = Watched()
     segment(make_video(moving_boxes(3)), network)

@@ -96,7 +96,7 @@ def test_a_legacy_network_speaks_every_verb(size: tuple[int, int]) -> None:
     assert none.mask_probs.shape == (0, *size)
     assert model.class_probs(features, none.boxes).shape == (0, 4)
     memory = MemoryBank(model.memorize(features, none.mask_probs), MemoryRule())
-    assert model.propagate(model.encode_query(features), memory).shape == (0, *size)
+    assert model.propagate(model.encode_query(features), [memory])[0].shape == (0, *size)
 
 
 def test_a_legacy_network_learns() -> None:

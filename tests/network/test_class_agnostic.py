@@ -29,6 +29,6 @@ def test_each_verb_has_one_class() -> None:
     assert merged.class_probs(features, found.boxes[:0]).shape == (0, 2)
     memory = MemoryBank(merged.memorize(features, found.mask_probs), MemoryRule())
     torch.testing.assert_close(
-        merged.propagate(merged.encode_query(features), memory),
-        network.propagate(network.encode_query(features), memory),
+        merged.propagate(merged.encode_query(features), [memory])[0],
+        network.propagate(network.encode_query(features), [memory])[0],
     )

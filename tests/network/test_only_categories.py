@@ -67,6 +67,6 @@ def test_all_other_methods(network: SeqMaskRCNN) -> None:
     torch.testing.assert_close(only.box_masks(features, boxes), masks)
     memory = MemoryBank(only.memorize(features, masks), MemoryRule())
     torch.testing.assert_close(
-        only.propagate(only.encode_query(only.encode_frames(torch.zeros(1, 3, 50, 75))), memory),
-        network.propagate(network.encode_query(network.encode_frames(torch.zeros(1, 3, 50, 75))), memory),
+        only.propagate(only.encode_query(only.encode_frames(torch.zeros(1, 3, 50, 75))), [memory])[0],
+        network.propagate(network.encode_query(network.encode_frames(torch.zeros(1, 3, 50, 75))), [memory])[0],
     )

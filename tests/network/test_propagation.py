@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -24,8 +25,8 @@ class CountingNetwork:
         index = features.c2[:1, :1].expand(len(masks), 1, 1, 1)
         return MemoryEntry(index, masks.mean(dim=(1, 2))[:, None, None, None])
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
-        return memory.key[:, 0, -1].expand(-1, *query.image_size)
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
+        return [memory.key[:, 0, -1].expand(-1, *query.image_size) for memory in memories]
 
 
 NETWORK = cast(SeqMaskRCNN, CountingNetwork())

@@ -37,7 +37,7 @@ def test_every_verb_keeps_the_frame_size(model: SeqMaskRCNN, size: tuple[int, in
     assert found.mask_probs.shape == (len(found.boxes), *size)
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     memory = MemoryBank(model.memorize(features, torch.rand(3, *size)), MemoryRule())
-    probs = model.propagate(model.encode_query(features), memory)
+    probs = model.propagate(model.encode_query(features), [memory])[0]
     assert probs.shape == (3, *size)
     assert 0.0 <= float(probs.min()) <= float(probs.max()) <= 1.0
 
@@ -50,7 +50,7 @@ def test_no_objects_is_a_normal_case(model: SeqMaskRCNN) -> None:
         assert found.mask_probs.shape == (0, 50, 75)
     assert model.class_probs(features, found.boxes).shape == (0, 4)
     memory = MemoryBank(model.memorize(features, torch.zeros(0, 50, 75)), MemoryRule())
-    assert model.propagate(model.encode_query(features), memory).shape == (0, 50, 75)
+    assert model.propagate(model.encode_query(features), [memory])[0].shape == (0, 50, 75)
 
 
 @torch.inference_mode()
@@ -74,8 +74,8 @@ def test_permuting_objects_permutes_their_masks(model: SeqMaskRCNN) -> None:
     masks = torch.zeros(2, 50, 75)
     masks[0, 5:20, 5:20], masks[1, 25:45, 40:70] = 1.0, 1.0
     query = model.encode_query(features)
-    forth = model.propagate(query, MemoryBank(model.memorize(features, masks), MemoryRule()))
-    back = model.propagate(query, MemoryBank(model.memorize(features, masks.flip(0)), MemoryRule()))
+    forth = model.propagate(query, [MemoryBank(model.memorize(features, masks), MemoryRule())])[0]
+    back = model.propagate(query, [MemoryBank(model.memorize(features, masks.flip(0)), MemoryRule())])[0]
     torch.testing.assert_close(forth.flip(0), back, rtol=1e-4, atol=1e-5)
 
 
@@ -331,3 +331,17 @@ def test_overlaps_of_boxes() -> None:
     assert best_iou(boxes, others).item() == pytest.approx(1 / 3)
     assert covered_by(boxes, others).item() == pytest.approx(0.5)
     assert best_iou(boxes, others[:0]).item() == covered_by(boxes, others[:0]).item() == 0.0
+
+
+@torch.inference_mode()
+def test_memories_of_different_lengths_are_decoded_together_and_do_not_influence_each_other() -> None:
+    model = make_model()
+    features = model.encode_frames(torch.rand(1, 3, 50, 75) * 255)
+    query = model.encode_query(features)
+    banks = [MemoryBank(model.memorize(features, torch.rand(num, 50, 75)), MemoryRule()) for num in (2, 0, 1)]
+    banks[0].write(model.memorize(features, torch.rand(2, 50, 75)))
+    together = model.propagate(query, banks)
+    assert [len(probs) for probs in together] == [2, 0, 1]
+    for probs, bank in zip(together, banks, strict=True):
+        torch.testing.assert_close(probs, model.propagate(query, [bank])[0])
+    assert model.propagate(query, []) == []

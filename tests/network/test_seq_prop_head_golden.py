@@ -80,7 +80,7 @@ def memory(head: SeqPropHead, golden: dict[str, Tensor], frames: int) -> tuple[T
 def segment(head: SeqPropHead, golden: dict[str, Tensor], key: Tensor, value: Tensor) -> Tensor:
     query = head.encode_query(golden["in.P2_query"])
     skips = head.encode_skips(golden["in.C3"], golden["in.C2"])
-    return head.segment(query, skips, key, value)
+    return head.decode(query[1], skips, head.read(query[0], key, value))
 
 
 def assert_close(actual: Tensor, expected: Tensor) -> None:

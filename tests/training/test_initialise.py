@@ -43,7 +43,8 @@ def propagate(head: SeqPropHead, first: Tensor, mask: Tensor, later: Tensor) -> 
     with torch.inference_mode():
         key, value = head.memorize(first, mask[None])
         skips = head.encode_skips(torch.zeros(1, 6, SIDE // 8, SIDE // 8), torch.zeros(1, 6, SIDE // 4, SIDE // 4))
-        return head.segment(head.encode_query(later), skips, key[:, :, None], value[:, :, None])[0] > 0.5
+        query_key, query_value = head.encode_query(later)
+        return head.decode(query_value, skips, head.read(query_key, key[:, :, None], value[:, :, None]))[0] > 0.5
 
 
 def iou(a: Tensor, b: Tensor) -> float:

@@ -47,14 +47,14 @@ def test_the_memory_is_cut_off_from_the_gradient(
     truncate: int | None, attached: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_model().train()
-    segment, seen, lengths = model.prop_head.segment, [], []
+    read, seen, lengths = model.prop_head.read, [], []
 
-    def spy(query: object, skips: object, mem_key: Tensor, mem_value: Tensor) -> Tensor:
+    def spy(query_key: Tensor, mem_key: Tensor, mem_value: Tensor) -> Tensor:
         seen.append(mem_key.requires_grad)
         lengths.append(mem_key.shape[2])
-        return segment(query, skips, mem_key, mem_value)  # type: ignore[arg-type]
+        return read(query_key, mem_key, mem_value)
 
-    monkeypatch.setattr(model.prop_head, "segment", spy)
+    monkeypatch.setattr(model.prop_head, "read", spy)
     losses_of(model, truncate)
     assert seen == attached
     assert lengths == [1, 2, 3]

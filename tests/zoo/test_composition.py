@@ -55,7 +55,7 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
     masks = torch.zeros(2, 50, 75)
     masks[0, 5:20, 5:20], masks[1, 25:45, 40:70] = 1.0, 1.0
     probs = [
-        network.propagate(network.encode_query(frame), MemoryBank(network.memorize(frame, masks), MemoryRule()))
+        network.propagate(network.encode_query(frame), [MemoryBank(network.memorize(frame, masks), MemoryRule())])[0]
         for network, frame in ((both, features), (propagator, followed))
     ]
     torch.testing.assert_close(*probs)

@@ -81,5 +81,6 @@ class LostObjects:
         self, network: PropagatingNetwork, frame: EncodedFrame, mask: Rle, video: Size, threshold: float
     ) -> Iterator[tuple[float, int]]:
         for lost in self._lost:
-            (found,) = encode_probs(network.propagate(frame.query, lost.bank), video, threshold)
+            (probs,) = network.propagate(frame.query, [lost.bank])
+            (found,) = encode_probs(probs, video, threshold)
             yield float(sequence_iou([[mask]], [[found]])[0, 0]), lost.id

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vis_cli.engine.background import Background
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
@@ -69,6 +70,7 @@ class Proposer:
         self._rule = rule
         self._video = video
         self._detections: dict[int, FrameDetections] = {}  # of the key frames, if they are a source of scores
+        self._background = Background()
         self._on_input = config.mask_canvas == "network"  # masks have the size of the padded network input
 
     def propose(self, known: Sequence[KeyFrameProposals], progress: Progress) -> list[KeyFrameProposals]:
@@ -84,6 +86,7 @@ class Proposer:
         self._propagate_forward(proposals, progress)
         new = proposals[len(known) :]
         self._propagate_backward(new, progress)
+        self._background.wait()
         for some in known:
             some.detection_scores = support_scores(some.masks, self._detections, self._num_scores)
         return new
@@ -95,6 +98,7 @@ class Proposer:
         for step in propagate_masks(self._network, encoded, propagations):
             step.masks = self._source.aggregate([some.ids for some in proposals], step.separate, None)
             self._record(step.frame, proposals, step.masks, None)
+        self._background.wait()
 
     def _propagate_forward(self, proposals: list[KeyFrameProposals], progress: Progress) -> None:
         """Propagate all sequences to the last frame, and append the new sequences of each key frame."""
@@ -153,7 +157,7 @@ class Proposer:
         if self._on_input:
             key_masks = key_masks.padded(frame.query.image_size)
         if self._config.score_source == "support" or self._continues:
-            rles = tuple(self._encode(frame, key_masks.probs))
+            rles = tuple(encode_probs(key_masks.probs, self._mask_size(frame), self._config.mask_threshold))
             self._detections[frame.index] = FrameDetections(rles, key_masks.class_probs)
         return key_masks
 
@@ -181,7 +185,8 @@ class Proposer:
         """
         if not key_masks.resegment:
             return key_masks.probs
-        return soft_aggregate(self._network.propagate(frame.query, propagation.bank))[1:]
+        (separate,) = self._network.propagate(frame.query, [propagation.bank])
+        return soft_aggregate(separate)[1:]
 
     def _record(
         self,
@@ -190,30 +195,43 @@ class Proposer:
         masks: Sequence[Tensor],
         key_masks: KeyMasks | None,
     ) -> None:
-        """Store the masks of one frame as RLE, and add the class probabilities to their sums."""
+        """Store the masks of one frame as RLE, and add the class probabilities to their sums, in a second thread."""
         if not proposals:
             return
         probs = torch.cat(list(masks))  # (all N, h, w)
         binary = probs > self._config.mask_threshold
         class_probs = self._source.class_probs(frame, binary)
-        packed = pack_probs(probs, self._config.mask_threshold) if self._exclusive else [None] * len(probs)
-        rles = self._encode(frame, probs)
-        visible = binary.flatten(1).any(dim=1).tolist()
         members = [(some, row) for some in proposals for row in range(len(some.ids))]
-        rows = zip(members, rles, packed, class_probs, visible, strict=True)
-        for (some, row), rle, packed_probs, scores, is_visible in rows:
-            given = None if key_masks is None else key_masks.segmentation(some.ids[row])
-            if (mask := given or rle) is not None:
-                some.masks[row][frame.index] = mask
+        given = [None if key_masks is None else key_masks.segmentation(some.ids[row]) for some, row in members]
+        index, size = frame.index, self._mask_size(frame)  # the features of the frame are not kept until it is stored
+        self._background.call(lambda: self._store(index, size, members, given, probs, class_probs))
+
+    def _store(
+        self,
+        index: int,
+        size: Size,
+        members: Sequence[tuple[KeyFrameProposals, int]],
+        given: Sequence[Rle | None],
+        probs: Tensor,
+        class_probs: NDArray[np.float64],
+    ) -> None:
+        """Add the masks and class probabilities of one frame to the sequences `members`. A second thread calls it."""
+        threshold = self._config.mask_threshold
+        packed = pack_probs(probs, threshold) if self._exclusive else [None] * len(probs)
+        rles = encode_probs(probs, size, threshold)
+        visible = (probs > threshold).flatten(1).any(dim=1).tolist()
+        rows = zip(members, given, rles, packed, class_probs, visible, strict=True)
+        for (some, row), known, rle, packed_probs, scores, is_visible in rows:
+            if (mask := known or rle) is not None:
+                some.masks[row][index] = mask
             some.class_sums[row] += scores
             some.num_visible[row] += is_visible
-            if packed_probs is not None and not given:
-                some.probs[row][frame.index] = packed_probs
+            if packed_probs is not None and not known:
+                some.probs[row][index] = packed_probs
 
-    def _encode(self, frame: EncodedFrame, probs: Tensor) -> list[Rle | None]:
-        """Encode the masks (N, h, w) of a frame as RLE."""
-        size = frame.query.image_size if self._on_input else self._video
-        return encode_probs(probs, size, self._config.mask_threshold)
+    def _mask_size(self, frame: EncodedFrame) -> Size:
+        """Return the size of the stored masks of a frame."""
+        return frame.query.image_size if self._on_input else self._video
 
     @property
     def _exclusive(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +58,9 @@ class ClassAgnostic(nn.Module):
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
         return self.network.memorize(features, masks)
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
-        return self.network.propagate(query, memory)
+        return self.network.propagate(query, memories)
 
 
 def _merge_classes(probs: Tensor) -> Tensor:

@@ -71,9 +71,9 @@ class OnlyCategories(nn.Module):
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
         return self.network.memorize(features, masks)
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
-        return self.network.propagate(query, memory)
+        return self.network.propagate(query, memories)
 
     def _select(self, found: Detections, max_instances: int) -> Detections:
         """Return at most `max_instances` detections of the categories, with the labels of this network."""

@@ -135,7 +135,7 @@ def propagate_masks(
         if previous is not None:
             _memorize(network, *previous)
         current = list(propagations)
-        step = Step(frame, [network.propagate(frame.query, propagation.bank) for propagation in current])
+        step = Step(frame, network.propagate(frame.query, [propagation.bank for propagation in current]))
         yield step
         previous = step, current
     if memorize_last and previous is not None:

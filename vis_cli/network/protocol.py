@@ -6,6 +6,7 @@ another one propagates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -61,8 +62,11 @@ class PropagatingNetwork(Protocol):
     def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
-        """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
+        """Return the foreground probability (N, h, w) float32 of each object alone, for the N objects of each memory.
+
+        One call for all memories lets the network share work between them.
+        """
 
 
 class VideoNetwork(DetectingNetwork, PropagatingNetwork, Protocol):

@@ -5,6 +5,9 @@ The engine calls its methods for one frame at a time, training for a batch of cl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from vis_cli.network.config import ModelConfig
@@ -39,8 +42,15 @@ class SeqMaskRCNN(MaskRCNN):
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
         return MemoryEntry(*self.prop_head.memorize(features.pyramid[0], masks))
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
-        """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
+        """Return the foreground probability (N, h, w) float32 of each object alone, for the N objects of each memory.
+
+        Each memory is read on its own. The readouts of all objects are decoded together.
+        """
         height, width = query.image_size
-        probs = self.prop_head.segment((query.key, query.value), (query.skip3, query.skip2), memory.key, memory.value)
-        return probs[:, :height, :width]
+        head = self.prop_head
+        readouts = [head.read(query.key, memory.key, memory.value) for memory in memories]
+        if not readouts:
+            return []
+        probs = head.decode(query.value, (query.skip3, query.skip2), torch.cat(readouts))[:, :height, :width]
+        return list(torch.split(probs, [len(readout) for readout in readouts]))

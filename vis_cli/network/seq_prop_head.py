@@ -120,28 +120,29 @@ class SeqPropHead(nn.Module):
         """Return the decoder's object-independent features at strides 8 and 4."""
         return self.refine3.encode_skip(c3), self.refine2.encode_skip(c2)
 
-    def segment(
-        self, query: tuple[Tensor, Tensor], skips: tuple[Tensor, Tensor], mem_key: Tensor, mem_value: Tensor
-    ) -> Tensor:
-        """Read the memory and decode.
+    def read(self, query_key: Tensor, mem_key: Tensor, mem_value: Tensor) -> Tensor:
+        """Read the memory.
 
         Args:
-            query: key and value, (1 or N, C, h/16, w/16).
-            skips: features at strides 8 and 4, (1 or N, D, ...).
+            query_key: (1 or N, CK, h/16, w/16).
             mem_key: (N, CK, T, h/16, w/16).
             mem_value: (N, CV, T, h/16, w/16).
 
         Returns:
-            Foreground probability of each object alone, (N, h, w) float32.
+            The readout (N, CV, h/16, w/16).
         """
-        num = mem_key.shape[0]
-        readout = read_memory(query[0].expand(num, -1, -1, -1), mem_key, mem_value)
-        merged = self.conv_merge(torch.cat([readout, query[1].expand(num, -1, -1, -1)], dim=1))
-        return self._decode(skips, self.res_merge(merged))
+        return read_memory(query_key.expand(len(mem_key), -1, -1, -1), mem_key, mem_value)
 
-    def _decode(self, skips: tuple[Tensor, Tensor], coarse: Tensor) -> Tensor:
-        """Return the foreground probability (N, h, w) from the merged readout at stride 16, (N, D, h/16, w/16)."""
-        decoded = self.refine2(skips[1], self.refine3(skips[0], coarse))
+    def decode(self, query_value: Tensor, skips: tuple[Tensor, Tensor], readout: Tensor) -> Tensor:
+        """Return the foreground probability (N, h, w) float32 of each object alone.
+
+        Args:
+            query_value: (1 or N, CV, h/16, w/16).
+            skips: features at strides 8 and 4, (1 or N, D, ...).
+            readout: (N, CV, h/16, w/16).
+        """
+        merged = self.conv_merge(torch.cat([readout, query_value.expand(len(readout), -1, -1, -1)], dim=1))
+        decoded = self.refine2(skips[1], self.refine3(skips[0], self.res_merge(merged)))
         logits = self.predict(F.relu(decoded)).float()  # (N, 2, h/4, w/4), background and object
         upsampled = F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
         return torch.softmax(upsampled, dim=1)[:, 1]

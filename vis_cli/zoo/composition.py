@@ -7,6 +7,7 @@ detector is a model folder with its own backbone, or a detector of boxes: a torc
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,11 @@ class PairedFeatures(FrameFeatures):
         """Return the size of all tensors in bytes."""
         followed = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size)
         return followed.num_bytes + self.seen.num_bytes
+
+    def frame(self, number: int) -> PairedFeatures:
+        """Return the features of one of the B frames. They share its memory."""
+        own = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size).frame(number)
+        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.seen.frame(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +105,9 @@ class DetectorAndPropagator(nn.Module):
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
         return self.propagator.memorize(features, masks)
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
-        return self.propagator.propagate(query, memory)
+        return self.propagator.propagate(query, memories)
 
 
 def compose(

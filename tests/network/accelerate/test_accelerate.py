@@ -55,7 +55,7 @@ def run(network: VideoNetwork, num_objects: int) -> dict[str, Tensor]:
         "query key": query.key,
         "query value": query.value,
         "skips": query.skip2,
-        "probs": network.propagate(query, memory),
+        "probs": network.propagate(query, [memory])[0],
     }
 
 
@@ -84,10 +84,11 @@ def test_in_float64_the_differences_of_the_head_vanish(decoder_channels: int) ->
     entries = [head.memorize(p2, make_masks(3, 128, 192)) for head in (plain, quick)]
     for expected, actual in zip(*entries, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
-    probs = [
-        head.segment(head.encode_query(p2), head.encode_skips(c3, c2), key[:, :, None], value[:, :, None])
-        for head, (key, value) in zip((plain, quick), entries, strict=True)
-    ]
+    probs = []
+    for head, (key, value) in zip((plain, quick), entries, strict=True):
+        query_key, query_value = head.encode_query(p2)
+        readout = head.read(query_key, key[:, :, None], value[:, :, None])
+        probs.append(head.decode(query_value, head.encode_skips(c3, c2), readout))
     torch.testing.assert_close(probs[1], probs[0], rtol=0, atol=1e-6)  # logits are float32
 
 
@@ -158,10 +159,13 @@ def test_masks_larger_than_the_frame_are_refused() -> None:
 @torch.inference_mode()
 def test_the_last_convolution_is_the_softmax_of_two_classes() -> None:
     plain = make_head()
-    skips, coarse = (torch.randn(1, 8, 8, 10), torch.randn(1, 8, 16, 20)), torch.randn(3, 8, 4, 5)
-    expected = plain._decode(skips, coarse)
+    skips, value, readout = (
+        (torch.randn(1, 8, 8, 10), torch.randn(1, 8, 16, 20)),
+        *torch.randn(4, 8, 4, 5).split([1, 3]),
+    )
+    expected = plain.decode(value, skips, readout)
     assert expected.std() > 0.01
-    actual = AcceleratedSeqPropHead(copy.deepcopy(plain))._decode(skips, coarse)
+    actual = AcceleratedSeqPropHead(copy.deepcopy(plain)).decode(value, skips, readout)
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
@@ -171,12 +175,12 @@ def test_objects_decoded_in_groups_are_those_decoded_together(at_once: int, monk
     network = accelerate(make_model(), CPU)
     features = network.encode_frames(frame())
     query, memory = network.encode_query(features), MemoryBank(network.memorize(features, make_masks(3)), MemoryRule())
-    together = network.propagate(query, memory)
+    together = network.propagate(query, [memory])[0]
     decoded = []
     refine2 = network.prop_head.plain.refine2  # type: ignore[attr-defined]
     bytes_per_object = query.skip2.numel() * query.skip2.element_size()
     monkeypatch.setattr(prop_head, "DECODED_BUDGET_BYTES", at_once * bytes_per_object + 1)
     refine2.register_forward_hook(lambda _module, _args, output: decoded.append(len(output)))
-    in_groups = network.propagate(query, memory)
+    in_groups = network.propagate(query, [memory])[0]
     assert decoded == [at_once, *([1] * (3 - at_once))]
     torch.testing.assert_close(in_groups, together, rtol=1e-4, atol=1e-5)

@@ -50,14 +50,14 @@ class AcceleratedSeqPropHead(nn.Module):
         """Return the object-independent features of the decoder, as `SeqPropHead.encode_skips`."""
         return self.plain.encode_skips(c3, c2)
 
-    def segment(
-        self, query: tuple[Tensor, Tensor], skips: tuple[Tensor, Tensor], mem_key: Tensor, mem_value: Tensor
-    ) -> Tensor:
-        """Read the memory and decode, as `SeqPropHead.segment`."""
-        num = mem_key.shape[0]
-        readout = read_memory(query[0].expand(num, -1, -1, -1), mem_key, mem_value, attend)
-        coarse = self.plain.res_merge(self.conv_merge.forward_shared(readout, query[1]))
-        at_once = _decoded_at_once(skips[1], num)
+    def read(self, query_key: Tensor, mem_key: Tensor, mem_value: Tensor) -> Tensor:
+        """Return the readout of a memory, as `SeqPropHead.read`."""
+        return read_memory(query_key.expand(len(mem_key), -1, -1, -1), mem_key, mem_value, attend)
+
+    def decode(self, query_value: Tensor, skips: tuple[Tensor, Tensor], readout: Tensor) -> Tensor:
+        """Return the foreground probability of each object, as `SeqPropHead.decode`."""
+        coarse = self.plain.res_merge(self.conv_merge.forward_shared(readout, query_value))
+        at_once = _decoded_at_once(skips[1], len(readout))
         return torch.cat([self._decode(skips, some) for some in coarse.split(at_once)])
 
     def _shared_shortcut(self, p2: Tensor, masks: Tensor, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ the network propagates them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -77,9 +78,9 @@ class BoxesAndMasks:
         """Encode N masks (N, h, w) in 0..1 with their frame (B = 1)."""
         return self.network.memorize(features, masks)
 
-    def propagate(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
+    def propagate(self, query: QueryFeatures, memories: Sequence[MemoryBank]) -> list[Tensor]:
         """Return the foreground probability (N, h, w) float32 of each object alone in the query frame."""
-        return self.network.propagate(query, memory)
+        return self.network.propagate(query, memories)
 
     def _detect(
         self,
