@@ -20,7 +20,7 @@ CODE_OR_LINK = re.compile(r"^```.*?^```$|`[^`\n]+`|(?P<link>\]\((?P<target>[^)\s
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the linked files outside of docs/. A Markdown page becomes a page, and its links are also followed."""
+    """Add the linked files outside of docs/. Markdown becomes a page, whose linked files are also added."""
     waiting = sorted(DOCS.rglob("*.md"))
     found: set[Path] = set()
     while waiting:

@@ -1,4 +1,6 @@
-"""The commands of README.md and of docs/how-to run in their order, section by section; so does the Python example."""
+"""The commands of README.md, the tutorials and docs/how-to run in their order, section by section; so does the Python
+example. `test_tutorials.py` compares the output on the tutorials.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,12 @@ import json
 import re
 import shlex
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from tests.commands.conftest import Network, RunVis, network, run_vis  # noqa: F401 (fixtures)
 from tests.engine.fakes import FakeNetwork, draw_frame, moving_boxes
@@ -22,6 +25,7 @@ from tests.records.video_factory import make_images, make_video, rewrite, write_
 from tests.training.test_trainer import make_run
 from tests.zoo.detectors.onnx_factory import write_onnx, yolox_outputs
 from tests.zoo.released_factory import hollow_state, write_checkpoint
+from vis_cli.app import app
 from vis_cli.records.davis import write_label_png
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category, ModelInfo
@@ -29,7 +33,11 @@ from vis_cli.zoo.weights import LoadedModel
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("how-to/*.md")), ROOT / "docs/explanation/presets.md")
+TUTORIALS = sorted((ROOT / "docs").glob("tutorials/*.md"))
+PAGES = (
+    *(ROOT / "README.md", *TUTORIALS, *sorted((ROOT / "docs").glob("how-to/*.md"))),
+    *(ROOT / "docs/explanation/presets.md", ROOT / "docs/README.md"),
+)
 
 NAMES = ("beach", "clip", "frames", "holiday", "walk")  # of all videos here, in every split
 IMAGES = ("00000.jpg", "00001.jpg", "00002.jpg")  # of each of them
@@ -37,12 +45,14 @@ OUTPUT_OPTIONS = ("-o", "--out", "--json", "--plots")
 
 
 def sections() -> dict[str, list[str]]:
-    """Return the lines that are `vis` commands, by the heading they stand under."""
+    """Return the lines that are `vis` commands, by the heading they stand under. A tutorial is one section."""
     found: dict[str, list[str]] = {}
     for page in PAGES:
-        for part in re.split(r"^##? ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        text = page.read_text(encoding="utf-8")
+        parts = [text.removeprefix("# ")] if page in TUTORIALS else re.split(r"^##? ", text, flags=re.MULTILINE)[1:]
+        for part in parts:
             heading, _, text = part.partition("\n")
-            if lines := [line.strip() for line in text.splitlines() if re.match(r" {4}(\$ )?vis\s", line)]:
+            if lines := [line.strip() for line in text.splitlines() if re.match(r"( {4}|\$ )(\$ )?vis\s", line)]:
                 name = heading if page.name == "README.md" else f"{page.stem}: {heading}"
                 assert name not in found
                 found[name] = lines
@@ -63,18 +73,21 @@ def make_frame_folders(path: Path) -> None:
         make_frames(path / name)
 
 
-def make_split(path: Path) -> None:
+SAMPLES = ("launchpad", "cat")  # of the tutorials
+
+
+def make_split(path: Path, names: Sequence[str] = NAMES) -> None:
     """Write a split of all the videos, each with a cat in the upper left quarter, where the stand-in finds one."""
     width, height = SIZE
     cat = np.zeros((height, width), np.bool_)
     cat[: height // 2, : width // 2] = True
     videos = [
         {"id": i, "width": width, "height": height, "file_names": [f"{name}/{image}" for image in IMAGES]}
-        for i, name in enumerate(NAMES)
+        for i, name in enumerate(names)
     ]
     annotations = [
         {"id": i, "video_id": i, "category_id": 1, "iscrowd": 0, "segmentations": [encode_mask(cat)] * len(IMAGES)}
-        for i in range(len(NAMES))
+        for i in range(len(names))
     ]
     data = {"videos": videos, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
     path.write_text(json.dumps(data))
@@ -139,6 +152,9 @@ FOUND_ON_THE_NETWORK = LoadedModel(NetworkDetector(), ModelInfo("detector", "0" 
 MAKERS: dict[str, Callable[[Path], object]] = {  # the files and folders that README speaks of as the reader's own
     "holiday.mp4": make_clip,
     "clip.mp4": make_clip,
+    "sample_videos/launchpad.mp4": make_clip,
+    "sample_videos/cat.mp4": make_clip,
+    "sample_videos/annotations.json": lambda path: make_split(path, SAMPLES),
     "concert.mp4": lambda path: make_video(path.parent, path.name, num_frames=20, pts_ms=range(0, 100_000, 5_000)),
     "frames": make_frames,
     "videos": lambda path: make_clip(path / "beach.mp4"),
@@ -196,7 +212,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_command_is_in_a_section() -> None:
     texts = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    written = re.findall(r"^ {4}[>$ ]*(vis\s.*)", texts, re.MULTILINE)
+    written = re.findall(r"^(?: {4}|\$ )[>$ ]*(vis\s.*)", texts, re.MULTILINE)
     assert written == [line.removeprefix("$ ") for lines in sections().values() for line in lines]
     assert len(written) > 30
 
@@ -217,6 +233,21 @@ def test_the_commands_of_a_section_work_one_after_the_other(
         assert outcome.code == 0, f"{line}\n{outcome.out}\n{outcome.err}"
         assert "warning" not in outcome.err, line
         assert [path for path in outputs_of(words) if not path.exists()] == [], line
+
+
+def test_the_options_of_the_commands_that_do_not_run_here_exist() -> None:
+    """The page of live video needs cameras, and training takes minutes: their commands are in blocks for a shell."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    checked = 0
+    for page in PAGES:
+        for block in re.findall(
+            r"^```(?:ba)?sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            for name, rest in re.findall(r"^(?:.*[|!] )?vis (\w[\w-]*)(.*)$", block, re.MULTILINE):
+                known = {flag for item in commands[name].params for flag in item.opts}
+                assert set(re.findall(r" (--?[a-z][\w-]*)", rest.partition(" #")[0])) <= known, rest
+                checked += 1
+    assert checked >= 15
 
 
 def test_start_writes_what_it_promises(workplace: Path, run_vis: RunVis, network: Network) -> None:  # noqa: F811
