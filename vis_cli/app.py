@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from vis_cli import __version__
 from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
 from vis_cli.home_paths import expand_home
+from vis_cli.openmp import wait_passively
 from vis_cli.options import examples
 from vis_cli.path_options import require_paths
 from vis_cli.signals import SIGNAL_EXIT, install_handlers, received_signal, restore_handlers
@@ -268,6 +269,7 @@ def called_command(arguments: Sequence[str]) -> str | None:
 def main() -> None:
     """Run `vis` with the command-line arguments of the process."""
     install_handlers()
+    wait_passively()
     try:
         make_streams_safe()
         make_app(called_command(sys.argv[1:]))(prog_name="vis")
