@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 LOWEST := .venv-lowest/bin/python
 EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test docs test-slow test-exports test-trackeval identity-golden test-lowest fuzz kill format clean
+.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-trackeval identity-golden test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -30,6 +30,29 @@ docs: .venv-docs/.installed
 	test -x .venv-docs/bin/python || $(call venv,.venv-docs)
 	.venv-docs/bin/python -m pip install --quiet $$(sed -n '/^docs = \[/,/^\]/s/^ *"\(.*\)".*/\1/p' pyproject.toml)
 	@touch $@
+
+# Draw the images of the documentation again. `demo/` contains the results that they show.
+docs-media: $(STAMP)
+	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo --overwrite
+	$(BIN)/python sample_videos/make_strip.py demo/cat.mp4 demo/launchpad.mp4 -o sample_videos/overlay.jpg
+	$(BIN)/python docs/how-to/draw_render.py demo/launchpad.json
+	$(BIN)/python docs/explanation/figures/draw.py
+	$(BIN)/vis render demo/launchpad.json --as contact-sheet -o docs/tutorials/contact-sheet.jpg --overwrite
+	$(BIN)/vis eval demo --annotations sample_videos/annotations.json --plots docs/tutorials --overwrite
+
+# Build the sdist and the wheel with the models, and check their contents.
+dist: .venv-dist/bin/pyproject-build
+	rm -rf dist
+	.venv-dist/bin/python -m build --outdir dist
+	.venv-dist/bin/python tests/check_dist.py dist
+
+# Install the wheel in an empty environment, without the repository, and segment a frame folder without a network.
+test-dist: dist
+	.venv-dist/bin/python tests/check_dist.py dist --install
+
+.venv-dist/bin/pyproject-build:
+	$(call venv,.venv-dist)
+	.venv-dist/bin/python -m pip install --quiet build
 
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
@@ -92,4 +115,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-docs .venv-exports .venv-lowest site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-dist .venv-docs .venv-exports .venv-lowest site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -23,7 +23,10 @@ from vis_cli.commands.models import models_app
 from vis_cli.setting_fields import settings_of
 from vis_cli.settings import RunSettings, SegmentSettings
 
-COMMANDS = ["segment", "render", "report", "export", "import", "export-json", "eval", "train", "settings", "models"]
+COMMANDS = [
+    *("segment", "render", "report", "export", "import", "export-json", "eval", "train", "settings"),
+    *("report-system", "models"),
+]
 PAGES = [*COMMANDS, "models info", "models import"]
 
 
@@ -66,6 +69,7 @@ def test_help_and_models_import_no_torch(tmp_path: Path) -> None:
         ("segment --help", {"numpy", "vis_cli.commands.render"}),
         ("settings", {"numpy", "vis_cli.commands.segment"}),
         ("models", {"av", "cv2", "vis_cli.commands.segment"}),
+        ("report-system --help", {"av", "cv2", "vis_cli.commands.segment"}),
     ],
 )
 def test_a_command_imports_only_its_own_modules(command: str, unused: set[str]) -> None:

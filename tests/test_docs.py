@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 import vis_cli
 from vis_cli.app import make_app
@@ -22,7 +23,14 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 OTHER_PAGES = [
     ROOT / name
     for name in (
-        *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "sample_videos/README.md"),
+        *(
+            "README.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "SECURITY.md",
+            "benchmarks/README.md",
+            "sample_videos/README.md",
+        ),
         *("models/lite/CARD.md", "models/recipes/README.md"),
     )
 ]
@@ -55,7 +63,7 @@ FOREIGN = {
     "comparison.md": {"init_state"},  # of SAM 2
     "detections.md": {"clip.csv", "clip.json", "clip.mp4", "clip.txt", "clip_12", "save_txt"},
     "gpu.md": {"None", "nvidia-smi"},
-    "install.md": {"fcntl", "SIGHUP"},
+    "install.md": {"fcntl", "SIGHUP", "--build-arg", "--gpus"},
     "live.md": {"camera0", "192.168.1.20_554_cam"},
     "offline.md": {"packages"},
     "onnx.md": {"--decode_in_inference", "detector.onnx", "detector.toml"},
@@ -268,6 +276,21 @@ def test_the_page_of_commands_has_each_option() -> None:
             assert f"`{option}" in text[name] or option in ("--help-all", "--help", "-h"), f"{name} {option}"
             checked += 1
     assert checked > 120
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == vis_cli.__version__
+    assert citation["preferred-citation"]["title"] == "Video Instance Segmentation with a Propose-Reduce Paradigm"
+
+
+@pytest.mark.parametrize("name", ["bug.yml", "feature.yml"])
+def test_an_issue_template_has_the_fields_that_a_git_server_requires(name: str) -> None:
+    template = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE" / name).read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= template.keys()
+    for part in template["body"]:
+        assert part["type"] in ("markdown", "textarea", "input")
+        assert part["type"] == "markdown" or (part["id"] and part["attributes"]["label"])
 
 
 def test_each_page_is_in_the_navigation() -> None:

@@ -170,6 +170,15 @@ COMMANDS = (
         ),
     ),
     Entry(
+        "report-system",
+        "report_system.report_system",
+        "Print versions, devices, codecs and models for a bug report.",
+        (
+            "vis report-system",
+            "vis report-system --json",
+        ),
+    ),
+    Entry(
         "models",
         "models.models_app",
         "List the included models, describe a model, or import a checkpoint of the authors' implementation.",
