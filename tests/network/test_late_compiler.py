@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 
-def test_networks_are_imported_without_the_compiler() -> None:
+def test_networks_are_imported_and_loaded_without_the_compiler() -> None:
     code = (
         "import sys, vis_cli.engine.segmenter, vis_cli.zoo.composition\n"
+        "vis_cli.load_model('lite')\n"
         "assert 'timm' in sys.modules and not {'torch._dynamo', 'torch._dynamo.utils', 'sympy'} & set(sys.modules)\n"
         "from torchvision.ops import roi_align as _\n"
         "roi_align = sys.modules['torchvision.ops.roi_align']\n"

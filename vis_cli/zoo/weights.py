@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
@@ -44,15 +46,32 @@ def load_model(name_or_dir: str) -> LoadedModel[SeqMaskRCNN]:
     model = _network_without_values(summary.config, path)
     tensors = model.state_dict()
     state = read_tensors(path, {key: value.shape for key, value in tensors.items() if not key.endswith(COUNTER)})
-    counters = {key: torch.zeros_like(value, device="cpu") for key, value in tensors.items() if key.endswith(COUNTER)}
+    counters = {key: torch.zeros((), dtype=value.dtype) for key, value in tensors.items() if key.endswith(COUNTER)}
     model.load_state_dict(state | counters, assign=True)
     info = summary.info()
     return LoadedModel(model.eval().requires_grad_(False).to(memory_format=torch.channels_last), info)
 
 
+class _WithoutRandomValues(TorchFunctionMode):
+    """Mode in which layers are not initialized. On the meta device, this would import the compiler of PyTorch."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: Iterable[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Call a function of torch, or return the tensor that it would initialize."""
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", None) == torch.nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 def require_size(config: ModelConfig) -> None:
     """Raise a VisError if a network of this config would have too many parameters; none are allocated."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutRandomValues():
         number = sum(parameter.numel() for parameter in SeqMaskRCNN(config).parameters())
     if number > MAX_PARAMETERS:
         raise VisError(
@@ -99,7 +118,7 @@ def _in_precision(value: Tensor, precision: torch.dtype) -> Tensor:
 def _network_without_values(config: ModelConfig, path: Path) -> SeqMaskRCNN:
     """Return a network whose parameters have shapes only. Random values would be replaced anyway."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutRandomValues():
             return SeqMaskRCNN(config)
     except RuntimeError as error:  # sizes whose product has more than 64 bits
         raise VisError(f"{path} has damaged metadata (no network has these sizes); fetch or train it again") from error
