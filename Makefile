@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 LOWEST := .venv-lowest/bin/python
 EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-trackeval identity-golden test-lowest fuzz kill format clean
+.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-openvino test-trackeval identity-golden test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -65,6 +65,15 @@ test-exports: $(EXPORTS)
 $(EXPORTS):
 	$(PYTHON) -m venv .venv-exports
 	$@ -m pip install --quiet av datumaro opencv-python-headless pandas pyarrow pycocotools pytest supervision typer
+
+# Run the tests of OpenVINO, which `make test` skips, in an environment of their own: nncf brings scikit-learn and others.
+test-openvino: .venv-openvino/.installed
+	.venv-openvino/bin/python -m pytest tests/network/openvino tests/engine/test_backend.py
+
+.venv-openvino/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-openvino
+	.venv-openvino/bin/python -m pip install --quiet --editable '.[openvino]' pytest
+	@touch $@
 
 # Compare the metrics with trackeval. Its dependencies include a second OpenCV, so install it without them.
 test-trackeval: .venv/.trackeval

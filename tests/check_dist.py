@@ -19,7 +19,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
-WHEEL_FILES = ("vis_cli/app.py", "vis_cli/py.typed", "vis_cli/models/lite/weights.safetensors")
+WHEEL_FILES = (
+    *("vis_cli/app.py", "vis_cli/py.typed", "vis_cli/models/lite/weights.safetensors"),
+    *("vis_cli/sample_videos/cat.mp4", "vis_cli/sample_videos/launchpad.mp4"),  # they calibrate a network for int8
+)
 SDIST_FILES = ("pyproject.toml", "vis_cli/app.py", "models/lite/weights.safetensors", "LICENSE", "README.md")
 MAX_MIB = 60
 NUM_FRAMES, WIDTH, HEIGHT = 4, 160, 120

@@ -195,7 +195,7 @@ def test_segment_has_few_options_and_lists_the_others_on_request(run_vis: RunVis
     rare = ["--settings", "--detector", "--propagator", "--masks-from", "--names", "--stream", "--precision", "--debug"]
     rare += ["--min-score", "--detections", "--detections-from", "--detection-names", "--only"]
     rare += ["--start", "--end", "--every", "--live"]
-    rare += ["--box", "--point", "--also-detect", "--masks-at"]
+    rare += ["--box", "--point", "--also-detect", "--masks-at", "--backend"]
     assert {*few, *rare, "--feature-budget-mb", "--frame-budget-mb"} == set(shown_options(whole))
     assert all(f"─ {panel} ─" in whole for panel in ("Input", "Prompts", "Detectors", "Overlay", "Run"))
     assert "vis segment --help-all" in " ".join(page.split())

@@ -110,6 +110,19 @@ def test_released_presets_are_exact_unless_told_otherwise(preset: str, precision
     assert RunOptions(precision=precision).settings(preset).precision == expected
 
 
+def test_settings_of_a_run_are_set_like_settings_of_the_method() -> None:
+    overrides = ["mask_threshold=0.4", "backend=torch", "device=cuda:1"]
+    assert RunOptions().settings(None, overrides) == RunSettings(device="cuda:1", backend="torch")
+    assert settings_for(overrides=overrides) == SegmentSettings(mask_threshold=0.4)
+    assert RunOptions().settings("released-ytvis", ["precision=bfloat16"]).precision == "bfloat16"
+    with pytest.raises(UsageError, match=r"^--backend and --set backend are both given\. Omit one of them\.$"):
+        RunOptions(backend="openvino").settings(None, overrides)
+    with pytest.raises(UsageError, match=r"^backend is set twice"):
+        RunOptions().settings(None, [*overrides, "backend=auto"])
+    with pytest.raises(UsageError, match="no device 'gpu'"):
+        RunOptions().settings(None, ["device=gpu"])
+
+
 @dataclass(frozen=True)
 class Words:
     """A group of options."""

@@ -18,7 +18,9 @@ from vis_cli.settings import (
     find_preset,
     find_setting,
     parse_overrides,
+    parse_run_overrides,
     rename_old,
+    split_overrides,
 )
 
 STEPS = ["input", "windows", "key frames", "detection", "propagation", "scoring", "reduction", "output"]
@@ -83,7 +85,7 @@ def test_overrides(text: str, value: object) -> None:
         ("reduction=", "reduction is . Use nms, soft-nms, category-aware or none."),
         ("reduction=\x1b[31m" + 50 * "x", r"reduction is \x1b[31m" + 32 * "x" + "... Use nms"),
         ("num_key_frame=3", "no setting 'num_key_frame'. Did you mean num_key_frames?"),
-        ("zzz=3", "no setting 'zzz'. Use one of: box_nms_iou, "),
+        ("zzz=3", "no setting 'zzz'. Use one of: backend, box_nms_iou, "),
         ("detection_score=0.3", "detection_score is now detection_score_threshold. Use the new name."),
         ("mask_threshold", "'mask_threshold' has no '='. Use NAME=VALUE, such as num_key_frames=6."),
     ],
@@ -123,10 +125,22 @@ def test_whole_numbers_become_floats_where_a_setting_is_one() -> None:
 
 
 def test_run_settings_are_checked() -> None:
-    with pytest.raises(VisError, match=r"^precision is fast\. Use auto, float32, bfloat16 or float16\.$"):
+    with pytest.raises(VisError, match=r"^precision is fast\. Use auto, float32, bfloat16, float16 or int8\.$"):
         RunSettings(precision="fast")  # type: ignore[arg-type]
     with pytest.raises(VisError, match=r"^frame_budget_mb is -1\. Use a whole number from 0"):
         RunSettings(frame_budget_mb=-1)
+
+
+def test_overrides_of_a_run_are_separate() -> None:
+    method, run = split_overrides(["mask_threshold=0.4", " backend = torch", "backend", "precision=int8"])
+    assert (method, run) == (["mask_threshold=0.4"], [" backend = torch", "backend", "precision=int8"])
+    assert parse_run_overrides([run[0], run[2]]) == {"backend": "torch", "precision": "int8"}
+    with pytest.raises(VisError, match=r"^backend is cuda\. Use auto, torch or openvino\.$"):
+        parse_run_overrides(["backend=cuda"])
+    with pytest.raises(VisError, match="has no '='"):
+        parse_run_overrides(run)
+    with pytest.raises(VisError, match=r"^backend is a setting of the run\. Use --set backend=VALUE\.$"):
+        find_setting("backend")  # of a TOML file
 
 
 def test_presets_are_found_by_name() -> None:

@@ -162,7 +162,7 @@ COMMANDS = (
     Entry(
         "settings",
         "settings.settings",
-        "Print every setting of the method with its value in PRESET, its range and its meaning.",
+        "Print every setting with its value in PRESET, its range and its meaning.",
         (
             "vis settings",
             "vis settings ytvis2021 --toml > my.toml",

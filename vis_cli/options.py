@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -19,7 +20,16 @@ from vis_cli.errors import VisError
 from vis_cli.hints import did_you_mean
 from vis_cli.records.part import PartRequest, make_request
 from vis_cli.setting_fields import settings_of
-from vis_cli.settings import EXACT_PRESETS, PRESETS, Precision, RunSettings, SegmentSettings
+from vis_cli.settings import (
+    EXACT_PRESETS,
+    PRESETS,
+    Backend,
+    Precision,
+    RunSettings,
+    SegmentSettings,
+    parse_run_overrides,
+    split_overrides,
+)
 
 OUTPUT_PANEL = "Output"
 MESSAGE_PANEL = "Messages"
@@ -54,7 +64,7 @@ def complete_preset() -> list[str]:
 
 def complete_setting() -> list[str]:
     """Return the shell completions of --set."""
-    return [f"{name}=" for name in settings_of(SegmentSettings)]
+    return [f"{name}=" for kind in (SegmentSettings, RunSettings) for name in settings_of(kind)]
 
 
 def _setting(name: str, metavar: str | None = None) -> OptionInfo:
@@ -414,26 +424,39 @@ class LiveOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Options for the device, the precision and the memory of a run."""
+    """Options for the device, the precision, the memory and the library of a run."""
 
     device: Device = RUN.device
     precision: Annotated[Precision, _run("precision", "FORMAT")] = RUN.precision
     feature_budget_mb: Annotated[int, _run("feature_budget_mb", "MB")] = RUN.feature_budget_mb
     frame_budget_mb: Annotated[int, _run("frame_budget_mb", "MB")] = RUN.frame_budget_mb
+    backend: Annotated[Backend, _run("backend", "LIBRARY")] = RUN.backend
 
-    def settings(self, preset: str | None) -> RunSettings:
+    def settings(self, preset: str | None, overrides: Sequence[str] = ()) -> RunSettings:
         """Return the settings of a run. The presets that reproduce published results compute in float32.
 
+        Args:
+            preset: Name of the preset.
+            overrides: The values of --set, of which the settings of the method are ignored.
+
         Raises:
-            UsageError: The device name or another value is invalid.
+            UsageError: The device name or another value is invalid, or an option and --set are both given.
         """
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
-            known = ("auto", "cpu", "cuda", "cuda:0", "mps")
-            raise UsageError(f"no device {self.device!r}", hint=did_you_mean(self.device, known))
-        exact = self.precision == "auto" and preset in EXACT_PRESETS
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         try:
-            return RunSettings(**values | ({"precision": "float32"} if exact else {}))
+            own = parse_run_overrides(split_overrides(overrides)[1])
+        except VisError as error:
+            raise UsageError(str(error)) from error
+        if twice := [name for name in own if values[name] != getattr(RUN, name)]:
+            raise UsageError(f"{flag_of(twice[0])} and --set {twice[0]} are both given. Omit one of them.")
+        values |= own
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", values["device"]):
+            known = ("auto", "cpu", "cuda", "cuda:0", "mps")
+            raise UsageError(f"no device {values['device']!r}", hint=did_you_mean(values["device"], known))
+        if values["precision"] == "auto" and preset in EXACT_PRESETS:
+            values["precision"] = "float32"
+        try:
+            return RunSettings(**values)
         except VisError as error:
             raise UsageError(error.problem, field=flag_of(error.field), hint=error.hint) from error
 

@@ -7,7 +7,7 @@ page of the documentation are derived from the fields below.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -22,7 +22,9 @@ ScoreFrames: TypeAlias = Literal["all", "visible", "lifetime"]
 Overlap: TypeAlias = Literal["exclusive", "keep"]
 MaskCanvas: TypeAlias = Literal["video", "network"]
 Reduction: TypeAlias = Literal["nms", "soft-nms", "category-aware", "none"]
-Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+INT8: Literal["int8"] = "int8"
+Backend: TypeAlias = Literal["auto", "torch", "openvino"]
 
 # Names of earlier versions. TOML files and results with these names are still read.
 OLD_NAMES: Mapping[str, str] = {
@@ -224,7 +226,7 @@ class SegmentSettings:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Device, precision and memory of a run. These settings change the result only by rounding."""
+    """Device, precision, memory and library of a run. All values except int8 change the result only by rounding."""
 
     device: Annotated[
         str, Setting("run", "Device: auto, cpu, cuda, cuda:N or mps. auto selects a GPU if available.")
@@ -233,8 +235,9 @@ class RunSettings:
         Precision,
         Setting(
             "run",
-            "Number format: auto, float32, bfloat16 or float16. auto selects the fastest format of the device; for the "
-            "presets released-ytvis and released-davis, it selects float32.",
+            "Number format: auto, float32, bfloat16, float16 or int8. auto selects the fastest format of the device "
+            "except int8; for the presets released-ytvis and released-davis, it selects float32. int8 encodes frames "
+            "with 8 bits; it needs a CPU and the extra openvino.",
         ),
     ] = "auto"
     feature_budget_mb: Annotated[
@@ -256,6 +259,14 @@ class RunSettings:
             high=MAX_BUDGET_MB,
         ),
     ] = 256
+    backend: Annotated[
+        Backend,
+        Setting(
+            "run",
+            "Library that runs the network: auto, torch or openvino. auto selects openvino on a CPU if the extra "
+            "openvino is installed.",
+        ),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         """Raise a VisError that names the setting if a value has another type or is outside its range."""
@@ -353,8 +364,10 @@ def find_setting(name: str) -> Setting:
     known = settings_of(SegmentSettings)
     if name in OLD_NAMES:
         raise VisError(f"{name} is now {OLD_NAMES[name]}", hint="Use the new name.")
+    if name in settings_of(RunSettings):
+        raise VisError(f"{name} is a setting of the run", hint=f"Use --set {name}=VALUE.")
     if name not in known:
-        raise VisError(f"no setting {name!a}", hint=did_you_mean(name, known))
+        raise VisError(f"no setting {name!a}", hint=did_you_mean(name, [*known, *settings_of(RunSettings)]))
     return known[name]
 
 
@@ -364,12 +377,31 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
     Raises:
         VisError: A string is not NAME=VALUE, a name is unknown or repeated, or a value is outside its range.
     """
+    return _parse(texts, find_setting)
+
+
+def parse_run_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the values of strings such as 'backend=torch', by name.
+
+    Raises:
+        VisError: A name is repeated, or a value is outside its range.
+    """
+    return _parse(texts, settings_of(RunSettings).__getitem__)
+
+
+def split_overrides(texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the strings NAME=VALUE for settings of the method, and the strings for settings of a run."""
+    of_run = [text for text in texts if text.partition("=")[0].strip() in settings_of(RunSettings)]
+    return [text for text in texts if text not in of_run], of_run
+
+
+def _parse(texts: Sequence[str], find: Callable[[str], Setting]) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise VisError(f"{text!a} has no '='", hint="Use NAME=VALUE, such as num_key_frames=6.")
-        setting = find_setting(name.strip())
+        setting = find(name.strip())
         if setting.name in overrides:
             raise VisError("is set twice", field=setting.name, hint="Set it once.")
         overrides[setting.name] = setting.parse(value.strip())

@@ -26,9 +26,8 @@ def page() -> str:
     for step, settings in groupby(known, key=lambda setting: setting.step):
         parts.append(f"## {step.capitalize()}\n\n{_table(list(settings))}")
     parts.append(f"## Presets\n\nA preset changes these defaults:\n\n{_presets()}")
-    parts.append(
-        f"## Run\n\nThese settings are options of `vis segment`.\n\n{_table([*settings_of(RunSettings).values()])}"
-    )
+    introduction = "These settings are options of `vis segment`, and `--set` accepts them, too."
+    parts.append(f"## Run\n\n{introduction}\n\n{_table([*settings_of(RunSettings).values()])}")
     return "\n".join(parts)
 
 

@@ -105,7 +105,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     state = Network()
 
     class FakeSegmenter:
-        def __init__(self, model: str, *, config: SegmentSettings, run: RunSettings) -> None:
+        def __init__(self, model: str, *, config: SegmentSettings, run: RunSettings, messages: object = None) -> None:
             self._config = config
             state.loaded.append((model, config, run))
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.records.video_factory import make_video
-from vis_cli.settings import PRESETS, SegmentSettings
+from vis_cli.settings import PRESETS, RunSettings, SegmentSettings
 
 from .conftest import Network, RunVis
 
 NAMES = [field.name for field in dataclasses.fields(SegmentSettings)]
+RUN_NAMES = [field.name for field in dataclasses.fields(RunSettings)]
 
 
 def test_a_line_per_setting_with_value_range_and_meaning(run_vis: RunVis) -> None:
@@ -21,11 +22,13 @@ def test_a_line_per_setting_with_value_range_and_meaning(run_vis: RunVis) -> Non
     assert (outcome.code, outcome.err) == (0, "")
     header, *lines = outcome.out.splitlines()
     assert header.split() == ["setting", "value", "allowed", "meaning"]
-    assert [line.split()[0] for line in lines if line and line[0] != "["] == NAMES
+    assert [line.split()[0] for line in lines if line and line[0] != "["] == [*NAMES, *RUN_NAMES]
     (line,) = (line for line in lines if line.startswith("mask_threshold"))
     assert line.split("  ")[-1].strip() == "Minimum probability of a mask pixel."
     assert line.split()[1:5] == ["0.5", "0", "to", "1"]
     assert "[reduction]" in lines
+    (line,) = (line for line in lines if line.startswith("backend"))
+    assert line.split()[:5] == ["backend", "auto", "auto,", "torch,", "openvino"]
 
 
 def test_the_values_are_those_of_the_preset(run_vis: RunVis) -> None:

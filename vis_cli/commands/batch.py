@@ -310,7 +310,7 @@ class Batch:
 
         options = self._options
         try:
-            segmenter = Segmenter(self._choose_model(), config=options.config, run=options.run)
+            segmenter = Segmenter(self._choose_model(), config=options.config, run=options.run, messages=self._reporter)
             if not options.given.has_detections:
                 segmenter.require_categories(options.given.only)
         except VisError as error:
@@ -330,6 +330,7 @@ class Batch:
                 detector=options.detector,
                 propagator=options.propagator,
                 detections=options.given.has_detections,
+                precision=options.run.precision,
             )
         except VisError as error:
             raise UsageError(str(error)) from error

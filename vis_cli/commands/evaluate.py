@@ -74,7 +74,7 @@ def evaluate(
             batch = BatchOptions(
                 model.name,
                 method_settings(method, reporter, preset=preset),
-                run.settings(method.preset),
+                run.settings(method.preset, method.overrides or ()),
                 score_options.overwrite,
                 model.detector,
                 model.propagator,

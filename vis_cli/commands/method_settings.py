@@ -14,7 +14,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.toml_file import read_toml, replace_old_names
 from vis_cli.options import MethodOptions, flag_of
 from vis_cli.setting_fields import NONE
-from vis_cli.settings import OLD_NAMES, SegmentSettings, find_preset, find_setting, parse_overrides
+from vis_cli.settings import OLD_NAMES, SegmentSettings, find_preset, find_setting, parse_overrides, split_overrides
 
 OWN_OPTIONS = ("num_key_frames", "short_side", "score_threshold")  # settings that also have an option
 
@@ -29,7 +29,7 @@ def method_settings(options: MethodOptions, reporter: Reporter, *, preset: str =
     try:
         base = find_preset(options.preset or preset)
         stored = {} if options.settings_file is None else read_settings_file(options.settings_file, reporter)
-        overrides = parse_overrides(options.overrides or ())
+        overrides = parse_overrides(split_overrides(options.overrides or ())[0])
     except VisError as error:
         raise UsageError(str(error)) from error
     if twice := sorted(own.keys() & overrides):

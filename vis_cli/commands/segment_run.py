@@ -55,7 +55,7 @@ def segment_inputs(
             BatchOptions(
                 model.name,
                 config,
-                run.settings(method.preset),
+                run.settings(method.preset, method.overrides or ()),
                 output.overwrite,
                 model.detector,
                 model.propagator,

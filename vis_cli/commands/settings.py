@@ -1,4 +1,4 @@
-"""`vis settings`: every setting of the method with its value in a preset, its range and its meaning.
+"""`vis settings`: every setting with its value in a preset, its range and its meaning.
 
 Registered by `app`.
 """
@@ -16,7 +16,7 @@ from vis_cli.console import Reporter, UsageError, print_json, print_line
 from vis_cli.errors import VisError
 from vis_cli.options import Debug, complete_preset
 from vis_cli.setting_fields import Setting, settings_of, shown_value
-from vis_cli.settings import SegmentSettings, find_preset
+from vis_cli.settings import RunSettings, SegmentSettings, find_preset
 
 COLUMNS = ("setting", "value", "allowed", "meaning")
 
@@ -37,9 +37,11 @@ def settings(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Print every setting of the method with its value in PRESET, its range and its meaning.
+    """Print every setting with its value in PRESET, its range and its meaning.
 
     To change a setting, use `vis segment --set NAME=VALUE`. To change several, use `vis segment --settings FILE.toml`.
+
+    The settings under [run] belong to no preset. --json, --toml and --settings omit them.
     """
     with Reporter(debug=debug).guard():
         if as_json and as_toml:
@@ -56,8 +58,8 @@ def settings(
 
 
 def table_lines(values: SegmentSettings) -> Iterator[str]:
-    """Yield the lines of a table with one line per setting, grouped by the steps of the method."""
-    known = settings_of(SegmentSettings).values()
+    """Yield the lines of a table with one line per setting, grouped by the steps of the method, then the run."""
+    known = [*settings_of(SegmentSettings).values(), *settings_of(RunSettings).values()]
     rows = [COLUMNS, *(_row(setting, values) for setting in known)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS) - 1)]
 
@@ -93,4 +95,5 @@ def json_entries(values: SegmentSettings) -> Iterator[dict[str, object]]:
 
 
 def _row(setting: Setting, values: SegmentSettings) -> tuple[str, str, str, str]:
-    return setting.name, shown_value(getattr(values, setting.name)), setting.values, setting.help
+    value = getattr(values, setting.name, setting.default)
+    return setting.name, shown_value(value), setting.values, setting.help

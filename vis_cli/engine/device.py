@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
 from vis_cli.errors import VisError
 from vis_cli.network.precision import has_native_bfloat16
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+from vis_cli.settings import INT8, Precision
 
 
 def choose_device(name: str) -> torch.device:
@@ -34,8 +31,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """Return the number format of a name. `auto` is bfloat16 on a device that computes it natively, else float32."""
-    if name != "auto":
+    """Return the number format of a name. `auto` is bfloat16 on a device that computes it natively, else float32.
+
+    int8 is the format of the frame encoder only. All other layers then use the format of `auto`.
+    """
+    if name not in ("auto", INT8):
         named: dict[Precision, torch.dtype] = {
             "float32": torch.float32,
             "bfloat16": torch.bfloat16,

@@ -43,6 +43,7 @@ class Method:
     feature_budget: int  # bytes of encoded frames
     reduces: bool  # False: all sequences are given
     given: frozenset[int] = frozenset()  # ids of the objects that the user gives
+    library: str = "torch"  # that runs the static parts of the network
 
     def iter_windows(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vis_cli.engine.settle import settle_scores, settle_sizes
 from vis_cli.records.types import ModelInfo
-from vis_cli.settings import SegmentSettings
-from vis_cli.zoo.composition import identify_network
+from vis_cli.settings import INT8, Precision, SegmentSettings
+from vis_cli.zoo.composition import identify_network, quantized_info
 
 
 def expected_production(
@@ -15,6 +15,7 @@ def expected_production(
     detector: str | None = None,
     propagator: str | None = None,
     detections: bool = False,
+    precision: Precision = "auto",
 ) -> tuple[ModelInfo, SegmentSettings]:
     """Return the model and the settings that a result of this model stores.
 
@@ -24,10 +25,12 @@ def expected_production(
         detector: Name of another detector.
         propagator: Name of another model that propagates.
         detections: Whether the detections of another program are given.
+        precision: Number format of the run. int8 is another model; all other formats change the result by rounding.
 
     Raises:
         VisError: The model does not exist, or its weights file cannot be read.
     """
     network = identify_network(model, detector=detector, propagator=propagator)
     settled = settle_scores(config, classifies_boxes=network.classifies_boxes and not detections)
-    return network.info, settle_sizes(settled, network.config)
+    info = quantized_info(network.info) if precision == INT8 else network.info
+    return info, settle_sizes(settled, network.config)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.engine.backend import choose_backend
 from vis_cli.engine.device import choose_device, choose_precision
 from vis_cli.engine.frame_arrays import Frames, FrameStream, as_video
 from vis_cli.engine.frames import Size, network_size
@@ -25,9 +26,11 @@ from vis_cli.engine.settle import settle_scores, settle_sizes
 from vis_cli.engine.video_run import VideoRun, collect_masks
 from vis_cli.engine.windows import Window, iter_windows
 from vis_cli.errors import VisError
+from vis_cli.messages import Messages, NoMessages
 from vis_cli.network.class_agnostic import ClassAgnostic
 from vis_cli.network.malloc import tune_malloc
 from vis_cli.network.only_categories import OnlyCategories
+from vis_cli.network.openvino.runtime import version_of
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.progress import Progress
 from vis_cli.records.category_names import find_categories
@@ -36,8 +39,8 @@ from vis_cli.records.detections import VideoDetections
 from vis_cli.records.prompts import Prompt, require_inside
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, frame_times, source_of
-from vis_cli.settings import GIVEN_MASKS, RunSettings, SegmentSettings, find_preset
-from vis_cli.zoo.composition import load_network
+from vis_cli.settings import GIVEN_MASKS, INT8, RunSettings, SegmentSettings, find_preset
+from vis_cli.zoo.composition import load_network, quantized_info
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
 from vis_cli.zoo.detectors.file_detector import FileDetector
 from vis_cli.zoo.weights import LoadedModel
@@ -120,15 +123,24 @@ class Segmenter:
         *,
         config: SegmentSettings | None = None,
         run: RunSettings | None = None,
+        messages: Messages | None = None,
     ) -> None:
-        """Load the model. Arguments and errors are the same as in `segment_video`."""
+        """Load the model. Arguments and errors are the same as in `segment_video`.
+
+        Args:
+            model: See `segment_video`.
+            config: See `segment_video`.
+            run: See `segment_video`.
+            messages: Receiver of warnings. None: nobody reads them.
+        """
         self._run = run or RunSettings()
         self._device = choose_device(self._run.device)
+        self._openvino = choose_backend(self._run, self._device, messages or NoMessages())
         if self._device.type == "cpu":
             tune_malloc()
         loaded = load_network(model, device=str(self._device)) if isinstance(model, str) else model
-        self._model_info = loaded.info
-        self._network = place(loaded.model, self._device)
+        self._model_info = quantized_info(loaded.info) if self._run.precision == INT8 else loaded.info
+        self._network = place(loaded.model, self._device, self._openvino)
         self._config = settle_sizes(config or SegmentSettings(), loaded.model.config)
 
     def segment(
@@ -250,6 +262,7 @@ class Segmenter:
             config=settle_scores(self._config, classifies_boxes=network.classifies_boxes),
             device=self._device,
             precision=choose_precision(self._run.precision, self._device),
+            library="torch" if self._openvino is None else f"OpenVINO {version_of('openvino')}",
             feature_budget=self._run.feature_budget_mb * MEGABYTE,
             reduces=True,
         )

@@ -117,8 +117,9 @@ class VideoRun:
 
     @property
     def numerics(self) -> str:
-        """Return what influences the rounding of the masks: version of torch, device and type."""
-        return f"torch {torch.__version__}, {self._method.device}, {self._method.precision}"
+        """Return what influences the rounding of the masks: versions of torch and OpenVINO, device and type."""
+        method = self._method
+        return f"torch {torch.__version__}, {method.library}, {method.device}, {method.precision}"
 
     def save(self) -> bytes:
         """Return the state after the window that was yielded last, except for the last window of the video."""

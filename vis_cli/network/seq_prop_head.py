@@ -108,7 +108,11 @@ class SeqPropHead(nn.Module):
         Raises:
             ValueError: the masks are larger than the frame that P2 covers.
         """
-        key, value = self.memory_encoder(p2 + self.mask_conv(resize_masks(masks, p2)))
+        return self.encode_memory(p2, resize_masks(masks, p2))
+
+    def encode_memory(self, p2: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return key and value of masks (N, 1, h/4, w/4) that have the size of P2."""
+        key, value = self.memory_encoder(p2 + self.mask_conv(masks))
         return key, value
 
     def encode_query(self, p2: Tensor) -> tuple[Tensor, Tensor]:

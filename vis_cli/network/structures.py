@@ -23,6 +23,8 @@ class FrameFeatures:
     image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
     # The frame (B = 1) itself, for a detector that has no features. Key frames only.
     key_frame: KeyFrame | None = field(default=None, kw_only=True)
+    # The query features, if the network computes them together with the others.
+    query: QueryFeatures | None = field(default=None, kw_only=True)
 
     @property
     def num_bytes(self) -> int:
@@ -41,7 +43,11 @@ def select_frames(features: FrameFeatures, frames: list[int] | range | Tensor) -
     """Return the features of the frames with these indices. An index can occur several times."""
     index = frames if isinstance(frames, Tensor) else torch.tensor(list(frames), device=features.c2.device)
     return FrameFeatures(
-        tuple(level[index] for level in features.pyramid), features.c2[index], features.c3[index], features.image_size
+        tuple(level[index] for level in features.pyramid),
+        features.c2[index],
+        features.c3[index],
+        features.image_size,
+        query=None if features.query is None else features.query.select(index),
     )
 
 

@@ -51,7 +51,8 @@ def validate(config: ValidationConfig, model: VideoNetwork, *, device: str) -> d
         VisError: A video cannot be read.
     """
     loaded = LoadedModel(model, ModelInfo(model.config.name, ""))
-    segmenter = Segmenter(loaded, config=PRESETS[config.preset], run=RunSettings(device=device))
+    run = RunSettings(device=device, backend="torch")  # OpenVINO would convert the network for each validation
+    segmenter = Segmenter(loaded, config=PRESETS[config.preset], run=run)
     return _score_davis(config, segmenter) if config.kind == "davis" else _score_youtube_vis(config, segmenter)
 
 

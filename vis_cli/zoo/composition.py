@@ -70,8 +70,8 @@ class DetectorAndPropagator(nn.Module):
 
     def encode_frames(self, images: Tensor) -> PairedFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255, with both backbones."""
-        own = self.propagator.encode_frames(images)
-        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.detector.encode_frames(images))
+        own, seen = self.propagator.encode_frames(images), self.detector.encode_frames(images)
+        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, seen, query=own.query)
 
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
@@ -122,6 +122,11 @@ def compose_info(detector: ModelInfo, propagator: ModelInfo) -> ModelInfo:
     """Return name and hash of a composed model. Both depend on both models."""
     digest = hashlib.sha256(f"{detector.sha256} {propagator.sha256}".encode()).hexdigest()
     return ModelInfo(f"{detector.name}+{propagator.name}", digest, (detector, propagator))
+
+
+def quantized_info(info: ModelInfo) -> ModelInfo:
+    """Return name and hash of a model whose frame encoder runs in int8. Its results differ by more than rounding."""
+    return ModelInfo(f"{info.name}-int8", hashlib.sha256(f"int8 {info.sha256}".encode()).hexdigest(), info.parts)
 
 
 def load_network(

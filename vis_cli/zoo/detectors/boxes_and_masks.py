@@ -19,6 +19,8 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 from vis_cli.network.accelerate import accelerate
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
+from vis_cli.network.openvino import use_openvino
+from vis_cli.network.openvino.options import OpenVinoOptions
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.rle import Rle, decode_rle
@@ -42,9 +44,9 @@ class BoxesAndMasks:
         self.detector = detector
         self.network = network
 
-    def on_device(self, device: torch.device) -> BoxesAndMasks:
+    def on_device(self, device: torch.device, openvino: OpenVinoOptions | None = None) -> BoxesAndMasks:
         """Return both parts on a device, the network with faster layers. A detector chooses its own device."""
-        return BoxesAndMasks(self.detector, accelerate(self.network, device))
+        return BoxesAndMasks(self.detector, _faster(self.network, device, openvino))
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255."""
@@ -124,9 +126,20 @@ class BoxesAndMasks:
         return masks
 
 
-def place(network: VideoNetwork, device: torch.device) -> VideoNetwork:
-    """Return a network on a device, with faster layers."""
-    return network.on_device(device) if isinstance(network, BoxesAndMasks) else accelerate(network, device)
+def place(network: VideoNetwork, device: torch.device, openvino: OpenVinoOptions | None = None) -> VideoNetwork:
+    """Return a network on a device, with faster layers, and with parts in OpenVINO if there are options for it.
+
+    Raises:
+        VisError: A package that OpenVINO needs is not installed.
+    """
+    if isinstance(network, BoxesAndMasks):
+        return network.on_device(device, openvino)
+    return _faster(network, device, openvino)
+
+
+def _faster(network: VideoNetwork, device: torch.device, openvino: OpenVinoOptions | None) -> VideoNetwork:
+    fast = accelerate(network, device)
+    return fast if openvino is None else use_openvino(network, fast, openvino)
 
 
 def _with_categories(config: ModelConfig, detector: BoxDetector) -> ModelConfig:
