@@ -24,7 +24,7 @@ from vis_cli.setting_fields import settings_of
 from vis_cli.settings import RunSettings, SegmentSettings
 
 COMMANDS = [
-    *("segment", "render", "report", "export", "import", "export-json", "eval", "train", "settings"),
+    *("segment", "batch", "render", "report", "export", "import", "export-json", "eval", "train", "settings"),
     *("report-system", "models"),
 ]
 PAGES = [*COMMANDS, "models info", "models import"]
@@ -99,7 +99,7 @@ def test_the_commands_and_their_order(run_vis: RunVis) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("command", PAGES)
 def test_every_command_and_option_is_explained(command: str, run_vis: RunVis) -> None:  # noqa: F811
-    page = run_vis(*command.split(), "--help-all" if command in ("segment", "eval") else "--help").out
+    page = run_vis(*command.split(), "--help-all" if command in ("segment", "batch", "eval") else "--help").out
     assert "…" not in page
     for parameter in parameters(command):
         assert parameter.help, parameter.name

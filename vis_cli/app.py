@@ -82,6 +82,19 @@ COMMANDS = (
         has_rare_options=True,
     ),
     Entry(
+        "batch",
+        "batch_videos.batch",
+        "Segment thousands of videos with several worker processes, on one machine or as shards on many.",
+        (
+            "vis batch videos.csv -o results --workers 4",
+            "vis batch videos/ 'day?/*.mp4' -o results --dry-run --rate 4",
+            "vis batch videos.jsonl -o results --shard 3/8",
+            "vis batch --status results",
+            "vis batch --retry results --timed-out --frame-time-limit 60",
+        ),
+        has_rare_options=True,
+    ),
+    Entry(
         "render",
         "render.render",
         "Draw results over their videos: overlays, mattes, cut-outs, redaction or contact sheets.",

@@ -16,8 +16,8 @@ INTRODUCTION = """\
 # Commands
 
 `python docs/reference/write_commands.py` writes this page from the commands of `vis`. Change their options, not this
-page. `vis COMMAND --help` prints the same text. For `vis segment` and `vis eval`, `--help-all` prints all options.
-Each command also has `-h` and `--help`.
+page. `vis COMMAND --help` prints the same text. For `vis segment`, `vis batch` and `vis eval`, `--help-all`
+prints all options. Each command also has `-h` and `--help`.
 
 [Settings](settings.md) lists the values for `--set`, and [exit codes](exit-codes.md) lists the exit codes.
 """

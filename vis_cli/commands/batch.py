@@ -127,6 +127,14 @@ class Batch:
         """
         return self._segmenter
 
+    def for_part(self, part: PartRequest | None) -> Batch:
+        """Return a batch with the same network for another part of the videos."""
+        if part == self._options.part:
+            return self
+        batch = Batch(dataclasses.replace(self._options, part=part), self._reporter)
+        batch._segmenter = self._segmenter
+        return batch
+
     def _process(self, job: Job, progress: BatchProgress) -> VideoReport:
         """Write the missing outputs of one video. An error ends only this video."""
         report = VideoReport(job.name, str(job.source), "done", outputs=job.outputs)

@@ -1,0 +1,114 @@
+"""Lists of videos as text, CSV, JSONL and Parquet, and their errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vis_cli.batch.tasks import VideoTask
+from vis_cli.batch.video_list import is_list, read_list
+from vis_cli.errors import VisError
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def note(self, message: str) -> None:
+        raise AssertionError(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def read(tmp_path: Path, name: str, text: str) -> list[VideoTask]:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return read_list(path, Notes())
+
+
+EXPECTED = [
+    VideoTask("/v/a.mp4"),
+    VideoTask("/v/b.mp4", "cat", "0:05", "120", "/m/b.png", ("num_key_frames=6", "window=none"), 300),
+]
+
+
+def test_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read(tmp_path, "list.txt", "/v/a.mp4\r\n\n b,#.mp4\n") == [
+        VideoTask("/v/a.mp4"),
+        VideoTask(str(tmp_path / " b,#.mp4")),
+    ]
+
+
+def test_csv(tmp_path: Path) -> None:
+    text = "\ufeffname,path,start,end,masks,settings,frames\n,/v/a.mp4,,,,,\n"
+    text += 'cat,/v/b.mp4,0:05,120,/m/b.png,"num_key_frames=6 window=none",300\n'
+    assert read(tmp_path, "list.csv", text) == EXPECTED
+
+
+def test_jsonl(tmp_path: Path) -> None:
+    second = '{"path": "/v/b.mp4", "name": "cat", "start": "0:05", "end": 120, "masks": "/m/b.png", "frames": 300, '
+    second += '"settings": {"num_key_frames": 6, "window": null}}'
+    assert read(tmp_path, "list.jsonl", f'{{"path": "/v/a.mp4"}}\n\n{second}\n') == EXPECTED
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        "path": ["/v/a.mp4", "/v/b.mp4"],
+        "name": [None, "cat"],
+        "start": [None, "0:05"],
+        "end": [None, "120"],
+        "masks": [None, "/m/b.png"],
+        "settings": [None, "num_key_frames=6 window=none"],
+        "frames": [None, 300],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "list.parquet")
+    assert read_list(tmp_path / "list.parquet", Notes()) == EXPECTED
+    (tmp_path / "list.parquet").write_bytes(b"PAR1 damaged PAR1")
+    with pytest.raises(VisError, match=r"cannot read .*list.parquet"):
+        read_list(tmp_path / "list.parquet", Notes())
+
+
+def test_unknown_columns_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,strat\n/v/a.mp4,5s\n")
+    notes = Notes()
+    read_list(tmp_path / "list.csv", notes)
+    assert notes.warnings == [f"{tmp_path / 'list.csv'}: columns not used: strat"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("list.txt", "", "the list is empty"),
+        ("list.txt", "\n\n", "the list is empty"),
+        ("list.csv", "", "the list is empty"),
+        ("list.csv", "path\n", "the list is empty"),
+        ("list.jsonl", "", "the list is empty"),
+        ("list.csv", "file,name\na.mp4,a\n", r"the column path is missing \(columns: file, name\)"),
+        ("list.jsonl", '{"file": "a.mp4"}', "line 1: the column path is missing"),
+        ("list.jsonl", '{"path": "a.mp4"}\n{', "line 2: is not JSON"),
+        ("list.jsonl", '["a.mp4"]', "line 1: is not a JSON object"),
+        ("list.jsonl", '{"path": ["a.mp4"]}', "line 1: path is not text or a number"),
+        ("list.csv", "path,name\na.mp4,a,b\n", "line 2: has more values than the header"),
+        ("list.csv", "path,name\n,a\n", "line 2: the path is empty"),
+        ("list.csv", "path,start\na.mp4,soon\n", "line 2: start is 'soon'"),
+        ("list.csv", "path,start,end\na.mp4,9,5\n", "line 2"),
+        ("list.csv", "path,frames\na.mp4,many\n", "line 2: frames is 'many'"),
+        ("list.jsonl", '{"path": "a\\u0000.mp4"}', "contains a NUL character"),
+    ],
+)
+def test_invalid_lists(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    with pytest.raises(VisError, match=problem):
+        read(tmp_path, name, text)
+
+
+def test_a_list_is_known_by_its_extension(tmp_path: Path) -> None:
+    assert is_list(Path("a.CSV"))
+    assert not is_list(Path("a.mp4"))
+    (tmp_path / "frames.txt").mkdir()
+    assert not is_list(tmp_path / "frames.txt")

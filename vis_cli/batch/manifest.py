@@ -1,0 +1,144 @@
+"""Manifest of a batch: one row per attempt at a video, in append-only parts of JSON lines. The record of what is done.
+
+Used by `driver`, `status` and `commands.batch_run`. Each driver appends to its own part, so that a part has one writer.
+Readers merge the parts: the row with the highest attempt of a video counts. No clock decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+from vis_cli.batch.tasks import Outcome
+from vis_cli.errors import VisError
+from vis_cli.files.atomic import named_failures
+from vis_cli.files.names import safe_file_name
+from vis_cli.files.reading import read_error
+
+FOLDER = "manifest"  # in the folder of the results
+HOST_BYTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attempt at one video."""
+
+    name: str
+    path: str
+    attempt: int  # counted from 1, over all runs
+    is_final: bool  # whether no further attempt follows by itself
+    outcome: Outcome
+    settings: str  # hash of all that the result depends on, except the video
+    size: int | None = None  # of the video in bytes, before the attempt
+    modified: int | None = None  # time of its last change in ns, before the attempt
+    worker: str = ""
+    elapsed: float = 0.0  # seconds since the driver started, by a clock that does not jump
+    ended: str = ""  # date and time, for information only
+
+    def as_json(self) -> str:
+        """Return the row as one line of ASCII JSON."""
+        values = asdict(self)
+        outcome = values.pop("outcome")
+        return json.dumps({**values, **outcome}, separators=(",", ":"))
+
+
+_OUTCOME = tuple(field.name for field in fields(Outcome))
+_ROW = tuple(field.name for field in fields(Row) if field.name != "outcome")
+
+
+class ManifestWriter:
+    """Writer of one part. Use it as a context manager."""
+
+    def __init__(self, out: Path) -> None:
+        """Create the part with a name that no other driver uses.
+
+        Raises:
+            VisError: The part cannot be created.
+        """
+        host = safe_file_name(socket.gethostname(), max_bytes=HOST_BYTES, fallback="host")
+        self._path = out / FOLDER / f"rows-{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        with named_failures(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = self._path.open("xb")
+
+    def __enter__(self) -> ManifestWriter:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the part, and remove it if it has no rows."""
+        with suppress(OSError):  # `append` has reported the error of the disk
+            self._file.close()
+        with suppress(OSError):
+            if not self._path.stat().st_size:
+                self._path.unlink()
+
+    def append(self, row: Row) -> None:
+        """Write a row. It is in the file when this function returns, even if the process is killed later.
+
+        Raises:
+            VisError: The row cannot be written.
+        """
+        with named_failures(self._path):
+            self._file.write(row.as_json().encode() + b"\n")
+            self._file.flush()
+
+
+def list_parts(out: Path) -> list[Path]:
+    """Return the parts of the manifest: one per run of a driver."""
+    return sorted((out / FOLDER).glob("rows-*.jsonl"))
+
+
+def iter_rows(out: Path) -> Iterator[Row]:
+    """Yield the rows of all parts. See `iter_part`."""
+    for path in list_parts(out):
+        yield from iter_part(path)
+
+
+def iter_part(path: Path) -> Iterator[Row]:
+    """Yield the rows of a part. A last line without an end is from a driver that was killed, and is omitted.
+
+    Raises:
+        VisError: The part cannot be read, or a line is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _parse(line, f"{path}: line {number}")
+    except OSError as error:
+        raise read_error(path, error) from error
+
+
+def last_rows(out: Path) -> dict[str, Row]:
+    """Return the last row of each video, by name."""
+    last: dict[str, Row] = {}
+    for row in iter_rows(out):
+        known = last.get(row.name)
+        if known is None or rank(row) > rank(known):
+            last[row.name] = row
+    return last
+
+
+def rank(row: Row) -> tuple[int, bool]:
+    """Return the sort key of the rows of one video. Of two rows of the same attempt, a finished one counts."""
+    return row.attempt, row.outcome.status == "done"
+
+
+def _parse(line: bytes, where: str) -> Row:
+    try:
+        values: dict[str, Any] = json.loads(line)
+        outcome = Outcome(**{name: values[name] for name in _OUTCOME})
+        row = Row(outcome=outcome, **{name: values[name] for name in _ROW})
+    except (ValueError, KeyError, TypeError) as error:
+        raise VisError("the row is damaged", where=where, hint="Remove this line: its video runs again.") from error
+    if not (isinstance(row.name, str) and isinstance(row.attempt, int) and isinstance(row.outcome.status, str)):
+        raise VisError("the row is damaged", where=where, hint="Remove this line: its video runs again.")
+    return row

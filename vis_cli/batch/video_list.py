@@ -1,0 +1,178 @@
+"""Lists of videos for `vis batch`: text, CSV, JSONL and Parquet. Used by `commands.batch_run`.
+
+The column `path` is required. The columns `name`, `start`, `end`, `masks`, `settings` and `frames` are optional.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vis_cli.batch.tasks import VideoTask
+from vis_cli.errors import VisError
+from vis_cli.files.names import printable
+from vis_cli.files.reading import read_text
+from vis_cli.messages import Messages
+from vis_cli.records.part import make_request
+from vis_cli.records.source_identity import absolute_path
+
+COLUMNS = ("path", "name", "start", "end", "masks", "settings", "frames")
+SUFFIXES = (".txt", ".csv", ".jsonl", ".parquet")
+MAX_LIST_BYTES = 2**30
+MAX_FRAMES = 10**9
+
+
+def is_list(path: Path) -> bool:
+    """Return whether a path is a list of videos, by its file extension."""
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
+def read_list(path: Path, messages: Messages) -> list[VideoTask]:
+    """Read a list of videos. Relative paths start at the current folder.
+
+    Raises:
+        VisError: The file cannot be read or is empty, the column `path` is missing, or a value is invalid.
+    """
+    readers = {".txt": _read_text, ".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    tasks = []
+    others: dict[str, None] = {}
+    for where, row in readers[path.suffix.lower()](path):
+        others.update(dict.fromkeys(name for name in row if name not in COLUMNS))
+        tasks.append(_make_task(row, where))
+    if not tasks:
+        raise VisError(f"cannot read {path}: the list is empty", hint="Add one path per line.")
+    if others:
+        messages.warn(f"{path}: columns not used: {printable(', '.join(others))}")
+    return tasks
+
+
+def task_of(path: Path) -> VideoTask:
+    """Return the task of a video that the command line names."""
+    return VideoTask(str(absolute_path(path)))
+
+
+def _read_text(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(_text_of(path).split("\n"), start=1):
+        if line := line.rstrip("\r"):
+            yield f"{path}: line {number}", {"path": line}
+
+
+def _read_csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    rows = csv.DictReader(io.StringIO(_text_of(path), newline=""), restkey="", strict=True)
+    try:
+        if rows.fieldnames is not None:
+            _require_path(rows.fieldnames, path)
+        for row in rows:
+            where = f"{path}: line {rows.line_num}"
+            if "" in row:
+                raise VisError("has more values than the header", where=where, hint="Quote values with commas.")
+            yield where, row
+    except csv.Error as error:
+        raise VisError(f"cannot read {path}: {error}", hint="Save the list as CSV with a header.") from error
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in enumerate(_text_of(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}: line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise VisError("is not JSON", where=where, hint="Write one JSON object per line.") from error
+        if not isinstance(row, dict):
+            raise VisError("is not a JSON object", where=where, hint='Use lines such as {"path": "a.mp4"}.')
+        _require_path(row, where)
+        yield where, row
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        problem = f"cannot read {path}: the package pyarrow is missing"
+        raise VisError(problem, hint="Run: pip install 'vis-cli[parquet]'") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            _require_path(file.schema_arrow.names, path)
+            batches = (batch.to_pylist() for batch in file.iter_batches())
+            for number, row in enumerate((row for rows in batches for row in rows), start=1):
+                yield f"{path}: row {number}", row
+    except (OSError, pyarrow.ArrowException) as error:
+        problem = f"cannot read {path}: {printable(str(error).partition(chr(10))[0])}"
+        raise VisError(problem, hint="Restore the file.") from error
+
+
+def _text_of(path: Path) -> str:
+    return read_text(path, limit=MAX_LIST_BYTES)
+
+
+def _require_path(columns: Iterable[str], where: object) -> None:
+    names = list(columns)
+    if "path" not in names:
+        shown = printable(", ".join(map(str, names))) or "none"
+        raise VisError(f"the column path is missing (columns: {shown})", where=where, hint="Name the column path.")
+
+
+def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
+    values = {name: _text_value(row.get(name), name, where) for name in COLUMNS if name not in ("settings", "frames")}
+    path, masks = values["path"], values["masks"]
+    if path is None:
+        raise VisError("the path is empty", where=where, hint="Remove the row, or add its path.")
+    if "\0" in path:
+        raise VisError("the path contains a NUL character", where=where, hint="Correct the path.")
+    try:
+        make_request(values["start"], values["end"])
+    except VisError as error:
+        raise error.inside(where) from error
+    return VideoTask(
+        str(absolute_path(Path(path))),
+        values["name"] or "",
+        values["start"],
+        values["end"],
+        None if masks is None else str(absolute_path(Path(masks))),
+        _settings_of(row.get("settings"), where),
+        _frames_of(row.get("frames"), where),
+    )
+
+
+def _text_value(value: object, name: str, where: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise VisError("is not text or a number", where=where, field=name, hint="Use text.")
+    return str(value)
+
+
+def _settings_of(value: object, where: str) -> tuple[str, ...]:
+    """Return the settings of a row: NAME=VALUE separated by spaces, or an object."""
+    if isinstance(value, Mapping):
+        return tuple(f"{name}={_shown(given)}" for name, given in value.items())
+    text = _text_value(value, "settings", where)
+    return () if text is None else tuple(text.split())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return str(value)
+
+
+def _frames_of(value: object, where: str) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        frames = int(str(value))
+    except ValueError:
+        frames = 0
+    if not 1 <= frames <= MAX_FRAMES:
+        shown = printable(str(value))
+        raise VisError(
+            f"is {shown!r}", where=where, field="frames", hint="Use the number of frames, or leave it empty."
+        )
+    return frames

@@ -1,0 +1,102 @@
+"""State and estimate of a batch, as `vis batch --status` and `--dry-run` print them. Used by `batch_run`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from vis_cli.batch.driver import WorkItem
+from vis_cli.batch.manifest import iter_rows
+from vis_cli.batch.plan import Plan
+from vis_cli.batch.status import BatchStatus, measure, read_status
+from vis_cli.console import print_line
+from vis_cli.errors import VisError
+from vis_cli.files.limits import MIB
+from vis_cli.files.names import printable
+from vis_cli.messages import counted
+from vis_cli.records.part import make_request
+from vis_cli.records.video import open_part
+
+HOUR, MINUTE = 3600, 60  # seconds
+SHOWN_UNREADABLE = 5
+
+
+def print_status(out: Path, plan: Plan) -> None:
+    """Print the state of the batch in a folder.
+
+    Raises:
+        VisError: The manifest cannot be read.
+    """
+    for line in status_lines(read_status(out, (task.name for task in plan.tasks))):
+        print_line(line)
+
+
+def status_lines(status: BatchStatus) -> list[str]:
+    """Return the lines that describe a state."""
+    lines = [
+        f"videos     {status.num_videos:,}",
+        f"done       {status.num_done:,} ({counted(status.frames, 'frame')})",
+        *(f"failed     {number:,} {kind}" for kind, number in status.failed.items()),
+        f"missing    {status.num_missing:,}",
+    ]
+    if status.rate is not None:
+        lines.append(f"rate       {status.rate * HOUR:,.1f} videos per hour (mean of all workers)")
+        lines.append(f"remaining  {duration(status.remaining_seconds or 0.0)} at this rate")
+    lines += [f"slowest    {seconds:,.1f} s  {printable(name)}" for seconds, name in status.slowest]
+    return lines
+
+
+def print_estimate(out: Path, items: Sequence[WorkItem], num_workers: int, rate: float | None) -> None:
+    """Print frames, hours and disk space of the videos that a batch would segment.
+
+    Args:
+        out: Folder of the results, which may be missing. Its manifest gives the speed.
+        items: The videos.
+        num_workers: Number of workers.
+        rate: Frames per second of a worker. None: the mean of the manifest.
+    """
+    measured = measure(iter_rows(out))
+    lengths = [_length_of(item) for item in items]
+    num_frames = sum(length or 0 for length in lengths)
+    unreadable = [item.task.path for item, length in zip(items, lengths, strict=True) if length is None]
+    print_line(f"videos     {len(items):,} ({len(unreadable):,} without a known length)")
+    for path in unreadable[:SHOWN_UNREADABLE]:
+        print_line(f"unknown    {printable(path)}")
+    print_line(f"frames     {num_frames:,}")
+    speed = rate or measured.frames_per_second
+    if speed is None:
+        print_line("time       unknown: add --rate FPS, or segment some of the videos first")
+    else:
+        seconds = num_frames / speed / num_workers
+        source = "--rate" if rate else "mean of earlier videos"
+        print_line(
+            f"time       {duration(seconds)} with {counted(num_workers, 'worker')} at {speed:.2f} frames per second "
+            f"each ({source})"
+        )
+    if measured.bytes_per_frame is None:
+        print_line("disk       unknown: segment some of the videos first")
+    else:
+        print_line(f"disk       {num_frames * measured.bytes_per_frame / MIB:,.1f} MiB (mean of earlier videos)")
+    print_line(f"free       {shutil.disk_usage(_existing(out)).free / MIB:,.1f} MiB")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in hours, minutes and seconds."""
+    whole = round(seconds)
+    return f"{whole // HOUR:,}:{whole // MINUTE % MINUTE:02}:{whole % MINUTE:02} h"
+
+
+def _length_of(item: WorkItem) -> int | None:
+    """Return the number of frames from the list or from the header. None: unknown, or the video cannot be opened."""
+    task = item.task
+    if task.frames is not None:
+        return task.frames
+    try:
+        return open_part(Path(task.path), make_request(task.start, task.end)).num_frames
+    except (VisError, OSError):
+        return None
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

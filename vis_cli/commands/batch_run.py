@@ -1,0 +1,394 @@
+"""Run of `vis batch`: plans the videos, starts the workers and prints the outcome. Used by `batch_videos`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vis_cli import options
+from vis_cli.batch.driver import (
+    Runner,
+    WorkerError,
+    WorkItem,
+    drive,
+    is_settled,
+    longest_first,
+    next_attempt,
+    sole_driver,
+)
+from vis_cli.batch.local_workers import LocalWorkers, Serve
+from vis_cli.batch.manifest import ManifestWriter, Row, last_rows
+from vis_cli.batch.plan import Plan, read_plan, write_plan
+from vis_cli.batch.process_limits import Limits, memory_share, num_cores, num_gpus
+from vis_cli.batch.tasks import Shard, VideoTask, hash_fields, name_tasks, parse_shard, result_path
+from vis_cli.batch.video_list import is_list, read_list, task_of
+from vis_cli.commands.batch import BatchOptions
+from vis_cli.commands.batch_options import FileOptions, LimitOptions, StateOptions, WorkerOptions
+from vis_cli.commands.batch_report import print_estimate, print_status
+from vis_cli.commands.batch_worker import WorkerSetup, serve
+from vis_cli.commands.given_inputs import GivenOptions
+from vis_cli.commands.method_settings import method_settings, sets
+from vis_cli.commands.option_groups import changed_options
+from vis_cli.commands.outputs import prepare_folder
+from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, BatchProgress, Reporter, UsageError
+from vis_cli.errors import VisError
+from vis_cli.files.reading import real_path
+from vis_cli.messages import counted
+from vis_cli.records.category_names import read_only
+from vis_cli.records.inputs import find_inputs
+from vis_cli.settings import GIVEN_MASKS, SegmentSettings
+
+CORES_PER_WORKER = 4  # without a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Options that the results depend on. The plan stores them."""
+
+    model: options.ModelOptions = field(default_factory=options.ModelOptions)
+    method: options.MethodOptions = field(default_factory=options.MethodOptions)
+    only: tuple[str, ...] = ()
+    files: FileOptions = field(default_factory=FileOptions)
+    run: options.RunOptions = field(default_factory=options.RunOptions)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the options as JSON. --overwrite applies to one run only."""
+        values = dataclasses.asdict(dataclasses.replace(self, files=dataclasses.replace(self.files, overwrite=False)))
+        path = self.method.settings_file
+        values["method"]["settings_file"] = None if path is None else str(path.absolute())
+        values["only"] = list(self.only)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> BatchRequest:
+        """Return the options of a plan."""
+        path = values["method"]["settings_file"]
+        method = {**values["method"], "settings_file": None if path is None else Path(path)}
+        return cls(
+            options.ModelOptions(**values["model"]),
+            options.MethodOptions(**method),
+            tuple(values["only"]),
+            FileOptions(**values["files"]),
+            options.RunOptions(**values["run"]),
+        )
+
+
+def run_batch_command(
+    inputs: Sequence[str],
+    out: Path | None,
+    request: BatchRequest,
+    workers: WorkerOptions,
+    limits: LimitOptions,
+    state: StateOptions,
+    messages: options.MessageOptions,
+) -> None:
+    """Run `vis batch`, and exit with its exit code."""
+    reporter = messages.reporter
+    with reporter.guard():
+        require_one_mode(inputs, out, request, workers, state)
+        if state.status is not None:
+            print_status(state.status, read_plan(state.status))
+            return
+        shard = Shard() if workers.shard is None else _usage(lambda: parse_shard(workers.shard or ""))
+        if state.retry is not None:
+            out, plan = state.retry, read_plan(state.retry)
+            overwrite = request.files.overwrite
+            request = stored_request(plan, state.retry)
+            request = dataclasses.replace(request, files=dataclasses.replace(request.files, overwrite=overwrite))
+            tasks = list(plan.tasks)
+        else:
+            tasks = [task for task in _usage(lambda: list_tasks(inputs, reporter)) if shard.has(task.name)]
+        if out is None:
+            raise UsageError("-o DIR is missing. Add the folder of the results.")
+        protect_folders(out, tasks, request.files)
+        batch = _PlannedBatch(out, request, reporter)
+        items = batch.items(tasks)
+        if state.dry_run:
+            print_estimate(out, batch.unsettled(items, last_rows(out)), num_workers(workers), state.rate)
+            return
+        prepare_folder(out)
+        with sole_driver(out, shard):
+            last = last_rows(out)
+            if state.retry is None:
+                write_plan(out, shard, Plan(request.as_json(), tasks))
+                todo = batch.unsettled(items, last)
+            else:
+                items = todo = failed_items(items, last, state)
+            todo = [next_attempt(item, last.get(item.task.name)) for item in longest_first(todo, last)]
+            code = _run(batch, items, todo, last, workers, limits, reporter, debug=messages.debug)
+        raise typer.Exit(code)
+
+
+def require_one_mode(
+    inputs: Sequence[str], out: Path | None, request: BatchRequest, workers: WorkerOptions, state: StateOptions
+) -> None:
+    """Check that the options belong together.
+
+    Raises:
+        UsageError: An option has no effect, or an input is missing.
+    """
+    groups = (request.model, request.method, dataclasses.replace(request.files, overwrite=False), request.run)
+    for option, folder in (("--status", state.status), ("--retry", state.retry)):
+        if folder is None:
+            continue
+        others = [name for group in groups for name in changed_options(group)]
+        others += [name for name in changed_options(state) if name not in ("--failed", "--timed-out")]
+        given = (("INPUT", inputs), ("-o", out), ("--only", request.only), ("--shard", workers.shard))
+        others += [name for name, value in given if value]
+        if wrong := [name for name in others if name != option]:
+            raise UsageError(f"{option} and {wrong[0]} are both given. Omit one of them.")
+    _require_needed(state)
+    if state.status is None and state.retry is None:
+        if not inputs:
+            raise UsageError("INPUT is missing. Add a list, a folder or a pattern.")
+        if out is None:
+            raise UsageError("-o DIR is missing. Add the folder of the results.")
+
+
+def _require_needed(state: StateOptions) -> None:
+    """Check that the options of --retry and --dry-run are given with them.
+
+    Raises:
+        UsageError: An option has no effect.
+    """
+    for option, is_given in (("--failed", state.failed), ("--timed-out", state.timed_out)):
+        if is_given and state.retry is None:
+            raise UsageError(f"{option} needs --retry DIR. Add --retry, or omit {option}.")
+    if state.rate is not None and not state.dry_run:
+        raise UsageError("--rate needs --dry-run. Add --dry-run, or omit --rate.")
+    if state.failed and state.timed_out:
+        raise UsageError("--failed and --timed-out are both given. To repeat both kinds, omit both.")
+
+
+def stored_request(plan: Plan, out: Path) -> BatchRequest:
+    """Return the options of a plan.
+
+    Raises:
+        VisError: The plan is damaged.
+    """
+    try:
+        return BatchRequest.from_json(plan.options)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise VisError(f"cannot read {out}: the plan is damaged", hint="Run the batch again.") from error
+
+
+def list_tasks(inputs: Sequence[str], reporter: Reporter) -> list[VideoTask]:
+    """Return the videos of lists, folders and patterns, with their names.
+
+    Raises:
+        VisError: An input cannot be read, a list is invalid, or two videos have the same name.
+    """
+    tasks: list[VideoTask] = []
+    paths: dict[Path, VideoTask] = {}
+    for text in inputs:
+        if is_list(Path(text)):
+            tasks += read_list(Path(text), reporter)
+        else:
+            paths.update({real_path(path): task_of(path) for path in find_inputs([text])})
+    return name_tasks([*tasks, *paths.values()])
+
+
+def protect_folders(out: Path, tasks: Sequence[VideoTask], files: FileOptions) -> None:
+    """Reject overlay videos in a folder of the videos: the next run would segment them.
+
+    Raises:
+        UsageError: `out` is the folder of a video.
+    """
+    folders = {os.path.dirname(task.path) for task in tasks}  # noqa: PTH120 (faster than a Path per video)
+    if files.render and files.flat and real_path(out) in {real_path(Path(folder)) for folder in folders}:
+        raise UsageError(f"cannot write overlay videos to {out}: it contains the videos", hint="Use another -o DIR.")
+
+
+def failed_items(items: Sequence[WorkItem], last: Mapping[str, Row], state: StateOptions) -> list[WorkItem]:
+    """Return the videos that --retry repeats."""
+    found = []
+    for item in items:
+        row = last.get(item.task.name)
+        if row is None or row.outcome.status != "failed":
+            continue
+        is_late = row.outcome.kind == "timed out"
+        if not (state.failed and is_late) and not (state.timed_out and not is_late):
+            found.append(item)
+    return found
+
+
+def num_workers(workers: WorkerOptions) -> int:
+    """Return the number of workers: the user's, or one per GPU, or one per 4 CPU cores."""
+    return workers.workers or num_gpus() or max(1, num_cores() // CORES_PER_WORKER)
+
+
+class _PlannedBatch:
+    """The settings of a batch, and the work items of its videos."""
+
+    def __init__(self, out: Path, request: BatchRequest, reporter: Reporter) -> None:
+        self.request = request
+        self.out = out
+        self._reporter = reporter
+        self._configs: dict[tuple[bool, tuple[str, ...]], tuple[SegmentSettings, str]] = {}
+
+    def items(self, tasks: Sequence[VideoTask]) -> list[WorkItem]:
+        """Return the work items of videos.
+
+        Raises:
+            UsageError: A setting is invalid, or the model is not available.
+        """
+        return [self._item(task) for task in tasks]
+
+    def unsettled(self, items: Sequence[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
+        """Return the videos without a valid final row. With --overwrite: all videos."""
+        if self.request.files.overwrite:
+            return list(items)
+        return [item for item in items if not is_settled(item, last.get(item.task.name))]
+
+    def setup(self, *, debug: bool) -> WorkerSetup:
+        """Return the options of the workers."""
+        request = self.request
+        batch = BatchOptions(
+            request.model.name,
+            self._config(has_masks=False, settings=())[0],
+            request.run.settings(request.method.preset),
+            request.files.overwrite,
+            request.model.detector,
+            request.model.propagator,
+            GivenOptions(only=_usage(lambda: read_only(request.only))),
+            sets_score_source=sets("score_source", request.method),
+        )
+        return WorkerSetup(batch, request.files.render, debug)
+
+    def _item(self, task: VideoTask) -> WorkItem:
+        config, production = self._config(has_masks=task.masks is not None, settings=task.settings)
+        settings = hash_fields((production, task.start, task.end, task.masks))
+        size, modified = _version(task.path)
+        result = result_path(self.out, task.name, is_flat=self.request.files.flat)
+        return WorkItem(task, result, config, settings, size=size, modified=modified)
+
+    def _config(self, *, has_masks: bool, settings: tuple[str, ...]) -> tuple[SegmentSettings, str]:
+        """Return the settings of the method, and a hash of all that the results of these settings depend on."""
+        key = (has_masks, settings)
+        if key not in self._configs:
+            request = self.request
+            overrides = [*(request.method.overrides or ()), *settings]
+            method = dataclasses.replace(request.method, overrides=overrides)
+            preset = GIVEN_MASKS if has_masks else "default"
+            config = method_settings(method, self._reporter, preset=preset)
+            self._configs[key] = (config, self._production(config))
+        return self._configs[key]
+
+    def _production(self, config: SegmentSettings) -> str:
+        from vis_cli.engine.production import expected_production
+
+        model, request = self.request.model, self.request
+        info, used = _usage(
+            lambda: expected_production(model.name, config, detector=model.detector, propagator=model.propagator)
+        )
+        return hash_fields((info.sha256, dataclasses.asdict(used), request.only, request.files.render))
+
+
+def _run(
+    batch: _PlannedBatch,
+    items: Sequence[WorkItem],
+    todo: Sequence[WorkItem],
+    last: Mapping[str, Row],
+    workers: WorkerOptions,
+    limits: LimitOptions,
+    reporter: Reporter,
+    *,
+    debug: bool,
+) -> int:
+    """Process the videos, and return the exit code."""
+    setup = batch.setup(debug=debug)
+    number = min(num_workers(workers), max(1, len(todo)))
+    memory = limits.memory_limit or memory_share(number)
+    bounds = Limits(limits.time_limit, limits.frame_time_limit, memory)
+    open_ = {item.task.name for item in todo}
+    outcomes = {item.task.name: last[item.task.name] for item in items if item.task.name not in open_}
+    try:
+        with (
+            make_runner(
+                functools.partial(serve, setup), number, bounds, threads=max(1, num_cores() // number)
+            ) as runner,
+            ManifestWriter(batch.out) as manifest,
+        ):
+            _follow(todo, runner, manifest, outcomes, reporter)
+    except WorkerError as error:
+        raise UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        reporter.error("interrupted. All results are kept. Run the same command again to resume.")
+        return EXIT_INTERRUPTED
+    return conclude(outcomes, num_before=len(items) - len(todo), reporter=reporter)
+
+
+def make_runner(serve: Serve, number: int, limits: Limits, *, threads: int) -> LocalWorkers:
+    """Return the workers. They are processes of this machine."""
+    return LocalWorkers(serve, number, limits, threads=threads)
+
+
+def _follow(
+    todo: Sequence[WorkItem], runner: Runner, manifest: ManifestWriter, outcomes: dict[str, Row], reporter: Reporter
+) -> None:
+    """Process the videos, and report the end of each attempt."""
+    num_ended = 0
+    with BatchProgress(len(todo), reporter) as progress:
+        for row in drive(todo, runner, manifest):
+            if row.is_final:
+                num_ended += 1
+                outcomes[row.name] = row
+                progress.end_video(row.outcome.frames or 0)
+            _report(row, f"[{num_ended}/{len(todo)}]", reporter)
+
+
+def _report(row: Row, number: str, reporter: Reporter) -> None:
+    outcome = row.outcome
+    if outcome.status == "done":
+        seconds = "unchanged" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
+        found, frames = counted(outcome.instances or 0, "instance"), counted(outcome.frames or 0, "frame")
+        reporter.note(f"{number} {row.name}: {found} in {frames}, {seconds}")
+        return
+    reason = outcome.reason if row.path in outcome.reason else f"{row.path}: {outcome.reason}"
+    if row.is_final:
+        reporter.error(reason)
+    elif outcome.kind != "disk full":
+        reporter.warn(f"{reason.removesuffix('.')}. The video gets a second attempt.")
+
+
+def conclude(outcomes: Mapping[str, Row], *, num_before: int, reporter: Reporter) -> int:
+    """Print the number of done and failed videos, and return the exit code."""
+    failed = Counter(row.outcome.kind for row in outcomes.values() if row.outcome.status == "failed")
+    num_done = len(outcomes) - failed.total()
+    earlier = f" ({num_before} of all in earlier runs)" if num_before else ""
+    parts = [f"{num_done} done", *(f"{count} {kind}" for kind, count in sorted(failed.items()))]
+    reporter.note(f"{counted(len(outcomes), 'video')}: {', '.join(parts)}{earlier}")
+    if not failed:
+        return 0
+    if num_before:
+        reporter.note("A failed video runs again with --retry DIR, or after its file or its settings have changed.")
+    return EXIT_FAILED
+
+
+def _version(path: str) -> tuple[int | None, int | None]:
+    """Return size and modification time of a file. None: a folder, or a missing file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (a Path per video takes longer than the system call)
+    except (OSError, ValueError):
+        return None, None
+    return found.st_size, found.st_mtime_ns
+
+
+def _usage(call: Callable[[], Any]) -> Any:
+    """Call a function, and report its error as wrong usage.
+
+    Raises:
+        UsageError: The function raised a VisError.
+    """
+    try:
+        return call()
+    except VisError as error:
+        raise UsageError(str(error)) from error
