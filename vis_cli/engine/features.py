@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vis_cli.network.protocol import VideoNetwork
 
 
-# Frames that a GPU encodes in one call. A CPU is as fast with one, which needs less memory.
+# Frames that a GPU encodes in one call. A CPU is nearly as fast with one, which needs less memory.
 GPU_BATCH = 8
 
 
