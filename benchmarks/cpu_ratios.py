@@ -19,8 +19,21 @@ from pathlib import Path
 
 import speed
 
-# Settings with which this version does the same work as a version without windows, cuts and `score_frames`.
-EQUIVALENT = ("--set", "window=none", "--set", "cuts=false", "--set", "score_frames=all")
+# Settings of 79386aa. Pass its weights, too: other weights find other objects, which take other times.
+EQUIVALENT = tuple(
+    word
+    for value in (
+        "window=none",
+        "cuts=false",
+        "score_frames=all",
+        "score_source=eq2",
+        "calibrate=false",
+        "containment=1",
+        "overlap=keep",
+        "detection_score_threshold=0.5",
+    )
+    for word in ("--set", value)
+)
 NUM_BUSY = 2
 BUSY = "while True: pass"
 # Ends the process when the first frame has passed the network. The stage "read" is the decoding.
