@@ -18,6 +18,8 @@ ROOT = DOCS.parent
 FOLDER = "repository"  # of the site, for the files outside of docs/
 CODE_OR_LINK = re.compile(r"^```.*?^```$|`[^`\n]+`|(?P<link>\]\((?P<target>[^)\s]+)\))", re.MULTILINE | re.DOTALL)
 
+LIST = re.compile(r"^([^\s\-*|>#`].*)\n(?=- )", re.MULTILINE)  # Python-Markdown needs an empty line before a list
+
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the linked files outside of docs/. Markdown becomes a page, whose linked files are also added."""
@@ -48,7 +50,7 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         target = os.path.relpath(_uri(path), start=os.path.dirname(page.file.src_uri) or ".")  # noqa: PTH120
         return f"]({target}{mark}{anchor})"
 
-    return CODE_OR_LINK.sub(replace, markdown)
+    return LIST.sub(r"\1\n\n", CODE_OR_LINK.sub(replace, markdown))
 
 
 def _linked(page: Path) -> Iterator[Path]:

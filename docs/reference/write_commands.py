@@ -15,12 +15,12 @@ from vis_cli.app import make_app
 INTRODUCTION = """\
 # Commands
 
-`python docs/reference/write_commands.py` writes this page from the commands of `vis`. Change their options, not this
-page. `vis COMMAND --help` prints the same text. For `vis segment`, `vis batch` and `vis eval`, `--help-all`
-prints all options. Each command also has `-h` and `--help`.
+This page lists every option of every command. `vis COMMAND --help` prints the same text. For `vis segment`,
+`vis batch` and `vis eval`, `--help` omits rare options, and `--help-all` prints all of them.
 
 [Settings](settings.md) lists the values for `--set`, and [exit codes](exit-codes.md) lists the exit codes.
 """
+GENERATED = "<!-- write_commands.py writes this page from the commands. Change their options, not this page. -->\n"
 SHELL_OPTIONS = ("--install-completion", "--show-completion")  # of Typer
 NO_PANEL = "Options"
 
@@ -28,7 +28,7 @@ NO_PANEL = "Options"
 def page() -> str:
     """Return the page."""
     app: Any = typer.main.get_command(make_app())
-    parts = [INTRODUCTION, "## vis\n", "`vis [OPTIONS] COMMAND`\n", _table(_options(app))]
+    parts = [GENERATED, INTRODUCTION, "## vis\n", "`vis [OPTIONS] COMMAND`\n", _table(_options(app))]
     for name, command in app.commands.items():
         parts += _section(f"vis {name}", command)
         for sub_name, sub_command in getattr(command, "commands", {}).items():
@@ -106,7 +106,9 @@ def _text(text: str) -> str:
     """Return a help text as Markdown: options, paths and names as code."""
     text = re.sub(r"\[/?\w[\w ]*\]", "", text.replace("\\[", "["))
     text = " ".join(text.split()).replace("|", "\\|")
-    return re.sub(r"(?<![\w`/-])(--[a-z][\w-]*)(?![\w`]|[^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text)
+    return re.sub(
+        r"(?<![\w`/-])(--[a-z][\w-]*(?: \d[\d:.]*(?=\s))?)(?![\w`]|[^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text
+    )
 
 
 if __name__ == "__main__":
