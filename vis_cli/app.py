@@ -70,7 +70,7 @@ COMMANDS = (
             "vis segment holiday.mp4 -o results",
             "vis segment holiday.mp4 -o results --min-score 0",
             "vis segment videos/ -o results --no-render --preset ytvis2021",
-            "vis segment holiday.mp4 -o results --start 0:05 --end 1:20 --only person,car",
+            "vis segment holiday.mp4 -o results --only person,car",
             "vis segment clip.mp4 -o results --masks first_frame.png --names 1=dog,2=rider",
             "vis segment clip.mp4 -o results --box '30:100,50,220,180'",
             "vis segment clip.mp4 -o results --detector yolox.onnx",

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from tests.records.video_factory import BLUE, GREEN, RED, frame_times, make_video, number_in, picture, quarters_of
@@ -154,5 +155,6 @@ def test_a_conversion_to_ten_bits_is_deterministic(tmp_path: Path) -> None:
     size = (66, 50)
     source = open_video(make_images_of(tmp_path, size))
     image = transparent(np.random.default_rng(0).integers(0, 256, (50, 66, 3), dtype=np.uint8))
-    frames = [video_writer._frame(image, 0, source, WITH_ALPHA[".mov"]) for _ in range(20)]
+    scaler = VideoReformatter()
+    frames = [video_writer._frame(image, 0, source, WITH_ALPHA[".mov"], scaler) for _ in range(20)]
     assert len({tuple(bytes(plane) for plane in frame.planes) for frame in frames}) == 1

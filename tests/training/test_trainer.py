@@ -260,7 +260,7 @@ def test_a_start_from_a_model_keeps_its_prop_head_unless_a_fresh_one_is_asked_fo
 
     again, fresh = (
         load_file(train(unmoving(extra), tmp_path / name).folder / "weights.safetensors")
-        for extra, name in (("", "again"), ("fresh_prop_head = true", "fresh"))
+        for extra, name in (("", "again"), ("fresh_prop_head = true\nseed = 1", "fresh"))
     )
     for name, value in weights.items():
         assert torch.equal(again[name], value), name
