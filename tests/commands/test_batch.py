@@ -21,8 +21,12 @@ from vis_cli.batch.local_workers import Channel, Fatal
 from vis_cli.batch.manifest import iter_rows, last_rows
 from vis_cli.batch.process_limits import Limits
 from vis_cli.batch.tasks import Outcome
+from vis_cli.commands.batch_run import BatchRequest, PlannedBatch, list_tasks
 from vis_cli.commands.batch_worker import kind_of, own_device, serve
+from vis_cli.console import Reporter
+from vis_cli.options import RunOptions
 from vis_cli.records.result_json import list_results, read_result
+from vis_cli.settings import Precision
 
 from .conftest import Network, RunVis
 from .conftest import Outcome as Run
@@ -179,6 +183,17 @@ def test_changed_settings_and_overwrite(videos: Path, vis: Vis, runner: Inline, 
     runner.names()
     assert vis(videos, "--num-key-frames", 3).code == 0
     assert runner.names() == []
+
+
+def test_results_depend_on_the_precision_int8_only(tmp_path: Path) -> None:
+    tasks = list_tasks([str(make_video(tmp_path, "v.mp4", num_frames=2))], Reporter(quiet=True))
+
+    def hashes(precision: Precision) -> list[str]:
+        request = BatchRequest(run=RunOptions(precision=precision))
+        return [item.settings for item in PlannedBatch(tmp_path, request, Reporter(quiet=True)).items(tasks)]
+
+    assert hashes("bfloat16") == hashes("float32")
+    assert set(hashes("int8")).isdisjoint(hashes("float32"))
 
 
 def test_a_changed_video_runs_again(videos: Path, vis: Vis, runner: Inline) -> None:

@@ -109,7 +109,7 @@ def run_batch_command(
         if out is None:
             raise UsageError("-o DIR is missing. Add the folder of the results.")
         protect_folders(out, tasks, request.files)
-        batch = _PlannedBatch(out, request, reporter)
+        batch = PlannedBatch(out, request, reporter)
         items = batch.items(tasks)
         if state.dry_run:
             print_estimate(out, batch.unsettled(items, last_rows(out)), num_workers(workers), state.rate)
@@ -225,7 +225,7 @@ def num_workers(workers: WorkerOptions) -> int:
     return workers.workers or num_gpus() or max(1, num_cores() // CORES_PER_WORKER)
 
 
-class _PlannedBatch:
+class PlannedBatch:
     """The settings of a batch, and the work items of its videos."""
 
     def __init__(self, out: Path, request: BatchRequest, reporter: Reporter) -> None:
@@ -287,13 +287,19 @@ class _PlannedBatch:
 
         model, request = self.request.model, self.request
         info, used = _usage(
-            lambda: expected_production(model.name, config, detector=model.detector, propagator=model.propagator)
+            lambda: expected_production(
+                model.name,
+                config,
+                detector=model.detector,
+                propagator=model.propagator,
+                precision=request.run.settings(request.method.preset).precision,
+            )
         )
         return hash_fields((info.sha256, dataclasses.asdict(used), request.only, request.files.render))
 
 
 def _run(
-    batch: _PlannedBatch,
+    batch: PlannedBatch,
     items: Sequence[WorkItem],
     todo: Sequence[WorkItem],
     last: Mapping[str, Row],
