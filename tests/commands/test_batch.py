@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.records.video_factory import make_video
@@ -204,6 +206,20 @@ def test_a_changed_video_runs_again(videos: Path, vis: Vis, runner: Inline) -> N
     assert runner.names() == ["v1"]
     make_video(videos, "v1.mp4", num_frames=7)
     assert "the file has changed" in vis(videos).err
+
+
+def test_a_changed_image_of_a_folder_runs_again(tmp_path: Path, vis: Vis, runner: Inline) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(2):
+        assert cv2.imwrite(str(frames / f"{number}.png"), np.full((24, 32, 3), number, np.uint8))
+    assert vis(frames).code == 0
+    assert runner.names() == ["frames"]
+    assert vis(frames).code == 0
+    assert runner.names() == []
+    (frames / "1.png").write_bytes((frames / "0.png").read_bytes())
+    assert "the folder has changed" in vis(frames).err
+    assert runner.names() == ["frames"]
 
 
 def test_an_invalid_video_fails_alone_and_is_not_repeated(videos: Path, vis: Vis, runner: Inline) -> None:

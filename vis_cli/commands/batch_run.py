@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 import typer
@@ -380,12 +381,15 @@ def conclude(outcomes: Mapping[str, Row], *, num_before: int, reporter: Reporter
 
 
 def _version(path: str) -> tuple[int | None, int | None]:
-    """Return size and modification time of a file. None: a folder, or a missing file."""
+    """Return size and modification time of a file, or of all files in a folder of frames. None: it is missing."""
     try:
-        found = os.stat(path)  # noqa: PTH116 (a Path per video takes longer than the system call)
+        found = [os.stat(path)]  # noqa: PTH116 (a Path per video takes longer than the system call)
+        if S_ISDIR(found[0].st_mode):  # its own time does not change with the content of an image
+            with os.scandir(path) as entries:
+                found += [entry.stat() for entry in entries]
     except (OSError, ValueError):
         return None, None
-    return found.st_size, found.st_mtime_ns
+    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
 
 
 def _usage(call: Callable[[], Any]) -> Any:
