@@ -23,8 +23,8 @@ from vis_cli.batch.local_workers import Channel, Fatal
 from vis_cli.batch.manifest import iter_rows, last_rows
 from vis_cli.batch.process_limits import Limits
 from vis_cli.batch.tasks import Outcome
-from vis_cli.commands.batch_run import BatchRequest, PlannedBatch, list_tasks
 from vis_cli.commands.batch_worker import kind_of, own_device, serve
+from vis_cli.commands.planned_batch import BatchRequest, PlannedBatch, list_tasks
 from vis_cli.console import Reporter
 from vis_cli.options import RunOptions
 from vis_cli.records.result_json import list_results, read_result

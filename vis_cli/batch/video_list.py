@@ -1,4 +1,4 @@
-"""Lists of videos for `vis batch`: text, CSV, JSONL and Parquet. Used by `commands.batch_run`.
+"""Lists of videos for `vis batch`: text, CSV, JSONL and Parquet. Used by `commands.planned_batch`.
 
 The column `path` is required. The columns `name`, `start`, `end`, `masks`, `settings` and `frames` are optional.
 """

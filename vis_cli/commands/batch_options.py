@@ -1,4 +1,4 @@
-"""Groups of options of `vis batch`. Used by `batch_videos` and `batch_run`."""
+"""Groups of options of `vis batch`. Used by `batch_videos`, `batch_run` and `planned_batch`."""
 
 from __future__ import annotations
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from stat import S_ISDIR
-from typing import Any
 
 import typer
 
@@ -20,7 +16,6 @@ from vis_cli.batch.driver import (
     WorkerError,
     WorkItem,
     drive,
-    is_settled,
     longest_first,
     next_attempt,
     sole_driver,
@@ -29,57 +24,24 @@ from vis_cli.batch.local_workers import LocalWorkers, Serve
 from vis_cli.batch.manifest import ManifestWriter, Row, last_rows
 from vis_cli.batch.plan import Plan, read_plan, write_plan
 from vis_cli.batch.process_limits import Limits, memory_share, num_cores, num_gpus
-from vis_cli.batch.tasks import Shard, VideoTask, hash_fields, name_tasks, parse_shard, result_path
-from vis_cli.batch.video_list import is_list, read_list, task_of
-from vis_cli.commands.batch import BatchOptions
-from vis_cli.commands.batch_options import FileOptions, LimitOptions, StateOptions, WorkerOptions
+from vis_cli.batch.tasks import Shard, parse_shard
+from vis_cli.commands.batch_options import LimitOptions, StateOptions, WorkerOptions
 from vis_cli.commands.batch_report import print_estimate, print_status
-from vis_cli.commands.batch_worker import WorkerSetup, serve
-from vis_cli.commands.given_inputs import GivenOptions
-from vis_cli.commands.method_settings import method_settings, sets
+from vis_cli.commands.batch_worker import serve
 from vis_cli.commands.option_groups import changed_options
 from vis_cli.commands.outputs import prepare_folder
+from vis_cli.commands.planned_batch import (
+    BatchRequest,
+    PlannedBatch,
+    as_usage,
+    list_tasks,
+    protect_folders,
+    stored_request,
+)
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, BatchProgress, Reporter, UsageError
-from vis_cli.errors import VisError
-from vis_cli.files.reading import real_path
 from vis_cli.messages import counted
-from vis_cli.records.category_names import read_only
-from vis_cli.records.inputs import find_inputs
-from vis_cli.settings import GIVEN_MASKS, SegmentSettings
 
 CORES_PER_WORKER = 4  # without a GPU
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRequest:
-    """Options that the results depend on. The plan stores them."""
-
-    model: options.ModelOptions = field(default_factory=options.ModelOptions)
-    method: options.MethodOptions = field(default_factory=options.MethodOptions)
-    only: tuple[str, ...] = ()
-    files: FileOptions = field(default_factory=FileOptions)
-    run: options.RunOptions = field(default_factory=options.RunOptions)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the options as JSON. --overwrite applies to one run only."""
-        values = dataclasses.asdict(dataclasses.replace(self, files=dataclasses.replace(self.files, overwrite=False)))
-        path = self.method.settings_file
-        values["method"]["settings_file"] = None if path is None else str(path.absolute())
-        values["only"] = list(self.only)
-        return values
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> BatchRequest:
-        """Return the options of a plan."""
-        path = values["method"]["settings_file"]
-        method = {**values["method"], "settings_file": None if path is None else Path(path)}
-        return cls(
-            options.ModelOptions(**values["model"]),
-            options.MethodOptions(**method),
-            tuple(values["only"]),
-            FileOptions(**values["files"]),
-            options.RunOptions(**values["run"]),
-        )
 
 
 def run_batch_command(
@@ -98,7 +60,7 @@ def run_batch_command(
         if state.status is not None:
             print_status(state.status, read_plan(state.status))
             return
-        shard = Shard() if workers.shard is None else _usage(lambda: parse_shard(workers.shard or ""))
+        shard = Shard() if workers.shard is None else as_usage(lambda: parse_shard(workers.shard or ""))
         if state.retry is not None:
             out, plan = state.retry, read_plan(state.retry)
             overwrite = request.files.overwrite
@@ -106,7 +68,7 @@ def run_batch_command(
             request = dataclasses.replace(request, files=dataclasses.replace(request.files, overwrite=overwrite))
             tasks = list(plan.tasks)
         else:
-            tasks = [task for task in _usage(lambda: list_tasks(inputs, reporter)) if shard.has(task.name)]
+            tasks = [task for task in as_usage(lambda: list_tasks(inputs, reporter)) if shard.has(task.name)]
         if out is None:
             raise UsageError("-o DIR is missing. Add the folder of the results.")
         protect_folders(out, tasks, request.files)
@@ -169,45 +131,6 @@ def _require_needed(state: StateOptions) -> None:
         raise UsageError("--failed and --timed-out are both given. To repeat both kinds, omit both.")
 
 
-def stored_request(plan: Plan, out: Path) -> BatchRequest:
-    """Return the options of a plan.
-
-    Raises:
-        VisError: The plan is damaged.
-    """
-    try:
-        return BatchRequest.from_json(plan.options)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise VisError(f"cannot read {out}: the plan is damaged", hint="Run the batch again.") from error
-
-
-def list_tasks(inputs: Sequence[str], reporter: Reporter) -> list[VideoTask]:
-    """Return the videos of lists, folders and patterns, with their names.
-
-    Raises:
-        VisError: An input cannot be read, a list is invalid, or two videos have the same name.
-    """
-    tasks: list[VideoTask] = []
-    paths: dict[Path, VideoTask] = {}
-    for text in inputs:
-        if is_list(Path(text)):
-            tasks += read_list(Path(text), reporter)
-        else:
-            paths.update({real_path(path): task_of(path) for path in find_inputs([text])})
-    return name_tasks([*tasks, *paths.values()])
-
-
-def protect_folders(out: Path, tasks: Sequence[VideoTask], files: FileOptions) -> None:
-    """Reject overlay videos in a folder of the videos: the next run would segment them.
-
-    Raises:
-        UsageError: `out` is the folder of a video.
-    """
-    folders = {os.path.dirname(task.path) for task in tasks}  # noqa: PTH120 (faster than a Path per video)
-    if files.render and files.flat and real_path(out) in {real_path(Path(folder)) for folder in folders}:
-        raise UsageError(f"cannot write overlay videos to {out}: it contains the videos", hint="Use another -o DIR.")
-
-
 def failed_items(items: Sequence[WorkItem], last: Mapping[str, Row], state: StateOptions) -> list[WorkItem]:
     """Return the videos that --retry repeats."""
     found = []
@@ -224,79 +147,6 @@ def failed_items(items: Sequence[WorkItem], last: Mapping[str, Row], state: Stat
 def num_workers(workers: WorkerOptions) -> int:
     """Return the number of workers: the user's, or one per GPU, or one per 4 CPU cores."""
     return workers.workers or num_gpus() or max(1, num_cores() // CORES_PER_WORKER)
-
-
-class PlannedBatch:
-    """The settings of a batch, and the work items of its videos."""
-
-    def __init__(self, out: Path, request: BatchRequest, reporter: Reporter) -> None:
-        self.request = request
-        self.out = out
-        self._reporter = reporter
-        self._configs: dict[tuple[bool, tuple[str, ...]], tuple[SegmentSettings, str]] = {}
-
-    def items(self, tasks: Sequence[VideoTask]) -> list[WorkItem]:
-        """Return the work items of videos.
-
-        Raises:
-            UsageError: A setting is invalid, or the model is not available.
-        """
-        return [self._item(task) for task in tasks]
-
-    def unsettled(self, items: Sequence[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
-        """Return the videos without a valid final row. With --overwrite: all videos."""
-        if self.request.files.overwrite:
-            return list(items)
-        return [item for item in items if not is_settled(item, last.get(item.task.name))]
-
-    def setup(self, *, debug: bool) -> WorkerSetup:
-        """Return the options of the workers."""
-        request = self.request
-        batch = BatchOptions(
-            request.model.name,
-            self._config(has_masks=False, settings=())[0],
-            request.run.settings(request.method.preset),
-            request.files.overwrite,
-            request.model.detector,
-            request.model.propagator,
-            GivenOptions(only=_usage(lambda: read_only(request.only))),
-            sets_score_source=sets("score_source", request.method),
-        )
-        return WorkerSetup(batch, request.files.render, debug)
-
-    def _item(self, task: VideoTask) -> WorkItem:
-        config, production = self._config(has_masks=task.masks is not None, settings=task.settings)
-        settings = hash_fields((production, task.start, task.end, task.masks))
-        size, modified = _version(task.path)
-        result = result_path(self.out, task.name, is_flat=self.request.files.flat)
-        return WorkItem(task, result, config, settings, size=size, modified=modified)
-
-    def _config(self, *, has_masks: bool, settings: tuple[str, ...]) -> tuple[SegmentSettings, str]:
-        """Return the settings of the method, and a hash of all that the results of these settings depend on."""
-        key = (has_masks, settings)
-        if key not in self._configs:
-            request = self.request
-            overrides = [*(request.method.overrides or ()), *settings]
-            method = dataclasses.replace(request.method, overrides=overrides)
-            preset = GIVEN_MASKS if has_masks else "default"
-            config = method_settings(method, self._reporter, preset=preset)
-            self._configs[key] = (config, self._production(config))
-        return self._configs[key]
-
-    def _production(self, config: SegmentSettings) -> str:
-        from vis_cli.engine.production import expected_production
-
-        model, request = self.request.model, self.request
-        info, used = _usage(
-            lambda: expected_production(
-                model.name,
-                config,
-                detector=model.detector,
-                propagator=model.propagator,
-                precision=request.run.settings(request.method.preset).precision,
-            )
-        )
-        return hash_fields((info.sha256, dataclasses.asdict(used), request.only, request.files.render))
 
 
 def _run(
@@ -378,27 +228,3 @@ def conclude(outcomes: Mapping[str, Row], *, num_before: int, reporter: Reporter
     if num_before:
         reporter.note("A failed video runs again with --retry DIR, or after its file or its settings have changed.")
     return EXIT_FAILED
-
-
-def _version(path: str) -> tuple[int | None, int | None]:
-    """Return size and modification time of a file, or of all files in a folder of frames. None: it is missing."""
-    try:
-        found = [os.stat(path)]  # noqa: PTH116 (a Path per video takes longer than the system call)
-        if S_ISDIR(found[0].st_mode):  # its own time does not change with the content of an image
-            with os.scandir(path) as entries:
-                found += [entry.stat() for entry in entries]
-    except (OSError, ValueError):
-        return None, None
-    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
-
-
-def _usage(call: Callable[[], Any]) -> Any:
-    """Call a function, and report its error as wrong usage.
-
-    Raises:
-        UsageError: The function raised a VisError.
-    """
-    try:
-        return call()
-    except VisError as error:
-        raise UsageError(str(error)) from error

@@ -57,7 +57,8 @@ def batch(
 
     `vis batch --help-all` lists all options.
     """
-    from vis_cli.commands.batch_run import BatchRequest, run_batch_command
+    from vis_cli.commands.batch_run import run_batch_command
+    from vis_cli.commands.planned_batch import BatchRequest
 
     request = BatchRequest(model, method, tuple(only or ()), files, run)
     run_batch_command(inputs or [], out, request, workers, limits, state, messages)

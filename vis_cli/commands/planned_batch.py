@@ -1,0 +1,200 @@
+"""Videos and options of `vis batch`: the plan, and the work items with their settings and result paths.
+
+Used by `batch_run`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISDIR
+from typing import Any
+
+from vis_cli import options
+from vis_cli.batch.driver import WorkItem, is_settled
+from vis_cli.batch.manifest import Row
+from vis_cli.batch.plan import Plan
+from vis_cli.batch.tasks import VideoTask, hash_fields, name_tasks, result_path
+from vis_cli.batch.video_list import is_list, read_list, task_of
+from vis_cli.commands.batch import BatchOptions
+from vis_cli.commands.batch_options import FileOptions
+from vis_cli.commands.batch_worker import WorkerSetup
+from vis_cli.commands.given_inputs import GivenOptions
+from vis_cli.commands.method_settings import method_settings, sets
+from vis_cli.console import Reporter, UsageError
+from vis_cli.errors import VisError
+from vis_cli.files.reading import real_path
+from vis_cli.records.category_names import read_only
+from vis_cli.records.inputs import find_inputs
+from vis_cli.settings import GIVEN_MASKS, SegmentSettings
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """Options that the results depend on. The plan stores them."""
+
+    model: options.ModelOptions = field(default_factory=options.ModelOptions)
+    method: options.MethodOptions = field(default_factory=options.MethodOptions)
+    only: tuple[str, ...] = ()
+    files: FileOptions = field(default_factory=FileOptions)
+    run: options.RunOptions = field(default_factory=options.RunOptions)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the options as JSON. --overwrite applies to one run only."""
+        values = dataclasses.asdict(dataclasses.replace(self, files=dataclasses.replace(self.files, overwrite=False)))
+        path = self.method.settings_file
+        values["method"]["settings_file"] = None if path is None else str(path.absolute())
+        values["only"] = list(self.only)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> BatchRequest:
+        """Return the options of a plan."""
+        path = values["method"]["settings_file"]
+        method = {**values["method"], "settings_file": None if path is None else Path(path)}
+        return cls(
+            options.ModelOptions(**values["model"]),
+            options.MethodOptions(**method),
+            tuple(values["only"]),
+            FileOptions(**values["files"]),
+            options.RunOptions(**values["run"]),
+        )
+
+
+class PlannedBatch:
+    """The settings of a batch, and the work items of its videos."""
+
+    def __init__(self, out: Path, request: BatchRequest, reporter: Reporter) -> None:
+        self.request = request
+        self.out = out
+        self._reporter = reporter
+        self._configs: dict[tuple[bool, tuple[str, ...]], tuple[SegmentSettings, str]] = {}
+
+    def items(self, tasks: Sequence[VideoTask]) -> list[WorkItem]:
+        """Return the work items of videos.
+
+        Raises:
+            UsageError: A setting is invalid, or the model is not available.
+        """
+        return [self._item(task) for task in tasks]
+
+    def unsettled(self, items: Sequence[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
+        """Return the videos without a valid final row. With --overwrite: all videos."""
+        if self.request.files.overwrite:
+            return list(items)
+        return [item for item in items if not is_settled(item, last.get(item.task.name))]
+
+    def setup(self, *, debug: bool) -> WorkerSetup:
+        """Return the options of the workers."""
+        request = self.request
+        batch = BatchOptions(
+            request.model.name,
+            self._config(has_masks=False, settings=())[0],
+            request.run.settings(request.method.preset),
+            request.files.overwrite,
+            request.model.detector,
+            request.model.propagator,
+            GivenOptions(only=as_usage(lambda: read_only(request.only))),
+            sets_score_source=sets("score_source", request.method),
+        )
+        return WorkerSetup(batch, request.files.render, debug)
+
+    def _item(self, task: VideoTask) -> WorkItem:
+        config, production = self._config(has_masks=task.masks is not None, settings=task.settings)
+        settings = hash_fields((production, task.start, task.end, task.masks))
+        size, modified = _version(task.path)
+        result = result_path(self.out, task.name, is_flat=self.request.files.flat)
+        return WorkItem(task, result, config, settings, size=size, modified=modified)
+
+    def _config(self, *, has_masks: bool, settings: tuple[str, ...]) -> tuple[SegmentSettings, str]:
+        """Return the settings of the method, and a hash of all that the results of these settings depend on."""
+        key = (has_masks, settings)
+        if key not in self._configs:
+            request = self.request
+            overrides = [*(request.method.overrides or ()), *settings]
+            method = dataclasses.replace(request.method, overrides=overrides)
+            preset = GIVEN_MASKS if has_masks else "default"
+            config = method_settings(method, self._reporter, preset=preset)
+            self._configs[key] = (config, self._production(config))
+        return self._configs[key]
+
+    def _production(self, config: SegmentSettings) -> str:
+        from vis_cli.engine.production import expected_production
+
+        model, request = self.request.model, self.request
+        info, used = as_usage(
+            lambda: expected_production(
+                model.name,
+                config,
+                detector=model.detector,
+                propagator=model.propagator,
+                precision=request.run.settings(request.method.preset).precision,
+            )
+        )
+        return hash_fields((info.sha256, dataclasses.asdict(used), request.only, request.files.render))
+
+
+def stored_request(plan: Plan, out: Path) -> BatchRequest:
+    """Return the options of a plan.
+
+    Raises:
+        VisError: The plan is damaged.
+    """
+    try:
+        return BatchRequest.from_json(plan.options)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise VisError(f"cannot read {out}: the plan is damaged", hint="Run the batch again.") from error
+
+
+def list_tasks(inputs: Sequence[str], reporter: Reporter) -> list[VideoTask]:
+    """Return the videos of lists, folders and patterns, with their names.
+
+    Raises:
+        VisError: An input cannot be read, a list is invalid, or two videos have the same name.
+    """
+    tasks: list[VideoTask] = []
+    paths: dict[Path, VideoTask] = {}
+    for text in inputs:
+        if is_list(Path(text)):
+            tasks += read_list(Path(text), reporter)
+        else:
+            paths.update({real_path(path): task_of(path) for path in find_inputs([text])})
+    return name_tasks([*tasks, *paths.values()])
+
+
+def protect_folders(out: Path, tasks: Sequence[VideoTask], files: FileOptions) -> None:
+    """Reject overlay videos in a folder of the videos: the next run would segment them.
+
+    Raises:
+        UsageError: `out` is the folder of a video.
+    """
+    folders = {os.path.dirname(task.path) for task in tasks}  # noqa: PTH120 (faster than a Path per video)
+    if files.render and files.flat and real_path(out) in {real_path(Path(folder)) for folder in folders}:
+        raise UsageError(f"cannot write overlay videos to {out}: it contains the videos", hint="Use another -o DIR.")
+
+
+def _version(path: str) -> tuple[int | None, int | None]:
+    """Return size and modification time of a file, or of all files in a folder of frames. None: it is missing."""
+    try:
+        found = [os.stat(path)]  # noqa: PTH116 (a Path per video takes longer than the system call)
+        if S_ISDIR(found[0].st_mode):  # its own time does not change with the content of an image
+            with os.scandir(path) as entries:
+                found += [entry.stat() for entry in entries]
+    except (OSError, ValueError):
+        return None, None
+    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
+
+
+def as_usage(call: Callable[[], Any]) -> Any:
+    """Call a function, and report its error as wrong usage.
+
+    Raises:
+        UsageError: The function raised a VisError.
+    """
+    try:
+        return call()
+    except VisError as error:
+        raise UsageError(str(error)) from error
