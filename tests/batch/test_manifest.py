@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from tests.batch.fakes import DONE, make_item
+from vis_cli.batch import json_lines
 from vis_cli.batch import manifest as manifest_module
+from vis_cli.batch import status as status_module
 from vis_cli.batch.driver import Ended, make_row
 from vis_cli.batch.manifest import FOLDER, ManifestWriter, Row, iter_rows, last_rows, list_parts
-from vis_cli.batch.plan import Plan, read_plan, write_plan
+from vis_cli.batch.plan import Plan, iter_names, read_plan, write_plan
 from vis_cli.batch.status import measure, read_status
 from vis_cli.batch.tasks import Outcome, Shard, VideoTask
 from vis_cli.errors import VisError
@@ -96,6 +98,27 @@ def test_the_state_of_a_batch(tmp_path: Path) -> None:
     assert state.remaining_seconds == pytest.approx(10)
 
 
+def test_several_processes_count_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crash, parts = Outcome("failed", "crashed"), 3
+    for part in range(parts):
+        outcomes = [crash if index % 3 == part else replace(DONE, seconds=index + part / 4) for index in range(9)]
+        write(
+            tmp_path,
+            *(row(f"v{i}", o, elapsed=i + 1.0, attempt=part + 1, is_final=True) for i, o in enumerate(outcomes)),
+        )
+    names = [f"v{index}" for index in range(10)]
+    state = read_status(tmp_path, names)
+    assert (state.num_done, state.failed, state.num_missing, len(state.slowest)) == (6, {"crashed": 3}, 1, 5)
+    monkeypatch.setattr(json_lines, "BLOCK_BYTES", 700)
+    monkeypatch.setattr(status_module, "BLOCKS_PER_PROCESS", 1)
+    monkeypatch.setattr(status_module, "num_cores", lambda: 2)
+    assert read_status(tmp_path, names) == state
+    part = list_parts(tmp_path)[-1]
+    part.write_bytes(part.read_bytes() + b"nonsense\n")
+    with pytest.raises(VisError, match="line 10: the row is damaged"):
+        read_status(tmp_path, names)
+
+
 def test_a_row_that_is_not_final_is_missing(tmp_path: Path) -> None:
     write(tmp_path, row("a", Outcome("failed", "crashed"), is_final=False))
     assert read_status(tmp_path, ["a"]).num_missing == 1
@@ -129,6 +152,16 @@ def test_a_damaged_plan(tmp_path: Path, text: str) -> None:
     next((tmp_path / FOLDER).glob("plan-*")).write_text(text)
     with pytest.raises(VisError, match=r"the plan is damaged. Run the batch again"):
         read_plan(tmp_path)
+
+
+def test_names_without_reading_the_complete_plan(tmp_path: Path) -> None:
+    for number, name in enumerate("ab", start=1):
+        write_plan(tmp_path, Shard(number, 2), Plan({}, [VideoTask(f"/v/{name}.mp4", name)]))
+    assert list(iter_names(tmp_path)) == ["a", "b"]
+    path = next((tmp_path / FOLDER).glob("plan-2*"))
+    path.write_text(path.read_text() + "{}\n")
+    with pytest.raises(VisError, match=r"plan-2-of-2.jsonl: the plan is damaged"):
+        list(iter_names(tmp_path))
 
 
 def test_a_folder_without_a_plan(tmp_path: Path) -> None:

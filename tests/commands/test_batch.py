@@ -131,7 +131,7 @@ def test_a_folder_longest_first(videos: Path, tmp_path: Path, vis: Vis, runner: 
     assert "3 videos: 3 done" in outcome.err
     assert runner.names() == ["v2", "v1", "v0"]
     assert runner.numbers == [2]
-    rows = last_rows(tmp_path / "out")
+    rows = {row.name: row for row in iter_rows(tmp_path / "out")}
     results = {path.stem: path for folder in (tmp_path / "out").iterdir() for path in list_results(folder)}
     assert sorted(rows) == sorted(results) == ["v0", "v1", "v2"]
     for name, row in rows.items():
@@ -170,7 +170,7 @@ def test_a_result_without_a_row_is_not_segmented_again(
     outcome = vis(videos)
     assert (outcome.code, network.segmented) == (0, [])
     assert "v2: 1 instance in 4 frames, unchanged" in outcome.err
-    assert {row.outcome.seconds for row in last_rows(tmp_path / "out").values()} == {None}
+    assert {row.outcome.seconds for row in iter_rows(tmp_path / "out")} == {None}
 
 
 def test_changed_settings_and_overwrite(videos: Path, vis: Vis, runner: Inline, network: Network) -> None:

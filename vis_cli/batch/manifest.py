@@ -10,17 +10,18 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
+from vis_cli.batch.json_lines import Block, blocks_of, first_line_number, read_values
 from vis_cli.batch.tasks import Outcome
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import named_failures
 from vis_cli.files.names import safe_file_name
-from vis_cli.files.reading import read_error
 
 FOLDER = "manifest"  # in the folder of the results
 HOST_BYTES = 60
@@ -49,8 +50,9 @@ class Row:
         return json.dumps({**values, **outcome}, separators=(",", ":"))
 
 
-_OUTCOME = tuple(field.name for field in fields(Outcome))
-_ROW = tuple(field.name for field in fields(Row) if field.name != "outcome")
+_take_outcome = itemgetter(*(field.name for field in fields(Outcome)))
+_take_row = itemgetter(*(field.name for field in fields(Row) if field.name != "outcome"))
+_REPEATED = ("settings", "model", "worker", "status", "kind")  # the same strings in many rows
 
 
 class ManifestWriter:
@@ -108,22 +110,42 @@ def iter_part(path: Path) -> Iterator[Row]:
     Raises:
         VisError: The part cannot be read, or a line is damaged.
     """
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.endswith(b"\n"):
-                    yield _parse(line, f"{path}: line {number}")
-    except OSError as error:
-        raise read_error(path, error) from error
+    for block in blocks_of(path):
+        yield from rows_of(block, read_values(block))
+
+
+def rows_of(block: Block, values: Iterable[Any]) -> Iterator[Row]:
+    """Yield the rows of a block. Equal settings, models and workers share their memory.
+
+    Raises:
+        VisError: A line is damaged.
+    """
+    shared: dict[str, str] = {}
+    for index, value in enumerate(values):
+        row = _make_row(value, shared)
+        if row is None:
+            where = f"{block.path}: line {first_line_number(block) + index}"
+            raise VisError("the row is damaged", where=where, hint="Remove this line: its video runs again.")
+        yield row
 
 
 def last_rows(out: Path) -> dict[str, Row]:
-    """Return the last row of each video, by name."""
+    """Return the last row of each video, by name, with the fields that decide whether the video runs again.
+
+    To save memory, the other fields have their default values.
+    """
     last: dict[str, Row] = {}
+    shared: dict[Outcome, Outcome] = {}
+    settings: dict[str, str] = {}
     for row in iter_rows(out):
         known = last.get(row.name)
         if known is None or rank(row) > rank(known):
-            last[row.name] = row
+            outcome = Outcome(row.outcome.status, row.outcome.kind, frames=row.outcome.frames)
+            outcome = shared.setdefault(outcome, outcome)
+            production = settings.setdefault(row.settings, row.settings)
+            last[row.name] = Row(
+                row.name, row.path, row.attempt, row.is_final, outcome, production, row.size, row.modified
+            )
     return last
 
 
@@ -132,13 +154,15 @@ def rank(row: Row) -> tuple[int, bool]:
     return row.attempt, row.outcome.status == "done"
 
 
-def _parse(line: bytes, where: str) -> Row:
+def _make_row(value: Any, shared: dict[str, str]) -> Row | None:
+    """Return the row of a JSON object, None if it is damaged."""
     try:
-        values: dict[str, Any] = json.loads(line)
-        outcome = Outcome(**{name: values[name] for name in _OUTCOME})
-        row = Row(outcome=outcome, **{name: values[name] for name in _ROW})
-    except (ValueError, KeyError, TypeError) as error:
-        raise VisError("the row is damaged", where=where, hint="Remove this line: its video runs again.") from error
-    if not (isinstance(row.name, str) and isinstance(row.attempt, int) and isinstance(row.outcome.status, str)):
-        raise VisError("the row is damaged", where=where, hint="Remove this line: its video runs again.")
-    return row
+        for name in _REPEATED:
+            value[name] = shared.setdefault(value[name], value[name])
+        outcome = Outcome(*_take_outcome(value))
+        name, path, attempt, is_final, *others = _take_row(value)
+    except (KeyError, TypeError):
+        return None
+    if not (isinstance(name, str) and isinstance(attempt, int) and isinstance(outcome.status, str)):
+        return None
+    return Row(name, path, attempt, is_final, outcome, *others)

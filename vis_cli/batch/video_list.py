@@ -18,7 +18,7 @@ from vis_cli.files.names import printable
 from vis_cli.files.reading import read_text
 from vis_cli.messages import Messages
 from vis_cli.records.part import make_request
-from vis_cli.records.source_identity import absolute_path
+from vis_cli.records.source_identity import absolute_path, absolute_text
 
 COLUMNS = ("path", "name", "start", "end", "masks", "settings", "frames")
 SUFFIXES = (".txt", ".csv", ".jsonl", ".parquet")
@@ -126,16 +126,17 @@ def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
         raise VisError("the path is empty", where=where, hint="Remove the row, or add its path.")
     if "\0" in path:
         raise VisError("the path contains a NUL character", where=where, hint="Correct the path.")
-    try:
-        make_request(values["start"], values["end"])
-    except VisError as error:
-        raise error.inside(where) from error
+    if values["start"] or values["end"]:
+        try:
+            make_request(values["start"], values["end"])
+        except VisError as error:
+            raise error.inside(where) from error
     return VideoTask(
-        str(absolute_path(Path(path))),
+        absolute_text(path),
         values["name"] or "",
         values["start"],
         values["end"],
-        None if masks is None else str(absolute_path(Path(masks))),
+        None if masks is None else absolute_text(masks),
         _settings_of(row.get("settings"), where),
         _frames_of(row.get("frames"), where),
     )

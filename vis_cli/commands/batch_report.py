@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vis_cli.batch.driver import WorkItem
 from vis_cli.batch.manifest import iter_rows
-from vis_cli.batch.plan import Plan
+from vis_cli.batch.plan import iter_names
 from vis_cli.batch.status import BatchStatus, measure, read_status
 from vis_cli.console import print_line
 from vis_cli.errors import VisError
@@ -22,13 +22,13 @@ HOUR, MINUTE = 3600, 60  # seconds
 SHOWN_UNREADABLE = 5
 
 
-def print_status(out: Path, plan: Plan) -> None:
+def print_status(out: Path) -> None:
     """Print the state of the batch in a folder.
 
     Raises:
-        VisError: The manifest cannot be read.
+        VisError: The plan or the manifest cannot be read.
     """
-    for line in status_lines(read_status(out, (task.name for task in plan.tasks))):
+    for line in status_lines(read_status(out, iter_names(out))):
         print_line(line)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -24,7 +24,7 @@ from vis_cli.batch.local_workers import LocalWorkers, Serve
 from vis_cli.batch.manifest import ManifestWriter, Row, last_rows
 from vis_cli.batch.plan import Plan, read_plan, write_plan
 from vis_cli.batch.process_limits import Limits, memory_share, num_cores, num_gpus
-from vis_cli.batch.tasks import Shard, parse_shard
+from vis_cli.batch.tasks import Shard, VideoTask, parse_shard
 from vis_cli.commands.batch_options import LimitOptions, StateOptions, WorkerOptions
 from vis_cli.commands.batch_report import print_estimate, print_status
 from vis_cli.commands.batch_worker import serve
@@ -58,7 +58,7 @@ def run_batch_command(
     with reporter.guard():
         require_one_mode(inputs, out, request, workers, state)
         if state.status is not None:
-            print_status(state.status, read_plan(state.status))
+            print_status(state.status)
             return
         shard = Shard() if workers.shard is None else as_usage(lambda: parse_shard(workers.shard or ""))
         if state.retry is not None:
@@ -84,9 +84,10 @@ def run_batch_command(
                 write_plan(out, shard, Plan(request.as_json(), tasks))
                 todo = batch.unsettled(items, last)
             else:
-                items = todo = failed_items(items, last, state)
+                todo = failed_items(items, last, state)
+                tasks = [item.task for item in todo]
             todo = [next_attempt(item, last.get(item.task.name)) for item in longest_first(todo, last)]
-            code = _run(batch, items, todo, last, workers, limits, reporter, debug=messages.debug)
+            code = _run(batch, todo, settled_kinds(tasks, todo, last), workers, limits, reporter, debug=messages.debug)
         raise typer.Exit(code)
 
 
@@ -131,7 +132,7 @@ def _require_needed(state: StateOptions) -> None:
         raise UsageError("--failed and --timed-out are both given. To repeat both kinds, omit both.")
 
 
-def failed_items(items: Sequence[WorkItem], last: Mapping[str, Row], state: StateOptions) -> list[WorkItem]:
+def failed_items(items: Iterable[WorkItem], last: Mapping[str, Row], state: StateOptions) -> list[WorkItem]:
     """Return the videos that --retry repeats."""
     found = []
     for item in items:
@@ -144,6 +145,12 @@ def failed_items(items: Sequence[WorkItem], last: Mapping[str, Row], state: Stat
     return found
 
 
+def settled_kinds(tasks: Sequence[VideoTask], todo: Sequence[WorkItem], last: Mapping[str, Row]) -> Counter[str]:
+    """Return the number of videos that do not run, by the kind of their failure, "" if done."""
+    open_ = {item.task.name for item in todo}
+    return Counter(last[task.name].outcome.kind for task in tasks if task.name not in open_)
+
+
 def num_workers(workers: WorkerOptions) -> int:
     """Return the number of workers: the user's, or one per GPU, or one per 4 CPU cores."""
     return workers.workers or num_gpus() or max(1, num_cores() // CORES_PER_WORKER)
@@ -151,22 +158,20 @@ def num_workers(workers: WorkerOptions) -> int:
 
 def _run(
     batch: PlannedBatch,
-    items: Sequence[WorkItem],
     todo: Sequence[WorkItem],
-    last: Mapping[str, Row],
+    kinds: Counter[str],
     workers: WorkerOptions,
     limits: LimitOptions,
     reporter: Reporter,
     *,
     debug: bool,
 ) -> int:
-    """Process the videos, and return the exit code."""
+    """Process the videos, and return the exit code. `kinds` has the kinds of the settled videos, "" if done."""
+    num_before = kinds.total()
     setup = batch.setup(debug=debug)
     number = min(num_workers(workers), max(1, len(todo)))
     memory = limits.memory_limit or memory_share(number)
     bounds = Limits(limits.time_limit, limits.frame_time_limit, memory)
-    open_ = {item.task.name for item in todo}
-    outcomes = {item.task.name: last[item.task.name] for item in items if item.task.name not in open_}
     try:
         with (
             make_runner(
@@ -174,13 +179,13 @@ def _run(
             ) as runner,
             ManifestWriter(batch.out) as manifest,
         ):
-            _follow(todo, runner, manifest, outcomes, reporter)
+            _follow(todo, runner, manifest, kinds, reporter)
     except WorkerError as error:
         raise UsageError(str(error)) from error
     except KeyboardInterrupt:
         reporter.error("interrupted. All results are kept. Run the same command again to resume.")
         return EXIT_INTERRUPTED
-    return conclude(outcomes, num_before=len(items) - len(todo), reporter=reporter)
+    return conclude(kinds, num_before=num_before, reporter=reporter)
 
 
 def make_runner(serve: Serve, number: int, limits: Limits, *, threads: int) -> LocalWorkers:
@@ -189,7 +194,7 @@ def make_runner(serve: Serve, number: int, limits: Limits, *, threads: int) -> L
 
 
 def _follow(
-    todo: Sequence[WorkItem], runner: Runner, manifest: ManifestWriter, outcomes: dict[str, Row], reporter: Reporter
+    todo: Sequence[WorkItem], runner: Runner, manifest: ManifestWriter, kinds: Counter[str], reporter: Reporter
 ) -> None:
     """Process the videos, and report the end of each attempt."""
     num_ended = 0
@@ -197,7 +202,7 @@ def _follow(
         for row in drive(todo, runner, manifest):
             if row.is_final:
                 num_ended += 1
-                outcomes[row.name] = row
+                kinds[row.outcome.kind] += 1
                 progress.end_video(row.outcome.frames or 0)
             _report(row, f"[{num_ended}/{len(todo)}]", reporter)
 
@@ -216,13 +221,12 @@ def _report(row: Row, number: str, reporter: Reporter) -> None:
         reporter.warn(f"{reason.removesuffix('.')}. The video gets a second attempt.")
 
 
-def conclude(outcomes: Mapping[str, Row], *, num_before: int, reporter: Reporter) -> int:
+def conclude(kinds: Mapping[str, int], *, num_before: int, reporter: Reporter) -> int:
     """Print the number of done and failed videos, and return the exit code."""
-    failed = Counter(row.outcome.kind for row in outcomes.values() if row.outcome.status == "failed")
-    num_done = len(outcomes) - failed.total()
+    failed = {kind: count for kind, count in sorted(kinds.items()) if kind}
     earlier = f" ({num_before} of all in earlier runs)" if num_before else ""
-    parts = [f"{num_done} done", *(f"{count} {kind}" for kind, count in sorted(failed.items()))]
-    reporter.note(f"{counted(len(outcomes), 'video')}: {', '.join(parts)}{earlier}")
+    parts = [f"{kinds.get('', 0)} done", *(f"{count} {kind}" for kind, count in failed.items())]
+    reporter.note(f"{counted(sum(kinds.values()), 'video')}: {', '.join(parts)}{earlier}")
     if not failed:
         return 0
     if num_before:

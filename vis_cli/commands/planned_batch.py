@@ -6,8 +6,9 @@ Used by `batch_run`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISDIR
@@ -30,6 +31,8 @@ from vis_cli.files.reading import real_path
 from vis_cli.records.category_names import read_only
 from vis_cli.records.inputs import find_inputs
 from vis_cli.settings import GIVEN_MASKS, SegmentSettings
+
+_hash = functools.lru_cache(hash_fields)  # most videos of a batch have the same fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,17 @@ class PlannedBatch:
         self._reporter = reporter
         self._configs: dict[tuple[bool, tuple[str, ...]], tuple[SegmentSettings, str]] = {}
 
-    def items(self, tasks: Sequence[VideoTask]) -> list[WorkItem]:
-        """Return the work items of videos.
+    def items(self, tasks: Sequence[VideoTask]) -> Iterator[WorkItem]:
+        """Check the settings of all videos, and return an iterator: a million items need more memory than their tasks.
 
         Raises:
             UsageError: A setting is invalid, or the model is not available.
         """
-        return [self._item(task) for task in tasks]
+        for has_masks, settings in dict.fromkeys((task.masks is not None, task.settings) for task in tasks):
+            self._config(has_masks=has_masks, settings=settings)
+        return map(self._item, tasks)
 
-    def unsettled(self, items: Sequence[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
+    def unsettled(self, items: Iterable[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
         """Return the videos without a valid final row. With --overwrite: all videos."""
         if self.request.files.overwrite:
             return list(items)
@@ -104,7 +109,7 @@ class PlannedBatch:
 
     def _item(self, task: VideoTask) -> WorkItem:
         config, production = self._config(has_masks=task.masks is not None, settings=task.settings)
-        settings = hash_fields((production, task.start, task.end, task.masks))
+        settings = _hash((production, task.start, task.end, task.masks))
         size, modified = _version(task.path)
         result = result_path(self.out, task.name, is_flat=self.request.files.flat)
         return WorkItem(task, result, config, settings, size=size, modified=modified)

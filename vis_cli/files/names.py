@@ -17,6 +17,7 @@ NaturalKey: TypeAlias = tuple[tuple[str | tuple[int, str], ...], str]
 
 _DIGITS = re.compile("([0-9]+)")
 _DRIVE = re.compile("[A-Za-z]:")
+_PLAIN_NAME = re.compile("[A-Za-z0-9_-][A-Za-z0-9_. -]*")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line separators
 _INVISIBLE = _UNPRINTABLE | {"Cf", "Zs"}  # in addition: format characters such as U+200B, and spaces other than " "
 # Characters of other categories that show nothing: fillers, the blank of Braille, and variation selectors.
@@ -50,6 +51,8 @@ def safe_relative_path(name: str, where: str) -> PurePosixPath:
 
 def folded_name(name: str) -> str:
     """Return a name without differences of case and Unicode form, which some file systems ignore."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -64,6 +67,8 @@ def safe_file_name(name: str, *, max_bytes: int, fallback: str, tail: str = "") 
         fallback: Result if no character of the name remains.
         tail: Text to append. It is never shortened.
     """
+    if name.isascii() and _PLAIN_NAME.fullmatch(name) and len(name) <= max_bytes - len(tail.encode()):
+        return name + tail  # fast, because a batch can have millions of videos
     plain = "".join("_" if character in "/\\" or is_unprintable(character) else character for character in name)
     plain = plain.lstrip(".")
     if _DRIVE.match(plain):

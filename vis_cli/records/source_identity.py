@@ -48,6 +48,12 @@ def absolute_path(path: Path) -> Path:
     return real_path(path) if ".." in path.parts else path.absolute()
 
 
+def absolute_text(path: str) -> str:
+    """Return the text of `absolute_path`; fast for a path that is absolute and normal already."""
+    is_normal = path.startswith("/") and os.path.normpath(path) == path
+    return path if is_normal else str(absolute_path(Path(path)))
+
+
 def source_size(path: Path) -> int:
     """Return the size in bytes of `identify_source`, without reading the content.
 
