@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 LOWEST := .venv-lowest/bin/python
 EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-openvino test-trackeval identity-golden test-lowest fuzz kill format clean
+.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-openvino test-storage test-trackeval identity-golden test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -75,6 +75,15 @@ test-openvino: .venv-openvino/.installed
 	.venv-openvino/bin/python -m pip install --quiet --editable '.[openvino]' pytest
 	@touch $@
 
+# Read and write S3 (a server of moto) and HTTP on loopback, in an environment of their own: moto brings 40 packages.
+test-storage: .venv-storage/.installed
+	.venv-storage/bin/python -m pytest tests/batch/test_storage_servers.py
+
+.venv-storage/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-storage
+	.venv-storage/bin/python -m pip install --quiet --editable '.[storage]' 'moto[s3]' flask flask-cors pytest
+	@touch $@
+
 # Compare the metrics with trackeval. Its dependencies include a second OpenCV, so install it without them.
 test-trackeval: .venv/.trackeval
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/metrics/test_trackeval.py
@@ -124,4 +133,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dist .venv-docs .venv-exports .venv-lowest site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-dist .venv-docs .venv-exports .venv-lowest .venv-storage site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -60,6 +60,11 @@ FOREIGN = {
         *("None", "--use-cate-reduce", "frozen_stages", "mem_step", "meta", "state_dict", "optimizer"),
         *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"),
     },
+    "batch.md": {
+        *("AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_PROFILE", "GOOGLE_APPLICATION_CREDENTIALS"),
+        "driver-I-of-N.json",
+    },
+    "cluster.md": {"--build-arg", "--signal", "JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_COUNT", "emptyDir"},
     "comparison.md": {"init_state"},  # of SAM 2
     "detections.md": {"clip.csv", "clip.json", "clip.mp4", "clip.txt", "clip_12", "save_txt"},
     "gpu.md": {"None", "nvidia-smi"},

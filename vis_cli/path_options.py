@@ -17,6 +17,8 @@ from typer.models import OptionInfo
 from vis_cli.console import UsageError
 from vis_cli.files.names import printable
 
+FOLDER_OR_URL = "DIR"  # metavar of options that take a string because it can be a URL
+
 
 def require_paths(arguments: Sequence[str], commands: TyperGroup) -> None:
     """Reject a path option whose value is empty or starts with `=`: `-o=out` means a file called `=out`.
@@ -55,7 +57,7 @@ def _options_of(callback: Callable[..., Any]) -> dict[str, str]:
     for parameter in inspect.signature(callback, eval_str=True).parameters.values():
         annotation = parameter.annotation
         infos = [part for part in get_args(annotation) if isinstance(part, OptionInfo)]
-        if infos and _mentions_path(annotation):
+        if infos and (_mentions_path(annotation) or infos[0].metavar == FOLDER_OR_URL):
             names = (infos[0].default, *(infos[0].param_decls or ()))  # Typer takes the first name for a default
             flags = [name for name in names if isinstance(name, str) and name.startswith("-")]
             options.update(dict.fromkeys(flags, max(flags, key=len, default="")))

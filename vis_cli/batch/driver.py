@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -39,7 +39,8 @@ class WorkItem:
     attempt: int = 1
     is_last: bool = False  # whether a crash in this attempt is final
     size: int | None = None  # of the video in bytes; None: a folder, or missing
-    modified: int | None = None  # time of its last change in ns
+    modified: int | None = None  # time of its last change in ns; of a remote video, a hash of its ETag if it has one
+    origin: str = ""  # URL of a remote video whose local copy is segmented
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,17 @@ class Runner(Protocol):
 
     def wait(self) -> Ended:
         """Return the next attempt that ends, also if its worker crashes. At least one attempt must be running.
+
+        Raises:
+            WorkerError: The workers cannot start.
+        """
+
+
+class PollingRunner(Runner, Protocol):
+    """Workers that can be asked without waiting for the end of an attempt."""
+
+    def poll(self) -> Ended | None:
+        """Return an attempt that has ended, None after a short time without one.
 
         Raises:
             WorkerError: The workers cannot start.
@@ -120,13 +132,19 @@ def next_attempt(item: WorkItem, last: Row | None) -> WorkItem:
     return replace(item, attempt=last.attempt + 1, is_last=is_second)
 
 
-def is_settled(item: WorkItem, last: Row | None) -> bool:
-    """Return whether the last row of a video still holds: same video, same settings, and a result that exists."""
+def is_settled(item: WorkItem, last: Row | None, *, has: Callable[[Path], bool] = Path.exists) -> bool:
+    """Return whether the last row of a video still holds: same video, same settings, and a result that exists.
+
+    Args:
+        item: The video.
+        last: Its last row.
+        has: It returns whether a result exists.
+    """
     if last is None or not last.is_final or last.path != item.task.path or last.settings != item.settings:
         return False
-    if (last.size, last.modified) != (item.size, item.modified):
+    if (last.size, last.modified) != (item.size, item.modified) or last.outcome.kind == "storage":
         return False
-    return last.outcome.status == "failed" or item.result.exists()
+    return last.outcome.status == "failed" or has(item.result)
 
 
 def longest_first(items: Sequence[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:

@@ -106,6 +106,7 @@ class LocalWorkers:
         self._workers = [_Worker(index) for index in range(number)]
         self._context = multiprocessing.get_context("spawn")
         self._failed_starts = 0  # in a row
+        self._checked = time.monotonic()  # time of the last check of the limits
 
     def __enter__(self) -> LocalWorkers:
         """Return the workers."""
@@ -139,18 +140,24 @@ class LocalWorkers:
 
     def wait(self) -> Ended:
         """Return the next attempt that ends, also if its worker crashes. See `driver.Runner`."""
-        checked = time.monotonic()
-        while True:
-            now = time.monotonic()
-            self.extend_deadlines(now - checked)
-            checked = now
-            for worker in self._workers:
-                if worker.item is not None and (outcome := self._outcome_of(worker)) is not None:
-                    ended = Ended(worker.item, outcome, worker.name)
-                    worker.item = None
-                    return ended
-            busy = (worker.connection for worker in self._workers if worker.item is not None)
-            wait([connection for connection in busy if connection is not None], timeout=POLL)
+        self._checked = time.monotonic()
+        while (ended := self.poll()) is None:
+            pass
+        return ended
+
+    def poll(self) -> Ended | None:
+        """Return an attempt that has ended, None after a short time without one. See `driver.PollingRunner`."""
+        now = time.monotonic()
+        self.extend_deadlines(now - self._checked)
+        self._checked = now
+        for worker in self._workers:
+            if worker.item is not None and (outcome := self._outcome_of(worker)) is not None:
+                ended = Ended(worker.item, outcome, worker.name)
+                worker.item = None
+                return ended
+        busy = (worker.connection for worker in self._workers if worker.item is not None)
+        wait([connection for connection in busy if connection is not None], timeout=POLL)
+        return None
 
     def extend_deadlines(self, seconds: float) -> None:
         """Do not count a time in which the driver was stopped, and the workers with it, such as by a scheduler."""

@@ -21,8 +21,9 @@ from vis_cli.files.atomic import atomic_path
 from vis_cli.files.reading import read_error
 
 VERSION = 1
+SECRETS = ("address", "masks_address")  # fields of a task that are never stored
 
-_NAMES = tuple(field.name for field in fields(VideoTask))
+_NAMES = tuple(field.name for field in fields(VideoTask) if field.name not in SECRETS)
 _take = attrgetter(*_NAMES)
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
 

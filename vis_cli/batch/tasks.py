@@ -9,13 +9,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_NAME_BYTES
 from vis_cli.files.names import folded_name, printable, safe_file_name
+from vis_cli.files.urls import is_url, url_name
 
 RESULT_SUFFIX = ".json"
 MAX_STEM_BYTES = MAX_NAME_BYTES - len(RESULT_SUFFIX)
@@ -26,7 +27,7 @@ MAX_SHARDS = 1_000_000
 
 Status: TypeAlias = Literal["done", "failed"]
 # Why an attempt failed. The causes of `REPEATED` can be gone in a second attempt; an invalid video stays invalid.
-Kind: TypeAlias = Literal["", "invalid", "crashed", "timed out", "out of memory", "disk full"]
+Kind: TypeAlias = Literal["", "invalid", "crashed", "timed out", "out of memory", "disk full", "storage"]
 REPEATED = ("crashed", "timed out", "out of memory")
 
 _SHARD = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")
@@ -43,6 +44,8 @@ class VideoTask:
     masks: str | None = None  # path of given masks
     settings: tuple[str, ...] = ()  # NAME=VALUE, in addition to the settings of the batch
     frames: int | None = None  # length, if the list has it
+    address: str | None = field(default=None, repr=False)  # URL if `path` lacks its secrets; it is never stored
+    masks_address: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,8 @@ def hash_fields(fields: Sequence[object]) -> str:
 
 
 def _file_name(path: str) -> str:
-    given = Path(path)
-    name = given.name if given.is_dir() else given.stem
+    given = Path(url_name(path) if is_url(path) else path)
+    name = given.name if path.endswith("/") or given.is_dir() else given.stem
     return safe_file_name(name, max_bytes=MAX_STEM_BYTES, fallback=NAMELESS)
 
 

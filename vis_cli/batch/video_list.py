@@ -16,6 +16,7 @@ from vis_cli.batch.tasks import VideoTask
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
 from vis_cli.files.reading import read_text
+from vis_cli.files.urls import is_url, shown_url
 from vis_cli.messages import Messages
 from vis_cli.records.part import make_request
 from vis_cli.records.source_identity import absolute_path, absolute_text
@@ -53,6 +54,14 @@ def read_list(path: Path, messages: Messages) -> list[VideoTask]:
 def task_of(path: Path) -> VideoTask:
     """Return the task of a video that the command line names."""
     return VideoTask(str(absolute_path(path)))
+
+
+def address_of(text: str) -> tuple[str, str | None]:
+    """Return the path or URL to show and to store, and the URL with its secrets if it has any."""
+    if not is_url(text):
+        return absolute_text(text), None
+    shown = shown_url(text)
+    return shown, None if shown == text else text
 
 
 def _read_text(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -131,14 +140,18 @@ def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
             make_request(values["start"], values["end"])
         except VisError as error:
             raise error.inside(where) from error
+    path, address = address_of(path)
+    masks, masks_address = (None, None) if masks is None else address_of(masks)
     return VideoTask(
-        absolute_text(path),
+        path,
         values["name"] or "",
         values["start"],
         values["end"],
-        None if masks is None else absolute_text(masks),
+        masks,
         _settings_of(row.get("settings"), where),
         _frames_of(row.get("frames"), where),
+        address,
+        masks_address,
     )
 
 

@@ -286,9 +286,12 @@ class Batch:
         self, job: Job, source: SourceIdentity, video: Video, given: GivenInputs, found: VideoResult
     ) -> VideoResult:
         """Write the result of a video with its names, source and frames."""
+        if job.origin is not None:
+            source = dataclasses.replace(source, path=job.origin)
         info = dataclasses.replace(
             found.video,
             name=job.name,
+            path=job.origin or found.video.path,
             source=source,
             frame_names=video.frame_names,
             timestamps=frame_times(video, found.video.num_frames),

@@ -32,6 +32,18 @@ class WorkerOptions:
             show_default=False,
         ),
     ] = None
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            "--scratch",
+            metavar="DIR",
+            file_okay=False,
+            rich_help_panel=WORKER_PANEL,
+            help="Folder for copies of remote videos, at most two per worker. [dim]\\[default: folder for temporary "
+            "files][/dim]",
+            show_default=False,
+        ),
+    ] = None
     shard: Annotated[
         str | None,
         typer.Option(
@@ -104,7 +116,7 @@ class StateOptions:
         ),
     ] = None
     status: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--status",
             metavar="DIR",
@@ -115,7 +127,7 @@ class StateOptions:
         ),
     ] = None
     retry: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--retry",
             metavar="DIR",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from vis_cli.batch.driver import WorkItem
 from vis_cli.batch.manifest import iter_rows
+from vis_cli.batch.place import Place
 from vis_cli.batch.plan import iter_names
 from vis_cli.batch.status import BatchStatus, measure, read_status
 from vis_cli.console import print_line
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MIB
 from vis_cli.files.names import printable
+from vis_cli.files.urls import is_url
 from vis_cli.messages import counted
 from vis_cli.records.part import make_request
 from vis_cli.records.video import open_part
@@ -47,16 +48,16 @@ def status_lines(status: BatchStatus) -> list[str]:
     return lines
 
 
-def print_estimate(out: Path, items: Sequence[WorkItem], num_workers: int, rate: float | None) -> None:
+def print_estimate(place: Place, items: Sequence[WorkItem], num_workers: int, rate: float | None) -> None:
     """Print frames, hours and disk space of the videos that a batch would segment.
 
     Args:
-        out: Folder of the results, which may be missing. Its manifest gives the speed.
+        place: Folder of the results, which may be missing. Its manifest gives the speed.
         items: The videos.
         num_workers: Number of workers.
         rate: Frames per second of a worker. None: the mean of the manifest.
     """
-    measured = measure(iter_rows(out))
+    measured = measure(iter_rows(place.folder))
     lengths = [_length_of(item) for item in items]
     num_frames = sum(length or 0 for length in lengths)
     unreadable = [item.task.path for item, length in zip(items, lengths, strict=True) if length is None]
@@ -78,7 +79,8 @@ def print_estimate(out: Path, items: Sequence[WorkItem], num_workers: int, rate:
         print_line("disk       unknown: segment some of the videos first")
     else:
         print_line(f"disk       {num_frames * measured.bytes_per_frame / MIB:,.1f} MiB (mean of earlier videos)")
-    print_line(f"free       {shutil.disk_usage(_existing(out)).free / MIB:,.1f} MiB")
+    if (free := place.free_bytes()) is not None:
+        print_line(f"free       {free / MIB:,.1f} MiB")
 
 
 def duration(seconds: float) -> str:
@@ -90,13 +92,9 @@ def duration(seconds: float) -> str:
 def _length_of(item: WorkItem) -> int | None:
     """Return the number of frames from the list or from the header. None: unknown, or the video cannot be opened."""
     task = item.task
-    if task.frames is not None:
+    if task.frames is not None or is_url(task.path):  # remote videos are not downloaded for an estimate
         return task.frames
     try:
         return open_part(Path(task.path), make_request(task.start, task.end)).num_frames
     except (VisError, OSError):
         return None
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

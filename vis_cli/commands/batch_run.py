@@ -18,13 +18,16 @@ from vis_cli.batch.driver import (
     drive,
     longest_first,
     next_attempt,
-    sole_driver,
 )
 from vis_cli.batch.local_workers import LocalWorkers, Serve
 from vis_cli.batch.manifest import ManifestWriter, Row, last_rows
+from vis_cli.batch.place import Place, addressed_errors, open_place
 from vis_cli.batch.plan import Plan, read_plan, write_plan
 from vis_cli.batch.process_limits import Limits, memory_share, num_cores, num_gpus
+from vis_cli.batch.scratch import Scratch
+from vis_cli.batch.staging import Stage, staged_workers
 from vis_cli.batch.tasks import Shard, VideoTask, parse_shard
+from vis_cli.batch.video_list import is_list
 from vis_cli.commands.batch_options import LimitOptions, StateOptions, WorkerOptions
 from vis_cli.commands.batch_report import print_estimate, print_status
 from vis_cli.commands.batch_worker import serve
@@ -39,6 +42,7 @@ from vis_cli.commands.planned_batch import (
     stored_request,
 )
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, BatchProgress, Reporter, UsageError
+from vis_cli.files.urls import is_url, url_name
 from vis_cli.messages import counted
 
 CORES_PER_WORKER = 4  # without a GPU
@@ -46,7 +50,7 @@ CORES_PER_WORKER = 4  # without a GPU
 
 def run_batch_command(
     inputs: Sequence[str],
-    out: Path | None,
+    out: str | None,
     request: BatchRequest,
     workers: WorkerOptions,
     limits: LimitOptions,
@@ -55,44 +59,78 @@ def run_batch_command(
 ) -> None:
     """Run `vis batch`, and exit with its exit code."""
     reporter = messages.reporter
-    with reporter.guard():
+    with reporter.guard(), Scratch(workers.scratch) as scratch:
         require_one_mode(inputs, out, request, workers, state)
-        if state.status is not None:
-            print_status(state.status)
-            return
-        shard = Shard() if workers.shard is None else as_usage(lambda: parse_shard(workers.shard or ""))
-        if state.retry is not None:
-            out, plan = state.retry, read_plan(state.retry)
-            overwrite = request.files.overwrite
-            request = stored_request(plan, state.retry)
-            request = dataclasses.replace(request, files=dataclasses.replace(request.files, overwrite=overwrite))
-            tasks = list(plan.tasks)
-        else:
-            tasks = [task for task in as_usage(lambda: list_tasks(inputs, reporter)) if shard.has(task.name)]
-        if out is None:
+        address = state.status or state.retry or out
+        if address is None:
             raise UsageError("-o DIR is missing. Add the folder of the results.")
-        protect_folders(out, tasks, request.files)
-        batch = PlannedBatch(out, request, reporter)
-        items = batch.items(tasks)
-        if state.dry_run:
-            print_estimate(out, batch.unsettled(items, last_rows(out)), num_workers(workers), state.rate)
-            return
-        prepare_folder(out)
-        with sole_driver(out, shard):
-            last = last_rows(out)
-            if state.retry is None:
-                write_plan(out, shard, Plan(request.as_json(), tasks))
-                todo = batch.unsettled(items, last)
-            else:
-                todo = failed_items(items, last, state)
-                tasks = [item.task for item in todo]
-            todo = [next_attempt(item, last.get(item.task.name)) for item in longest_first(todo, last)]
-            code = _run(batch, todo, settled_kinds(tasks, todo, last), workers, limits, reporter, debug=messages.debug)
-        raise typer.Exit(code)
+        require_no_file(address)
+        place = as_usage(lambda: open_place(address, scratch, reporter))
+        with addressed_errors(place):
+            if state.status is not None:
+                print_status(place.folder)
+                return
+            code = _plan_and_run(inputs, address, place, request, workers, limits, state, scratch, messages)
+        if code is not None:
+            raise typer.Exit(code)
+
+
+def _plan_and_run(
+    inputs: Sequence[str],
+    address: str,
+    place: Place,
+    request: BatchRequest,
+    workers: WorkerOptions,
+    limits: LimitOptions,
+    state: StateOptions,
+    scratch: Scratch,
+    messages: options.MessageOptions,
+) -> int | None:
+    """Plan and process the videos. Return the exit code, None after --dry-run."""
+    reporter = messages.reporter
+    shard = Shard() if workers.shard is None else as_usage(lambda: parse_shard(workers.shard or ""))
+    tasks = as_usage(lambda: list_tasks(inputs, reporter, scratch)) if inputs else []
+    if state.retry is not None:
+        plan, given = read_plan(place.folder), {task.name: task for task in tasks}
+        overwrite = request.files.overwrite
+        request = stored_request(plan, place.folder)
+        request = dataclasses.replace(request, files=dataclasses.replace(request.files, overwrite=overwrite))
+        tasks = [given.get(task.name, task) for task in plan.tasks]
+    else:
+        tasks = [task for task in tasks if shard.has(task.name)]
+    protect_folders(address, tasks, request.files)
+    batch = PlannedBatch(place.folder, request, reporter, has=place.has)
+    items = as_usage(lambda: batch.items(tasks))
+    if state.dry_run:
+        todo = batch.unsettled(items, last_rows(place.folder))
+        print_estimate(place, todo, num_workers(workers), state.rate)
+        return None
+    prepare_folder(place.folder)
+    with place.sole_driver(shard):
+        last = last_rows(place.folder)
+        if state.retry is None:
+            write_plan(place.folder, shard, Plan(request.as_json(), tasks))
+            todo = batch.unsettled(items, last)
+        else:
+            todo = failed_items(items, last, state)
+            tasks = [item.task for item in todo]
+        todo = [next_attempt(item, last.get(item.task.name)) for item in longest_first(todo, last)]
+        kinds = settled_kinds(tasks, todo, last)
+        return _run(batch, todo, kinds, workers, limits, reporter, place, scratch, debug=messages.debug)
+
+
+def require_no_file(address: str) -> None:
+    """Check that the folder of the results is not a file.
+
+    Raises:
+        UsageError: It is.
+    """
+    if not is_url(address) and Path(address).is_file():
+        raise UsageError(f"cannot use {address}: it is a file", hint="Use a folder.")
 
 
 def require_one_mode(
-    inputs: Sequence[str], out: Path | None, request: BatchRequest, workers: WorkerOptions, state: StateOptions
+    inputs: Sequence[str], out: str | None, request: BatchRequest, workers: WorkerOptions, state: StateOptions
 ) -> None:
     """Check that the options belong together.
 
@@ -105,7 +143,13 @@ def require_one_mode(
             continue
         others = [name for group in groups for name in changed_options(group)]
         others += [name for name in changed_options(state) if name not in ("--failed", "--timed-out")]
-        given = (("INPUT", inputs), ("-o", out), ("--only", request.only), ("--shard", workers.shard))
+        are_lists = option == "--retry" and all(is_list(Path(url_name(text))) for text in inputs)  # secrets of URLs
+        given = (
+            ("INPUT", () if are_lists else inputs),
+            ("-o", out),
+            ("--only", request.only),
+            ("--shard", workers.shard),
+        )
         others += [name for name, value in given if value]
         if wrong := [name for name in others if name != option]:
             raise UsageError(f"{option} and {wrong[0]} are both given. Omit one of them.")
@@ -163,6 +207,8 @@ def _run(
     workers: WorkerOptions,
     limits: LimitOptions,
     reporter: Reporter,
+    place: Place,
+    scratch: Scratch,
     *,
     debug: bool,
 ) -> int:
@@ -179,7 +225,10 @@ def _run(
             ) as runner,
             ManifestWriter(batch.out) as manifest,
         ):
-            _follow(todo, runner, manifest, kinds, reporter)
+            files = batch.request.files
+            stage = Stage(place, scratch, renders=files.render, overwrites=files.overwrite)
+            with staged_workers(runner, todo, stage, place, number=number) as staged:
+                _follow(todo, staged, manifest, kinds, reporter)
     except WorkerError as error:
         raise UsageError(str(error)) from error
     except KeyboardInterrupt:

@@ -6,7 +6,6 @@ FFmpeg.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,15 +21,15 @@ def batch(
         list[str] | None,
         typer.Argument(
             metavar="INPUT",
-            help="Lists of videos (.txt, .csv, .jsonl or .parquet), video files, folders of videos, or quoted glob "
-            "patterns.",
+            help="Lists of videos (.txt, .csv, .jsonl or .parquet), video files, folders of videos, quoted glob "
+            "patterns, or URLs (s3, gs, http, https).",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "-o", "--out", metavar="DIR", file_okay=False, help="Folder of the results. It is created if missing."
+            "-o", "--out", metavar="DIR", help="Folder or URL (s3, gs) of the results. It is created if missing."
         ),
     ] = None,
     *,

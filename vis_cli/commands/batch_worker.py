@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -38,13 +38,22 @@ class WorkerSetup:
     debug: bool = False
 
 
+@dataclass(frozen=True)
 class WorkerReporter(Reporter):
     """Printer of warnings only: the driver prints errors and progress. With `debug`, it also prints tracebacks."""
+
+    urls: dict[str, str] = field(default_factory=dict)  # of a remote video, by the path of its copy
+
+    def warn(self, message: str) -> None:
+        """Print a warning with the URL of a remote video instead of the path of its copy."""
+        for path, url in self.urls.items():
+            message = message.replace(path, url)
+        Reporter.warn(self, message)
 
     def error(self, message: str, cause: BaseException | None = None) -> None:
         """Print an error if `debug` is set."""
         if self.debug:
-            super().error(message, cause)
+            Reporter.error(self, message, cause)
 
 
 def serve(setup: WorkerSetup, index: int, channel: Channel) -> None:
@@ -71,6 +80,7 @@ class _Server:
         run = dataclasses.replace(setup.options.run, device=own_device(setup.options.run.device, index))
         self._options = dataclasses.replace(setup.options, run=run)
         self._batches: dict[SegmentSettings, Batch] = {}
+        self._reporter = WorkerReporter(quiet=True, debug=setup.debug)
 
     def process(self, item: WorkItem) -> Outcome:
         """Segment one video.
@@ -80,6 +90,9 @@ class _Server:
         """
         batch = self._load(item.config)
         self._channel.report("opening")
+        self._reporter.urls.clear()
+        if item.origin:
+            self._reporter.urls[item.task.path] = item.origin
         source, part = Path(item.task.path), make_request(item.task.start, item.task.end)
         job = self._job(item)
         try:
@@ -96,9 +109,10 @@ class _Server:
     def _job(self, item: WorkItem) -> Job:
         masks = None if item.task.masks is None else Path(item.task.masks)
         folder, stored = item.result.parent, read_head(item.result)
-        return make_job(
+        job = make_job(
             Path(item.task.path), item.task.name, folder, render=self._setup.render, masks=masks, stored=stored
         )
+        return dataclasses.replace(job, origin=Path(item.origin)) if item.origin else job
 
     def _load(self, config: SegmentSettings) -> Batch:
         batch = self._batches.pop(config, None)
@@ -107,7 +121,7 @@ class _Server:
             while len(self._batches) >= KEPT_BATCHES:
                 del self._batches[next(iter(self._batches))]
             options = dataclasses.replace(self._options, config=config)
-            batch = Batch(options, WorkerReporter(quiet=True, debug=self._setup.debug))
+            batch = Batch(options, self._reporter)
             batch.segmenter  # noqa: B018 (loads the model before the time of the video starts)
         self._batches[config] = batch
         return batch
@@ -164,6 +178,6 @@ def _require_own(job: Job, *, overwrite: bool) -> None:
     Raises:
         VisError: It does, or the video cannot be read.
     """
-    if not overwrite and job.stored is not None and not is_own(job.stored, job.source):
+    if not overwrite and job.stored is not None and not is_own(job.stored, job.source, origin=job.origin):
         hint = "Use --overwrite, or another -o DIR."
         raise VisError(f"cannot write {job.result}: it is the result of another video", hint=hint)

@@ -20,6 +20,7 @@ from vis_cli.files.limits import MAX_NAME_BYTES
 from vis_cli.files.locks import exclusive_lock, remove_leftovers
 from vis_cli.files.names import folded_name, safe_file_name
 from vis_cli.files.reading import real_path
+from vis_cli.files.urls import is_inside_url, shown_url, url_of
 from vis_cli.records.inputs import is_folder
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import read_result
@@ -43,6 +44,7 @@ class Job:
     version: tuple[int, int, int] | None = (
         None  # version of the file `result` at that time; None: the file did not exist
     )
+    origin: Path | None = None  # URL of a remote video whose copy is `source`. The result stores it
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -93,6 +95,9 @@ def prepare_folder(out: Path) -> None:
     Raises:
         UsageError: The folder cannot be created or written to.
     """
+    if is_inside_url(out):
+        problem = f"cannot write to {shown_url(url_of(out))}: only `vis batch` writes to object stores"
+        raise UsageError(problem, hint="Use a local -o DIR.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -111,7 +116,7 @@ def refreshed(job: Job) -> Job:
     if _version(job.result) == job.version:
         return job
     head = read_head(job.result)
-    if head is not None and not is_own(head, job.source):
+    if head is not None and not is_own(head, job.source, origin=job.origin):
         raise VisError(f"cannot write {job.result}: another process has written it. Run the command again.")
     return dataclasses.replace(job, stored=head, version=_version(job.result))
 

@@ -155,10 +155,16 @@ def find_difference(head: ResultHead, source: SourceIdentity, production: Produc
     return ", ".join(filter(None, differences)) or None
 
 
-def is_own(head: ResultHead, source: Path) -> bool:
-    """Return whether a result belongs to this source: by its stored path, or by its content after a move."""
+def is_own(head: ResultHead, source: Path, *, origin: Path | None = None) -> bool:
+    """Return whether a result belongs to this source: by its stored path, or by its content after a move.
+
+    Args:
+        head: Head of the result.
+        source: The video.
+        origin: URL of a remote video whose copy is `source`.
+    """
     stored = head.video_path if head.source is None else head.source.path
-    if _path_keys(stored) & _path_keys(source):
+    if _path_keys(stored) & _path_keys(origin or source):
         return True
     return head.source is not None and source_difference(head.source, identify_source(source)) is None
 

@@ -17,7 +17,10 @@ from typing import Any
 from vis_cli import options
 from vis_cli.batch.driver import WorkItem, is_settled
 from vis_cli.batch.manifest import Row
+from vis_cli.batch.place import same_folder_key
 from vis_cli.batch.plan import Plan
+from vis_cli.batch.remote_inputs import find_remote, remote_versions
+from vis_cli.batch.scratch import Scratch
 from vis_cli.batch.tasks import VideoTask, hash_fields, name_tasks, result_path
 from vis_cli.batch.video_list import is_list, read_list, task_of
 from vis_cli.commands.batch import BatchOptions
@@ -28,6 +31,7 @@ from vis_cli.commands.method_settings import method_settings, sets
 from vis_cli.console import Reporter, UsageError
 from vis_cli.errors import VisError
 from vis_cli.files.reading import real_path
+from vis_cli.files.urls import is_url, shown_url
 from vis_cli.records.category_names import read_only
 from vis_cli.records.inputs import find_inputs
 from vis_cli.settings import GIVEN_MASKS, SegmentSettings
@@ -70,9 +74,17 @@ class BatchRequest:
 class PlannedBatch:
     """The settings of a batch, and the work items of its videos."""
 
-    def __init__(self, out: Path, request: BatchRequest, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        out: Path,
+        request: BatchRequest,
+        reporter: Reporter,
+        *,
+        has: Callable[[Path], bool] = Path.exists,
+    ) -> None:
         self.request = request
         self.out = out
+        self._has = has  # whether a result exists
         self._reporter = reporter
         self._configs: dict[tuple[bool, tuple[str, ...]], tuple[SegmentSettings, str]] = {}
 
@@ -84,13 +96,14 @@ class PlannedBatch:
         """
         for has_masks, settings in dict.fromkeys((task.masks is not None, task.settings) for task in tasks):
             self._config(has_masks=has_masks, settings=settings)
-        return map(self._item, tasks)
+        versions = remote_versions(tasks)
+        return (self._item(task, versions.get(task.path)) for task in tasks)
 
     def unsettled(self, items: Iterable[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
         """Return the videos without a valid final row. With --overwrite: all videos."""
         if self.request.files.overwrite:
             return list(items)
-        return [item for item in items if not is_settled(item, last.get(item.task.name))]
+        return [item for item in items if not is_settled(item, last.get(item.task.name), has=self._has)]
 
     def setup(self, *, debug: bool) -> WorkerSetup:
         """Return the options of the workers."""
@@ -107,10 +120,10 @@ class PlannedBatch:
         )
         return WorkerSetup(batch, request.files.render, debug)
 
-    def _item(self, task: VideoTask) -> WorkItem:
+    def _item(self, task: VideoTask, version: tuple[int | None, int | None] | None) -> WorkItem:
         config, production = self._config(has_masks=task.masks is not None, settings=task.settings)
         settings = _hash((production, task.start, task.end, task.masks))
-        size, modified = _version(task.path)
+        size, modified = version or _version(task.path)
         result = result_path(self.out, task.name, is_flat=self.request.files.flat)
         return WorkItem(task, result, config, settings, size=size, modified=modified)
 
@@ -154,31 +167,42 @@ def stored_request(plan: Plan, out: Path) -> BatchRequest:
         raise VisError(f"cannot read {out}: the plan is damaged", hint="Run the batch again.") from error
 
 
-def list_tasks(inputs: Sequence[str], reporter: Reporter) -> list[VideoTask]:
-    """Return the videos of lists, folders and patterns, with their names.
+def list_tasks(inputs: Sequence[str], reporter: Reporter, scratch: Scratch | None = None) -> list[VideoTask]:
+    """Return the videos of lists, folders, patterns and URLs, with their names.
+
+    Args:
+        inputs: Values of INPUT.
+        reporter: Receiver of warnings.
+        scratch: Folder for the copies of remote lists.
 
     Raises:
         VisError: An input cannot be read, a list is invalid, or two videos have the same name.
     """
     tasks: list[VideoTask] = []
-    paths: dict[Path, VideoTask] = {}
+    paths: dict[Path | str, VideoTask] = {}
     for text in inputs:
-        if is_list(Path(text)):
+        if is_url(text):
+            found, is_a_list = find_remote(text, reporter, scratch or Scratch(None))
+            tasks += found if is_a_list else ()
+            paths.update({} if is_a_list else {task.path: task for task in found})
+        elif is_list(Path(text)):
             tasks += read_list(Path(text), reporter)
         else:
             paths.update({real_path(path): task_of(path) for path in find_inputs([text])})
     return name_tasks([*tasks, *paths.values()])
 
 
-def protect_folders(out: Path, tasks: Sequence[VideoTask], files: FileOptions) -> None:
+def protect_folders(out: str, tasks: Sequence[VideoTask], files: FileOptions) -> None:
     """Reject overlay videos in a folder of the videos: the next run would segment them.
 
     Raises:
         UsageError: `out` is the folder of a video.
     """
     folders = {os.path.dirname(task.path) for task in tasks}  # noqa: PTH120 (faster than a Path per video)
-    if files.render and files.flat and real_path(out) in {real_path(Path(folder)) for folder in folders}:
-        raise UsageError(f"cannot write overlay videos to {out}: it contains the videos", hint="Use another -o DIR.")
+    if files.render and files.flat and same_folder_key(out) in set(map(same_folder_key, folders)):
+        raise UsageError(
+            f"cannot write overlay videos to {shown_url(out)}: it contains the videos", hint="Use another -o DIR."
+        )
 
 
 def _version(path: str) -> tuple[int | None, int | None]:

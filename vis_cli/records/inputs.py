@@ -14,6 +14,7 @@ from pathlib import Path
 from vis_cli.errors import VisError
 from vis_cli.files.names import natural_key
 from vis_cli.files.reading import read_error, real_path
+from vis_cli.files.urls import is_url, shown_url
 from vis_cli.records.media_folder import MediaFolder, disguised_media, image_files, read_folder
 
 _CAMERA = re.compile("[0-9]{1,3}")
@@ -83,7 +84,9 @@ def _matches(path: str | Path) -> list[str]:
 def _missing(path: str | Path) -> VisError:
     if _ADDRESS.match(str(path)):
         hint = "For a live stream, add --live. Otherwise download the video, then pass the file."
-        return VisError(f"cannot read {path}: URLs are not opened", hint=hint)
+        if is_url(str(path)):
+            hint = "To segment remote videos, use `vis batch`. For a live stream, add --live."
+        return VisError(f"cannot read {shown_url(str(path))}: URLs are not opened", hint=hint)
     if str(path) == "-":
         hint = "For live video from a pipe, add --live. Otherwise save the video to a file, then pass the file."
         return VisError("cannot read -: standard input is not a video", hint=hint)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_FRAMES
+from vis_cli.files.urls import url_of
 from vis_cli.records.json_fields import is_finite_number, require, shown, take_field, take_flag, take_size
 from vis_cli.records.part import PartRequest, VideoPart, make_request
 from vis_cli.records.types import SourceIdentity, VideoInfo
@@ -24,8 +25,8 @@ def video_to_json(video: VideoInfo) -> dict[str, Any]:
     source = video.source
     return {
         "name": video.name,
-        "path": str(video.path),
-        "absolute_path": None if source is None else str(source.path),
+        "path": url_of(video.path),
+        "absolute_path": None if source is None else url_of(source.path),
         "kind": None if source is None else source.kind,
         "size": None if source is None else source.size,
         "fingerprint": None if source is None else source.fingerprint,
