@@ -29,7 +29,7 @@ def test_each_line_is_in_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
     number = 1
     for block in blocks:
-        values = read_values(block)
+        values = list(read_values(block))
         assert not values or first_line_number(block) == number
         number += len(values)
 
@@ -43,7 +43,7 @@ def test_damaged_lines_are_none(tmp_path: Path) -> None:
 def test_an_empty_and_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert blocks_of(tmp_path / "empty") == []
-    for read in (read_values, first_line_number):
+    for read in (lambda block: list(read_values(block)), first_line_number):
         with pytest.raises(VisError, match=r"cannot read .*missing"):
             read(Block(tmp_path / "missing", 0, 1))
     with pytest.raises(VisError, match=r"cannot read .*missing"):

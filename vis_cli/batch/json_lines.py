@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vis_cli.files.limits import MIB
 from vis_cli.files.reading import read_error
 
 BLOCK_BYTES = 4 * MIB
+GROUP = 256  # lines that are parsed at once: their values fit into the cache of a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ def blocks_of(path: Path) -> list[Block]:
     return [Block(path, start, min(size, start + BLOCK_BYTES)) for start in range(0, size, BLOCK_BYTES)]
 
 
-def read_values(block: Block) -> list[Any]:
-    """Return the value of each line of a block, None for a line that is not JSON.
+def read_values(block: Block) -> Iterator[Any]:
+    """Yield the value of each line of a block, None for a line that is not JSON.
 
     A last line of the file without an end is omitted.
 
@@ -48,13 +50,8 @@ def read_values(block: Block) -> list[Any]:
         VisError: The file cannot be read.
     """
     lines = _read_lines(block)
-    try:
-        values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
-        if len(values) == len(lines):  # a damaged line can be several values with commas
-            return values
-    except (ValueError, RecursionError):
-        pass
-    return [_parse(line) for line in lines]
+    for start in range(0, len(lines), GROUP):
+        yield from _parse_group(lines[start : start + GROUP])
 
 
 def first_line_number(block: Block) -> int:
@@ -88,6 +85,16 @@ def _read_lines(block: Block) -> list[bytes]:
     except OSError as error:
         raise read_error(block.path, error) from error
     return data.split(b"\n")[:-1]
+
+
+def _parse_group(lines: list[bytes]) -> list[Any]:
+    try:
+        values: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(values) == len(lines):  # a damaged line can be several values with commas
+            return values
+    except (ValueError, RecursionError):
+        pass
+    return [_parse(line) for line in lines]
 
 
 def _parse(line: bytes) -> Any:

@@ -87,11 +87,10 @@ def summarize(block: Block) -> Summary:
     Raises:
         VisError: The manifest cannot be read.
     """
-    values = read_values(block)
     try:
-        return _summarize(block.path.name, values)
+        return _summarize(block.path.name, read_values(block))
     except (KeyError, TypeError):
-        for _ in rows_of(block, values):  # it raises the error with the number of the damaged line
+        for _ in rows_of(block, read_values(block)):  # it raises the error with the number of the damaged line
             pass
         raise
 
