@@ -334,8 +334,8 @@ class TestBatch:
         frames = {path.stem: read_result(path).video.num_frames for path in segment.out.iterdir()}
         assert frames == {"clip": 2, "clip_mp4": 1, "c_clip": 3}
 
-    def test_of_many_results_each_is_parsed_once(
-        self, segment: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_existing_results_are_parsed_only_for_missing_overlays(
+        self, segment: Runner, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clips = [make_clip(tmp_path / f"{number}.mp4", 1) for number in range(4)]
         segment(*clips)
@@ -347,9 +347,9 @@ class TestBatch:
 
         monkeypatch.setattr("vis_cli.commands.batch.read_result", count)
         segment(*clips)
-        assert len(parsed) == 4
-        segment(clips[0])
-        assert len(parsed) == 5
+        assert parsed == []
+        run_vis("segment", clips[2], "-o", segment.out)
+        assert parsed == [segment.out / "2.json"]
 
     def test_a_result_that_another_process_wrote_meanwhile_is_reported(
         self, segment: Runner, tmp_path: Path, network: Network, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch

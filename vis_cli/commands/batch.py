@@ -36,6 +36,7 @@ from vis_cli.records.given_masks import require_mask_size
 from vis_cli.records.given_result import require_result_size
 from vis_cli.records.part import PartRequest
 from vis_cli.records.result_json import read_result, write_result
+from vis_cli.records.result_summary import ResultSummary, read_summary, summarize_result
 from vis_cli.records.shown_instances import describe_selection, shown_instances, shows_selection
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import SourceIdentity, VideoResult
@@ -144,14 +145,16 @@ class Batch:
             if not self._options.overwrite:
                 job = refreshed(job)
             given = self._read_given(job)
-            result = self._reusable(job, given)
-            if result is not None and self._has_outputs(job):
+            is_reusable = self._is_reusable(job, given)
+            if is_reusable and self._has_outputs(job):
+                summary = _summary_of(job)
                 discard_partial(job)
                 reason = f"{job.result} exists. Use --overwrite to replace it"
                 report = dataclasses.replace(report, status="skipped", reason=reason)
             else:
+                result = _read_stored(job) if is_reusable else None
                 with sole_writer(job):
-                    result = self._make_outputs(job, result, given, progress)
+                    summary = summarize_result(self._make_outputs(job, result, given, progress))
         except UsageError:
             raise
         except (VisError, OSError, MemoryError, RuntimeError) as error:
@@ -163,10 +166,10 @@ class Batch:
         seconds = time.perf_counter() - started if report.status == "done" else None
         return dataclasses.replace(
             report,
-            frames=result.video.num_frames,
-            instances=len(result.instances),
-            confident_instances=sum(instance.confident for instance in result.instances),
-            shown_instances=len(shown_instances(result.instances, self._options.min_score)),
+            frames=summary.num_frames,
+            instances=len(summary.instances),
+            confident_instances=sum(instance.confident for instance in summary.instances),
+            shown_instances=len(shown_instances(summary.instances, self._options.min_score)),
             seconds=seconds,
         )
 
@@ -174,22 +177,21 @@ class Batch:
         with _describing_memory_error(f" while {job.masks or job.detections} was read"):
             return read_given(job, self._options.given, self._reporter)
 
-    def _reusable(self, job: Job, given: GivenInputs) -> VideoResult | None:
-        """Return the result of an earlier run if its source, settings, model and given inputs are unchanged.
+    def _is_reusable(self, job: Job, given: GivenInputs) -> bool:
+        """Return whether there is a result of an earlier run whose source, settings, model and inputs are unchanged.
 
         Raises:
-            VisError: The result is damaged, or its source, settings, model or given inputs have changed.
+            VisError: The source, the settings, the model or the given inputs have changed.
         """
         if self._options.overwrite:
-            return None
+            return False
         if job.stored is None:
             require_free(job)
-            return None
+            return False
         production = dataclasses.replace(self._production, **given.hashes)
         if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}", hint="Use --overwrite to replace it.")
-        with _describing_memory_error(f" while {job.result} was read"):
-            return read_result(job.result)
+        return True
 
     def _has_outputs(self, job: Job) -> bool:
         """Return whether all outputs exist and the overlay video shows the selected instances."""
@@ -373,6 +375,16 @@ class Batch:
             left_out = f", {report.num_left_out} less likely left out" if report.num_left_out else ""
             outcome = f"{found} in {frames}{left_out}, {report.seconds:.1f} s"
         self._reporter.note(f"{number} {report.video}: {outcome}")
+
+
+def _summary_of(job: Job) -> ResultSummary:
+    """Return the summary of an existing result, if possible without parsing its masks."""
+    return read_summary(job.result) or summarize_result(_read_stored(job))
+
+
+def _read_stored(job: Job) -> VideoResult:
+    with _describing_memory_error(f" while {job.result} was read"):
+        return read_result(job.result)
 
 
 def discard_partial(job: Job) -> None:

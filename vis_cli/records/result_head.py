@@ -58,6 +58,15 @@ def read_head(path: Path) -> ResultHead | None:
         return None
 
 
+def read_num_frames(start: bytes) -> int | None:
+    """Return the number of frames of a video from the first bytes of a result. None: they have another form."""
+    data = _parse_start(start)
+    if data is None or not isinstance(video := data.get("video"), dict):
+        return None
+    num_frames = video.get("num_frames")
+    return num_frames if isinstance(num_frames, int) else None
+
+
 def _parse_start(start: bytes) -> dict[str, Any] | None:
     """Parse only the head. Its end cannot be inside a string, because JSON escapes quotes in strings."""
     for end, closing in ENDS:

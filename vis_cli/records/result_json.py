@@ -36,8 +36,10 @@ from vis_cli.settings import rename_old
 
 SCHEMA = 4
 RESULT_START = b'{"schema":'  # first bytes that `write_result` writes
+SCHEMA_START = RESULT_START + str(SCHEMA).encode() + b","
 RESULT_KEY = b'"video":'  # key that `write_result` writes within the first START_BYTES
 START_BYTES = 64 * KIB
+INSTANCES_KEY, MASKS_KEY = b',"instances":[', b',"segmentations":['  # `result_summary` finds them
 # Schemas that `read_result` accepts. Schema 3 has a mask or null for each frame of the video and no shots, schema 2 no
 # `confident`, and schema 1 no fingerprint, names and timestamps.
 SCHEMAS = (1, 2, 3, 4)
@@ -153,10 +155,10 @@ def _iter_json(result: VideoResult) -> Iterator[str]:
         "shots": [list(shot) for shot in result.shots],
         "categories": [{"id": category.id, "name": category.name} for category in result.categories],
     }
-    yield f'{_dumps(head)[:-1]},"instances":['
+    yield f"{_dumps(head)[:-1]}{INSTANCES_KEY.decode()}"
     for number, instance in enumerate(result.instances):
         yield "," if number else ""
-        yield f'{_dumps(_instance_to_json(instance))[:-1]},"segmentations":['
+        yield f"{_dumps(_instance_to_json(instance))[:-1]}{MASKS_KEY.decode()}"
         yield from _iter_masks(instance.span.span)
         yield "]}"
     yield "]}\n"

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from vis_cli.errors import VisError
 from vis_cli.records.container import opened_container
+from vis_cli.records.result_summary import InstanceSummary
 from vis_cli.records.types import InstanceSequence
+
+Instance = TypeVar("Instance", InstanceSequence, InstanceSummary)
 
 DRAWN_BY = "vis segment: "  # start of the comment in an overlay video
 
 
-def shown_instances(instances: Sequence[InstanceSequence], min_score: float | None) -> list[InstanceSequence]:
+def shown_instances(instances: Sequence[Instance], min_score: float | None) -> list[Instance]:
     """Return the instances with a score of at least `min_score`. If it is None, return the confident instances."""
     if min_score is None:
         return [instance for instance in instances if instance.confident]
