@@ -244,11 +244,12 @@ class RunSettings:
         int,
         Setting(
             "run",
-            "Memory for encoded frames in MB. Frames beyond the limit are encoded twice.",
+            "Memory in MB for encoded frames that wait for propagation backward in time. Frames beyond the limit are "
+            "encoded twice.",
             low=0,
             high=MAX_BUDGET_MB,
         ),
-    ] = 512
+    ] = 256
     frame_budget_mb: Annotated[
         int,
         Setting(

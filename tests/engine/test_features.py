@@ -17,18 +17,18 @@ from vis_cli.records.video import Video
 from .fakes import HEIGHT, WIDTH, FakeNetwork, make_video, moving_boxes
 
 NUM_FRAMES = 8
-ENCODED_BYTES = (4 * 3 * HEIGHT * WIDTH + 3 * 3) * 4  # three feature tensors and a skip, and three single cells
+KEPT_BYTES = (4 * 3 * HEIGHT * WIDTH + 3 * 3) * 2  # float16: three feature tensors and a skip, and three cells
 
 
 @pytest.mark.parametrize(
-    ("frames_in_budget", "encoded_again"), [(100, []), (4, [1, 0]), (1, [4, 3, 2, 1, 0]), (0, [5, 4, 3, 2, 1, 0])]
+    ("frames_in_budget", "encoded_again"), [(100, []), (4, [5, 4]), (1, [5, 4, 3, 2, 1]), (0, [5, 4, 3, 2, 1, 0])]
 )
-def test_the_backward_sweep_starts_with_what_was_kept(frames_in_budget: int, encoded_again: list[int]) -> None:
+def test_the_first_frames_are_kept_within_the_budget(frames_in_budget: int, encoded_again: list[int]) -> None:
     network = FakeNetwork()
     cache = _cache(network, frames_in_budget, reused_before=6)
     for index in range(NUM_FRAMES):
         cache.encode(index)
-        assert cache.num_bytes <= frames_in_budget * ENCODED_BYTES
+        assert cache.num_bytes <= frames_in_budget * KEPT_BYTES
     assert network.encoded == list(range(NUM_FRAMES))
     for index in reversed(range(6)):
         cache.take(index)
@@ -38,14 +38,42 @@ def test_the_backward_sweep_starts_with_what_was_kept(frames_in_budget: int, enc
 
 def test_kept_and_encoded_again_are_the_same_frame() -> None:
     kept, again = _cache(FakeNetwork(), 100, reused_before=8), _cache(FakeNetwork(), 0, reused_before=8)
-    first = kept.encode(3)
-    assert kept.take(3) is first
-    assert torch.equal(again.take(3).features.c2, first.features.c2)
-    assert torch.equal(again.take(3).query.skip2, first.query.skip2)
+    kept.encode(3)
+    first, second = kept.take(3), again.take(3)
+    assert len(first.tensors) == len(second.tensors) > 4
+    for one, other in zip(first.tensors, second.tensors, strict=True):
+        assert torch.equal(one, other)
+        assert one.dtype == other.dtype == torch.float32
 
 
 def test_bytes_of_features_and_query_are_counted() -> None:
-    assert _cache(FakeNetwork(), 0, reused_before=0).encode(0).num_bytes == ENCODED_BYTES
+    cache = _cache(FakeNetwork(), 1, reused_before=1)
+    assert cache.encode(0).num_bytes == 2 * KEPT_BYTES
+    assert cache.num_bytes == KEPT_BYTES
+
+
+def test_kept_features_differ_by_the_rounding_of_float16() -> None:
+    change = Scaled(0.1)
+    cache = _cache(change, 100, reused_before=8)
+    exact, kept = cache.encode(3).features.c2, cache.take(3).features.c2
+    assert not torch.equal(kept, exact)
+    torch.testing.assert_close(kept, exact, rtol=2**-11, atol=0)
+    assert kept.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_features_beyond_the_range_of_float16_stay_in_float32() -> None:
+    cache = _cache(Scaled(1e4), 100, reused_before=8)
+    exact = cache.encode(3).features.c2
+    assert exact.max() > torch.finfo(torch.float16).max
+    assert torch.equal(cache.take(3).features.c2, exact)
+
+
+def test_features_in_another_format_are_not_changed() -> None:
+    cache = _cache(Scaled(0.1, torch.bfloat16), 100, reused_before=8)
+    exact = cache.encode(3).features.c2
+    kept = cache.take(3).features.c2
+    assert kept.dtype == torch.bfloat16
+    assert torch.equal(kept, exact)
 
 
 def test_the_image_is_float_rgb_from_0_to_255() -> None:
@@ -53,6 +81,17 @@ def test_the_image_is_float_rgb_from_0_to_255() -> None:
     image = _cache(FakeNetwork(), 0, reused_before=0).encode(5).features.c2
     assert image.dtype == torch.float32
     assert torch.equal(image[0].permute(1, 2, 0), torch.from_numpy(video.frames[5]).float())
+
+
+class Scaled(FakeNetwork):
+    """Network whose features are the image times a factor, in any number format."""
+
+    def __init__(self, factor: float, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.factor, self.dtype = factor, dtype
+
+    def encode_frames(self, images: Tensor) -> FrameFeatures:
+        return super().encode_frames(images).map(lambda image: (image * self.factor).to(self.dtype))
 
 
 def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -> FeatureCache:
@@ -64,7 +103,7 @@ def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -
         network,
         [frames],
         device=torch.device("cpu"),
-        budget_bytes=frames_in_budget * ENCODED_BYTES,
+        budget_bytes=frames_in_budget * KEPT_BYTES,
         reused_before=reused_before,
     )
 

@@ -42,7 +42,7 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
     assert both.config == detector.config
     image = torch.rand(1, 3, 50, 75, generator=torch.Generator().manual_seed(3)) * 255
     features, seen, followed = both.encode_frames(image), detector.encode_frames(image), propagator.encode_frames(image)
-    assert features.num_bytes == seen.num_bytes + followed.num_bytes
+    assert len(features.tensors) == len(seen.tensors) + len(followed.tensors)
     found, expected = (
         network.detect(frame, score_threshold=0.0, nms_iou=0.5, max_instances=3)
         for network, frame in ((both, features), (detector, seen))

@@ -1,15 +1,20 @@
 """Cache of encoded frames with a size limit in bytes; used by `propose`.
 
-Propagation backward in time reuses the features that were computed forward in time.
+Propagation backward in time reuses the features that were computed forward in time. Features in float32 are rounded to
+float16 meanwhile, so that twice as many frames fit. Frames that do not fit are encoded again and rounded, too, so the
+result does not depend on the limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vis_cli.engine.frames import FrameStore
 from vis_cli.network.structures import EncodedFrame
@@ -22,8 +27,42 @@ if TYPE_CHECKING:
 GPU_BATCH = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A frame between both directions."""
+
+    frame: EncodedFrame
+    is_rounded: bool  # its features were float32, and are float16 unless a value is too large
+
+    @classmethod
+    def keep(cls, frame: EncodedFrame) -> _Kept:
+        """Round features in float32. Features in other formats stay as they are."""
+        if any(tensor.dtype != torch.float32 for tensor in frame.tensors):
+            return cls(frame, is_rounded=False)
+        return cls(frame.map(_round), is_rounded=True)
+
+    def restore(self) -> EncodedFrame:
+        """Return the frame in its former number format."""
+        return self.frame.map(Tensor.float) if self.is_rounded else self.frame
+
+
+def _round(tensor: Tensor) -> Tensor:
+    """Return a tensor in float16. A tensor with a value beyond the range of float16 stays in float32.
+
+    On a CPU, the result has its own pages. Reason: it lives longer than the buffers of the network, and would divide
+    the memory that they reuse (`malloc`) into small parts.
+    """
+    if tensor.device.type == "cpu":
+        like = torch.empty_like(tensor, dtype=torch.float16, device="meta")  # with the same order of dimensions
+        pages = torch.frombuffer(mmap(-1, like.nbytes), dtype=torch.float16)
+        rounded = pages.as_strided(like.shape, like.stride()).copy_(tensor)
+    else:
+        rounded = tensor.half()
+    return rounded if bool(torch.isfinite(rounded).all()) else tensor
+
+
 class FeatureCache:
-    """Encoded frames. The most recent ones stay, because propagation backward in time asks for them first."""
+    """Encoded frames, each for two uses: forward and backward in time."""
 
     def __init__(
         self,
@@ -51,33 +90,41 @@ class FeatureCache:
         self._budget = budget_bytes
         self._reused_before = reused_before
         self._padded = padded
-        self._kept: dict[int, EncodedFrame] = {}
+        self._kept: dict[int, _Kept] = {}
         self._batch: dict[int, EncodedFrame] = {}  # encoded with an earlier frame
         self._batch_frames = self._batch_size()
         self.num_bytes = 0
 
     def encode(self, index: int) -> EncodedFrame:
-        """Encode a frame. Keep it for the other direction, and remove the oldest frames to stay below the limit."""
+        """Encode a frame. Keep it for the other direction if there is space.
+
+        Kept frames stay: propagation backward in time starts in the last key frame with a new object, so it surely
+        needs the first frames, but perhaps not the most recent ones.
+        """
         encoded = self._encode(index, 1)
-        if index < self._reused_before and encoded.num_bytes <= self._budget:
-            while self.num_bytes + encoded.num_bytes > self._budget:
-                self._drop(next(iter(self._kept)))
-            self._kept[index] = encoded
-            self.num_bytes += encoded.num_bytes
+        if index < self._reused_before:
+            self._keep(_Kept.keep(encoded))
         return encoded
 
     def take(self, index: int) -> EncodedFrame:
         """Return a frame for the last time: from the cache, or encoded again."""
-        return self._drop(index) if index in self._kept else self._encode(index, -1)
+        kept = self._drop(index) if index in self._kept else _Kept.keep(self._encode(index, -1))
+        return kept.restore()
+
+    def _keep(self, kept: _Kept) -> None:
+        num_bytes = kept.frame.num_bytes
+        if self.num_bytes + num_bytes <= self._budget:
+            self._kept[kept.frame.index] = kept
+            self.num_bytes += num_bytes
 
     def _batch_size(self) -> int:
         """Return the number of frames to encode in one call."""
         return GPU_BATCH if self._device.type == "cuda" else 1
 
-    def _drop(self, index: int) -> EncodedFrame:
-        encoded = self._kept.pop(index)
-        self.num_bytes -= encoded.num_bytes
-        return encoded
+    def _drop(self, index: int) -> _Kept:
+        kept = self._kept.pop(index)
+        self.num_bytes -= kept.frame.num_bytes
+        return kept
 
     def _encode(self, index: int, step: int) -> EncodedFrame:
         """Return an encoded frame. The next frames in the direction `step` are encoded in the same call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -27,16 +27,18 @@ class FrameFeatures:
     query: QueryFeatures | None = field(default=None, kw_only=True)
 
     @property
-    def num_bytes(self) -> int:
-        """Return the size of all tensors in bytes."""
-        return sum(t.numel() * t.element_size() for t in (*self.pyramid, self.c2, self.c3))
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return all tensors, without the query features."""
+        return (*self.pyramid, self.c2, self.c3)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> FrameFeatures:
+        """Return the features with other tensors, without the query features."""
+        levels = tuple(change(level) for level in self.pyramid)
+        return dataclasses.replace(self, pyramid=levels, c2=change(self.c2), c3=change(self.c3), query=None)
 
     def frame(self, number: int) -> FrameFeatures:
         """Return the features of one of the B frames. They share its memory."""
-        one = slice(number, number + 1)
-        return dataclasses.replace(
-            self, pyramid=tuple(level[one] for level in self.pyramid), c2=self.c2[one], c3=self.c3[one]
-        )
+        return self.map(lambda tensor: tensor[number : number + 1])
 
 
 def select_frames(features: FrameFeatures, frames: list[int] | range | Tensor) -> FrameFeatures:
@@ -81,12 +83,20 @@ class QueryFeatures:
 
     def select(self, index: Tensor) -> QueryFeatures:
         """Return the features of the frames with the indices (N,). An index can occur several times."""
-        return QueryFeatures(self.key[index], self.value[index], self.skip3[index], self.skip2[index], self.image_size)
+        return self.map(lambda tensor: tensor[index])
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return all tensors."""
+        return self.key, self.value, self.skip3, self.skip2
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> QueryFeatures:
+        """Return the features with other tensors."""
+        return QueryFeatures(*(change(tensor) for tensor in self.tensors), self.image_size)
 
     def frame(self, number: int) -> QueryFeatures:
         """Return the features of one of the B frames. They share its memory."""
-        one = slice(number, number + 1)
-        return QueryFeatures(self.key[one], self.value[one], self.skip3[one], self.skip2[one], self.image_size)
+        return self.map(lambda tensor: tensor[number : number + 1])
 
     def with_padding(self) -> QueryFeatures:
         """Return the features for masks that also cover the padding."""
@@ -103,11 +113,18 @@ class EncodedFrame:
     query: QueryFeatures
 
     @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return all tensors."""
+        return (*self.features.tensors, *self.query.tensors)
+
+    @property
     def num_bytes(self) -> int:
         """Return the size of all tensors in bytes."""
-        query = self.query
-        tensors = (query.key, query.value, query.skip3, query.skip2)
-        return self.features.num_bytes + sum(t.numel() * t.element_size() for t in tensors)
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> EncodedFrame:
+        """Return the frame with other tensors."""
+        return EncodedFrame(self.index, self.features.map(change), self.query.map(change))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ detector is a model folder with its own backbone, or a detector of boxes: a torc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,15 +37,14 @@ class PairedFeatures(FrameFeatures):
     seen: FrameFeatures
 
     @property
-    def num_bytes(self) -> int:
-        """Return the size of all tensors in bytes."""
-        followed = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size)
-        return followed.num_bytes + self.seen.num_bytes
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return all tensors of both networks, without the query features."""
+        return (*self.pyramid, self.c2, self.c3, *self.seen.tensors)
 
-    def frame(self, number: int) -> PairedFeatures:
-        """Return the features of one of the B frames. They share its memory."""
-        own = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size).frame(number)
-        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.seen.frame(number))
+    def map(self, change: Callable[[Tensor], Tensor]) -> PairedFeatures:
+        """Return the features with other tensors, without the query features."""
+        own = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size).map(change)
+        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.seen.map(change))
 
 
 @dataclass(frozen=True, slots=True)
