@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from vis_cli.engine.finished import FinishedWindow
+from vis_cli.engine.segmenter import Segmenter
 from vis_cli.engine.sequences import SequenceProposals
 from vis_cli.engine.tracks import Tracks, WindowEnd
 from vis_cli.engine.windows import iter_windows
+from vis_cli.errors import VisError
 from vis_cli.records.rle import Rle, encode_mask
 from vis_cli.records.types import InstanceSequence, VideoResult
 from vis_cli.settings import SegmentSettings
@@ -366,3 +368,21 @@ def test_tracks_keep_the_masks_of_two_windows(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Tracks, "add_window", counted)
     segment(make_video(boxes_in({0: [(0, 39)]}, 40)), window=4)
     assert kept[1:] == [8] * 9
+
+
+def test_windows_that_a_thread_decodes_give_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def masks() -> list[object]:
+        result = segment(make_video(moving_boxes(9)), num_key_frames=1, window=3)
+        return [(one.id, one.segmentations) for one in result.instances]
+
+    plain = masks()
+    monkeypatch.setattr(Segmenter, "_decodes_ahead", lambda self, video: True)
+    assert masks() == plain
+    assert plain
+
+
+def test_an_error_of_the_thread_that_decodes_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    video = make_video([])
+    monkeypatch.setattr(Segmenter, "_decodes_ahead", lambda self, video: True)
+    with pytest.raises(VisError, match="no frame decodes"):
+        segment(video, num_key_frames=1, window=3)

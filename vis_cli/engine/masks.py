@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -60,21 +61,37 @@ def encode_probs(probs: Tensor, size: Size, threshold: float) -> list[Rle | None
     above = probs > threshold
     rows = above.flatten(1).any(dim=1).nonzero()[:, 0]  # masks_to_boxes of torchvision 0.25 rejects an empty mask
     rles: list[Rle | None] = [None] * len(probs)
-    for row, box in zip(rows.tolist(), masks_to_boxes(above[rows]).int().tolist(), strict=True):
-        rles[row] = _encode(probs[row], box, size, threshold)
+    if len(rows) == 0:
+        return rles
+    boxes = masks_to_boxes(above[rows]).int().tolist()
+    parts = [_resize(probs[row], box, size, threshold) for row, box in zip(rows.tolist(), boxes, strict=True)]
+    copied = torch.cat([part.pixels.flatten() for part in parts]).cpu().numpy()  # a GPU copies once per frame
+    ends = np.cumsum([part.pixels.numel() for part in parts])
+    for row, part, pixels in zip(rows.tolist(), parts, np.split(copied, ends[:-1]), strict=True):
+        if pixels.any():
+            mask = np.zeros(size[::-1], dtype=np.bool_)  # (W, H)
+            mask[part.columns, part.rows] = pixels.reshape(part.pixels.shape)
+            rles[row] = encode_mask(mask.T)
     return rles
 
 
-def _encode(probs: Tensor, box: list[int], size: Size, threshold: float) -> Rle | None:
-    """Encode one mask (h, w) whose pixels above the threshold lie in `box` (x0, y0, x1, y1, ends included)."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of a resized mask (W, H) that can have foreground."""
+
+    pixels: Tensor  # (w', h') bool
+    columns: slice
+    rows: slice
+
+
+def _resize(probs: Tensor, box: list[int], size: Size, threshold: float) -> _Part:
+    """Resize one mask (h, w) whose pixels above the threshold lie in `box` (x0, y0, x1, y1, ends included)."""
     rows, resized_rows = _aligned_range(box[1], box[3], probs.shape[0], size[0])
     columns, resized_columns = _aligned_range(box[0], box[2], probs.shape[1], size[1])
     crop = probs[rows, columns].t()[None, None]  # (1, 1, w, h): RLE runs down the columns
     resized_size = (resized_columns.stop - resized_columns.start, resized_rows.stop - resized_rows.start)
-    resized = F.interpolate(crop, size=resized_size, mode="bilinear", align_corners=False)[0, 0] > threshold
-    mask = np.zeros(size[::-1], dtype=np.bool_)  # (W, H)
-    mask[resized_columns, resized_rows] = resized.cpu().numpy()
-    return encode_mask(mask.T) if mask[resized_columns, resized_rows].any() else None
+    pixels = F.interpolate(crop, size=resized_size, mode="bilinear", align_corners=False)[0, 0] > threshold
+    return _Part(pixels, resized_columns, resized_rows)
 
 
 def _aligned_range(first: int, last: int, length: int, resized_length: int) -> tuple[slice, slice]:

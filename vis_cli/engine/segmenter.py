@@ -37,6 +37,7 @@ from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import locate_detections, read_detection_file
 from vis_cli.records.detections import VideoDetections
 from vis_cli.records.prompts import Prompt, require_inside
+from vis_cli.records.read_ahead import read_ahead
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, frame_times, source_of
 from vis_cli.settings import GIVEN_MASKS, INT8, RunSettings, SegmentSettings, find_preset
@@ -248,7 +249,15 @@ class Segmenter:
         size = network_size((video.height, video.width), short_side=short_side, long_side=long_side)
         budget = self._run.frame_budget_mb * MEGABYTE
         length, cuts = self._config.window, self._config.cuts
-        return size, iter_windows(video, size, length=length, cuts=cuts, budget_bytes=budget, progress=progress)
+        windows = iter_windows(video, size, length=length, cuts=cuts, budget_bytes=budget, progress=progress)
+        return size, read_ahead(windows, depth=1) if self._decodes_ahead(video) else windows
+
+    def _decodes_ahead(self, video: Video) -> bool:
+        """Return whether a thread decodes the next window while the network runs.
+
+        On a CPU, it would take cores from the network. A stream has no frames ahead.
+        """
+        return self._device.type == "cuda" and video.num_frames is not None
 
     def _choose_method(self, detections: VideoDetections | None, only: Sequence[str]) -> Method:
         """Return the method with the network that detects, or with the given detections."""

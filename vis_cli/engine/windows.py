@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Window:
 
 def iter_windows(
     video: Video, size: Size, *, length: int | None, cuts: bool, budget_bytes: int, progress: Progress
-) -> Iterator[Window]:
+) -> Generator[Window]:
     """Decode a video once, and yield its windows in order. A window ends at a cut.
 
     The caller closes the frames of a window.

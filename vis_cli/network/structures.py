@@ -92,7 +92,8 @@ class QueryFeatures:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> QueryFeatures:
         """Return the features with other tensors."""
-        return QueryFeatures(*(change(tensor) for tensor in self.tensors), self.image_size)
+        key, value, skip3, skip2 = (change(tensor) for tensor in self.tensors)
+        return QueryFeatures(key, value, skip3, skip2, self.image_size)
 
     def frame(self, number: int) -> QueryFeatures:
         """Return the features of one of the B frames. They share its memory."""
