@@ -141,16 +141,16 @@ class SegmentSettings:
         ScoreSource,
         Setting(
             "scoring",
-            "Source of the class scores. eq2: the mask in each frame (Eq. 2); detection: the detection in the key "
-            "frame; product: geometric mean of both; support: matching detections in all key frames.",
+            "Source of the class scores. eq2: mask in each frame (Eq. 2); detection: detection in the key frame; "
+            "product: geometric mean of both; support: matching detections in all key frames.",
         ),
     ] = "product"
     score_frames: Annotated[
         ScoreFrames,
         Setting(
             "scoring",
-            "Frames over which the class scores of a sequence are averaged (Eq. 2). all: all frames, as in the paper; "
-            "visible: frames with a mask; lifetime: from the first to the last frame with a mask.",
+            "Frames over which class scores are averaged (Eq. 2). all: as in the paper; visible: frames with a mask; "
+            "lifetime: from the first to the last frame with a mask.",
         ),
     ] = "lifetime"
     calibrate: Annotated[
@@ -235,9 +235,9 @@ class RunSettings:
         Precision,
         Setting(
             "run",
-            "Number format: auto, float32, bfloat16, float16 or int8. auto selects the fastest format of the device "
-            "except int8; for the presets released-ytvis and released-davis, it selects float32. int8 encodes frames "
-            "with 8 bits; it needs a CPU and the extra openvino.",
+            "Number format: auto, float32, bfloat16, float16 or int8. The value auto selects the fastest format of "
+            "the device except int8. For the presets released-ytvis and released-davis, it selects float32. The value "
+            "int8 encodes frames with 8 bits; it needs a CPU and the extra openvino.",
         ),
     ] = "auto"
     feature_budget_mb: Annotated[

@@ -121,8 +121,8 @@ class StateOptions:
             "--status",
             metavar="DIR",
             rich_help_panel=STATE_PANEL,
-            help="Print how many videos of the batch in DIR are done, failed and missing, the rate, the remaining time "
-            "and the slowest videos.",
+            help="Print how many videos of the batch in DIR are done, failed and missing, the speed, the remaining "
+            "time and the slowest videos.",
             show_default=False,
         ),
     ] = None

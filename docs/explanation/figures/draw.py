@@ -210,7 +210,7 @@ FIGURES = {"propose-reduce.svg": draw_method, "seq-mask-rcnn.svg": draw_network}
 
 
 def main() -> None:
-    """Write all figures next to this file."""
+    """Write the SVG files next to this file."""
     for name, draw in FIGURES.items():
         (FOLDER / name).write_text(draw(), encoding="utf-8")
 
