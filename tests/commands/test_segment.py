@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from av import VideoFrame
 
 from tests.network.factories import make_model
 from tests.records.video_factory import make_video, picture
 from vis_cli.records.davis import write_label_png
+from vis_cli.records.decoder import decoded_frames
 from vis_cli.records.result_json import read_result
 from vis_cli.records.video import open_video
 from vis_cli.settings import PRESETS, RunSettings, SegmentSettings
@@ -137,6 +141,25 @@ class TestOutputs:
         result = read_result(tmp_path / "out" / "clip.json")
         assert (result.model.name, result.video.num_frames) == ("tiny", 3)
         assert (tmp_path / "out" / "clip.mp4").exists()
+
+    def test_each_frame_is_decoded_once_for_the_network_and_once_for_the_overlay(
+        self, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        numbers: list[int] = []
+
+        def counted(*args: Any) -> Iterator[VideoFrame]:
+            for number, frame in enumerate(decoded_frames(*args)):
+                numbers.append(number)
+                yield frame
+
+        monkeypatch.setattr("vis_cli.records.video_file.decoded_frames", counted)
+        save_model(tmp_path / "tiny", make_model(), {})
+        clip = make_video(tmp_path, num_frames=5)
+        options = ("-o", tmp_path / "out", "--model", tmp_path / "tiny", "--device", "cpu")
+        assert run_vis("segment", clip, *options, "--no-render").code == 0
+        assert sorted(numbers) == [0, 0, 1, 2, 3, 4]  # the first frame also when the video is opened
+        assert run_vis("segment", clip, *options, "--overwrite").code == 0
+        assert sorted(numbers) == sorted([0, *range(5), 0, *range(5), *range(5)])
 
 
 class TestExistingResults:
