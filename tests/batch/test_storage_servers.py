@@ -51,7 +51,8 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-def test_objects(s3: str, tmp_path: Path) -> None:
+def test_objects(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "LISTED_AT", 8)
     (tmp_path / "a.mp4").write_bytes(CLIP)
     remote.upload(tmp_path / "a.mp4", "s3://bucket/v/a b?.mp4")
     remote.write("s3://bucket/v/c.txt", b"c")

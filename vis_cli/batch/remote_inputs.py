@@ -23,8 +23,8 @@ _PATTERN = re.compile(r"[*?\[]")
 def find_remote(url: str, messages: Messages, scratch: Scratch) -> tuple[list[VideoTask], bool]:
     """Return the videos of a URL, and whether it is a list.
 
-    A URL is a list, a pattern, a folder with videos, a folder with the images of one video, or a video. Web servers
-    cannot be listed: their URLs are lists or videos.
+    A URL of an object store can be a list, a pattern, a video, or a folder with videos or with the images of one video.
+    A URL of a web server is a list or a video.
 
     Raises:
         VisError: The URL cannot be read, or no video has it.

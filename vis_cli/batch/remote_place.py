@@ -1,7 +1,7 @@
 """Folder of the results in an object store. Used by `place`.
 
-Object stores have neither append nor file locks. Each driver therefore appends to a local part of the manifest, and
-uploads it as segments of at most 4 MiB: only the last segment is uploaded again when it grows. A lock object with a
+Object stores have neither append nor file locks. Each driver therefore appends to a local part of the manifest. It
+uploads the part as segments of at most 4 MiB, and only the last segment again when it grows. A lock object with a
 counter shows that a driver is alive.
 """
 

@@ -43,6 +43,14 @@ class Staged:
     folder: Path | None  # of the copies; None: there are none
 
 
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """End of an attempt whose files are copied."""
+
+    ended: Ended
+    is_published: bool | None = None  # None: there was nothing to upload
+
+
 class Stage:
     """Copies of the files of a video before and after its attempt."""
 
@@ -137,7 +145,7 @@ class StagedWorkers:
         Args:
             workers: Workers of this machine.
             stage: It copies the files.
-            place: It says whether this driver may continue.
+            place: It checks whether this driver may continue.
             number: Number of workers.
         """
         self._workers = workers
@@ -149,7 +157,7 @@ class StagedWorkers:
         self._ready: deque[Staged] = deque()
         self._running: dict[str, Staged] = {}  # by name
         self._threads: list[threading.Thread] = []
-        self._events: queue.SimpleQueue[Staged | Ended] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Staged | _Finished | Exception] = queue.SimpleQueue()
 
     @property
     def num_free(self) -> int:
@@ -186,9 +194,16 @@ class StagedWorkers:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _in_thread(self, target: Callable[..., None], *arguments: object) -> None:
-        """Call a function in a thread that does not delay the end of the program."""
+        """Call a function in a thread that does not delay the end of the program. `wait` raises its exception."""
+
+        def call() -> None:
+            try:
+                target(*arguments)
+            except Exception as error:  # otherwise the driver would wait for ever
+                self._events.put(error)
+
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        thread = threading.Thread(target=call, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -201,29 +216,34 @@ class StagedWorkers:
         if isinstance(event, Staged):
             self._ready.append(event)
             return None
+        if isinstance(event, Exception):
+            raise event
         self._num_open -= 1
+        if event.is_published is not None:
+            self._num_refused = 0 if event.is_published else self._num_refused + 1
         if self._num_refused >= MAX_REFUSED:
-            raise VisError(f"stopped: {event.outcome.reason}", hint="Then run the same command again to resume.")
-        return event
+            reason = event.ended.outcome.reason
+            raise VisError(f"stopped: {reason}", hint="Then run the same command again to resume.")
+        return event.ended
 
     def _fetch(self, item: WorkItem) -> None:
+        """Download a video, and report it or the end of its attempt."""
         try:
             self._events.put(self._stage.fetch(item))
         except (VisError, OSError) as error:
-            self._events.put(Ended(item, failed_outcome(error), f"{os.uname().nodename}/0"))
+            self._events.put(_Finished(Ended(item, failed_outcome(error), f"{os.uname().nodename}/0")))
 
     def _finish(self, staged: Staged, ended: Ended) -> None:
         """Upload the outputs of an attempt, and report its end."""
-        outcome = self._stage.with_addresses(staged, ended.outcome)
+        outcome, is_published = self._stage.with_addresses(staged, ended.outcome), None
         if outcome.status == "done" and outcome.seconds is not None:
             try:
                 self._stage.publish(staged)
-                self._num_refused = 0
+                is_published = True
             except (VisError, OSError) as error:
-                outcome = failed_outcome(error)
-                self._num_refused += 1
+                outcome, is_published = failed_outcome(error), False
         self._stage.discard(staged)
-        self._events.put(replace(ended, item=staged.item, outcome=outcome))
+        self._events.put(_Finished(replace(ended, item=staged.item, outcome=outcome), is_published))
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def task_of(path: Path) -> VideoTask:
 
 
 def address_of(text: str) -> tuple[str, str | None]:
-    """Return the path or URL to show and to store, and the URL with its secrets if it has any."""
+    """Return the path or URL to show and to store, and the complete URL if it contains secrets."""
     if not is_url(text):
         return absolute_text(text), None
     shown = shown_url(text)

@@ -27,7 +27,7 @@ from vis_cli.files.urls import OBJECT_STORES, WEB, is_listable, shown_url
 PAUSES = (1.0, 3.0, 9.0)  # seconds before another try; each varies by up to half, so that machines do not synchronize
 CONNECT_TIMEOUT, READ_TIMEOUT = 20, 60  # seconds without a byte
 THREADS = 16  # of requests for the sizes of many files
-LISTED_AT = 8  # files of a folder from which one listing replaces one request per file
+LISTED_AT = 1000  # files of a folder from which its listing replaces one request per file
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 EXTRA = "Run: pip install 'vis-cli[storage]'"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

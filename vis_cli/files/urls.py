@@ -41,8 +41,8 @@ def shown_url(url: str) -> str:
     """Return a URL without secrets, for messages and the manifest. It identifies a video in later runs.
 
     The user and the password become `***`. All parameters of a signature become one `***`, so that a URL that is
-    signed again stays the same video. The value of any other parameter becomes a short hash, and so does a
-    name without a value.
+    signed again stays the same video. The value of any other parameter becomes a short hash. A name without a
+    value becomes a hash, too.
     """
     match = _URL.fullmatch(url)
     if match is None:
