@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -273,6 +274,38 @@ def test_status(videos: Path, tmp_path: Path, vis: Vis, run_vis: RunVis, runner:
     assert lines[4].startswith("rate ")
     assert lines[5] == "remaining 0:00:00 h at this rate"
     assert {line.split()[-1] for line in lines[6:]} == {"v0", "v2"}
+
+
+def test_the_manifest_as_parquet(
+    videos: Path, tmp_path: Path, vis: Vis, run_vis: RunVis, runner: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (videos / "v1.mp4").write_bytes(b"damaged")
+    vis(videos)
+    out, file = tmp_path / "out", tmp_path / "rows.parquet"
+    monkeypatch.setattr("vis_cli.batch.manifest_parquet.GROUP", 2)
+    outcome = run_vis("batch", "--status", out, "--parquet", file)
+    assert (outcome.code, "videos     3" in outcome.out) == (0, True)
+    assert parquet.read_table(file).to_pylist() == [
+        {name: row.as_dict()[name] for name in parquet.read_schema(file).names} for row in iter_rows(out)
+    ]
+    assert set(parquet.read_schema(file).names) == set(next(iter_rows(out)).as_dict())
+    outcome = run_vis("batch", "--status", out, "--parquet", file)
+    assert (outcome.code, "rows.parquet: it exists. Use --overwrite" in outcome.err) == (2, True)
+    assert run_vis("batch", "--status", out, "--parquet", file, "--overwrite").code == 0
+
+
+def test_the_manifest_as_parquet_without_pyarrow(
+    videos: Path, tmp_path: Path, vis: Vis, run_vis: RunVis, runner: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vis(videos / "v0.mp4")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    outcome = run_vis("batch", "--status", tmp_path / "out", "--parquet", tmp_path / "rows.parquet")
+    assert (outcome.code, "Run: pip install 'vis-cli[parquet]'" in outcome.err) == (1, True)
+    outcome = run_vis("batch", "--status", tmp_path / "out", "--parquet", tmp_path / "rows.csv")
+    assert (outcome.code, "Use a name that ends with .parquet" in outcome.err) == (2, True)
+    outcome = vis(videos, "--parquet", tmp_path / "rows.parquet")
+    assert (outcome.code, "--parquet needs --status DIR" in outcome.err) == (2, True)
 
 
 def test_shards_divide_the_videos(tmp_path: Path, vis: Vis, run_vis: RunVis, runner: Inline) -> None:

@@ -43,11 +43,15 @@ class Row:
     elapsed: float = 0.0  # seconds since the driver started, by a clock that does not jump
     ended: str = ""  # date and time, for information only
 
-    def as_json(self) -> str:
-        """Return the row as one line of ASCII JSON."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields of the row and of its outcome."""
         values = asdict(self)
         outcome = values.pop("outcome")
-        return json.dumps({**values, **outcome}, separators=(",", ":"))
+        return {**values, **outcome}
+
+    def as_json(self) -> str:
+        """Return the row as one line of ASCII JSON."""
+        return json.dumps(self.as_dict(), separators=(",", ":"))
 
 
 _take_outcome = itemgetter(*(field.name for field in fields(Outcome)))

@@ -126,6 +126,16 @@ class StateOptions:
             show_default=False,
         ),
     ] = None
+    parquet: Annotated[
+        Path | None,
+        typer.Option(
+            "--parquet",
+            metavar="FILE",
+            rich_help_panel=STATE_PANEL,
+            help="With --status: also write all rows of the manifest to a Parquet file.",
+            show_default=False,
+        ),
+    ] = None
     retry: Annotated[
         str | None,
         typer.Option(

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vis_cli.batch.driver import WorkItem
 from vis_cli.batch.manifest import iter_rows
+from vis_cli.batch.manifest_parquet import write_parquet
 from vis_cli.batch.place import Place
 from vis_cli.batch.plan import iter_names
 from vis_cli.batch.status import BatchStatus, measure, read_status
-from vis_cli.console import print_line
+from vis_cli.console import UsageError, print_line
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MIB
 from vis_cli.files.names import printable
 from vis_cli.files.urls import is_url
 from vis_cli.messages import counted
+from vis_cli.records.header_length import HeaderLength, read_length
 from vis_cli.records.part import make_request
-from vis_cli.records.video import open_part
 
+PARQUET_SUFFIX = ".parquet"
 HOUR, MINUTE = 3600, 60  # seconds
 SHOWN_UNREADABLE = 5
+NUM_READERS = 16  # threads that read headers
 
 
 def print_status(out: Path) -> None:
@@ -31,6 +35,20 @@ def print_status(out: Path) -> None:
     """
     for line in status_lines(read_status(out, iter_names(out))):
         print_line(line)
+
+
+def export_manifest(out: Path, path: Path, *, overwrite: bool) -> None:
+    """Write the manifest of the batch in a folder to a Parquet file.
+
+    Raises:
+        UsageError: The file extension is not .parquet, or the file exists and `overwrite` is False.
+        VisError: The file cannot be written.
+    """
+    if path.suffix.lower() != PARQUET_SUFFIX:
+        raise UsageError(f"--parquet is {path}. Use a name that ends with {PARQUET_SUFFIX}.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"cannot write {path}: it exists", hint="Use --overwrite to replace it.")
+    write_parquet(out, path)
 
 
 def status_lines(status: BatchStatus) -> list[str]:
@@ -58,13 +76,19 @@ def print_estimate(place: Place, items: Sequence[WorkItem], num_workers: int, ra
         rate: Frames per second of a worker. None: the mean of the manifest.
     """
     measured = measure(iter_rows(place.folder))
-    lengths = [_length_of(item) for item in items]
-    num_frames = sum(length or 0 for length in lengths)
+    with ThreadPoolExecutor(NUM_READERS) as pool:  # it waits for the disk or the network
+        lengths = list(pool.map(_length_of, items))
+    known = [length for length in lengths if length is not None]
+    num_frames, num_estimated = (
+        sum(length.num_frames for length in known),
+        sum(length.is_estimated for length in known),
+    )
     unreadable = [item.task.path for item, length in zip(items, lengths, strict=True) if length is None]
     print_line(f"videos     {len(items):,} ({len(unreadable):,} without a known length)")
     for path in unreadable[:SHOWN_UNREADABLE]:
         print_line(f"unknown    {printable(path)}")
-    print_line(f"frames     {num_frames:,}")
+    estimated = f" (of {counted(num_estimated, 'video')}: duration times frame rate)" if num_estimated else ""
+    print_line(f"frames     {num_frames:,}{estimated}")
     speed = rate or measured.frames_per_second
     if speed is None:
         print_line("time       unknown: add --rate FPS, or segment some of the videos first")
@@ -89,12 +113,12 @@ def duration(seconds: float) -> str:
     return f"{whole // HOUR:,}:{whole // MINUTE % MINUTE:02}:{whole % MINUTE:02} h"
 
 
-def _length_of(item: WorkItem) -> int | None:
-    """Return the number of frames from the list or from the header. None: unknown, or the video cannot be opened."""
+def _length_of(item: WorkItem) -> HeaderLength | None:
+    """Return the length from the list or from the header. None: unknown, or the video cannot be opened."""
     task = item.task
     if task.frames is not None or is_url(task.path):  # remote videos are not downloaded for an estimate
-        return task.frames
+        return None if task.frames is None else HeaderLength(task.frames, is_estimated=False)
     try:
-        return open_part(Path(task.path), make_request(task.start, task.end)).num_frames
+        return read_length(Path(task.path), make_request(task.start, task.end))
     except (VisError, OSError):
         return None

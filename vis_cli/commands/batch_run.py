@@ -29,7 +29,7 @@ from vis_cli.batch.staging import Stage, staged_workers
 from vis_cli.batch.tasks import Shard, VideoTask, parse_shard
 from vis_cli.batch.video_list import is_list
 from vis_cli.commands.batch_options import LimitOptions, StateOptions, WorkerOptions
-from vis_cli.commands.batch_report import print_estimate, print_status
+from vis_cli.commands.batch_report import export_manifest, print_estimate, print_status
 from vis_cli.commands.batch_worker import serve
 from vis_cli.commands.option_groups import changed_options
 from vis_cli.commands.outputs import prepare_folder
@@ -68,6 +68,8 @@ def run_batch_command(
         place = as_usage(lambda: open_place(address, scratch, reporter))
         with addressed_errors(place):
             if state.status is not None:
+                if state.parquet is not None:
+                    export_manifest(place.folder, state.parquet, overwrite=request.files.overwrite)
                 print_status(place.folder)
                 return
             code = _plan_and_run(inputs, address, place, request, workers, limits, state, scratch, messages)
@@ -142,7 +144,7 @@ def require_one_mode(
         if folder is None:
             continue
         others = [name for group in groups for name in changed_options(group)]
-        others += [name for name in changed_options(state) if name not in ("--failed", "--timed-out")]
+        others += [name for name in changed_options(state) if name not in ("--failed", "--timed-out", "--parquet")]
         are_lists = option == "--retry" and all(is_list(Path(url_name(text))) for text in inputs)  # secrets of URLs
         given = (
             ("INPUT", () if are_lists else inputs),
@@ -170,6 +172,8 @@ def _require_needed(state: StateOptions) -> None:
     for option, is_given in (("--failed", state.failed), ("--timed-out", state.timed_out)):
         if is_given and state.retry is None:
             raise UsageError(f"{option} needs --retry DIR. Add --retry, or omit {option}.")
+    if state.parquet is not None and state.status is None:
+        raise UsageError("--parquet needs --status DIR. Add --status, or omit --parquet.")
     if state.rate is not None and not state.dry_run:
         raise UsageError("--rate needs --dry-run. Add --dry-run, or omit --rate.")
     if state.failed and state.timed_out:

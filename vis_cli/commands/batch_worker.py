@@ -19,9 +19,9 @@ from vis_cli.commands.own_results import is_own
 from vis_cli.console import Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
+from vis_cli.records.header_length import read_length
 from vis_cli.records.part import PartRequest, make_request
 from vis_cli.records.result_head import ResultHead, read_head
-from vis_cli.records.video import open_part
 from vis_cli.settings import SegmentSettings
 
 DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
@@ -167,9 +167,10 @@ def kind_of(reason: str) -> Kind:
 def _read_length(source: Path, part: PartRequest | None, stream: int | None) -> int | None:
     """Return the number of frames in the header of a video. None: it is unknown, or the video cannot be opened."""
     try:
-        return open_part(source, part, stream=stream).num_frames
+        length = read_length(source, part, stream=stream)
     except (VisError, OSError):  # the batch reports it
         return None
+    return None if length is None else length.num_frames
 
 
 def _require_own(job: Job, *, overwrite: bool) -> None:

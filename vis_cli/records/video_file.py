@@ -71,7 +71,7 @@ class VideoFile:
             first = next(decoded_frames(container, chosen, Damage()), None)
             if first is None:
                 raise VisError(f"cannot read {path}: none of its frames can be decoded", hint="Restore the file.")
-            rate = _frame_rate(chosen)
+            rate = frame_rate(chosen)
             self.time_base = as_fraction(chosen.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
             self.has_audio = best_audio_stream(container) is not None
@@ -241,7 +241,7 @@ class VideoFile:
         return [f"the file ends early: the header has {float(promised):.1f} s, the frames end at {shown:.1f} s"]
 
 
-def _frame_rate(stream: VideoStream) -> Fraction:
+def frame_rate(stream: VideoStream) -> Fraction:
     """Return the frames per second in the header; the average for a variable frame rate."""
     rates = map(as_fraction, (stream.average_rate, stream.guessed_rate, stream.base_rate))
     return next((rate for rate in rates if rate is not None), FALLBACK_FPS)
