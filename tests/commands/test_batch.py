@@ -421,7 +421,6 @@ def test_a_dry_run_reads_headers_only(videos: Path, tmp_path: Path, vis: Vis, ru
         (("columns.csv",), "the column path is missing"),
         (("settings.csv",), "no setting"),
         (("missing.csv",), "No such file"),
-        (("missing/",), "no such file"),
     ],
 )
 def test_wrong_usage(
@@ -436,6 +435,14 @@ def test_wrong_usage(
     assert outcome.code == 2
     assert problem in outcome.err
     assert runner.items == []
+
+
+def test_missing_videos_have_the_exit_code_of_vis_segment(tmp_path: Path, vis: Vis, runner: Inline) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, problem in (("empty", "no videos or images in this folder"), ("missing.mp4", "no such file")):
+        outcome = vis(tmp_path / path)
+        assert (outcome.code, problem in outcome.err) == (1, True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_options_that_exclude_each_other(tmp_path: Path, run_vis: RunVis, runner: Inline, videos: Path) -> None:

@@ -91,7 +91,7 @@ def _plan_and_run(
     """Plan and process the videos. Return the exit code, None after --dry-run."""
     reporter = messages.reporter
     shard = Shard() if workers.shard is None else as_usage(lambda: parse_shard(workers.shard or ""))
-    tasks = as_usage(lambda: list_tasks(inputs, reporter, scratch)) if inputs else []
+    tasks = list_tasks(inputs, reporter, scratch) if inputs else []
     if state.retry is not None:
         plan, given = read_plan(place.folder), {task.name: task for task in tasks}
         overwrite = request.files.overwrite

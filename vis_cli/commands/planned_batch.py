@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISDIR
-from typing import Any
+from typing import Any, TypeVar
 
 from vis_cli import options
 from vis_cli.batch.driver import WorkItem, is_settled
@@ -35,6 +35,8 @@ from vis_cli.files.urls import is_url, shown_url
 from vis_cli.records.category_names import read_only
 from vis_cli.records.inputs import find_inputs
 from vis_cli.settings import GIVEN_MASKS, SegmentSettings
+
+Value = TypeVar("Value")
 
 _hash = functools.lru_cache(hash_fields)  # most videos of a batch have the same fields
 
@@ -176,20 +178,22 @@ def list_tasks(inputs: Sequence[str], reporter: Reporter, scratch: Scratch | Non
         scratch: Folder for the copies of remote lists.
 
     Raises:
-        VisError: An input cannot be read, a list is invalid, or two videos have the same name.
+        UsageError: A list cannot be read or is invalid, or two videos have the same name.
+        VisError: Another input cannot be read.
     """
     tasks: list[VideoTask] = []
     paths: dict[Path | str, VideoTask] = {}
     for text in inputs:
         if is_url(text):
-            found, is_a_list = find_remote(text, reporter, scratch or Scratch(None))
+            find = functools.partial(find_remote, text, reporter, scratch or Scratch(None))
+            found, is_a_list = as_usage(find)
             tasks += found if is_a_list else ()
             paths.update({} if is_a_list else {task.path: task for task in found})
         elif is_list(Path(text)):
-            tasks += read_list(Path(text), reporter)
+            tasks += as_usage(functools.partial(read_list, Path(text), reporter))
         else:
             paths.update({real_path(path): task_of(path) for path in find_inputs([text])})
-    return name_tasks([*tasks, *paths.values()])
+    return as_usage(lambda: name_tasks([*tasks, *paths.values()]))
 
 
 def protect_folders(out: str, tasks: Sequence[VideoTask], files: FileOptions) -> None:
@@ -217,7 +221,7 @@ def _version(path: str) -> tuple[int | None, int | None]:
     return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
 
 
-def as_usage(call: Callable[[], Any]) -> Any:
+def as_usage(call: Callable[[], Value]) -> Value:
     """Call a function, and report its error as wrong usage.
 
     Raises:
