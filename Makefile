@@ -38,7 +38,7 @@ docs-media: $(STAMP)
 	$(BIN)/python docs/how-to/draw_render.py demo/launchpad.json
 	$(BIN)/python docs/explanation/figures/draw.py
 	$(BIN)/vis render demo/launchpad.json --as contact-sheet -o docs/tutorials/contact-sheet.jpg --overwrite
-	$(BIN)/vis eval demo --annotations sample_videos/annotations.json --plots docs/tutorials --overwrite
+	$(BIN)/vis eval demo --annotations sample_videos/annotations.json --plots docs/how-to/plots --overwrite
 
 # Build the sdist and the wheel with the models, and check their contents.
 dist: .venv-dist/bin/pyproject-build
