@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 LOWEST := .venv-lowest/bin/python
 EXPORTS ?= .venv-exports/bin/python
 
-.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-openvino test-storage test-trackeval identity-golden test-lowest fuzz kill format clean
+.PHONY: demo test docs docs-media dist test-dist test-slow test-exports test-openvino test-ray test-storage test-trackeval identity-golden test-lowest fuzz kill format clean
 
 demo: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo
@@ -84,6 +84,15 @@ test-storage: .venv-storage/.installed
 	.venv-storage/bin/python -m pip install --quiet --editable '.[storage]' 'moto[s3]' flask flask-cors pytest
 	@touch $@
 
+# Run the tests of Ray, which `make test` skips, in an environment of their own: they start clusters for a minute.
+test-ray: .venv-ray/.installed
+	.venv-ray/bin/python -m pytest tests/batch/test_ray_workers.py
+
+.venv-ray/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --editable '.[ray]' pytest
+	@touch $@
+
 # Compare the metrics with trackeval. Its dependencies include a second OpenCV, so install it without them.
 test-trackeval: .venv/.trackeval
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/metrics/test_trackeval.py
@@ -133,4 +142,4 @@ $(BIN)/python:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-dist .venv-docs .venv-exports .venv-lowest .venv-storage site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-dist .venv-docs .venv-exports .venv-lowest .venv-ray .venv-storage site demo dist fuzz-faults .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

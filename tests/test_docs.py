@@ -76,6 +76,7 @@ FOREIGN = {
         *("confidence", "pandas", "supervision.Detections", "tracker_id", "vis_cli"),
         *("instance.areas", "instance.boxes", "instance.confident", "result.instances"),  # variables of examples
     },
+    "ray.md": {"--generate", "RAY_ADDRESS", "concurrency", "map_batches", "ray.data.from_items", "read_videos"},
     "tables.md": {"tracks.csv", "tracks_instances.csv"},
     "finetune.md": {"astronaut", "astronauts"},
     "troubleshooting.md": {"externally-managed-environment"},

@@ -43,11 +43,20 @@ def serve(index: int, channel: Channel) -> None:
         if name.startswith("large"):
             held.append(b"x" * 300 * 2**20)
             time.sleep(HANG)
-        if name.startswith("pid"):
-            item.result.write_text(str(os.getpid()))
-        if name.startswith("threads"):
-            item.result.write_text(os.environ["OMP_NUM_THREADS"])
-        if name.startswith("slow"):
-            item.result.with_suffix(".pid").write_text(str(os.getpid()))
-            time.sleep(HANG)
+        _write(item)
         channel.report(replace(DONE, reason=f"worker {index}"))
+
+
+def _write(item: WorkItem) -> None:
+    name, pid, go = item.task.name, item.result.with_suffix(".pid"), item.result.with_suffix(".go")
+    if name.startswith("pid"):
+        item.result.write_text(str(os.getpid()))
+    if name.startswith("threads"):
+        item.result.write_text(os.environ["OMP_NUM_THREADS"])
+    if name.startswith("slow"):
+        pid.write_text(str(os.getpid()))
+        time.sleep(HANG)
+    if name.startswith("once") and item.attempt == 1:  # until the test says so
+        pid.write_text(str(os.getpid()))
+        while not go.exists():
+            time.sleep(0.05)

@@ -53,13 +53,23 @@ def test_each_video_gets_one_row(tmp_path: Path) -> None:
     assert [(row.name, row.attempt, row.is_final) for row in rows] == [("a", 1, True), ("b", 1, True), ("c", 1, True)]
 
 
-@pytest.mark.parametrize("kind", ["crashed", "timed out", "out of memory"])
+@pytest.mark.parametrize("kind", ["crashed", "timed out", "out of memory", "in use"])
 def test_a_poison_video_gets_two_attempts_the_second_one_last(tmp_path: Path, kind: Kind) -> None:
     runner = FakeRunner({"a": [failed(kind)]})
     rows = run(tmp_path, "abc", runner)
     assert [row.is_final for row in rows if row.name == "a"] == [False, True]
     assert runner.started[-1] == ("a", 2)
     assert len(rows) == 4
+
+
+def test_lost_workers_do_not_count_until_the_third(tmp_path: Path) -> None:
+    lost, crashed = failed("lost"), failed("crashed")
+    rows = run(tmp_path, "a", FakeRunner({"a": [lost, crashed, lost, DONE]}))
+    assert [(row.attempt, row.is_final) for row in rows] == [(1, False), (2, False), (3, False), (4, True)]
+    rows = run(tmp_path, "a", FakeRunner({"a": [lost]}))
+    assert [(row.attempt, row.is_final) for row in rows] == [(1, False), (2, False), (3, True)]
+    again = next_attempt(make_item("a"), make_row(Ended(make_item("a"), lost, "worker"), 0))
+    assert (again.attempt, again.is_last) == (2, False)
 
 
 def test_an_invalid_video_gets_one_attempt(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from vis_cli.batch.driver import Ended, WorkItem
 from vis_cli.batch.local_workers import Channel, Fatal
 from vis_cli.batch.manifest import iter_rows, last_rows
 from vis_cli.batch.process_limits import Limits
+from vis_cli.batch.ray_workers import RayOptions
 from vis_cli.batch.tasks import Outcome
 from vis_cli.commands.batch_worker import kind_of, own_device, serve
 from vis_cli.commands.planned_batch import BatchRequest, PlannedBatch, list_tasks
@@ -123,6 +125,15 @@ def vis(run_vis: RunVis, tmp_path: Path) -> Callable[..., Run]:
 
 
 Vis = Callable[..., Run]
+
+HOLDER = """
+import sys
+from pathlib import Path
+from vis_cli.files.locks import create
+lock = create(Path(sys.argv[1]), sys.argv[2])
+print("locked", flush=True)
+sys.stdin.read()
+"""
 
 
 def test_a_folder_longest_first(videos: Path, tmp_path: Path, vis: Vis, runner: Inline, network: Network) -> None:
@@ -308,6 +319,39 @@ def test_the_manifest_as_parquet_without_pyarrow(
     assert (outcome.code, "--parquet needs --status DIR" in outcome.err) == (2, True)
 
 
+def test_a_ray_cluster(
+    videos: Path,
+    tmp_path: Path,
+    vis: Vis,
+    run_vis: RunVis,
+    runner: Inline,
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each mode that starts workers can start them in a cluster. `tests/batch/test_ray_workers.py` tests them."""
+    asked: list[tuple[RayOptions, Path, int]] = []
+
+    def make(bound: Any, options: RayOptions, out: Path, at_most: int, _: object) -> Inline:
+        asked.append((options, out, at_most))
+        return runner.make(bound, 1, options.limits, threads=1)
+
+    monkeypatch.setattr("vis_cli.commands.batch_run.make_ray_runner", make)
+    monkeypatch.chdir(tmp_path)
+    runner.failures = {"v0": [Outcome("failed", "lost", "no worker"), Outcome("failed", "invalid", "bad")]}
+    outcome = run_vis("batch", videos, "-o", "out", "--ray", "head:6379", "--shard", "1/1", "--memory-limit", 70)
+    assert outcome.code == 1
+    assert f"warning: {videos / 'v0.mp4'}: no worker. The video gets another attempt." in outcome.err
+    assert run_vis("batch", "--retry", "out", "--ray", "auto", "--workers", 9).code == 0
+    assert run_vis("batch", videos, "-o", "out", "--ray", "auto").code == 0
+    assert [(options.address, options.number, out, at_most) for options, out, at_most in asked] == [
+        ("head:6379", None, tmp_path / "out", 3),
+        ("auto", 9, tmp_path / "out", 1),
+    ]  # and none for a batch without open videos
+    first, second = (options for options, *_ in asked)
+    assert (first.limits.memory_mb, first.shares_memory, second.shares_memory) == (70, False, True)
+    assert {path.stem for path in (tmp_path / "out").glob("??/*.json")} == {"v0", "v1", "v2"}
+
+
 def test_shards_divide_the_videos(tmp_path: Path, vis: Vis, run_vis: RunVis, runner: Inline) -> None:
     lines = [json.dumps({"path": str(make_video(tmp_path, num_frames=2)), "name": f"n{i}"}) for i in range(6)]
     (tmp_path / "list.jsonl").write_text("\n".join(lines))
@@ -366,6 +410,31 @@ def test_no_input_is_replaced(
     (tmp_path / "list.csv").write_text(f"path,masks\n{clip},{result}\n")
     outcome = vis(tmp_path / "list.csv", "--flat", "--overwrite")
     assert (outcome.code, f"cannot write {result}: it is an input" in outcome.err) == (1, True)
+
+
+def test_a_worker_waits_for_another_process(
+    videos: Path, tmp_path: Path, vis: Vis, runner: Inline, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of a lost machine can write a result for a while, after its video has another worker."""
+    from vis_cli.commands import batch_worker
+
+    naps: list[float] = []
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, "-c", HOLDER, str(out), "v0.json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as rival:
+        assert rival.stdin is not None
+        assert rival.stdout is not None
+        rival.stdout.readline()
+
+        def nap(seconds: float) -> None:
+            if seconds >= 1.0:  # the lock itself sleeps for a few ms
+                naps.append(seconds)
+                rival.communicate()
+
+        monkeypatch.setattr(batch_worker.time, "sleep", nap)
+        assert vis(videos / "v0.mp4", "--flat").code == 0
+    assert naps == [1.0]
 
 
 def test_a_full_disk_in_the_middle(
@@ -452,6 +521,8 @@ def test_options_that_exclude_each_other(tmp_path: Path, run_vis: RunVis, runner
         (("--retry", out, "--model", "r50"), "--retry and --model are both given"),
         (("--retry", out, videos), "--retry and INPUT are both given"),
         (("--status", out, "-o", out), "--status and -o are both given"),
+        (("--status", out, "--ray", "auto"), "--status starts no workers. Omit --ray"),
+        ((videos, "-o", out, "--dry-run", "--ray", "auto"), "--dry-run starts no workers. Omit --ray"),
         (("--retry", out, "--failed", "--timed-out"), "--failed and --timed-out are both given"),
         ((videos,), "-o DIR is missing"),
     ):
@@ -479,6 +550,8 @@ def test_the_kinds_of_failures() -> None:
     assert kind_of("cannot write x: No space left on device. Free") == "disk full"
     assert kind_of("out of memory while x was read") == "out of memory"
     assert kind_of("the network failed: CUDA error") == "crashed"
+    assert kind_of("cannot write x: another process writes it. Wait") == "in use"
+    assert kind_of("cannot write x: another process has written it. Run the command again.") == "in use"
     assert kind_of("cannot read x: the file is empty") == "invalid"
 
 

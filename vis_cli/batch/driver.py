@@ -1,6 +1,7 @@
 """Driver of a batch: hands videos to workers, repeats failed attempts, and writes the manifest.
 
-Used by `commands.batch_run`. A `Runner` has the workers: `LocalWorkers` are processes of this machine.
+Used by `commands.batch_run`. A `Runner` has the workers: `LocalWorkers` are processes of this machine,
+`RayWorkers` are actors of a Ray cluster.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Protocol
 
 from vis_cli.batch.manifest import FOLDER, ManifestWriter, Row
-from vis_cli.batch.tasks import REPEATED, Outcome, Shard, VideoTask
+from vis_cli.batch.tasks import REPEATED, Kind, Outcome, Shard, VideoTask
 from vis_cli.errors import VisError
 from vis_cli.files.atomic import named_failures
 from vis_cli.files.locks import exclusive_lock, remove_leftovers
 from vis_cli.settings import SegmentSettings
 
+MAX_LOST = 3  # workers of one video that are lost with their machine before the video counts as the cause
 DRIVER = "driver-"  # start of the name of the lock of a shard
 
 
@@ -38,6 +40,7 @@ class WorkItem:
     settings: str  # hash of all that the result depends on, except the video
     attempt: int = 1
     is_last: bool = False  # whether a crash in this attempt is final
+    num_lost: int = 0  # workers that were lost with this video in this run
     size: int | None = None  # of the video in bytes; None: a folder, or missing
     modified: int | None = None  # time of its last change in ns; of a remote video, a hash of its ETag if it has one
     origin: str = ""  # URL of a remote video whose local copy is segmented
@@ -102,13 +105,21 @@ def drive(items: Iterable[WorkItem], runner: Runner, manifest: ManifestWriter) -
         if row.outcome.kind == "disk full":
             raise VisError(f"stopped: {row.outcome.reason}", hint="Then run the same command again to resume.")
         if not row.is_final:
-            queue.append(replace(ended.item, attempt=ended.item.attempt + 1, is_last=True))
+            queue.append(_again(ended.item, ended.outcome.kind))
+
+
+def _again(item: WorkItem, kind: Kind) -> WorkItem:
+    """Return the next attempt. A lost worker is not the fault of the video."""
+    if kind == "lost":
+        return replace(item, attempt=item.attempt + 1, num_lost=item.num_lost + 1)
+    return replace(item, attempt=item.attempt + 1, is_last=True)
 
 
 def make_row(ended: Ended, elapsed: float) -> Row:
     """Return the row of an attempt."""
     item, kind = ended.item, ended.outcome.kind
     may_follow = kind == "disk full" or (kind in REPEATED and not item.is_last)
+    may_follow |= kind == "lost" and item.num_lost + 1 < MAX_LOST
     return Row(
         item.task.name,
         item.task.path,

@@ -1,4 +1,4 @@
-"""Limits of a worker process: time by the length of its video, and memory. Used by `local_workers`."""
+"""Limits of a worker process: time by the length of its video, and memory. Used by `local_workers` and `ray_actor`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from vis_cli.files.limits import KIB, MIB
 
 FRAME_BYTES = KIB  # a video of unknown length gets the time of one frame per KiB
+CORES_PER_WORKER = 4  # of the default number of workers, without a GPU
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 

@@ -27,8 +27,10 @@ MAX_SHARDS = 1_000_000
 
 Status: TypeAlias = Literal["done", "failed"]
 # Why an attempt failed. The causes of `REPEATED` can be gone in a second attempt; an invalid video stays invalid.
-Kind: TypeAlias = Literal["", "invalid", "crashed", "timed out", "out of memory", "disk full", "storage"]
-REPEATED = ("crashed", "timed out", "out of memory")
+Kind: TypeAlias = Literal[
+    "", "invalid", "crashed", "timed out", "out of memory", "in use", "lost", "disk full", "storage"
+]
+REPEATED = ("crashed", "timed out", "out of memory", "in use")
 
 _SHARD = re.compile(r"([0-9]{1,7})/([0-9]{1,7})")
 

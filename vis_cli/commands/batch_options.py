@@ -54,6 +54,17 @@ class WorkerOptions:
             show_default=False,
         ),
     ] = None
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            rich_help_panel=WORKER_PANEL,
+            help="Use the workers of a Ray cluster: its HOST:PORT, auto for the cluster of this machine, or local for "
+            "a new one on this machine. Needs the extra ray.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import typer
 
 from vis_cli import options
 from vis_cli.batch.driver import (
+    PollingRunner,
     Runner,
     WorkerError,
     WorkItem,
@@ -23,7 +25,8 @@ from vis_cli.batch.local_workers import LocalWorkers, Serve
 from vis_cli.batch.manifest import ManifestWriter, Row, last_rows
 from vis_cli.batch.place import Place, addressed_errors, open_place
 from vis_cli.batch.plan import Plan, read_plan, write_plan
-from vis_cli.batch.process_limits import Limits, memory_share, num_cores, num_gpus
+from vis_cli.batch.process_limits import CORES_PER_WORKER, Limits, memory_share, num_cores, num_gpus
+from vis_cli.batch.ray_workers import RayOptions, RayWorkers
 from vis_cli.batch.scratch import Scratch
 from vis_cli.batch.staging import Stage, staged_workers
 from vis_cli.batch.tasks import Shard, VideoTask, parse_shard
@@ -45,8 +48,6 @@ from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, BatchProgress, Report
 from vis_cli.files.urls import is_url, url_name
 from vis_cli.messages import counted
 
-CORES_PER_WORKER = 4  # without a GPU
-
 
 def run_batch_command(
     inputs: Sequence[str],
@@ -65,6 +66,8 @@ def run_batch_command(
         if address is None:
             raise UsageError("-o DIR is missing. Add the folder of the results.")
         require_no_file(address)
+        if workers.ray is not None and not is_url(address):
+            address = str(Path(address).absolute())  # the workers have other current folders
         place = as_usage(lambda: open_place(address, scratch, reporter))
         with addressed_errors(place):
             if state.status is not None:
@@ -155,6 +158,8 @@ def require_one_mode(
         others += [name for name, value in given if value]
         if wrong := [name for name in others if name != option]:
             raise UsageError(f"{option} and {wrong[0]} are both given. Omit one of them.")
+    if workers.ray is not None and (state.dry_run or state.status is not None):
+        raise UsageError(f"{'--dry-run' if state.dry_run else '--status'} starts no workers. Omit --ray.")
     _require_needed(state)
     if state.status is None and state.retry is None:
         if not inputs:
@@ -222,16 +227,18 @@ def _run(
     number = min(num_workers(workers), max(1, len(todo)))
     memory = limits.memory_limit or memory_share(number)
     bounds = Limits(limits.time_limit, limits.frame_time_limit, memory)
+    bound = functools.partial(serve, setup)
+    processes: AbstractContextManager[PollingRunner]
+    if workers.ray is None or not todo:
+        processes = make_runner(bound, number, bounds, threads=max(1, num_cores() // number))
+    else:
+        cluster = RayOptions(workers.ray, workers.workers, bounds, shares_memory=limits.memory_limit is None)
+        processes = make_ray_runner(bound, cluster, batch.out, len(todo), reporter)
     try:
-        with (
-            make_runner(
-                functools.partial(serve, setup), number, bounds, threads=max(1, num_cores() // number)
-            ) as runner,
-            ManifestWriter(batch.out) as manifest,
-        ):
+        with processes as runner, ManifestWriter(batch.out) as manifest:
             files = batch.request.files
             stage = Stage(place, scratch, renders=files.render, overwrites=files.overwrite)
-            with staged_workers(runner, todo, stage, place, number=number) as staged:
+            with staged_workers(runner, todo, stage, place, number=runner.num_free) as staged:
                 _follow(todo, staged, manifest, kinds, reporter)
     except WorkerError as error:
         raise UsageError(str(error)) from error
@@ -244,6 +251,13 @@ def _run(
 def make_runner(serve: Serve, number: int, limits: Limits, *, threads: int) -> LocalWorkers:
     """Return the workers. They are processes of this machine."""
     return LocalWorkers(serve, number, limits, threads=threads)
+
+
+def make_ray_runner(
+    serve: Serve, cluster: RayOptions, out: Path, at_most: int, reporter: Reporter
+) -> AbstractContextManager[PollingRunner]:
+    """Return the workers. They are actors of a Ray cluster."""
+    return RayWorkers(serve, cluster, out, at_most, reporter)
 
 
 def _follow(
@@ -271,7 +285,8 @@ def _report(row: Row, number: str, reporter: Reporter) -> None:
     if row.is_final:
         reporter.error(reason)
     elif outcome.kind != "disk full":
-        reporter.warn(f"{reason.removesuffix('.')}. The video gets a second attempt.")
+        which = "another" if outcome.kind == "lost" else "a second"
+        reporter.warn(f"{reason.removesuffix('.')}. The video gets {which} attempt.")
 
 
 def conclude(kinds: Mapping[str, int], *, num_before: int, reporter: Reporter) -> int:

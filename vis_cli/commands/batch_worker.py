@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from vis_cli.records.part import PartRequest, make_request
 from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.settings import SegmentSettings
 
+IN_USE = ("another process writes it", "another process has written it")
+IN_USE_SECONDS = 30.0  # until a worker whose machine has lost its driver has ended
 DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 NETWORK_FAILED = "the network failed"  # start of the reason; CUDA is not usable after some of these errors
 KEPT_BATCHES = 2  # loaded models: of videos with given masks, and of other videos
@@ -83,11 +86,17 @@ class _Server:
         self._reporter = WorkerReporter(quiet=True, debug=setup.debug)
 
     def process(self, item: WorkItem) -> Outcome:
-        """Segment one video.
+        """Segment one video. Wait if another process writes its result.
 
         Raises:
             UsageError: The model or the device is not available.
         """
+        end = time.monotonic() + IN_USE_SECONDS
+        while (outcome := self._segment(item)).kind == "in use" and time.monotonic() < end:
+            time.sleep(1.0)
+        return outcome
+
+    def _segment(self, item: WorkItem) -> Outcome:
         batch = self._load(item.config)
         self._channel.report("opening")
         self._reporter.urls.clear()
@@ -161,6 +170,8 @@ def kind_of(reason: str) -> Kind:
         return "disk full"
     if reason.startswith("out of memory"):
         return "out of memory"
+    if any(text in reason for text in IN_USE):
+        return "in use"
     return "crashed" if reason.startswith(NETWORK_FAILED) else "invalid"
 
 
