@@ -69,12 +69,8 @@ class Driver:
         return True
 
     def workers(self) -> list[int]:
-        """Return the worker processes."""
-        if self.process is None:
-            return []
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        found = [int(pid) for path in children for pid in _read(path).split()]
-        return [pid for pid in found if b"spawn_main" in _read(Path(f"/proc/{pid}/cmdline"))]
+        """Return the worker processes. With Ray: the actors and their children."""
+        return [] if self.process is None else [pid for pid in _descendants(self.process.pid) if _is_worker(pid)]
 
 
 def main() -> None:
@@ -169,8 +165,9 @@ def make_drivers(runner: str, clips: Path, out: Path, folder: Path) -> list[Driv
     """Return the drivers of a runner. Each worker has one thread."""
     cores = sorted(os.sched_getaffinity(0))[:2]
     command = [*VIS, str(clips), "-o", str(out), *OPTIONS]
-    if runner == "local":
-        return [Driver([*command, "--workers", str(len(cores))], set(cores), folder / "local.log")]
+    if runner != "shards":
+        command += ["--workers", str(len(cores)), *(("--ray", "local") if runner == "ray" else ())]
+        return [Driver(command, set(cores), folder / f"{runner}.log")]
     return [
         Driver([*command, "--workers", "1", "--shard", f"{index}/{len(cores)}"], {core}, folder / f"shard-{index}.log")
         for index, core in enumerate(cores, start=1)
@@ -216,6 +213,18 @@ def _kill(pids: Sequence[int], chance: random.Random) -> int:
     return 1
 
 
+def _descendants(pid: int) -> Iterator[int]:
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, _read(path).split()):
+            yield child
+            yield from _descendants(child)
+
+
+def _is_worker(pid: int) -> bool:
+    command = _read(Path(f"/proc/{pid}/cmdline"))
+    return b"spawn_main" in command or command.startswith(b"ray::RayActor")
+
+
 def check(names: Sequence[str], damaged: set[str], out: Path, reference: Path) -> Iterator[str]:
     """Yield each problem of the manifest and the results."""
     last = last_rows(out)
@@ -249,7 +258,7 @@ def _parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clips", type=int, default=2000, help="number of clips")
     parser.add_argument("--damaged", type=float, default=0.05, help="fraction of damaged clips")
-    parser.add_argument("--runner", choices=("local", "shards"), default="local")
+    parser.add_argument("--runner", choices=("local", "shards", "ray"), default="local")
     parser.add_argument("--interval", type=float, default=30.0, help="seconds between two kills of a worker")
     parser.add_argument("--driver-after", type=float, default=100.0, help="seconds until a driver is killed")
     parser.add_argument("--folder", type=Path, help="folder of the clips, the reference and the results, used again")
