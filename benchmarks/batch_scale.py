@@ -84,7 +84,7 @@ def simulate(folder: Path, number: int, num_parts: int, *, files: bool) -> tuple
     out, videos = folder / "out", folder / "videos.csv"
     request = BatchRequest()
     tasks = [VideoTask(f"{folder}/videos/{i // FOLDER_SIZE:05}/clip_{i:08}.mp4", f"clip_{i:08}") for i in range(number)]
-    item = PlannedBatch(out, request, Reporter(quiet=True)).items(tasks[:1])[0]
+    item = next(PlannedBatch(out, request, Reporter(quiet=True)).items(tasks[:1]))
     with videos.open("w", encoding="ascii") as file:
         file.write("path\n")
         file.writelines(f"{task.path}\n" for task in tasks)

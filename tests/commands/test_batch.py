@@ -365,6 +365,14 @@ def test_shards_divide_the_videos(tmp_path: Path, vis: Vis, run_vis: RunVis, run
     assert "videos     6" in run_vis("batch", "--status", tmp_path / "out").out
 
 
+def test_shards_with_other_options_are_reported(videos: Path, vis: Vis, runner: Inline) -> None:
+    assert "options differ" not in vis(videos, "--shard", "1/2").err
+    outcome = vis(videos, "--shard", "2/2", "--num-key-frames", 3)
+    assert (outcome.code, "the options differ from" in outcome.err) == (0, True)
+    assert "plan-1-of-2.jsonl" in outcome.err
+    assert "options differ" not in vis(videos, "--shard", "1/2", "--num-key-frames", 3, "--overwrite").err
+
+
 def test_the_columns_of_a_list(tmp_path: Path, vis: Vis, runner: Inline, network: Network) -> None:
     clip = make_video(tmp_path, num_frames=6)
     rows = [

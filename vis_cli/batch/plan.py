@@ -42,7 +42,7 @@ def write_plan(out: Path, shard: Shard, plan: Plan) -> None:
     Raises:
         VisError: The file cannot be written.
     """
-    with atomic_path(out / FOLDER / f"plan-{shard}.jsonl") as path, path.open("w", encoding="ascii") as file:
+    with atomic_path(_plan_path(out, shard)) as path, path.open("w", encoding="ascii") as file:
         file.write(json.dumps({"version": VERSION, "options": plan.options}) + "\n")
         for task in plan.tasks:
             values = zip(_NAMES, _take(task), strict=True)
@@ -60,6 +60,22 @@ def read_plan(out: Path) -> Plan:
     for path in paths:
         tasks.update((task.name, task) for task in _iter_tasks(path))
     return Plan(options, list(tasks.values()))
+
+
+def other_plans(out: Path, shard: Shard, options: Mapping[str, Any]) -> list[Path]:
+    """Return the plans of other shards that have other options.
+
+    Raises:
+        VisError: A plan cannot be read, or is damaged.
+    """
+    own = _plan_path(out, shard)
+    expected = json.loads(json.dumps(options))  # tuples become lists
+    paths = (path for path in sorted((out / FOLDER).glob("plan-*.jsonl")) if path != own)
+    return [path for path in paths if _read_head(path) != expected]
+
+
+def _plan_path(out: Path, shard: Shard) -> Path:
+    return out / FOLDER / f"plan-{shard}.jsonl"
 
 
 def iter_names(out: Path) -> Iterator[str]:

@@ -24,7 +24,7 @@ from vis_cli.batch.driver import (
 from vis_cli.batch.local_workers import LocalWorkers, Serve
 from vis_cli.batch.manifest import ManifestWriter, Row, last_rows
 from vis_cli.batch.place import Place, addressed_errors, open_place
-from vis_cli.batch.plan import Plan, read_plan, write_plan
+from vis_cli.batch.plan import Plan, other_plans, read_plan, write_plan
 from vis_cli.batch.process_limits import CORES_PER_WORKER, Limits, memory_share, num_cores, num_gpus
 from vis_cli.batch.ray_workers import RayOptions, RayWorkers
 from vis_cli.batch.scratch import Scratch
@@ -114,6 +114,7 @@ def _plan_and_run(
     with place.sole_driver(shard):
         last = last_rows(place.folder)
         if state.retry is None:
+            warn_of_other_options(place.folder, shard, request, reporter)
             write_plan(place.folder, shard, Plan(request.as_json(), tasks))
             todo = batch.unsettled(items, last)
         else:
@@ -122,6 +123,15 @@ def _plan_and_run(
         todo = [next_attempt(item, last.get(item.task.name)) for item in longest_first(todo, last)]
         kinds = settled_kinds(tasks, todo, last)
         return _run(batch, todo, kinds, workers, limits, reporter, place, scratch, debug=messages.debug)
+
+
+def warn_of_other_options(out: Path, shard: Shard, request: BatchRequest, reporter: Reporter) -> None:
+    """Warn about shards that ran with other options: --status and --retry need the same options in all shards."""
+    if others := other_plans(out, shard, request.as_json()):
+        reporter.warn(
+            f"the options differ from {others[0]}. For --status and --retry, use the same options for all shards, and "
+            "remove plans of other batches"
+        )
 
 
 def require_no_file(address: str) -> None:
