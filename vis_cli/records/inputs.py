@@ -85,7 +85,7 @@ def _missing(path: str | Path) -> VisError:
     if _ADDRESS.match(str(path)):
         hint = "For a live stream, add --live. Otherwise download the video, then pass the file."
         if is_url(str(path)):
-            hint = "To segment remote videos, use `vis batch`. For a live stream, add --live."
+            hint = f"To segment remote videos, use `vis batch`. {hint}"
         return VisError(f"cannot read {shown_url(str(path))}: URLs are not opened", hint=hint)
     if str(path) == "-":
         hint = "For live video from a pipe, add --live. Otherwise save the video to a file, then pass the file."
