@@ -53,6 +53,29 @@ def test_only_one_process_creates_an_object(store: FakeStore) -> None:
     assert remote.read("s3://bucket/lock") == b"1"
 
 
+class NoConditionsError(Exception):
+    """Is like `botocore.exceptions.ClientError`."""
+
+    response = {"Error": {"Code": "NotImplemented"}}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("kind", ["fsspec", "botocore"])
+def test_a_store_without_conditional_writes(kind: str, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = store.pipe_file
+
+    def pipe(path: str, value: bytes, mode: str = "overwrite") -> None:
+        if mode == "create" and kind == "fsspec":
+            raise NotImplementedError
+        if mode == "create":
+            raise OSError("no conditions") from NoConditionsError()
+        original(path, value)
+
+    monkeypatch.setattr(store, "pipe_file", pipe)
+    assert remote.create("s3://bucket/lock", b"1")
+    assert not remote.create("s3://bucket/lock", b"2")
+    assert remote.read("s3://bucket/lock") == b"1"
+
+
 def test_the_version_is_the_size_and_the_etag() -> None:
     day = datetime(2026, 1, 1, tzinfo=timezone.utc)
     one = remote._version({"size": 5, "ETag": '"a"', "LastModified": day})

@@ -30,6 +30,7 @@ THREADS = 16  # of requests for the sizes of many files
 LISTED_AT = 1000  # files of a folder from which its listing replaces one request per file
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 EXTRA = "Run: pip install 'vis-cli[storage]'"
+NO_CONDITIONS = "NotImplemented"  # error code of stores of S3 without conditional writes
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 CREDENTIAL_ERRORS = (
     *("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "CredentialRetrievalError"),  # botocore
@@ -339,7 +340,19 @@ def _create(files: Any, url: str, content: bytes) -> bool:
         files.pipe_file(url, content, mode="create")
     except FileExistsError:
         return False
+    except (NotImplementedError, OSError) as error:
+        if not isinstance(error, NotImplementedError) and _code(error) != NO_CONDITIONS:
+            raise
+        if files.exists(url):  # the store ignores conditions, so another process can create it at this moment
+            return False
+        files.pipe_file(url, content)
     return True
+
+
+def _code(error: BaseException) -> object:
+    """Return the error code of S3, which is in the exception of botocore."""
+    response = getattr(error.__cause__, "response", None)
+    return response.get("Error", {}).get("Code") if isinstance(response, Mapping) else None
 
 
 def _stat_or_none(url: str) -> RemoteVersion | None:
