@@ -79,7 +79,7 @@ FOREIGN = {
     "ray.md": {"--generate", "RAY_ADDRESS", "concurrency", "map_batches", "ray.data.from_items", "read_videos"},
     "tables.md": {"tracks.csv", "tracks_instances.csv"},
     "finetune.md": {"astronaut", "astronauts"},
-    "troubleshooting.md": {"externally-managed-environment"},
+    "troubleshooting.md": {"TMPDIR", "externally-managed-environment"},
     "training-data.md": {"frame_000012.PNG"},
 }
 
