@@ -64,3 +64,16 @@ def test_shards_as_text() -> None:
 def test_results_are_distributed_over_folders() -> None:
     assert result_path(Path("out"), "cat", is_flat=True) == Path("out/cat.json")
     assert result_path(Path("out"), "cat", is_flat=False) == Path("out/77/cat.json")  # SHA-256 of "cat": 77af…
+
+
+@pytest.mark.parametrize("name", ["a.b.mp4", "noextension", "end.", "two..mp4", "space .mp4", "ä.mkv", "folder.d"])
+def test_derived_names_are_the_names_of_files_and_folders(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder.d":
+        path.mkdir()
+    expected = path.name if path.is_dir() else path.stem
+    assert [task.name for task in name_tasks([VideoTask(str(path))])] == [expected]
+
+
+def test_names_of_hidden_files_are_visible() -> None:
+    assert name_tasks([VideoTask("/v/.hidden.mp4")])[0].name == "hidden"

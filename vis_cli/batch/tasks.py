@@ -6,6 +6,7 @@ Used by all modules of `batch` and by `commands.batch_run`.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -125,7 +126,8 @@ def name_tasks(tasks: Iterable[VideoTask]) -> list[VideoTask]:
 
 def result_path(out: Path, name: str, *, is_flat: bool) -> Path:
     """Return the path of a result. Without `is_flat`, a hash of the name selects one of 256 folders."""
-    return (out if is_flat else out / _digest(name)[:FOLDER_DIGITS]) / f"{name}{RESULT_SUFFIX}"
+    folders = () if is_flat else (_digest(name)[:FOLDER_DIGITS],)
+    return out.joinpath(*folders, f"{name}{RESULT_SUFFIX}")
 
 
 def hash_fields(fields: Sequence[object]) -> str:
@@ -134,9 +136,18 @@ def hash_fields(fields: Sequence[object]) -> str:
 
 
 def _file_name(path: str) -> str:
-    given = Path(url_name(path) if is_url(path) else path)
-    name = given.name if path.endswith("/") or given.is_dir() else given.stem
+    name = path.rpartition("/")[2]
+    if is_url(path) or not name or name.strip(".") != name:
+        name = _given_name(path)
+    elif "." in name and not os.path.isdir(path):  # noqa: PTH112 (a Path per video takes longer)
+        name = name.rpartition(".")[0]
     return safe_file_name(name, max_bytes=MAX_STEM_BYTES, fallback=NAMELESS)
+
+
+def _given_name(path: str) -> str:
+    """Return the name of a video with an unusual path."""
+    given = Path(url_name(path) if is_url(path) else path)
+    return given.name if path.endswith("/") or given.is_dir() else given.stem
 
 
 def _require_file_name(task: VideoTask) -> None:
