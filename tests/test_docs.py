@@ -80,6 +80,7 @@ FOREIGN = {
     "tables.md": {"tracks.csv", "tracks_instances.csv"},
     "finetune.md": {"astronaut", "astronauts"},
     "troubleshooting.md": {"TMPDIR", "externally-managed-environment"},
+    "train.md": {"--node-rank", "torchrun"},
     "training-data.md": {"frame_000012.PNG"},
 }
 
