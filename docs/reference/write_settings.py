@@ -9,13 +9,14 @@ from vis_cli.setting_fields import Setting, settings_of, shown_value
 from vis_cli.settings import PRESETS, RunSettings, SegmentSettings
 
 INTRODUCTION = """\
+<!-- write_settings.py writes this page from vis_cli/settings.py. Change that file, not this page. -->
+
 # Settings
 
-`python docs/reference/write_settings.py` writes this page from `vis_cli/settings.py`. Change that file, not this page.
-
 `vis segment --set NAME=VALUE` and `vis segment --settings FILE.toml` change a setting of the method. The names are the
-same in NAME.json and in `SegmentSettings`. `vis settings PRESET` prints the values of a preset. [propose-reduce.md]\
-(../explanation/propose-reduce.md#differences-from-the-paper) compares the values with the paper.
+same in NAME.json and, in Python, in `SegmentSettings`. `vis settings PRESET` prints the values of a preset.
+[Differences from the paper](../explanation/propose-reduce.md#differences-from-the-paper) compares the values with the
+paper.
 """
 
 
