@@ -36,6 +36,8 @@ docs-media: $(STAMP)
 	$(BIN)/vis segment 'sample_videos/*.mp4' -o demo --overwrite
 	$(BIN)/python sample_videos/make_strip.py demo/cat.mp4 demo/launchpad.mp4 -o sample_videos/overlay.jpg
 	$(BIN)/python docs/how-to/draw_render.py demo/launchpad.json
+	$(BIN)/vis segment sample_videos/launchpad.mp4 -o demo/prompts --no-render --box 20:4,4,222,356 --point 20:450,150 --overwrite
+	$(BIN)/python docs/how-to/draw_prompts.py demo/prompts/launchpad.json
 	$(BIN)/python docs/explanation/figures/draw.py
 	$(BIN)/vis render demo/launchpad.json --as contact-sheet -o docs/tutorials/contact-sheet.jpg --overwrite
 	$(BIN)/vis eval demo --annotations sample_videos/annotations.json --plots docs/how-to/plots --overwrite

@@ -237,6 +237,26 @@ def test_the_figures_are_as_the_script_draws_them() -> None:
         assert (script.parent / name).read_text(encoding="utf-8") == draw(), f"{name}: run draw.py again"
 
 
+def test_each_image_is_on_a_page_and_in_the_list_of_commands() -> None:
+    """CONTRIBUTING.md lists what makes each image."""
+    folders = ("docs", "sample_videos", "benchmarks")
+    images = [
+        path.relative_to(ROOT)
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".jpg", ".png", ".svg", ".gif", ".webp") and path.parent.name != "assets"
+    ]
+    listed = re.findall(r"^\| `([^`]+)` \| `", OTHER_PAGES[1].read_text("utf-8").partition("### Images")[2], flags=re.M)
+    assert sorted(map(str, images)) == sorted(listed)
+    pages = [page for page in (*PAGES, *OTHER_PAGES) if page.suffix == ".md"]
+    shown = {
+        (page.parent / name).resolve()
+        for page in pages
+        for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text("utf-8"))
+    }
+    assert [str(image) for image in images if ROOT / image not in shown] == []
+
+
 def differences() -> list[list[str]]:
     """Return the cells of the table of settings in propose-reduce.md."""
     text = (ROOT / "docs/explanation/propose-reduce.md").read_text(encoding="utf-8")
