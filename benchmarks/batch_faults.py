@@ -179,11 +179,12 @@ def run_with_faults(
 ) -> Counter[str]:
     """Run the drivers to their end, and kill workers and once a driver. Return the number of killed processes.
 
-    Workers are killed until each clip has had one attempt.
+    Workers are killed until each clip has had one attempt, and only if another clip has ended since the last kill.
     """
     killed: Counter[str] = Counter()
     for driver in drivers:
         driver.start()
+    num_tried = 0
     next_kill, driver_kill = time.monotonic() + args.interval, time.monotonic() + args.driver_after
     while running := [driver for driver in drivers if driver.is_running()]:
         time.sleep(POLL)
@@ -191,15 +192,12 @@ def run_with_faults(
             killed["driver"] += _kill([driver.process.pid for driver in running if driver.process], chance)
         if time.monotonic() > next_kill:
             next_kill += args.interval
-            if has_first_attempts(out, number):  # a clip whose worker is killed twice fails, as a poison video
+            tried, num_before = {row.name for row in iter_rows(out)}, num_tried
+            num_tried = len(tried)
+            if num_tried in (number, num_before):  # only repeated clips run, or the workers still load the model
                 continue
             killed["worker"] += _kill([pid for driver in running for pid in driver.workers()], chance)
     return killed
-
-
-def has_first_attempts(out: Path, number: int) -> bool:
-    """Return whether each clip has a row in the manifest, so that only repeated clips run."""
-    return len({row.name for row in iter_rows(out)}) == number
 
 
 def _kill(pids: Sequence[int], chance: random.Random) -> int:
