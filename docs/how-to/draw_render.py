@@ -40,7 +40,7 @@ def main() -> None:
     result = Path(sys.argv[1])
     tiles = [captioned(caption(mode, options), drawn(result, mode, options)) for mode, options in EXAMPLES]
     image = np.vstack([np.hstack(tiles[:4]), np.hstack(tiles[4:])])
-    cv2.imwrite(str(OUTPUT), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(OUTPUT), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])
 
 
 def caption(mode: str, options: tuple[str, ...]) -> str:
