@@ -30,13 +30,19 @@ def test_files_with_the_same_name_get_a_hash_of_the_path_that_the_order_does_not
     "tasks",
     [
         (VideoTask("/v/1.mp4", "Cat"), VideoTask("/v/2.mp4", "cat")),
-        (VideoTask("/v/1.mp4"), VideoTask("/v/1.mp4")),
+        (VideoTask("/v/1.mp4", "cat"), VideoTask("/v/1.mp4", "cat")),
         (VideoTask("/v/cat.mp4"), VideoTask("/v/2.mp4", "x"), VideoTask("/v/3.mp4", "X")),
     ],
 )
 def test_a_duplicate_name_is_an_error(tasks: tuple[VideoTask, ...]) -> None:
     with pytest.raises(VisError, match=r"the name '.*' occurs twice: for /v/\d.mp4 and /v/\d.mp4. Give each video"):
         name_tasks(tasks)
+
+
+def test_a_duplicate_row_is_an_error() -> None:
+    with pytest.raises(VisError, match=r"the video /v/1.mp4 occurs twice. Remove one of its rows"):
+        name_tasks([VideoTask("/v/1.mp4"), VideoTask("/v/2.mp4"), VideoTask("/v/1.mp4")])
+    assert len(name_tasks([VideoTask("/v/1.mp4", start="1"), VideoTask("/v/1.mp4", start="2")])) == 2
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", "a\x1bb", "x" * 300])

@@ -48,6 +48,60 @@ def test_csv(tmp_path: Path) -> None:
     assert read(tmp_path, "list.csv", text) == EXPECTED
 
 
+def test_blank_lines_of_a_text_are_omitted(tmp_path: Path) -> None:
+    assert read(tmp_path, "list.txt", "/v/a.mp4\n  \n\t\r\n/v/b.mp4\n") == [
+        VideoTask("/v/a.mp4"),
+        VideoTask("/v/b.mp4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",path,name\n0,/v/a.mp4,a\n1,/v/b.mp4,b\n",  # the index of a pandas table has no name
+        "path,name,\n/v/a.mp4,a,\n/v/b.mp4,b,\n",
+        "path,name\n/v/a.mp4,a,\n/v/b.mp4,b\n",
+        "path,name\n/v/a.mp4,a\n,\n/v/b.mp4,b\n,\n",
+        "path,name,start,masks,settings,frames\n/v/a.mp4,a, , , , \n/v/b.mp4,b,,,,\n",
+    ],
+)
+def test_csv_files_of_other_programs(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    notes = Notes()
+    assert read_list(tmp_path / "list.csv", notes) == [VideoTask("/v/a.mp4", "a"), VideoTask("/v/b.mp4", "b")]
+    assert not notes.warnings
+
+
+def test_missing_numbers(tmp_path: Path) -> None:
+    """A column of whole numbers with a missing value becomes one of floats in most programs."""
+    expected = [VideoTask("/v/a.mp4", frames=8), VideoTask("/v/b.mp4")]
+    assert read(tmp_path, "list.csv", "path,frames\n/v/a.mp4,8.0\n/v/b.mp4,\n") == expected
+    text = '{"path": "/v/a.mp4", "frames": 8.0}\n'
+    text += '{"path": "/v/b.mp4", "frames": NaN, "name": NaN, "start": NaN, "settings": NaN}\n'
+    assert read(tmp_path, "list.jsonl", text) == expected
+
+
+def test_parquet_with_a_string_that_is_not_utf_8(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    offsets = pyarrow.array([0, 5], pyarrow.int32()).buffers()[1]
+    paths = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, offsets, pyarrow.py_buffer(b"\xff.mp4")])
+    parquet.write_table(pyarrow.table({"path": paths}), tmp_path / "list.parquet")
+    with pytest.raises(VisError, match=r"cannot read .*list.parquet: 'utf-8' codec"):
+        read_list(tmp_path / "list.parquet", Notes())
+
+
+def test_settings_of_parquet_omit_the_fields_of_other_rows(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {"path": ["/v/a.mp4", "/v/b.mp4"], "settings": [{"num_key_frames": 6}, {"window": 64}]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "list.parquet")
+    found = read_list(tmp_path / "list.parquet", Notes())
+    assert [task.settings for task in found] == [("num_key_frames=6",), ("window=64",)]
+
+
 def test_jsonl(tmp_path: Path) -> None:
     second = '{"path": "/v/b.mp4", "name": "cat", "start": "0:05", "end": 120, "masks": "/m/b.png", "frames": 300, '
     second += '"settings": {"num_key_frames": 6, "window": null}}'
@@ -99,7 +153,18 @@ def test_unknown_columns_are_reported(tmp_path: Path) -> None:
         ("list.csv", "path,start\na.mp4,soon\n", "line 2: start is 'soon'"),
         ("list.csv", "path,start,end\na.mp4,9,5\n", "line 2"),
         ("list.csv", "path,frames\na.mp4,many\n", "line 2: frames is 'many'"),
-        ("list.jsonl", '{"path": "a\\u0000.mp4"}', "contains a NUL character"),
+        ("list.csv", "path,name,path\na.mp4,a,b.mp4\n", "the column path occurs twice"),
+        ("list.csv", "path\n   \n", "line 2: the path is empty"),
+        ("list.csv", "path,frames\na.mp4,1.5\n", "line 2: frames is '1.5'"),
+        ("list.csv", "path,frames\na.mp4,inf\n", "line 2: frames is 'inf'"),
+        ("list.jsonl", '{"path": "a.mp4", "frames": true}', "line 1: frames is not text or a number"),
+        ("list.jsonl", '{"path": "a\\u0000.mp4"}', "path contains a NUL character"),
+        ("list.jsonl", '{"path": "a.mp4", "masks": "\\u0000"}', "masks contains a NUL character"),
+        ("list.jsonl", '{"path": "\\ud800.mp4"}', r"line 1: path is '.+ud800.mp4', which no file"),
+        ("list.jsonl", '{"path": "a.mp4", "masks": "\\ud800"}', r"line 1: masks is '.+ud800', which no file"),
+        ("list.txt", "a.mp4\nfile:///v/b.mp4\n", "line 2: path is a URL with file, which is not opened"),
+        ("list.txt", "S3://bucket/b.mp4\n", "line 1: path is a URL with S3, which is not opened"),
+        ("list.csv", "path,masks\na.mp4,ftp://u:secret@h/m.png\n", "line 2: masks is a URL with ftp, which is not"),
     ],
 )
 def test_invalid_lists(tmp_path: Path, name: str, text: str, problem: str) -> None:

@@ -494,9 +494,9 @@ def test_a_dry_run_reads_headers_only(videos: Path, tmp_path: Path, vis: Vis, ru
         (("VIDEOS", "--preset", "no"), "no preset"),
         (("VIDEOS", "--device", "tpu"), "no device 'tpu'"),
         (("empty.csv",), "the list is empty"),
-        (("twice.txt",), "occurs twice: for /v/a.mp4 and /v/a.mp4"),
+        (("twice.txt",), "the video /v/a.mp4 occurs twice"),
         (("columns.csv",), "the column path is missing"),
-        (("settings.csv",), "no setting"),
+        (("settings.csv",), "the settings of /v/b.mp4: no setting 'no'"),
         (("missing.csv",), "No such file"),
     ],
 )
@@ -506,7 +506,7 @@ def test_wrong_usage(
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.txt").write_text("/v/a.mp4\n/v/a.mp4\n")
     (tmp_path / "columns.csv").write_text("file\n/v/a.mp4\n")
-    (tmp_path / "settings.csv").write_text("path,settings\n/v/a.mp4,no=1\n")
+    (tmp_path / "settings.csv").write_text("path,settings\n/v/a.mp4,\n/v/b.mp4,no=1\n")
     paths = ((tmp_path / text) if text.endswith((".csv", ".txt", "/")) else text for text in arguments)
     outcome = vis(*(videos if path == "VIDEOS" else path for path in paths))
     assert outcome.code == 2

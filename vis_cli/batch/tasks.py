@@ -118,6 +118,9 @@ def name_tasks(tasks: Iterable[VideoTask]) -> list[VideoTask]:
             name = safe_file_name(name, max_bytes=MAX_STEM_BYTES, fallback=NAMELESS, tail=f"-{tail}")
         other = taken.setdefault(folded_name(name), task.path)
         if len(taken) == len(named):
+            if other == task.path and not task.name:
+                problem = f"the video {printable(other)} occurs twice"
+                raise VisError(problem, hint="Remove one of its rows, or give each row its own name.")
             problem = f"the name {printable(name)!r} occurs twice: for {printable(other)} and {printable(task.path)}"
             raise VisError(problem, hint="Give each video its own name.")
         named.append(replace(task, name=name))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ SUFFIXES = (".txt", ".csv", ".jsonl", ".parquet")
 MAX_LIST_BYTES = 2**30
 MAX_FRAMES = 10**9
 
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
 
 def is_list(path: Path) -> bool:
     """Return whether a path is a list of videos, by its file extension."""
@@ -42,7 +46,7 @@ def read_list(path: Path, messages: Messages) -> list[VideoTask]:
     tasks = []
     others: dict[str, None] = {}
     for where, row in readers[path.suffix.lower()](path):
-        others.update(dict.fromkeys(name for name in row if name not in COLUMNS))
+        others.update(dict.fromkeys(name for name in row if name and name not in COLUMNS))
         tasks.append(_make_task(row, where))
     if not tasks:
         raise VisError(f"cannot read {path}: the list is empty", hint="Add one path per line.")
@@ -66,20 +70,21 @@ def address_of(text: str) -> tuple[str, str | None]:
 
 def _read_text(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in enumerate(_text_of(path).split("\n"), start=1):
-        if line := line.rstrip("\r"):
-            yield f"{path}: line {number}", {"path": line}
+        if line.strip():
+            yield f"{path}: line {number}", {"path": line.rstrip("\r")}
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    rows = csv.DictReader(io.StringIO(_text_of(path), newline=""), restkey="", strict=True)
+    rows = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
     try:
         if rows.fieldnames is not None:
             _require_path(rows.fieldnames, path)
         for row in rows:
             where = f"{path}: line {rows.line_num}"
-            if "" in row:
+            if any(row.pop(None, ())):  # values without a column
                 raise VisError("has more values than the header", where=where, hint="Quote values with commas.")
-            yield where, row
+            if any(row.values()):  # a table program writes a line of commas for an empty row
+                yield where, row
     except csv.Error as error:
         raise VisError(f"cannot read {path}: {error}", hint="Save the list as CSV with a header.") from error
 
@@ -111,10 +116,17 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             _require_path(file.schema_arrow.names, path)
             batches = (batch.to_pylist() for batch in file.iter_batches())
             for number, row in enumerate((row for rows in batches for row in rows), start=1):
-                yield f"{path}: row {number}", row
-    except (OSError, pyarrow.ArrowException) as error:
+                yield f"{path}: row {number}", {name: _without_nulls(value) for name, value in row.items()}
+    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         problem = f"cannot read {path}: {printable(str(error).partition(chr(10))[0])}"
         raise VisError(problem, hint="Restore the file.") from error
+
+
+def _without_nulls(value: object) -> object:
+    """Return a value without the fields that a row of Parquet does not set: each row has the fields of all rows."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: given for name, given in value.items() if given is not None}
 
 
 def _text_of(path: Path) -> str:
@@ -126,6 +138,8 @@ def _require_path(columns: Iterable[str], where: object) -> None:
     if "path" not in names:
         shown = printable(", ".join(map(str, names))) or "none"
         raise VisError(f"the column path is missing (columns: {shown})", where=where, hint="Name the column path.")
+    if twice := [name for name in COLUMNS if names.count(name) > 1]:
+        raise VisError(f"the column {twice[0]} occurs twice", where=where, hint="Remove one of the columns.")
 
 
 def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
@@ -133,8 +147,9 @@ def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
     path, masks = values["path"], values["masks"]
     if path is None:
         raise VisError("the path is empty", where=where, hint="Remove the row, or add its path.")
-    if "\0" in path:
-        raise VisError("the path contains a NUL character", where=where, hint="Correct the path.")
+    _require_openable(path, "path", where)
+    if masks is not None:
+        _require_openable(masks, "masks", where)
     if values["start"] or values["end"]:
         try:
             make_request(values["start"], values["end"])
@@ -155,8 +170,27 @@ def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
     )
 
 
+def _require_openable(text: str, name: str, where: str) -> None:
+    """Check that a path or URL has a form that can be opened.
+
+    Raises:
+        VisError: It has not.
+    """
+    if "\0" in text:
+        raise VisError("contains a NUL character", where=where, field=name, hint="Correct the path.")
+    if (match := _SCHEME.match(text)) and not is_url(text):
+        hint = "Use a path, or a complete URL with s3, gs, http or https."
+        raise VisError(f"is a URL with {match[1]}, which is not opened", where=where, field=name, hint=hint)
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        problem = f"is {printable(text)!r}, which no file can have as its path"
+        raise VisError(problem, where=where, field=name, hint="Correct the path.") from error
+
+
 def _text_value(value: object, name: str, where: str) -> str | None:
-    if value is None or value == "":
+    """Return a value as text. None: it is missing, only spaces, or NaN, with which tables mark a missing number."""
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise VisError("is not text or a number", where=where, field=name, hint="Use text.")
@@ -178,15 +212,14 @@ def _shown(value: object) -> str:
 
 
 def _frames_of(value: object, where: str) -> int | None:
-    if value is None or value == "":
+    text = _text_value(value, "frames", where)
+    if text is None:
         return None
     try:
-        frames = int(str(value))
+        frames = float(text)  # such as 8.0: with a missing value, a column of whole numbers becomes one of floats
     except ValueError:
-        frames = 0
-    if not 1 <= frames <= MAX_FRAMES:
-        shown = printable(str(value))
-        raise VisError(
-            f"is {shown!r}", where=where, field="frames", hint="Use the number of frames, or leave it empty."
-        )
-    return frames
+        frames = 0.0
+    if not (1 <= frames <= MAX_FRAMES and frames.is_integer()):
+        hint = "Use the number of frames, or leave it empty."
+        raise VisError(f"is {printable(text)!r}", where=where, field="frames", hint=hint)
+    return int(frames)

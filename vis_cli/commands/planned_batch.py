@@ -30,6 +30,7 @@ from vis_cli.commands.given_inputs import GivenOptions
 from vis_cli.commands.method_settings import method_settings, sets
 from vis_cli.console import Reporter, UsageError
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.files.reading import real_path
 from vis_cli.files.urls import is_url, shown_url
 from vis_cli.records.category_names import read_only
@@ -96,8 +97,14 @@ class PlannedBatch:
         Raises:
             UsageError: A setting is invalid, or the model is not available.
         """
-        for has_masks, settings in dict.fromkeys((task.masks is not None, task.settings) for task in tasks):
-            self._config(has_masks=has_masks, settings=settings)
+        examples = {(task.masks is not None, task.settings): task.path for task in reversed(tasks)}  # the first of each
+        for (has_masks, settings), path in examples.items():
+            try:
+                self._config(has_masks=has_masks, settings=settings)
+            except VisError as error:
+                if not settings:
+                    raise
+                raise UsageError(f"the settings of {printable(path)}: {error}") from error
         versions = remote_versions(tasks)
         return (self._item(task, versions.get(task.path)) for task in tasks)
 
