@@ -34,6 +34,9 @@ def serve(index: int, channel: Channel) -> None:
         channel.report("loading")
         if name.startswith("unloadable"):
             os.abort()
+        if name.startswith("heavy"):
+            held.append(b"x" * 300 * 2**20)
+            time.sleep(HANG)
         channel.report("opening")
         channel.report(Running(8))
         if name.startswith("crash") or (name.startswith("flaky") and item.attempt == 1):

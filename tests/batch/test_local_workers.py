@@ -90,6 +90,15 @@ def test_a_model_that_does_not_load_ends_the_batch(tmp_path: Path) -> None:
         run_one(runner, "unloadable")
 
 
+def test_a_memory_limit_below_the_size_of_the_model_ends_the_batch() -> None:
+    with workers(limits=Limits(60, 0, 200)) as runner, pytest.raises(WorkerError) as error:
+        run_one(runner, "heavy")
+    assert str(error.value) == (
+        f"cannot start a worker: it ended {MAX_FAILED_STARTS} times (it needs more than 200 MiB). "
+        "Use a larger --memory-limit, or fewer --workers."
+    )
+
+
 def test_the_exit_code_in_words() -> None:
     assert describe_exit(1) == "exit code 1"
     assert describe_exit(-9) == "SIGKILL; the memory of the machine may be full"

@@ -31,8 +31,9 @@ PATIENCE = 10.0  # seconds for a worker to end before it is killed
 MAX_FAILED_STARTS = 3  # in a row; then the batch stops, because the cause is not a video
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-# A child reports its step. Only the steps "opening" and "running" count as an attempt at the video.
+# A child reports its step. Only the steps of `ATTEMPT` count as an attempt at the video.
 Step: TypeAlias = Literal["starting", "loading", "opening", "running"]
+ATTEMPT: tuple[Step, ...] = ("opening", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +197,19 @@ class LocalWorkers:
             return self._kill(worker, "timed out", "the time limit is exceeded")
         memory = 0 if worker.process is None or worker.process.pid is None else memory_of(worker.process.pid)
         if memory > self._limits.memory_mb * MIB:
-            reason = f"the worker needs more than {self._limits.memory_mb:,} MiB (--memory-limit)"
-            return self._kill(worker, "out of memory", reason)
+            return self._too_large(worker)
+        return None
+
+    def _too_large(self, worker: _Worker) -> Outcome | None:
+        """Return the outcome of a video whose process needs too much memory, None if it gets another process."""
+        step, item = worker.step, worker.item
+        outcome = self._kill(
+            worker, "out of memory", f"the worker needs more than {self._limits.memory_mb:,} MiB (--memory-limit)"
+        )
+        if step in ATTEMPT or item is None:
+            return outcome
+        hint = "Use a larger --memory-limit, or fewer --workers."
+        self._start_again(worker, item, f"it needs more than {self._limits.memory_mb:,} MiB", hint)
         return None
 
     def _take(self, worker: _Worker, message: object) -> Outcome | None:
@@ -223,14 +235,23 @@ class LocalWorkers:
         """Return the outcome of a video whose process has ended, None if it gets another process."""
         step, item = worker.step, worker.item
         code = self._end(worker)
-        if step in ("opening", "running") or item is None:
+        if step in ATTEMPT or item is None:
             return Outcome("failed", "crashed", f"the worker crashed ({describe_exit(code)})")
+        hint = "Use fewer --workers, or try one video with `vis segment`."
+        self._start_again(worker, item, describe_exit(code), hint)
+        return None
+
+    def _start_again(self, worker: _Worker, item: WorkItem, cause: str, hint: str) -> None:
+        """Give a video to another process, because the last one ended before it opened the video.
+
+        Raises:
+            WorkerError: This happened too often in a row.
+        """
         self._failed_starts += 1
         if self._failed_starts >= MAX_FAILED_STARTS:
-            problem = f"cannot start a worker: it ended {self._failed_starts} times ({describe_exit(code)})"
-            raise WorkerError(problem, hint="Use fewer --workers, or try one video with `vis segment`.")
+            problem = f"cannot start a worker: it ended {self._failed_starts} times ({cause})"
+            raise WorkerError(problem, hint=hint)
         self._hand(worker, item)
-        return None
 
     def _kill(self, worker: _Worker, kind: Kind, reason: str) -> Outcome:
         if worker.process is not None:
