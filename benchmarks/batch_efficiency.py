@@ -1,6 +1,6 @@
 """Compare `vis batch` with two workers of one thread with one worker of two threads, and with one of one thread.
 
-The clips are parts of 24 to 40 frames of some videos. benchmarks/README.md describes the output.
+The clips are short parts of some videos. benchmarks/README.md describes the output.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from vis_cli.batch.manifest import iter_rows
 from vis_cli.records.header_length import read_length
 
 SAMPLES = sorted((Path(__file__).parents[1] / "sample_videos").glob("*.mp4"))
-LENGTHS = (24, 40)  # frames of a clip
 ARRANGEMENTS = ((2, 2), (1, 2), (1, 1))  # workers and cores
 
 
@@ -48,7 +47,7 @@ def main() -> None:
         raise SystemExit("at least two CPU cores are needed")
     with tempfile.TemporaryDirectory(prefix="vis-efficiency-") as temporary:
         folder = Path(temporary)
-        write_list(folder / "list.csv", args.videos or SAMPLES, args.clips, random.Random(args.seed))
+        write_list(folder / "list.csv", args.videos or SAMPLES, args.clips, args.frames, random.Random(args.seed))
         found = []
         for num_workers, num_cores in ARRANGEMENTS:
             found.append(measure(folder, num_workers, set(cores[:num_cores]), args.options))
@@ -58,8 +57,8 @@ def main() -> None:
             print(f"ratio      {ratio:.2f} times the throughput of {shown}")
 
 
-def write_list(path: Path, videos: list[Path], number: int, chance: random.Random) -> None:
-    """Write a list of clips with different starts.
+def write_list(path: Path, videos: list[Path], number: int, lengths: tuple[int, int], chance: random.Random) -> None:
+    """Write a list of clips with different starts, and with a number of frames in the range `lengths`.
 
     Raises:
         SystemExit: A video is too short.
@@ -68,10 +67,10 @@ def write_list(path: Path, videos: list[Path], number: int, chance: random.Rando
         writer = csv.writer(file)
         writer.writerow(("path", "name", "start", "end", "frames"))
         for index in range(number):
-            video, length = videos[index % len(videos)], chance.randint(*LENGTHS)
+            video, length = videos[index % len(videos)], chance.randint(*lengths)
             known = read_length(video, None)
-            if known is None or known.num_frames < LENGTHS[1]:
-                raise SystemExit(f"{video} has less than {LENGTHS[1]} frames")
+            if known is None or known.num_frames < lengths[1]:
+                raise SystemExit(f"{video} has less than {lengths[1]} frames")
             start = chance.randint(0, known.num_frames - length)
             writer.writerow((video.absolute(), f"clip_{index:03}", start, start + length, length))
 
@@ -109,6 +108,9 @@ def _parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("videos", nargs="*", type=Path, help="videos or folders of images [default: sample videos]")
     parser.add_argument("--clips", type=int, default=60, help="number of clips")
+    parser.add_argument(
+        "--frames", nargs=2, type=int, default=(24, 40), metavar=("MIN", "MAX"), help="frames of a clip"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="options of `vis batch`")
     return parser.parse_args()
