@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,29 @@ def test_a_damaged_line_is_an_error(tmp_path: Path, line: bytes) -> None:
     part.write_bytes(part.read_bytes() + line)
     with pytest.raises(VisError, match=r"line 2: the row is damaged. Remove this line"):
         last_rows(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("attempt", value) for value in (None, "1", True)),
+        *((name, value) for name in ("status", "kind", "worker", "path") for value in (None, 5, {"a": 1})),
+        *((name, value) for name in ("frames", "size", "modified") for value in ("many", [1])),
+        *(("seconds", value) for value in ("x", {})),
+        *(("elapsed", value) for value in ("x", None)),
+        ("is_final", None),
+    ],
+)
+def test_a_row_with_a_value_of_another_type_is_an_error(tmp_path: Path, field: str, value: object) -> None:
+    write(tmp_path, row("a"), row("b"))
+    (part,) = list_parts(tmp_path)
+    first, second = part.read_text().splitlines()
+    part.write_text(f"{first}\n{json.dumps({**json.loads(second), field: value})}\n")
+    with pytest.raises(VisError, match=r"line 2: the row is damaged. Remove this line"):
+        last_rows(tmp_path)
+    if field not in ("path", "size", "modified"):  # --status does not use them
+        with pytest.raises(VisError, match=r"line 2: the row is damaged. Remove this line"):
+            read_status(tmp_path, ["a", "b"])
 
 
 def test_a_part_without_rows_is_removed(tmp_path: Path) -> None:
@@ -146,7 +170,12 @@ def test_the_plans_of_the_shards_are_merged(tmp_path: Path) -> None:
         read_plan(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{}\n", "nonsense", '{"version":1,"options":{}}\n{"size":3}\n'])
+DAMAGED = ('{"size":3}', '{"path":"/v/a.mp4"}', '{"path":5,"name":"a"}', "[]", "no", '{"path":"/v/a.mp4","name":[]}')
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}\n", "nonsense", *(f'{{"version":1,"options":{{}}}}\n{row}\n' for row in DAMAGED)]
+)
 def test_a_damaged_plan(tmp_path: Path, text: str) -> None:
     write_plan(tmp_path, Shard(), Plan({}, []))
     next((tmp_path / FOLDER).glob("plan-*")).write_text(text)

@@ -57,6 +57,9 @@ class Row:
 _take_outcome = itemgetter(*(field.name for field in fields(Outcome)))
 _take_row = itemgetter(*(field.name for field in fields(Row) if field.name != "outcome"))
 _REPEATED = ("settings", "model", "worker", "status", "kind")  # the same strings in many rows
+_take_texts = itemgetter("name", "path", "settings", "worker", "status", "kind", "reason")
+_take_numbers = itemgetter("size", "modified", "frames", "instances", "seconds", "output_bytes")
+_TEXT, _NUMBER = {str}, {int, float, type(None)}
 
 
 class ManifestWriter:
@@ -167,6 +170,8 @@ def _make_row(value: Any, shared: dict[str, str]) -> Row | None:
         name, path, attempt, is_final, *others = _take_row(value)
     except (KeyError, TypeError):
         return None
-    if not (isinstance(name, str) and isinstance(attempt, int) and isinstance(outcome.status, str)):
+    if type(attempt) is not int or type(is_final) is not bool or type(value["elapsed"]) not in (int, float):
+        return None
+    if set(map(type, _take_texts(value))) != _TEXT or not set(map(type, _take_numbers(value))) <= _NUMBER:
         return None
     return Row(name, path, attempt, is_final, outcome, *others)

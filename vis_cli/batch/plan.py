@@ -120,9 +120,12 @@ def _read_head(path: Path) -> Any:
 def _iter_tasks(path: Path) -> Iterator[VideoTask]:
     for row in _iter_rows(path):
         try:
-            yield VideoTask(**{**row, "settings": tuple(row.get("settings", ()))})
+            task = VideoTask(**{**row, "settings": tuple(row.get("settings", ()))})
         except (AttributeError, TypeError) as error:
             raise _damaged(path) from error
+        if type(task.path) is not str or type(task.name) is not str or not task.name:
+            raise _damaged(path)
+        yield task
 
 
 def _iter_rows(path: Path) -> Iterator[Any]:

@@ -100,7 +100,9 @@ def _summarize(part: str, values: Iterable[Any]) -> Summary:
     summary = Summary(part, [], [], array("d"), [], array("d"))
     shared: dict[State, State] = {}
     for name, attempt, is_final, status, kind, frames, seconds, worker, elapsed in map(_take_columns, values):
-        if not (isinstance(name, str) and isinstance(attempt, int) and isinstance(status, str)):
+        if not type(name) is type(status) is type(kind) is type(worker) is str or type(attempt) is not int:
+            raise TypeError("the row is damaged")
+        if type(frames or 0) is not int or type(is_final) is not bool or type(elapsed) not in (int, float):
             raise TypeError("the row is damaged")
         state = (attempt, status == "done", is_final, kind, frames or 0)
         summary.names.append(name)
