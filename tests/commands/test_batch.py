@@ -234,6 +234,38 @@ def test_a_changed_image_of_a_folder_runs_again(tmp_path: Path, vis: Vis, runner
     assert runner.names() == ["frames"]
 
 
+def test_a_changed_image_next_to_a_broken_link_runs_again(tmp_path: Path, vis: Vis, runner: Inline) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(2):
+        assert cv2.imwrite(str(frames / f"{number}.png"), np.full((24, 32, 3), number, np.uint8))
+    (frames / "notes").symlink_to("missing")
+    assert vis(frames).code == 0
+    assert vis(frames).code == 0
+    assert runner.names() == ["frames"]
+    (frames / "1.png").write_bytes((frames / "0.png").read_bytes())
+    assert "the folder has changed" in vis(frames).err
+
+
+def test_changed_masks_run_again(tmp_path: Path, vis: Vis, runner: Inline) -> None:
+    for folder, value in (("frames", 9), ("masks", 0)):
+        (tmp_path / folder).mkdir()
+        for number in range(3 if value else 1):
+            assert cv2.imwrite(str(tmp_path / folder / f"{number}.png"), np.full((24, 32, 3), value, np.uint8))
+    mask = np.zeros((24, 32), np.uint8)
+    mask[:9] = 1
+    assert cv2.imwrite(str(tmp_path / "masks" / "0.png"), mask)
+    row = {"path": str(tmp_path / "frames"), "masks": str(tmp_path / "masks")}
+    (tmp_path / "list.jsonl").write_text(json.dumps(row))
+    assert vis(tmp_path / "list.jsonl").code == 0
+    assert vis(tmp_path / "list.jsonl").code == 0
+    assert runner.names() == ["frames"]
+    mask[:15] = 1
+    assert cv2.imwrite(str(tmp_path / "masks" / "0.png"), mask)
+    outcome = vis(tmp_path / "list.jsonl")
+    assert (outcome.code, "Use --overwrite" in outcome.err, runner.names()) == (1, True, ["frames"])
+
+
 def test_an_invalid_video_fails_alone_and_is_not_repeated(videos: Path, vis: Vis, runner: Inline) -> None:
     (videos / "v1.mp4").write_bytes(b"damaged")
     outcome = vis(videos)

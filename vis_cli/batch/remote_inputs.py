@@ -33,7 +33,7 @@ def find_remote(url: str, messages: Messages, scratch: Scratch) -> tuple[list[Vi
         return _read_remote_list(url, messages, scratch), True
     if not is_listable(url):
         return [_task(url)], False
-    if _PATTERN.search(url):
+    if _PATTERN.search(url) and remote.stat(url) is None:  # a file can have such characters in its name
         found = [file for file in remote.find(url) if not url_name(file).startswith(".")]
         if not found:
             raise VisError(f"cannot read {shown_url(url)}: no file matches the pattern", hint="Check the URL.")
@@ -44,12 +44,14 @@ def find_remote(url: str, messages: Messages, scratch: Scratch) -> tuple[list[Vi
 
 
 def remote_versions(tasks: Sequence[VideoTask]) -> dict[str, tuple[int | None, int | None]]:
-    """Return the size of each remote video in bytes and the hash of its ETag, by path. None: it is missing.
+    """Return the size of each remote file in bytes and the hash of its ETag, by path. None: it is missing.
 
     Raises:
         VisError: There are no credentials, or a package is missing.
     """
     addresses = {task.path: task.address or task.path for task in tasks if is_url(task.path)}
+    masks = ((task.masks, task.masks_address) for task in tasks)
+    addresses |= {shown: address or shown for shown, address in masks if shown is not None and is_url(shown)}
     found = remote.stat_many(addresses.values()) if addresses else {}
     versions = {path: found.get(url) for path, url in addresses.items()}
     return {path: (None, None) if one is None else (one.size, one.tag) for path, one in versions.items()}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISDIR
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from vis_cli import options
 from vis_cli.batch.driver import WorkItem, is_settled
@@ -38,6 +38,7 @@ from vis_cli.records.inputs import find_inputs
 from vis_cli.settings import GIVEN_MASKS, SegmentSettings
 
 Value = TypeVar("Value")
+Version: TypeAlias = tuple[int | None, int | None]  # size in bytes, and time of the last change or hash of the ETag
 
 _hash = functools.lru_cache(hash_fields)  # most videos of a batch have the same fields
 
@@ -106,7 +107,7 @@ class PlannedBatch:
                     raise
                 raise UsageError(f"the settings of {printable(path)}: {error}") from error
         versions = remote_versions(tasks)
-        return (self._item(task, versions.get(task.path)) for task in tasks)
+        return (self._item(task, versions) for task in tasks)
 
     def unsettled(self, items: Iterable[WorkItem], last: Mapping[str, Row]) -> list[WorkItem]:
         """Return the videos without a valid final row. With --overwrite: all videos."""
@@ -129,10 +130,13 @@ class PlannedBatch:
         )
         return WorkerSetup(batch, request.files.render, debug)
 
-    def _item(self, task: VideoTask, version: tuple[int | None, int | None] | None) -> WorkItem:
+    def _item(self, task: VideoTask, versions: Mapping[str, Version]) -> WorkItem:
         config, production = self._config(has_masks=task.masks is not None, settings=task.settings)
         settings = _hash((production, task.start, task.end, task.masks))
-        size, modified = version or _version(task.path)
+        if task.masks is not None:
+            masks = versions[task.masks] if task.masks in versions else _version(task.masks)
+            settings = _hash((settings, *masks))
+        size, modified = versions.get(task.path) or _version(task.path)
         result = result_path(self.out, task.name, is_flat=self.request.files.flat)
         return WorkItem(task, result, config, settings, size=size, modified=modified)
 
@@ -216,16 +220,24 @@ def protect_folders(out: str, tasks: Sequence[VideoTask], files: FileOptions) ->
         )
 
 
-def _version(path: str) -> tuple[int | None, int | None]:
+def _version(path: str) -> Version:
     """Return size and modification time of a file, or of all files in a folder of frames. None: it is missing."""
     try:
         found = [os.stat(path)]  # noqa: PTH116 (a Path per video takes longer than the system call)
         if S_ISDIR(found[0].st_mode):  # its own time does not change with the content of an image
             with os.scandir(path) as entries:
-                found += [entry.stat() for entry in entries]
+                found += map(_entry_version, entries)
     except (OSError, ValueError):
         return None, None
     return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
+
+
+def _entry_version(entry: os.DirEntry[str]) -> os.stat_result:
+    """Return the version of an entry of a folder. A broken link has its own."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
 
 
 def as_usage(call: Callable[[], Value]) -> Value:
