@@ -370,6 +370,12 @@ def test_a_dry_run_downloads_nothing(videos: list[str], store: FakeStore, tmp_pa
     assert {operation for operation, _ in store.calls} <= {"info", "ls"}
 
 
+def test_a_name_with_the_characters_of_a_pattern(store: FakeStore, tmp_path: Path, vis: Vis, runner: Polled) -> None:
+    store.pipe_file("s3://bucket/videos/take [1].mp4", make_video(tmp_path).read_bytes())
+    assert vis("s3://bucket/videos/take [1].mp4").code == 0
+    assert results(store) == ["take [1].json"]
+
+
 def test_vis_segment_names_vis_batch(tmp_path: Path, run_vis: RunVis, network: Network) -> None:
     outcome = run_vis("segment", "s3://bucket/a.mp4", "-o", tmp_path / "out")
     assert (outcome.code, "To segment remote videos, use `vis batch`." in outcome.err) == (1, True)

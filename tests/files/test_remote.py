@@ -169,6 +169,26 @@ def test_an_error_has_its_cause_and_no_secret(
     assert caught.value.__suppress_context__
 
 
+def test_a_download_with_too_few_bytes_is_tried_again(
+    store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.write("s3://bucket/a", b"123456")
+    complete, num_short = store.get_file, [2]
+
+    def get_file(rpath: str, lpath: str, **kwargs: object) -> None:
+        complete(rpath, lpath, **kwargs)
+        num_short[0] -= 1
+        if num_short[0] >= 0:
+            Path(lpath).write_bytes(b"123")
+
+    monkeypatch.setattr(store, "get_file", get_file)
+    remote.download("s3://bucket/a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"123456"
+    num_short[0] = 3
+    with pytest.raises(remote.StorageError, match=r"bucket/a: the connection failed \(IncompleteDownloadError\)"):
+        remote.download("s3://bucket/a", tmp_path / "a")
+
+
 def test_a_missing_bucket_is_named(store: FakeStore, tmp_path: Path) -> None:
     with pytest.raises(remote.MissingFileError, match="cannot read s3://none/a: the bucket none does not exist"):
         remote.download("s3://none/a", tmp_path / "a")

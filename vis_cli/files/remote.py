@@ -53,6 +53,10 @@ class CredentialsError(VisError):
     """There are no credentials for a storage, or its package is missing. No video of the storage can be read."""
 
 
+class IncompleteDownloadError(Exception):
+    """A download ended before the file was complete. It is tried again, like a failed connection."""
+
+
 class ScratchFullError(VisError):
     """The disk of a downloaded file is full."""
 
@@ -162,7 +166,7 @@ def download(url: str, path: Path) -> None:
         ScratchFullError: The local disk is full.
         StorageError: It cannot be read.
     """
-    _tried("read", url, lambda files: files.get_file(url, str(path)))
+    _tried("read", url, lambda files: _download(files, url, path))
 
 
 def download_folder(url: str, folder: Path) -> None:
@@ -243,7 +247,8 @@ def _files(scheme: str) -> Any:
             import aiohttp
 
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
-            settings["client_kwargs"] = {"timeout": timeout, "trust_env": True}  # proxies of the environment
+            headers = {"Accept-Encoding": "identity"}  # otherwise, Content-Length is the size of a compressed copy
+            settings["client_kwargs"] = {"timeout": timeout, "headers": headers, "trust_env": True}  # proxies
         return fsspec.filesystem(scheme, **settings)
     except ImportError:
         raise CredentialsError(f"the package {PACKAGES.get(scheme, 'fsspec')} is missing", hint=EXTRA) from None
@@ -270,6 +275,16 @@ def _tried(verb: str, url: str, call: Callable[[Any], T]) -> T:
                 raise failure from None  # the exception of the library can contain secrets
         time.sleep(pause * random.uniform(0.5, 1.5))
     raise AssertionError
+
+
+def _download(files: Any, url: str, path: Path) -> None:
+    from fsspec.callbacks import Callback
+
+    progress = Callback()
+    files.get_file(url, str(path), callback=progress)
+    size, expected = path.stat().st_size, progress.size  # Content-Length, None if the server does not send it
+    if expected is not None and size != expected:
+        raise IncompleteDownloadError(f"{size} of {expected} bytes")
 
 
 def _failure(verb: str, url: str, error: Exception, files: Any) -> tuple[VisError, bool]:
