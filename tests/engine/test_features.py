@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.network.factories import make_model
+from vis_cli.engine import features
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import FrameStore
 from vis_cli.network.structures import FrameFeatures, QueryFeatures
@@ -59,6 +60,15 @@ def test_kept_features_differ_by_the_rounding_of_float16() -> None:
     assert not torch.equal(kept, exact)
     torch.testing.assert_close(kept, exact, rtol=2**-11, atol=0)
     assert kept.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("height", [8, 2**10])  # with and without pages of its own
+def test_a_rounded_tensor_keeps_its_values_and_its_order_of_dimensions(height: int) -> None:
+    tensor = torch.randn(1, 8, height, 128).contiguous(memory_format=torch.channels_last)
+    assert (tensor.numel() * 2 >= features.LARGE) == (height > 8)
+    rounded = features._round(tensor)
+    assert torch.equal(rounded, tensor.half())
+    assert rounded.stride() == tensor.stride()
 
 
 def test_features_beyond_the_range_of_float16_stay_in_float32() -> None:

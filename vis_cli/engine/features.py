@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import MAP_PRIVATE, mmap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Frames that a GPU encodes in one call. A CPU is nearly as fast with one, which needs less memory.
 GPU_BATCH = 8
+LARGE = 2**20  # bytes. The kernel limits the number of mappings: smaller tensors would need too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,12 @@ class _Kept:
 def _round(tensor: Tensor) -> Tensor:
     """Return a tensor in float16. A tensor with a value beyond the range of float16 stays in float32.
 
-    On a CPU, the result has its own pages. Reason: it lives longer than the buffers of the network, and would divide
-    the memory that they reuse (`malloc`) into small parts.
+    On a CPU, a large result has its own pages. Reason: it lives longer than the buffers of the network, and would
+    divide the memory that they reuse (`malloc`) into small parts.
     """
-    if tensor.device.type == "cpu":
-        like = torch.empty_like(tensor, dtype=torch.float16, device="meta")  # with the same order of dimensions
-        pages = torch.frombuffer(mmap(-1, like.nbytes), dtype=torch.float16)
+    like = torch.empty_like(tensor, dtype=torch.float16, device="meta")  # with the same order of dimensions
+    if tensor.device.type == "cpu" and like.nbytes >= LARGE:
+        pages = torch.frombuffer(mmap(-1, like.nbytes, flags=MAP_PRIVATE), dtype=torch.float16)
         rounded = pages.as_strided(like.shape, like.stride()).copy_(tensor)
     else:
         rounded = tensor.half()
@@ -91,6 +92,7 @@ class FeatureCache:
         self._reused_before = reused_before
         self._padded = padded
         self._kept: dict[int, _Kept] = {}
+        self._is_full = False
         self._batch: dict[int, EncodedFrame] = {}  # encoded with an earlier frame
         self._batch_frames = self._batch_size()
         self.num_bytes = 0
@@ -102,7 +104,7 @@ class FeatureCache:
         needs the first frames, but perhaps not the most recent ones.
         """
         encoded = self._encode(index, 1)
-        if index < self._reused_before:
+        if index < self._reused_before and not self._is_full:
             self._keep(_Kept.keep(encoded))
         return encoded
 
@@ -113,7 +115,8 @@ class FeatureCache:
 
     def _keep(self, kept: _Kept) -> None:
         num_bytes = kept.frame.num_bytes
-        if self.num_bytes + num_bytes <= self._budget:
+        self._is_full = self.num_bytes + num_bytes > self._budget
+        if not self._is_full:
             self._kept[kept.frame.index] = kept
             self.num_bytes += num_bytes
 
