@@ -22,7 +22,7 @@ from vis_cli.engine.exclusive import make_exclusive
 from vis_cli.engine.features import FeatureCache
 from vis_cli.engine.frames import Size
 from vis_cli.engine.masks import encode_probs
-from vis_cli.engine.method import CALIBRATED_SOURCE, Method
+from vis_cli.engine.method import Method
 from vis_cli.engine.packed_probs import pack_probs
 from vis_cli.engine.scoring import calibrate_scores, combine_scores, frame_class_probs
 from vis_cli.engine.sequences import SequenceProposals
@@ -177,14 +177,11 @@ def _detect(method: Method, source: DetectedMasks, frame: EncodedFrame, size: Si
 def _score(method: Method, frame: EncodedFrame, masks: Tensor, detection: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the class scores (N, C+1) of the detections of a frame, as for a video with this frame only."""
     config = method.config
-    if config.score_source in SCORES_OF_DETECTIONS:
-        return detection
-    eq2 = frame_class_probs(method.network, frame.features, masks)
-    if config.score_source != CALIBRATED_SOURCE:
-        return eq2
-    return calibrate_scores(
-        combine_scores(eq2, detection), method.network.config.calibration if config.calibrate else None
-    )
+    scores = detection
+    if config.score_source not in SCORES_OF_DETECTIONS:
+        eq2 = frame_class_probs(method.network, frame.features, masks)
+        scores = combine_scores(eq2, detection) if config.score_source == "product" else eq2
+    return calibrate_scores(scores, method.calibration)
 
 
 def _share_pixels(

@@ -21,6 +21,7 @@ from pathlib import Path
 
 WHEEL_FILES = (
     *("vis_cli/app.py", "vis_cli/py.typed", "vis_cli/models/lite/weights.safetensors"),
+    "vis_cli/models/picodet-s/detector.safetensors",
     *("vis_cli/sample_videos/cat.mp4", "vis_cli/sample_videos/launchpad.mp4"),  # they calibrate a network for int8
 )
 SDIST_FILES = ("pyproject.toml", "vis_cli/app.py", "models/lite/weights.safetensors", "LICENSE", "README.md")

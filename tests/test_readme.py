@@ -145,6 +145,8 @@ class NetworkDetector:
     """A detector whose weights torchvision would download."""
 
     categories = (Category(1, "person"),)
+    reads_video = True
+    calibration = None
 
 
 FOUND_ON_THE_NETWORK = LoadedModel(NetworkDetector(), ModelInfo("detector", "0" * 64))

@@ -17,7 +17,8 @@ from vis_cli.setting_fields import Setting, check_settings, settings_of
 
 KeyFrameSpacing: TypeAlias = Literal["even", "endpoints"]
 ScoreSource: TypeAlias = Literal["eq2", "detection", "product", "support"]
-SCORES_OF_DETECTIONS: tuple[ScoreSource, ...] = ("detection", "support")  # no box of another frame is classified
+SUPPORT: ScoreSource = "support"  # of a detector that cannot classify the box of a mask
+SCORES_OF_DETECTIONS: tuple[ScoreSource, ...] = ("detection", SUPPORT)  # no box of another frame is classified
 ScoreFrames: TypeAlias = Literal["all", "visible", "lifetime"]
 Overlap: TypeAlias = Literal["exclusive", "keep"]
 MaskCanvas: TypeAlias = Literal["video", "network"]
@@ -157,8 +158,8 @@ class SegmentSettings:
         bool,
         Setting(
             "scoring",
-            "Convert scores to probabilities if the model has a calibration and score_source is product. Then about "
-            "half of all instances with a score of 0.5 are correct.",
+            "Convert scores to probabilities if the model has a calibration for this score_source. Then about half of "
+            "all instances with a score of 0.5 are correct.",
         ),
     ] = True
 

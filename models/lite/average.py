@@ -30,11 +30,12 @@ def main() -> None:
         help="more models, or checkpoints of runs (*.pt); a checkpoint counts with its averaged weights",
     )
     parser.add_argument("--detector", help="model whose detector, with its separate FPN, replaces the average")
+    parser.add_argument("--finder", help="included detector that finds the boxes for `vis segment`, such as picodet-s")
     parser.add_argument("--origin", default="", help="training data, printed by `vis models info`")
     parser.add_argument("-o", "--output", type=Path, required=True, help="model folder to write")
     args = parser.parse_args()
     model = load_model(args.first).model
-    model.config = without_calibration(model.config)
+    model.config = dataclasses.replace(without_calibration(model.config), detector=args.finder)
     averaged = [model.state_dict(), *(read_weights(name, model) for name in args.others)]
     detector = None if args.detector is None else read_weights(args.detector, model)
     for name, weight in model.state_dict().items():
@@ -53,14 +54,14 @@ def read_weights(name: str, like: SeqMaskRCNN) -> dict[str, Tensor]:
         checkpoint = torch.load(name, weights_only=True)
         return checkpoint["model"] | checkpoint["average"]
     model = load_model(name).model
-    if without_calibration(model.config) != like.config:
+    if without_calibration(model.config) != without_calibration(like.config):
         raise SystemExit(f"{name}: the config differs from the first model. Use models with the same config.")
     return model.state_dict()
 
 
 def without_calibration(config: ModelConfig) -> ModelConfig:
-    """Return the config without the calibration of its scores, which is valid for one set of weights only."""
-    return dataclasses.replace(config, calibration=None)
+    """Return the config without the parts that describe one set of weights only."""
+    return dataclasses.replace(config, calibration=None, detector=None)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,33 @@ def test_each_model_is_a_row_on_stdout(zoo: Path, run_vis: RunVis) -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in outcome.out.splitlines() if "│" in line]
     parameters = sum(tensor.numel() for key, tensor in model.state_dict().items() if "num_batches" not in key)
     size = f"{parameters / 1e6:.1f} M"
-    *ours, coco, coco_v2 = rows
+    *ours, picodet, coco, coco_v2 = rows
     assert ours == [["lite", size, "cat, dog, object", "Made for a CPU."], ["other", size, "cat, dog, object", ""]]
+    assert picodet[:3] == ["picodet-s", "1.0 M", "the 80 categories of COCO"]
+    assert picodet[3].startswith("A small detector of boxes")
     assert coco[:3] == ["coco-r50", "44.4 M", "the 80 categories of COCO"]
     assert "torchvision downloads it at the first use" in coco[3]
     assert coco_v2[:3] == ["coco-r50-v2", "46.4 M", "the 80 categories of COCO"]
     assert "Recommended if you have a network" in coco_v2[3]
+
+
+def test_a_model_with_an_included_detector_has_its_categories(zoo: Path, run_vis: RunVis) -> None:
+    model = make_model()
+    model.config = dataclasses.replace(model.config, detector="picodet-s")
+    save_model(zoo / "lite", model, {})
+    listed, described = run_vis("models").out, run_vis("models", "info", "lite").out
+    assert "cat, dog, object" not in listed
+    assert listed.count("the 80 categories of COCO") == 4
+    assert "picodet-s" in described
+    assert "90 toothbrush" in " ".join(described.replace("│", " ").split())
+
+
+def test_the_included_detector_is_described(run_vis: RunVis) -> None:
+    outcome = run_vis("models", "info", "picodet-s")
+    assert (outcome.code, outcome.err) == (0, "")
+    words = " ".join(outcome.out.replace("│", " ").split())
+    for text in ("Apache-2.0", "983,891", "90 toothbrush", "27.6"):  # the last is a result of its card
+        assert text in words
 
 
 @pytest.mark.parametrize("is_there", [False, True])

@@ -98,5 +98,5 @@ def test_info_of_no_model_suggests_one(run_vis: RunVis) -> None:
     assert outcome.code == 1
     assert "Did you mean lite?" in outcome.err
     err = run_vis("models", "info", "unknown").err
-    assert "Use one of: coco-r50, coco-r50-v2, lite, torchvision:" in err
+    assert "Use one of: coco-r50, coco-r50-v2, lite, picodet-s, torchvision:" in err
     assert ". A folder with" in err

@@ -90,6 +90,7 @@ class FakeNetwork(nn.Module):
     """Implement the verbs of VideoNetwork by colour, and remember each call by the frame's number."""
 
     classifies_boxes = True
+    reads_video = False
 
     def __init__(self, *, scores: Sequence[float] = (0.9, 0.8, 0.7, 0.6), short_side: int = HEIGHT) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from vis_cli.engine.segmenter import Segmenter
 from vis_cli.errors import VisError
+from vis_cli.network.config import Calibration
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.rle import Rle, decode_rle, encode_mask
 from vis_cli.records.types import Category, KeyFrame, ModelInfo, VideoResult
@@ -211,6 +213,9 @@ def test_class_agnostic_results_merge_the_categories() -> None:
 class FakeDetector:
     """A detector that knows the boxes of each frame, and remembers the key frames."""
 
+    reads_video = True
+    calibration: Calibration | None = None
+
     def __init__(self, frames: Mapping[int, BoxDetections], *, masks: float | None = None) -> None:
         self.categories = ANIMALS
         self.key_frames_read: list[tuple[int, tuple[int, ...]]] = []
@@ -227,9 +232,9 @@ class FakeDetector:
         )
 
 
-def make_segmenter(detector: FakeDetector, network: FakeNetwork) -> Segmenter:
+def make_segmenter(detector: FakeDetector, network: FakeNetwork, **settings: Any) -> Segmenter:
     loaded = LoadedModel(BoxesAndMasks(detector, network), ModelInfo("fake", "0" * 64))
-    config = dataclasses.replace(PAPER, early_reduction_iou=1.0, num_key_frames=2)
+    config = dataclasses.replace(PAPER, early_reduction_iou=1.0, num_key_frames=2, **settings)
     return Segmenter(loaded, config=config, run=RunSettings(device="cpu", precision="float32"))
 
 
@@ -244,6 +249,36 @@ def test_a_detector_reads_the_key_frames_at_the_size_of_the_video() -> None:
     for instance, colour in zip(result.instances, (0, 1), strict=True):
         for index, drawn in enumerate(drawn_masks(video, colour)):
             np.testing.assert_array_equal(instance.mask(index), drawn)
+
+
+def test_a_detector_of_the_network_input_needs_no_second_pass() -> None:
+    """The video is decoded once, also in several windows, and each key frame has the size of the network input."""
+    boxes = moving_boxes(6)
+    video = FakeVideo([np.kron(frame, np.ones((2, 2, 1), np.uint8)) for frame in make_video(boxes).frames])
+    detector = FakeDetector(true_boxes(boxes, range(6)).frames)
+    detector.reads_video = False
+    segmenter = make_segmenter(detector, FakeNetwork(), window=3)
+    result = segmenter.segment(video)  # type: ignore[arg-type]
+    assert detector.key_frames_read == [(index, (HEIGHT, WIDTH, 3)) for index in (0, 1, 3, 4)]
+    assert video.decoded == list(range(6))
+    for instance, colour in zip(result.instances, (0, 1), strict=True):
+        for index, drawn in enumerate(drawn_masks(video, colour)):
+            np.testing.assert_array_equal(instance.mask(index), drawn)
+
+
+@pytest.mark.parametrize(("source", "is_calibrated"), [("product", True), ("support", True), ("detection", False)])
+def test_the_calibration_of_a_detector_belongs_to_its_support(source: str, is_calibrated: bool) -> None:
+    """`product` becomes `support`, because the detector does not classify boxes."""
+    boxes = moving_boxes(4)
+    found = []
+    for calibration in (None, (2.0, -1.0)):
+        detector = FakeDetector(true_boxes(boxes, range(4)).frames)
+        detector.calibration = calibration
+        segmenter = make_segmenter(detector, FakeNetwork(), score_source=source, calibrate=True)
+        found.append(segmenter.segment(make_video(boxes)))  # type: ignore[arg-type]
+    for plain, other in zip(*(result.instances for result in found), strict=True):
+        odds = plain.score / (1 - plain.score)
+        assert other.score == pytest.approx(odds**2 / (odds**2 + np.e) if is_calibrated else plain.score)
 
 
 def test_one_segmenter_reads_several_videos() -> None:

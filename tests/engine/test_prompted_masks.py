@@ -11,7 +11,9 @@ from vis_cli.errors import VisError
 from vis_cli.network.structures import Detections, FrameFeatures
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.prompts import BoxPrompt, PointPrompt, Prompt, parse_box, parse_point
-from vis_cli.records.types import InstanceSequence, VideoResult
+from vis_cli.records.types import Category, InstanceSequence, KeyFrame, VideoResult
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
+from vis_cli.zoo.detectors.protocol import FoundBoxes
 
 from .fakes import CATEGORIES, Box, FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes
 
@@ -197,3 +199,33 @@ def rectangle(box: Box) -> NDArray[np.bool_]:
     mask = np.zeros((24, 32), np.bool_)
     mask[box[1] : box[3], box[0] : box[2]] = True
     return mask
+
+
+class BlindDetector:
+    """A detector of boxes that finds nothing. Its categories have another order than those of the network."""
+
+    reads_video = False
+    calibration = None
+    categories = (Category(70, "moth"), *(Category(c.id + 1, c.name) for c in reversed(CATEGORIES)))
+
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        return FoundBoxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ())
+
+
+@pytest.mark.parametrize("text", ["2:4,4,12,9", "2:8,5"])
+def test_the_model_itself_proposes_and_classifies_what_its_detector_does_not_find(text: str) -> None:
+    video = make_video(moving_boxes(4))
+    network = BoxesAndMasks(BlindDetector(), FakeNetwork())
+    result = prompt(video, text, network=network)  # type: ignore[arg-type]
+    assert result.categories == BlindDetector.categories
+    (instance,) = result.instances
+    assert instance.category_id == 7 + 1  # the same name as category 7 of the network
+    if text.count(",") == 1:
+        assert_follows(instance, video, 0)
+
+
+def test_a_category_that_the_detector_lacks_is_no_category() -> None:
+    detector = BlindDetector()
+    detector.categories = (Category(70, "moth"),)
+    result = prompt(make_video(moving_boxes(4)), "2:8,5", network=BoxesAndMasks(detector, FakeNetwork()))  # type: ignore[arg-type]
+    assert [instance.category_id for instance in result.instances] == [None]

@@ -145,6 +145,15 @@ def test_config_survives_json() -> None:
         ModelConfig.from_json('{"name": "x"}')
 
 
+def test_a_detector_survives_json_and_is_checked() -> None:
+    config = make_config(detector="picodet-s")
+    assert ModelConfig.from_json(config.to_json()) == config
+    assert make_config().detector is None
+    for wrong in ("1", "true", "[]", "{}"):
+        with pytest.raises(ValueError, match="detector"):
+            ModelConfig.from_json(config.to_json().replace('"picodet-s"', wrong))
+
+
 def test_a_calibration_survives_json_and_is_checked() -> None:
     config = make_config(calibration=(0.8, -1.1))
     assert ModelConfig.from_json(config.to_json()) == config

@@ -12,6 +12,7 @@ import torch
 from tests.network.factories import make_model
 from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank, MemoryRule
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category, KeyFrame, ModelInfo
 from vis_cli.zoo.composition import DetectorAndPropagator, identify_network, load_network
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
@@ -103,6 +104,8 @@ def test_what_another_finds_coco_lets_its_own_follower_follow(
 class OwlFinder:
     """A detector of boxes that sees one owl."""
 
+    reads_video = True
+    calibration = (2.0, -1.0)
     categories = BIRDS
     info = ModelInfo("owls", "ab" * 32)
 
@@ -120,7 +123,7 @@ def owls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vis_cli.zoo.composition.identify_box_detector", lambda name: OwlFinder.info)
 
 
-DETECTORS = ["owls.onnx", "some/OWLS.ONNX", "coco-r50-v2", "torchvision:fcos_resnet50_fpn"]
+DETECTORS = ["owls.onnx", "picodet-s", "some/OWLS.ONNX", "coco-r50-v2", "torchvision:fcos_resnet50_fpn"]
 
 
 @pytest.mark.usefixtures("owls")
@@ -131,7 +134,8 @@ def test_the_boxes_of_a_detector_get_the_masks_of_the_model(detector: str, folde
     assert loaded.info.name == "owls+follower"
     network = place(loaded.model, torch.device("cpu"))
     assert network.config.categories == BIRDS
-    assert network.config.calibration is None
+    assert network.config.calibration == OwlFinder.calibration
+    assert network.reads_video
     features = network.encode_frames(torch.rand(1, 3, 40, 80) * 255)
     key_frame = KeyFrame(0, np.zeros((80, 160, 3), np.uint8))
     found = network.detect(
@@ -142,6 +146,33 @@ def test_the_boxes_of_a_detector_get_the_masks_of_the_model(detector: str, folde
     torch.testing.assert_close(found.class_probs, torch.tensor([[0.3, 0.7, 0.0]]))
     torch.testing.assert_close(found.mask_probs, network.box_masks(features, found.boxes))
     assert found.mask_probs.shape == (1, 40, 80)
+
+
+def test_a_model_can_name_its_detector(tmp_path: Path) -> None:
+    model = make_model()
+    model.config = dataclasses.replace(model.config, detector="picodet-s")
+    save_model(tmp_path / "finder", model, {})
+    name = str(tmp_path / "finder")
+    loaded = load_network(name)
+    assert isinstance(loaded.model, BoxesAndMasks)
+    assert loaded.info.name == "picodet-s+finder"
+    assert loaded.info == load_network(name, detector="picodet-s").info == identify_network(name).info
+    assert not identify_network(name).classifies_boxes
+    assert not loaded.model.reads_video
+    own = load_network(name, detector=name)
+    assert isinstance(own.model, SeqMaskRCNN)
+    assert own.info == identify_network(name, detector=name).info
+
+
+@pytest.mark.parametrize("detector", ["yolo", "", "coco-r50", "a.onnx", "\x1b[31m"])
+def test_a_detector_that_is_not_included_is_an_error(tmp_path: Path, detector: str) -> None:
+    model = make_model()
+    model.config = dataclasses.replace(model.config, detector=detector)
+    save_model(tmp_path / "finder", model, {})
+    for use in (load_network, identify_network):
+        with pytest.raises(VisError, match="which is not included") as error:
+            use(str(tmp_path / "finder"))
+        assert "\x1b" not in str(error.value)
 
 
 @pytest.mark.usefixtures("owls")

@@ -27,6 +27,7 @@ from vis_cli.records.types import Category
 from vis_cli.settings import LIVE, SegmentSettings, find_preset
 from vis_cli.signals import received_signal, stop_with
 from vis_cli.zoo.detectors.kinds import is_box_detector
+from vis_cli.zoo.included_detectors import INCLUDED_DETECTORS
 
 if TYPE_CHECKING:
     from vis_cli.engine.finished import FinishedWindow
@@ -73,7 +74,7 @@ def require_live_options(inputs: Sequence[str], model: options.ModelOptions, *gr
             if option not in ALLOWED:
                 raise UsageError(f"{option} and --live are both given. Omit one of them.")
     detector = model.detector or model.name
-    if is_box_detector(detector):
+    if is_box_detector(detector) and detector not in INCLUDED_DETECTORS:
         problem = f"--live: the detector {detector} needs a second pass over the video, which is not possible"
         raise UsageError(problem, hint="Use a model folder, such as lite.")
 

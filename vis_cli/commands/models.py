@@ -16,8 +16,11 @@ from vis_cli.files.reading import read_text
 from vis_cli.options import Debug, examples
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS
-from vis_cli.zoo.folder import CARD_NAME, list_models
+from vis_cli.zoo.folder import CARD_NAME, list_models, zoo_dir
+from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS
 from vis_cli.zoo.torchvision_names import COCO_V2_NAME, torchvision_facts
+
+COCO_CATEGORIES = f"the {len(coco_categories())} categories of COCO"
 
 models_app = typer.Typer(invoke_without_command=True)
 
@@ -42,17 +45,17 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
             (
                 model.name,
                 f"{model.num_parameters / 1e6:.1f} M",
-                ", ".join(category.name for category in model.config.categories),
+                COCO_CATEGORIES if model.config.detector else ", ".join(c.name for c in model.config.categories),
                 read_note(model.folder / CARD_NAME),
             )
             for model in list_models()
         ]
         for name, num_parameters, note in (
+            (PICODET_NAME, PICODET_PARAMETERS, read_note(zoo_dir() / PICODET_NAME / CARD_NAME)),
             (COCO_NAME, COCO_PARAMETERS, COCO_NOTE),
             (COCO_V2_NAME, torchvision_facts(COCO_V2_NAME).num_parameters, COCO_V2_NOTE),
         ):
-            categories = f"the {len(coco_categories())} categories of COCO"
-            rows.append((name, f"{num_parameters / 1e6:.1f} M", categories, note))
+            rows.append((name, f"{num_parameters / 1e6:.1f} M", COCO_CATEGORIES, note))
         print_table(("name", "parameters #", "categories", "note"), rows)
 
 

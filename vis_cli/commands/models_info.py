@@ -18,7 +18,8 @@ from vis_cli.options import Debug
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
-from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
+from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary, zoo_dir
+from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS
 from vis_cli.zoo.torchvision_names import LICENCE, is_torchvision_name, torchvision_facts
 
 ONNX_SUFFIX = ".onnx"
@@ -54,6 +55,10 @@ def info(
             from vis_cli.zoo.detectors.onnx_detector import describe_onnx  # imports OpenCV
 
             print_table(("field", "value"), describe_onnx(Path(model)))
+            return
+        if model == PICODET_NAME:
+            print_table(("field", "value"), picodet_facts())
+            print_line(read_results(zoo_dir() / PICODET_NAME / CARD_NAME))
             return
         summary = read_summary(find_model(model))
         results = read_results(summary.folder / CARD_NAME)
@@ -101,16 +106,30 @@ def detector_facts(name: str) -> list[tuple[str, str]]:
     ]
 
 
+def picodet_facts() -> list[tuple[str, str]]:
+    """Return one row per fact about PicoDet-S."""
+    return [
+        ("name", PICODET_NAME),
+        ("description", f"a small detector of boxes; {FOLLOWER} predicts their masks and propagates them"),
+        ("folder", str(zoo_dir() / PICODET_NAME)),
+        ("parameters", f"{PICODET_PARAMETERS:,}, plus the parameters of {FOLLOWER}"),
+        ("licence", "Apache-2.0; trained on COCO train2017 by the authors of PaddleDetection"),
+        ("categories", _list_categories(coco_categories())),
+    ]
+
+
 def _place(file: Path, url: str) -> str:
     return f"{file} (downloaded)" if file.exists() else f"not downloaded; torchvision downloads {url} to {file}"
 
 
 def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
+    detector = [("detector", config.detector)] if config.detector else []
     return [
+        *detector,
         ("backbone", config.backbone),
         ("box convention", config.box_convention),
         ("input size", f"{config.long_side}x{config.short_side}"),
-        ("categories", _list_categories(config.categories)),
+        ("categories", _list_categories(coco_categories() if config.detector else config.categories)),
     ]
 
 

@@ -43,7 +43,7 @@ class DetectedMasks:
             network: It detects.
             key_frames: Frame indices in ascending order.
             config: Settings of the method.
-            reader: Reader of the key frames, for a network that does not classify boxes.
+            reader: Reader of the key frames, for a detector that reads them at the size of the video.
             ids: Ids of the next sequences, if other windows have used some.
         """
         self.key_frames = key_frames

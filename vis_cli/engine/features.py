@@ -7,7 +7,8 @@ result does not depend on the limit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from mmap import MAP_PRIVATE, mmap
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from vis_cli.engine.frames import FrameStore
 from vis_cli.network.structures import EncodedFrame
+from vis_cli.records.types import KeyFrame
 
 if TYPE_CHECKING:
     from vis_cli.network.protocol import VideoNetwork
@@ -73,6 +75,7 @@ class FeatureCache:
         device: torch.device,
         budget_bytes: int,
         reused_before: int,
+        key_frames: Collection[int] = (),
         padded: bool = False,
     ) -> None:
         """Start empty.
@@ -83,6 +86,7 @@ class FeatureCache:
             device: Device of the network.
             budget_bytes: Size limit of the kept features.
             reused_before: Frames from this index on are not kept.
+            key_frames: Indices of the frames whose features contain the frame itself, for a detector that reads it.
             padded: Masks that are decoded from a frame also cover its padding.
         """
         self._network = network
@@ -90,6 +94,7 @@ class FeatureCache:
         self._device = device
         self._budget = budget_bytes
         self._reused_before = reused_before
+        self._key_frames = key_frames
         self._padded = padded
         self._kept: dict[int, _Kept] = {}
         self._is_full = False
@@ -140,7 +145,8 @@ class FeatureCache:
         store = next(store for store in self._stores if index in store.indices)
         ahead = range(index, index + step * self._batch_frames, step)
         indices = [later for later in ahead if later in store.indices and later not in self._kept]
-        frames = torch.from_numpy(np.stack([store[later] for later in indices])).to(self._device)
+        pixels = {later: store[later] for later in indices}
+        frames = torch.from_numpy(np.stack(list(pixels.values()))).to(self._device)
         try:
             features = self._network.encode_frames(frames.permute(0, 3, 1, 2).float())  # channels last in memory
             query = self._network.encode_query(features)
@@ -151,7 +157,10 @@ class FeatureCache:
             return self._encode_batch(index, step)
         if self._padded:
             query = query.with_padding()
-        return {
-            later: EncodedFrame(later, features.frame(number), query.frame(number))
-            for number, later in enumerate(indices)
-        }
+        encoded = {}
+        for number, later in enumerate(indices):
+            own = features.frame(number)
+            if later in self._key_frames:
+                own = dataclasses.replace(own, key_frame=KeyFrame(later, pixels[later]))
+            encoded[later] = EncodedFrame(later, own, query.frame(number))
+        return encoded

@@ -84,7 +84,7 @@ class DetectionSource:
 
 
 def key_frame_reader(method: Method, video: Video, detections: VideoDetections | None) -> KeyFrames | None:
-    """Return the reader of key frames that the detector needs. None: it reads the features of the network."""
+    """Return the reader of key frames that the detector needs. None: it reads the network input or its features."""
     if detections is not None:
         return KeyFrameSizes(video)
-    return None if method.network.classifies_boxes else KeyFrameReader(video)
+    return KeyFrameReader(video) if method.network.reads_video else None

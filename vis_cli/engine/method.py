@@ -23,13 +23,12 @@ from vis_cli.errors import VisError
 from vis_cli.progress import Progress
 from vis_cli.records.rle import Rle
 from vis_cli.records.types import Shot
-from vis_cli.settings import SegmentSettings
+from vis_cli.settings import SUPPORT, SegmentSettings
 
 if TYPE_CHECKING:
+    from vis_cli.network.config import Calibration
     from vis_cli.network.protocol import VideoNetwork
     from vis_cli.records.video import Video
-
-CALIBRATED_SOURCE = "product"  # the `score_source` that the calibration of a model was fitted to
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +168,19 @@ class Method:
             device=self.device,
             budget_bytes=self.feature_budget,
             reused_before=max(source.key_frames, default=0),
+            key_frames=source.key_frames,
             padded=self.config.mask_canvas == "network",
         )
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """Return the calibration of the scores. None: the settings or the model have none."""
+        fitted_to = SegmentSettings().score_source if self.network.classifies_boxes else SUPPORT
+        is_fitted = self.config.calibrate and self.config.score_source == fitted_to and self.reduces
+        return self.network.config.calibration if is_fitted else None
+
     def _calibrated(self, proposals: SequenceProposals) -> SequenceProposals:
-        """Return the sequences with calibrated scores, if the settings and the model have a calibration."""
-        is_fitted = self.config.calibrate and self.config.score_source == CALIBRATED_SOURCE and self.reduces
-        calibration = self.network.config.calibration if is_fitted else None
-        return dataclasses.replace(proposals, class_scores=calibrate_scores(proposals.class_scores, calibration))
+        return dataclasses.replace(proposals, class_scores=calibrate_scores(proposals.class_scores, self.calibration))
 
 
 @dataclass(slots=True)

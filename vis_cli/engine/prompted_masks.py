@@ -25,6 +25,7 @@ from vis_cli.network.structures import EncodedFrame, FrameFeatures
 from vis_cli.records.prompts import BoxPrompt, PointPrompt, Prompt, PromptedObject, group_prompts, require_frames
 
 if TYPE_CHECKING:
+    from vis_cli.network.protocol import VideoNetwork
     from vis_cli.records.video import Video
 
 PROPOSAL_SCORE = 0.5  # minimum score of a proposal: it is more likely an object than background
@@ -60,6 +61,7 @@ class PromptedMasks(GivenObjects):
         prompts: Sequence[Prompt],
         reader: KeyFrames | None = None,
         *,
+        own: VideoNetwork | None = None,
         video: Video,
         num_frames: int,
         size: Size,
@@ -69,7 +71,8 @@ class PromptedMasks(GivenObjects):
         Args:
             method: Its network proposes, and predicts the masks.
             prompts: At least one box or positive point, inside of the image.
-            reader: Reader of the key frames, for a network that does not classify boxes.
+            reader: Reader of the key frames, for a detector that reads them at the size of the video.
+            own: A network with a box head, if the network of the method has none. It proposes and classifies, too.
             video: The video. In a part of a video, prompts have the frame numbers of the complete video.
             num_frames: Number of its frames.
             size: (h, w) of the network input.
@@ -84,6 +87,7 @@ class PromptedMasks(GivenObjects):
         self._network = method.network
         self._config = method.config
         self._reader = reader
+        self._own = own
         self._scale = size[1] / video.width, size[0] / video.height  # of x and y
         self._size = size
         self.labels: dict[int, int] = {}  # label of each object with a confident class, from its first prompt
@@ -114,13 +118,32 @@ class PromptedMasks(GivenObjects):
         features = frame.features
         if self._reader is not None:
             features = dataclasses.replace(features, key_frame=self._reader.read(frame.index))
-        found = self._network.detect_objects(
-            features, score_threshold=PROPOSAL_SCORE, nms_iou=PROPOSAL_NMS_IOU, max_instances=MAX_PROPOSALS
-        )
-        masks = found.mask_probs > self._config.mask_threshold
+        networks = [self._network] if self._own is None else [self._network, self._own]
+        found = [
+            network.detect_objects(
+                features, score_threshold=PROPOSAL_SCORE, nms_iou=PROPOSAL_NMS_IOU, max_instances=MAX_PROPOSALS
+            )
+            for network in networks
+        ]
+        probs = torch.cat([some.mask_probs for some in found])
+        class_probs = torch.cat([self._renamed(some.class_probs, by) for some, by in zip(found, networks, strict=True)])
+        masks = probs > self._config.mask_threshold
         kept = mask_nms(masks, PROPOSAL_NMS_IOU)
         order = sorted(kept, key=lambda row: int(masks[row].sum()))
-        return _Proposals(found.mask_probs[order].float(), masks[order], found.class_probs[order])
+        return _Proposals(probs[order].float(), masks[order], class_probs[order])
+
+    def _renamed(self, class_probs: Tensor, network: VideoNetwork) -> Tensor:
+        """Return probabilities (N, C+1) of the categories of the result from those of a network, by name."""
+        if network is self._network:
+            return class_probs
+        labels = {category.name: label for label, category in enumerate(network.config.categories, start=1)}
+        columns = [labels.get(category.name) for category in self._network.config.categories]
+        renamed = class_probs.new_zeros((len(class_probs), len(columns) + 1))
+        for label, column in enumerate(columns, start=1):
+            if column is not None:
+                renamed[:, label] = class_probs[:, column]
+        renamed[:, 0] = 1.0 - renamed[:, 1:].sum(dim=1)
+        return renamed
 
     def _of_boxes(self, features: FrameFeatures, boxes: Sequence[BoxPrompt]) -> tuple[Tensor, Tensor]:
         """Return the masks (N, h, w) and the class probabilities (N, C+1) of boxes.
@@ -137,9 +160,10 @@ class PromptedMasks(GivenObjects):
         for box, mask in zip(boxes, masks, strict=True):
             if not bool((mask > self._config.mask_threshold).any()):
                 raise VisError("the model finds no mask in this box", where=box, hint="Use a larger box, or --masks.")
-        if self._network.classifies_boxes:
-            return masks, self._network.class_probs(features, scaled)
-        return masks, torch.zeros((len(boxes), num_scores), device=device)
+        network = self._network if self._network.classifies_boxes else self._own
+        if network is None:
+            return masks, torch.zeros((len(boxes), num_scores), device=device)
+        return masks, self._renamed(network.class_probs(features, scaled), network)
 
     def _of_points(self, item: PromptedObject, proposals: _Proposals | None) -> tuple[Tensor, Tensor]:
         """Return the mask (h, w) and the class probabilities (C+1,) of the object that contains some points.

@@ -198,7 +198,7 @@ class Segmenter:
         _require_compatible(guidance, detections, prompts, also_detect=also_detect)
         require_inside(prompts, width=opened.width, height=opened.height)
         has_given = guidance is not None or bool(prompts) or callable(detections)
-        if isinstance(opened, FrameStream) and (has_given or not self._network.classifies_boxes):
+        if isinstance(opened, FrameStream) and (has_given or self._network.reads_video):
             opened.keep(self._run.frame_budget_mb * MEGABYTE)
         size, windows = self._read_windows(opened, report)
         num_frames = 0
@@ -215,7 +215,13 @@ class Segmenter:
             given = GivenMasks(guidance, num_frames=num_frames, video=(opened.height, opened.width), size=size)
         elif prompts:
             prompted = PromptedMasks(
-                method, prompts, key_frame_reader(method, opened, found), video=opened, num_frames=num_frames, size=size
+                method,
+                prompts,
+                key_frame_reader(method, opened, found),
+                own=self._network.network if isinstance(self._network, BoxesAndMasks) else None,
+                video=opened,
+                num_frames=num_frames,
+                size=size,
             )
             given, labels = prompted, prompted.labels
         if given is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from vis_cli.network.config import ModelConfig
-from vis_cli.settings import SCORES_OF_DETECTIONS, SegmentSettings
+from vis_cli.settings import SCORES_OF_DETECTIONS, SUPPORT, SegmentSettings
 
 
 def settle_sizes(config: SegmentSettings, trained: ModelConfig) -> SegmentSettings:
@@ -24,4 +24,4 @@ def settle_scores(config: SegmentSettings, *, classifies_boxes: bool) -> Segment
     """
     if classifies_boxes or config.score_source in SCORES_OF_DETECTIONS:
         return config
-    return dataclasses.replace(config, score_source="support")
+    return dataclasses.replace(config, score_source=SUPPORT)

@@ -22,7 +22,7 @@ class ClassAgnostic(nn.Module):
     def __init__(self, network: VideoNetwork) -> None:
         super().__init__()
         self.config = dataclasses.replace(network.config, categories=(OBJECT,), calibration=None)
-        self.classifies_boxes = network.classifies_boxes
+        self.classifies_boxes, self.reads_video = network.classifies_boxes, network.reads_video
         self.network = network
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:

@@ -64,6 +64,8 @@ class ModelConfig:
     detector_fpn: bool = False
     # It converts a score of the preset `default` to the probability that the instance is correct. None: not measured.
     calibration: Calibration | None = None
+    # An included detector that finds the boxes for `vis segment` instead of the RPN and the box head. None: they do.
+    detector: str | None = None
     finest_box: int = 112  # pixels: the box head pools boxes up to this side from P2, up to twice as large from P3
 
     def __post_init__(self) -> None:
@@ -142,6 +144,8 @@ def _typed(known: Mapping[str, dataclasses.Field[Any]], name: str, value: Any) -
     elif kind.startswith("Calibration"):
         fits = value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
         value = tuple(value) if fits and value is not None else value
+    elif kind == "str | None":
+        fits = value is None or isinstance(value, str)
     elif kind.startswith("tuple[float"):
         fits = isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
         value = tuple(value) if fits else value

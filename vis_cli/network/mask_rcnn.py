@@ -22,6 +22,7 @@ class MaskRCNN(nn.Module):
     """Encode frames, detect their instances and classify boxes."""
 
     classifies_boxes = True
+    reads_video = False
     pixel_mean: Tensor
     pixel_std: Tensor
 

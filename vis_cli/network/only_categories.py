@@ -29,7 +29,7 @@ class OnlyCategories(nn.Module):
         super().__init__()
         known = network.config.categories
         self.config = dataclasses.replace(network.config, categories=tuple(categories))
-        self.classifies_boxes = network.classifies_boxes
+        self.classifies_boxes, self.reads_video = network.classifies_boxes, network.reads_video
         self.network = network
         self._labels = [known.index(category) + 1 for category in categories]
 

@@ -25,10 +25,11 @@ class DetectingNetwork(Protocol):
 
     @property
     def classifies_boxes(self) -> bool:
-        """Return whether `class_probs` is available.
+        """Return whether `class_probs` is available. False: the detector finds its own boxes only."""
 
-        False: the detector is a separate program. `detect` reads `features.key_frame`.
-        """
+    @property
+    def reads_video(self) -> bool:
+        """Return whether `detect` reads `features.key_frame` at the size of the video, not of the network input."""
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255."""

@@ -21,7 +21,7 @@ class FrameFeatures:
     c2: Tensor  # (B, C2, h/4, w/4)
     c3: Tensor  # (B, C3, h/8, w/8)
     image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
-    # The frame (B = 1) itself, for a detector that has no features. Key frames only.
+    # The frame (B = 1) itself, for a detector that reads no features. Key frames only.
     key_frame: KeyFrame | None = field(default=None, kw_only=True)
     # The query features, if the network computes them together with the others.
     query: QueryFeatures | None = field(default=None, kw_only=True)

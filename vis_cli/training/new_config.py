@@ -27,7 +27,7 @@ PASSES = 5  # over the images; 150 steps for 60 images
 BATCH_SIZE = 2
 FEWEST_STEPS, MOST_STEPS = 150, 3000
 MAX_LISTED = 20  # categories in the comments
-OWN_FIELDS = ("name", "categories", "calibration")  # of the model; the calibration of `lite` is not valid for another
+OWN_FIELDS = ("name", "categories", "calibration", "detector")  # of `lite`; they are not valid for another model
 
 # Values that were used for the last stages of `lite`, with a lower learning rate (models/lite/boxes.toml).
 SETTINGS = """\

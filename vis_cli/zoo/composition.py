@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
+from vis_cli.files.names import printable
 from vis_cli.network.config import ModelConfig
 from vis_cli.network.mask_rcnn import MaskRCNN
 from vis_cli.network.memory import MemoryBank
@@ -25,7 +26,8 @@ from vis_cli.zoo.coco import COCO_NAME, FOLLOWER, coco_config
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
 from vis_cli.zoo.detectors.kinds import is_box_detector
 from vis_cli.zoo.detectors.lookup import identify_box_detector, load_box_detector
-from vis_cli.zoo.folder import identify_model
+from vis_cli.zoo.folder import find_model, identify_model, read_summary
+from vis_cli.zoo.included_detectors import INCLUDED_DETECTORS
 from vis_cli.zoo.torchvision_weights import COCO_R50, cached_file, fetch_coco_r50, select_classes
 from vis_cli.zoo.weights import COUNTER, LoadedModel, load_model
 
@@ -60,6 +62,7 @@ class DetectorAndPropagator(nn.Module):
     """Two networks with the methods of one: the first detects and classifies, the second propagates."""
 
     classifies_boxes = True
+    reads_video = False
 
     def __init__(self, detector: DetectingNetwork, propagator: PropagatingNetwork) -> None:
         super().__init__()
@@ -131,12 +134,12 @@ def quantized_info(info: ModelInfo) -> ModelInfo:
 def load_network(
     model: str, *, detector: str | None = None, propagator: str | None = None, device: str = "auto"
 ) -> LoadedModel[VideoNetwork]:
-    """Load a model. Compose it if another detector or propagator is given, or if it only detects.
+    """Load a model. Compose it if it has another detector or propagator, or if it only detects.
 
     Args:
         model: Name or folder of a model, or a detector.
-        detector: Name or folder of the model that detects, `coco-r50`, `coco-r50-v2`, `torchvision:NAME` or the path of
-            an ONNX file. None selects `model`.
+        detector: Name or folder of a model that detects, `picodet-s`, `coco-r50`, `coco-r50-v2`, `torchvision:NAME` or
+            the path of an ONNX file. None selects the detector that the config of `model` names, otherwise `model`.
         propagator: Name or folder of the model that propagates. None selects `model`.
         device: Device of a detector of boxes: auto, cpu, cuda, cuda:N or mps. `Segmenter` places all other networks.
 
@@ -174,10 +177,26 @@ def identify_network(model: str, *, detector: str | None = None, propagator: str
 
 
 def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[str, str]:
-    """Return the model that detects and the model that propagates."""
+    """Return the model that detects and the model that propagates.
+
+    Raises:
+        VisError: A model does not exist, cannot propagate, or names a detector that is not included.
+    """
     if propagator is not None and only_detects(propagator):
         raise VisError(f"cannot propagate with {propagator}: it only detects", hint=f"Use --propagator {FOLLOWER}.")
-    return detector or model, propagator or (FOLLOWER if only_detects(model) else model)
+    return detector or _own_detector(model), propagator or (FOLLOWER if only_detects(model) else model)
+
+
+def _own_detector(model: str) -> str:
+    """Return the detector that the config of a model names, otherwise the model."""
+    if only_detects(model):
+        return model
+    summary = read_summary(find_model(model))
+    name = summary.config.detector
+    if name not in (None, *INCLUDED_DETECTORS):
+        hint = "Use --detector with a detector of your choice."
+        raise VisError(f"the model needs the detector {printable(name)}, which is not included", where=model, hint=hint)
+    return name or model
 
 
 def only_detects(name: str) -> bool:

@@ -17,6 +17,7 @@ from vis_cli.network.config import BackboneName, ModelConfig
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.coco import COCO_NAME
 from vis_cli.zoo.header import read_header
+from vis_cli.zoo.included_detectors import INCLUDED_DETECTORS
 from vis_cli.zoo.torchvision_names import TORCHVISION_DETECTORS
 
 WEIGHTS_NAME = "weights.safetensors"
@@ -64,7 +65,7 @@ def find_model(name_or_dir: str) -> Path:
     if Path(name_or_dir).is_dir():
         raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}")
     known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
-    known += [COCO_NAME, *(facts.name for facts in TORCHVISION_DETECTORS)]
+    known += [*INCLUDED_DETECTORS, COCO_NAME, *(facts.name for facts in TORCHVISION_DETECTORS)]
     hint = f"{did_you_mean(name_or_dir, known)} A folder with {WEIGHTS_NAME} works too."
     raise VisError(f"no model is named {name_or_dir}", hint=hint)
 

@@ -34,7 +34,7 @@ class OpenVinoNetwork(nn.Module):
         """Take a network on a CPU, and its parts."""
         super().__init__()
         self.config = network.config
-        self.classifies_boxes = network.classifies_boxes
+        self.classifies_boxes, self.reads_video = network.classifies_boxes, network.reads_video
         self.network = network
         self._parts = parts
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from vis_cli.network.accelerate import accelerate
-from vis_cli.network.config import ModelConfig
 from vis_cli.network.memory import MemoryBank
 from vis_cli.network.openvino import use_openvino
 from vis_cli.network.openvino.options import OpenVinoOptions
@@ -37,10 +36,13 @@ class BoxesAndMasks:
         """Join both parts.
 
         Args:
-            detector: It reads key frames at the size of the video. Its categories are the categories of the result.
+            detector: It reads key frames. Its categories are the categories of the result.
             network: Its box head is not used. Its input size is the size of the masks.
         """
-        self.config = _with_categories(network.config, detector)
+        self.config = dataclasses.replace(
+            network.config, categories=detector.categories, calibration=detector.calibration
+        )
+        self.reads_video = detector.reads_video
         self.detector = detector
         self.network = network
 
@@ -140,11 +142,6 @@ def place(network: VideoNetwork, device: torch.device, openvino: OpenVinoOptions
 def _faster(network: VideoNetwork, device: torch.device, openvino: OpenVinoOptions | None) -> VideoNetwork:
     fast = accelerate(network, device)
     return fast if openvino is None else use_openvino(network, fast, openvino)
-
-
-def _with_categories(config: ModelConfig, detector: BoxDetector) -> ModelConfig:
-    """Return the config of the network with the categories of the detector, and without a calibration."""
-    return dataclasses.replace(config, categories=detector.categories, calibration=None)
 
 
 def _scaled_boxes(found: FoundBoxes, key_frame: KeyFrame, size: tuple[int, int]) -> Tensor:

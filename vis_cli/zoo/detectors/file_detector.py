@@ -14,6 +14,9 @@ NOTHING = BoxDetections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int6
 class FileDetector:
     """The detections of a file."""
 
+    reads_video = True
+    calibration = None
+
     def __init__(self, detections: VideoDetections) -> None:
         """Store the detections of a video."""
         self.categories: tuple[Category, ...] = detections.categories

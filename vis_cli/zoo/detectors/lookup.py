@@ -1,4 +1,4 @@
-"""Detectors of boxes by name: torchvision's models and ONNX files; used by `composition`.
+"""Detectors of boxes by name: PicoDet-S, torchvision's models and ONNX files; used by `composition`.
 
 A detector and its library are imported at the first use.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.detectors.kinds import is_onnx
 from vis_cli.zoo.detectors.protocol import BoxDetector
+from vis_cli.zoo.included_detectors import PICODET_NAME
 from vis_cli.zoo.weights import LoadedModel
 
 
@@ -27,10 +28,15 @@ def load_box_detector(name: str, device: str = "auto") -> LoadedModel[BoxDetecto
         return LoadedModel(onnx, onnx.info)
     import torch
 
+    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    if name == PICODET_NAME:
+        from vis_cli.zoo.detectors.picodet_detector import load_picodet
+
+        picodet = load_picodet(chosen)
+        return LoadedModel(picodet, picodet.info)
     from vis_cli.zoo.detectors.torchvision_detector import load_torchvision_detector
 
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    detector = load_torchvision_detector(name, torch.device(chosen))
+    detector = load_torchvision_detector(name, chosen)
     return LoadedModel(detector, detector.info)
 
 
@@ -42,6 +48,10 @@ def identify_box_detector(name: str) -> ModelInfo:
     """
     if is_onnx(name):
         return load_box_detector(name, "cpu").info
+    if name == PICODET_NAME:
+        from vis_cli.zoo.detectors.picodet_detector import identify_picodet
+
+        return identify_picodet()
     from vis_cli.zoo.detectors.torchvision_detector import identify_torchvision_detector
 
     return identify_torchvision_detector(name)

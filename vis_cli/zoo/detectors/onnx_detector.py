@@ -28,6 +28,9 @@ SHOWN_METADATA = ("license", "licence", "author", "description", "version")
 class OnnxDetector:
     """A detector in an ONNX file. It implements `BoxDetector`."""
 
+    reads_video = True
+    calibration = None
+
     def __init__(self, plan: OnnxPlan, session: OnnxSession) -> None:
         self.info = ModelInfo(plan.path.stem, plan.sha256)
         self.provider = session.provider  # execution provider of onnxruntime

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vis_cli.network.config import Calibration
 from vis_cli.records.rle import Rle
 from vis_cli.records.types import Category, KeyFrame
 
@@ -37,6 +38,14 @@ class FoundBoxes:
 
 class BoxDetector(Protocol):
     """Find boxes with classes and scores in a key frame, and masks if it can."""
+
+    @property
+    def reads_video(self) -> bool:
+        """Return whether it reads key frames at the size of the video. False: at the size of the network input."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Return the calibration of its scores. None: it is not measured."""
 
     @property
     def categories(self) -> tuple[Category, ...]:

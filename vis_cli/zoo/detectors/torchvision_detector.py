@@ -29,6 +29,9 @@ Found = dict[str, Tensor]  # boxes (N, 4), scores (N,), labels (N,) that are row
 class TorchvisionDetector:
     """A detector of torchvision. Its class rows become labels of the 80 categories."""
 
+    reads_video = True
+    calibration = None
+
     def __init__(self, model: nn.Module, info: ModelInfo) -> None:
         """Wrap a model of torchvision.
 
