@@ -28,6 +28,8 @@ from vis_cli.network.config import Calibration
 from vis_cli.records.rle import Rle, encode_mask, pairwise_intersections, rle_areas
 from vis_cli.records.types import VideoResult
 from vis_cli.settings import find_preset
+from vis_cli.zoo.composition import load_network
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
 from vis_cli.zoo.folder import find_model, read_summary
 from vis_cli.zoo.weights import load_model, save_model
 
@@ -42,8 +44,11 @@ Ratings: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_]]  # scores (N,
 def main() -> None:
     """Rate the instances of all images, fit, print and store."""
     args = parse_args()
+    network = load_network(args.model, detector=args.detector)
+    if args.output is not None and isinstance(network.model, BoxesAndMasks):
+        raise SystemExit("the calibration belongs to a detector of boxes. Pass it to the script of its card.")
     config = dataclasses.replace(find_preset("default"), calibrate=False, confident_score=0.0, score_threshold=0.0)
-    halves = rate_images(Segmenter(args.model, config=config), args.data / "stills", args.images)
+    halves = rate_images(Segmenter(network, config=config), args.data / "stills", args.images)
     fitted = args.calibration or fit(*halves[0])
     print(f"calibration: slope {fitted[0]:.4f}, offset {fitted[1]:.4f}")
     scores, correct = halves[1]
@@ -68,6 +73,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the dataset stills/")
     parser.add_argument("--model", default="lite", help="name of a model, or a model folder")
+    parser.add_argument("--detector", help="another detector, as for `vis segment`; the model itself: its own boxes")
     parser.add_argument("--images", type=int, default=204, help="number of images")
     parser.add_argument("--calibration", type=float, nargs=2, help="slope and offset to test instead of a fit")
     parser.add_argument("--figure", type=Path, help="SVG or PNG file for the reliability diagram")

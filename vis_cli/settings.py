@@ -322,7 +322,7 @@ LIVE = "live"  # preset of --live: short windows. Reasons: docs/explanation/pres
 
 PRESETS: dict[str, SegmentSettings] = {
     "default": SegmentSettings(),
-    GIVEN_MASKS: SegmentSettings(cuts=False, input_scale=1.5),
+    GIVEN_MASKS: SegmentSettings(cuts=False, input_scale=1.5, memory_previous=True),
     LIVE: SegmentSettings(window=16, cuts=False, num_key_frames=1),
     "ytvis2019": YOUTUBE_VIS,
     "ytvis2021": YOUTUBE_VIS,
@@ -336,6 +336,7 @@ PRESETS: dict[str, SegmentSettings] = {
         detection_score_threshold=0.2,
         early_reduction_iou=1.0,
         memory_previous=True,
+        input_scale=1.5,
     ),
     "released-ytvis": RELEASED,
     "released-davis": dataclasses.replace(

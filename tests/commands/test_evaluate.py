@@ -20,6 +20,7 @@ from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import write_result
 from vis_cli.records.rle import encode_mask
 from vis_cli.records.types import Category
+from vis_cli.settings import find_preset
 
 from .conftest import Network, RunVis
 
@@ -288,13 +289,13 @@ def test_a_model_on_a_split(network: Network, truth: Path, tmp_path: Path, run_v
     assert set(data["seconds"]) == set(NUM_FRAMES)
 
 
-@pytest.mark.parametrize(("options", "scale"), [((), 1.5), (("--preset", "davis-uvos"), 1.0)])
+@pytest.mark.parametrize(("options", "preset"), [((), "given-masks"), (("--preset", "davis-uvos"), "davis-uvos")])
 def test_given_masks_of_davis_have_their_own_preset(
-    options: tuple[str, ...], scale: float, network: Network, davis: Path, run_vis: RunVis
+    options: tuple[str, ...], preset: str, network: Network, davis: Path, run_vis: RunVis
 ) -> None:
     arguments = ("--task", "semi-supervised", "--sequences", "good", "--quiet")
     assert run_vis("eval", "--segment", "--davis", davis, *arguments, *options).code == 0
-    assert network.loaded[0][1].input_scale == scale
+    assert network.loaded[0][1] == find_preset(preset)
 
 
 def test_a_model_on_davis(network: Network, davis: Path, tmp_path: Path, run_vis: RunVis) -> None:

@@ -60,7 +60,7 @@ def test_given_masks_use_a_larger_input(
     assert run_vis(*command, "--masks", tmp_path / "first.png", "--no-render", *options).code == 0
     config = json.loads((tmp_path / "out" / "clip.json").read_text())["config"]
     assert (config["short_side"], config["long_side"]) == size
-    assert config["memory_previous"] is False
+    assert config["memory_previous"] == ("--preset" not in options)
 
 
 def test_names_of_given_objects_reach_the_result_and_the_dataset(tmp_path: Path, run_vis: RunVis) -> None:

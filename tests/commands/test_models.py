@@ -49,7 +49,7 @@ def test_a_model_with_an_included_detector_has_its_categories(zoo: Path, run_vis
     model.config = dataclasses.replace(model.config, detector="picodet-s")
     save_model(zoo / "lite", model, {})
     listed, described = run_vis("models").out, run_vis("models", "info", "lite").out
-    assert "cat, dog, object" not in listed
+    assert "cat, dog, object" not in listed  # both are categories of COCO
     assert listed.count("the 80 categories of COCO") == 4
     assert "picodet-s" in described
     assert "90 toothbrush" in " ".join(described.replace("│", " ").split())

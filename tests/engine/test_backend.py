@@ -99,7 +99,7 @@ def test_int8_is_another_model_and_a_backend_is_not(monkeypatch: pytest.MonkeyPa
         for precision in ("auto", "float32", "int8")
     }  # type: ignore[arg-type]
     assert names["auto"] == names["float32"]
-    assert (names["auto"].name, names["int8"].name) == ("lite", "lite-int8")
+    assert (names["auto"].name, names["int8"].name) == ("picodet-s+lite", "picodet-s+lite-int8")
     assert names["auto"].sha256 != names["int8"].sha256
     monkeypatch.setattr("vis_cli.engine.segmenter.choose_backend", lambda *given: None)
     run = RunSettings(device="cpu", precision="int8")

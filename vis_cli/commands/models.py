@@ -13,11 +13,12 @@ from vis_cli.commands.models_import import import_model
 from vis_cli.commands.models_info import COCO_NOTE, COCO_V2_NOTE, info
 from vis_cli.console import Reporter, print_table
 from vis_cli.files.reading import read_text
+from vis_cli.network.config import ModelConfig
 from vis_cli.options import Debug, examples
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS
 from vis_cli.zoo.folder import CARD_NAME, list_models, zoo_dir
-from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS
+from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS, join_categories
 from vis_cli.zoo.torchvision_names import COCO_V2_NAME, torchvision_facts
 
 COCO_CATEGORIES = f"the {len(coco_categories())} categories of COCO"
@@ -45,7 +46,7 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
             (
                 model.name,
                 f"{model.num_parameters / 1e6:.1f} M",
-                COCO_CATEGORIES if model.config.detector else ", ".join(c.name for c in model.config.categories),
+                _listed(model.config),
                 read_note(model.folder / CARD_NAME),
             )
             for model in list_models()
@@ -57,6 +58,15 @@ def models(ctx: typer.Context, *, debug: Debug = False) -> None:
         ):
             rows.append((name, f"{num_parameters / 1e6:.1f} M", COCO_CATEGORIES, note))
         print_table(("name", "parameters #", "categories", "note"), rows)
+
+
+def _listed(config: ModelConfig) -> str:
+    """Return the categories of a model in words."""
+    if config.detector is None:
+        return ", ".join(category.name for category in config.categories)
+    known = coco_categories()
+    added = join_categories(known, config.categories)[len(known) :]
+    return ", ".join([COCO_CATEGORIES, *(category.name for category in added)])
 
 
 def read_note(card: Path) -> str:

@@ -19,7 +19,7 @@ from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
 from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary, zoo_dir
-from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS
+from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS, join_categories
 from vis_cli.zoo.torchvision_names import LICENCE, is_torchvision_name, torchvision_facts
 
 ONNX_SUFFIX = ".onnx"
@@ -124,12 +124,13 @@ def _place(file: Path, url: str) -> str:
 
 def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
     detector = [("detector", config.detector)] if config.detector else []
+    categories = join_categories(coco_categories(), config.categories) if config.detector else config.categories
     return [
         *detector,
         ("backbone", config.backbone),
         ("box convention", config.box_convention),
         ("input size", f"{config.long_side}x{config.short_side}"),
-        ("categories", _list_categories(coco_categories() if config.detector else config.categories)),
+        ("categories", _list_categories(categories)),
     ]
 
 

@@ -214,14 +214,9 @@ class Segmenter:
         if guidance is not None:
             given = GivenMasks(guidance, num_frames=num_frames, video=(opened.height, opened.width), size=size)
         elif prompts:
+            reader = key_frame_reader(method, opened, found)
             prompted = PromptedMasks(
-                method,
-                prompts,
-                key_frame_reader(method, opened, found),
-                own=self._network.network if isinstance(self._network, BoxesAndMasks) else None,
-                video=opened,
-                num_frames=num_frames,
-                size=size,
+                method, prompts, reader, own=self._model_of_boxes(), video=opened, num_frames=num_frames, size=size
             )
             given, labels = prompted, prompted.labels
         if given is not None:
@@ -238,6 +233,10 @@ class Segmenter:
             progress=report,
             labels=labels,
         )
+
+    def _model_of_boxes(self) -> VideoNetwork | None:
+        """Return the network with a box head next to a detector of boxes. None: there is no such detector."""
+        return self._network.network if isinstance(self._network, BoxesAndMasks) else None
 
     def require_categories(self, names: Sequence[str]) -> None:
         """Check that the model has categories with these names.

@@ -151,7 +151,9 @@ def load_network(
         return load_model(finding)
     if is_box_detector(finding):
         boxes, network = load_box_detector(finding, device), load_model(following)
-        return LoadedModel(BoxesAndMasks(boxes.model, network.model), compose_info(boxes.info, network.info))
+        is_own = network.model.config.detector == finding
+        joined = BoxesAndMasks(boxes.model, network.model, second_opinion=is_own)
+        return LoadedModel(joined, compose_info(boxes.info, network.info))
     if finding == COCO_NAME:
         return compose(load_coco_detector(), load_model(following))
     return compose(load_model(finding), load_model(following))

@@ -25,6 +25,11 @@ from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, Q
 from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.records.types import KeyFrame
 from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes
+from vis_cli.zoo.included_detectors import join_categories
+
+# Minimum probability of a category by the box head of the network that replaces the category of the detector. Reasons
+# and measurements: docs/explanation/data-and-teacher.md#second-opinion
+CERTAIN = 0.9
 
 
 class BoxesAndMasks:
@@ -32,23 +37,30 @@ class BoxesAndMasks:
 
     classifies_boxes = False
 
-    def __init__(self, detector: BoxDetector, network: VideoNetwork) -> None:
+    def __init__(self, detector: BoxDetector, network: VideoNetwork, *, second_opinion: bool = False) -> None:
         """Join both parts.
 
         Args:
             detector: It reads key frames. Its categories are the categories of the result.
-            network: Its box head is not used. Its input size is the size of the masks.
+            network: Its input size is the size of the masks.
+            second_opinion: The box head of the network corrects categories of which it is nearly certain. Its other
+                categories are added to the result. Otherwise, its box head is not used.
         """
-        self.config = dataclasses.replace(
-            network.config, categories=detector.categories, calibration=detector.calibration
-        )
+        categories = detector.categories
+        if second_opinion:
+            categories = join_categories(categories, network.config.categories)
+        self.config = dataclasses.replace(network.config, categories=categories, calibration=detector.calibration)
         self.reads_video = detector.reads_video
         self.detector = detector
         self.network = network
+        labels = {category.name: label for label, category in enumerate(categories, start=1)}
+        # Label in the result of each category of the network, 0 if it has none. None: there is no second opinion.
+        self._labels = [labels.get(c.name, 0) for c in network.config.categories] if second_opinion else None
 
     def on_device(self, device: torch.device, openvino: OpenVinoOptions | None = None) -> BoxesAndMasks:
         """Return both parts on a device, the network with faster layers. A detector chooses its own device."""
-        return BoxesAndMasks(self.detector, _faster(self.network, device, openvino))
+        network = _faster(self.network, device, openvino)
+        return BoxesAndMasks(self.detector, network, second_opinion=self._labels is not None)
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255."""
@@ -106,14 +118,23 @@ class BoxesAndMasks:
         groups = torch.zeros_like(labels) if class_agnostic else labels
         keep = wanted[batched_nms(boxes[wanted], scores[wanted], groups[wanted], nms_iou)][:max_instances]
         device = features.c2.device
+        labels = self._corrected(features, boxes[keep].to(device), labels[keep].to(device))
         return Detections(
             boxes[keep].to(device),
             scores[keep].to(device),
-            labels[keep].to(device),
-            _class_probs(scores[keep], labels[keep], self.config.num_classes).to(device),
+            labels,
+            _class_probs(scores[keep].to(device), labels, self.config.num_classes),
             self._masks(features, boxes[keep], [_mask(found, row, features.image_size) for row in keep.tolist()]),
             tuple(found.segmentations[row] for row in keep.tolist()) if found.segmentations else (),
         )
+
+    def _corrected(self, features: FrameFeatures, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Return the labels (N,) of boxes (N, 4). The network changes those of which it is nearly certain."""
+        if self._labels is None or len(boxes) == 0:
+            return labels
+        probability, column = self.network.class_probs(features, boxes)[:, 1:].max(dim=1)
+        own = torch.tensor(self._labels, device=labels.device)[column]
+        return torch.where((probability >= CERTAIN) & (own > 0), own, labels)
 
     def _masks(self, features: FrameFeatures, boxes: Tensor, given: list[NDArray[np.float32] | None]) -> Tensor:
         """Return the masks (N, h, w): of the detector, or of the mask head for a detection that has only a box."""
@@ -154,8 +175,8 @@ def _scaled_boxes(found: FoundBoxes, key_frame: KeyFrame, size: tuple[int, int])
 
 def _class_probs(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Return (N, C+1): the score at the label, the rest at the background."""
-    probs = torch.zeros((len(scores), num_classes + 1))
-    probs[torch.arange(len(scores)), labels] = scores
+    probs = scores.new_zeros((len(scores), num_classes + 1))
+    probs[torch.arange(len(scores), device=scores.device), labels] = scores
     probs[:, 0] = 1.0 - scores
     return probs
 
