@@ -229,3 +229,21 @@ def test_a_category_that_the_detector_lacks_is_no_category() -> None:
     detector.categories = (Category(70, "moth"),)
     result = prompt(make_video(moving_boxes(4)), "2:8,5", network=BoxesAndMasks(detector, FakeNetwork()))  # type: ignore[arg-type]
     assert [instance.category_id for instance in result.instances] == [None]
+
+
+@pytest.mark.parametrize("text", ["2:4,4,12,9", "2:8,5"])
+def test_the_model_itself_has_one_class_if_the_result_has(text: str) -> None:
+    network = BoxesAndMasks(BlindDetector(), FakeNetwork())
+    result = prompt(make_video(moving_boxes(4)), text, network=network, class_agnostic=True)  # type: ignore[arg-type]
+    assert [category.name for category in result.categories] == ["object"]
+    assert [instance.category_id for instance in result.instances] == [1]
+
+
+@pytest.mark.parametrize("detections", [None, VideoDetections(BlindDetector.categories, {})])
+def test_only_restricts_the_objects_that_the_model_itself_proposes(detections: VideoDetections | None) -> None:
+    segmenter = make_segmenter(BoxesAndMasks(BlindDetector(), PartsNetwork()))  # type: ignore[arg-type]
+    video, point = make_video([NESTED] * 2), PointPrompt(0, (8.0, 8.0))
+    (instance,) = segmenter.segment(video, prompts=[point], only=["warm"], detections=detections).instances  # type: ignore[arg-type]
+    np.testing.assert_array_equal(instance.mask(0), rectangle(NESTED[0]))
+    with pytest.raises(VisError, match="no detected object contains this point"):
+        segmenter.segment(video, prompts=[point], only=["moth"], detections=detections)  # type: ignore[arg-type]

@@ -214,10 +214,8 @@ class Segmenter:
         if guidance is not None:
             given = GivenMasks(guidance, num_frames=num_frames, video=(opened.height, opened.width), size=size)
         elif prompts:
-            reader = key_frame_reader(method, opened, found)
-            prompted = PromptedMasks(
-                method, prompts, reader, own=self._model_of_boxes(), video=opened, num_frames=num_frames, size=size
-            )
+            reader, own = key_frame_reader(method, opened, found), self._model_of_boxes(found, only)
+            prompted = PromptedMasks(method, prompts, reader, own=own, video=opened, num_frames=num_frames, size=size)
             given, labels = prompted, prompted.labels
         if given is not None:
             method = dataclasses.replace(method, reduces=also_detect, given=given.ids)
@@ -234,9 +232,22 @@ class Segmenter:
             labels=labels,
         )
 
-    def _model_of_boxes(self) -> VideoNetwork | None:
-        """Return the network with a box head next to a detector of boxes. None: there is no such detector."""
-        return self._network.network if isinstance(self._network, BoxesAndMasks) else None
+    def _model_of_boxes(self, detections: VideoDetections | None, only: Sequence[str]) -> VideoNetwork | None:
+        """Return the network with a box head next to a detector of boxes, with the same choice of categories.
+
+        None: there is no such detector, or the network knows none of the chosen categories.
+        """
+        if not isinstance(self._network, BoxesAndMasks):
+            return None
+        network = self._network.network
+        if only:
+            chosen = (self._network.config if detections is None else detections).categories
+            names = {category.name for category in find_categories(only, chosen)}
+            known = [category for category in network.config.categories if category.name in names]
+            if not known:
+                return None
+            network = OnlyCategories(network, known)
+        return ClassAgnostic(network) if self._config.class_agnostic else network
 
     def require_categories(self, names: Sequence[str]) -> None:
         """Check that the model has categories with these names.
