@@ -102,6 +102,8 @@ def test_values_are_checked(extra: str, message: str, tmp_path: Path) -> None:
         ("mask_convs = 1", "mask_convs = true", r"\[model\]: mask_convs is True. Use an integer"),
         ("mask_convs = 1", "box_convention = 'old'", r"box_convention is 'old'. Use 'modern' or 'legacy'"),
         ('"efficientnet_lite2"', '"resnet50"', r"\[model\]: backbone is 'resnet50'. Use .*r50"),
+        ("mask_convs = 1", 'detector = "picodet"', r"\[model\]: detector is 'picodet'. Did you mean picodet-s"),
+        ("mask_convs = 1", "detector = 3", r"\[model\]: detector is 3. Use a string"),
         ("warmup_steps = 1", "clip_norm = 0", r"\[optim\]: clip_norm is 0. Use a number above 0 and up to"),
         ("warmup_steps = 1", "ema_decay = 2", r"\[optim\]: ema_decay is 2. Use a number from 0 to 1"),
         ("warmup_steps = 1", "decoder_lr_mult = -1", r"\[optim\]: decoder_lr_mult is -1. Use a number from 0 to"),
@@ -321,3 +323,9 @@ def test_every_config_of_the_zoo_is_whole(path: Path) -> None:
     with torch.device("meta"):
         build_backbone(config.model.backbone)
     assert config.init in (*STARTS_WITHOUT_PROP_HEAD, "lite") or config.init.startswith("runs/")
+
+
+def test_a_model_can_name_an_included_detector(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    path.write_text(path.read_text().replace("mask_convs = 1", 'mask_convs = 1\ndetector = "picodet-s"'))
+    assert read_train_config(path).model.detector == "picodet-s"

@@ -21,6 +21,7 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.records.types import Category
 from vis_cli.training.config import OLD_NAMES, OLD_VALUES, TrainConfig
 from vis_cli.training.config_errors import one_line_errors, require_choice, shown
+from vis_cli.zoo.included_detectors import INCLUDED_DETECTORS
 
 Warn = Callable[[str], None]
 
@@ -93,6 +94,8 @@ def _build_model_config(fields: dict[str, Any]) -> ModelConfig:
         checked = table.model_validate(values)
     config = ModelConfig(**{name: getattr(checked, name) for name in types})
     require_choice("backbone", config.backbone, BACKBONES)
+    if config.detector is not None:
+        require_choice("detector", config.detector, INCLUDED_DETECTORS)
     return config
 
 
