@@ -139,8 +139,8 @@ class ModelOptions:
         typer.Option(
             "--model",
             metavar="NAME|DIR",
-            help="Model: a name that `vis models` lists, or a model folder. coco-r50-v2 detects the 80 categories of "
-            f"COCO; torchvision downloads its weights at the first use. [dim]\\[default: {DEFAULT_MODEL}][/dim]",
+            help="Model: a name that `vis models` lists, or a model folder. coco-r50-v2 is larger and more "
+            f"accurate; torchvision downloads its weights at the first use. [dim]\\[default: {DEFAULT_MODEL}][/dim]",
         ),
     ] = None
     detector: Annotated[

@@ -77,7 +77,7 @@ def segment_video(
     Args:
         video: A video file, a folder of images, a video from `open_video`, an array (T, H, W, 3) uint8 RGB, or an
             iterable of frames (H, W, 3) uint8 RGB. An iterator is read once. If frames are needed again, they are
-            stored: with given objects, with a file of detections, and with a detector that reads key frames.
+            stored: with given objects, a file of detections, or a detector of torchvision or ONNX.
         fps: Frames per second of an array or an iterable. None: 24, as for a folder of images.
         model: Name or folder of a model, or a model from `load_model` or `load_network`.
         config: Settings of the method. None selects the preset `default`, or `given-masks` with `guidance`.

@@ -1,7 +1,8 @@
 """Composition of a detector and the propagator of another model; used by the engine.
 
 Propagation does not use classes. Therefore a model can propagate the objects that another detector has found. The
-detector is a model folder with its own backbone, or a detector of boxes: a torchvision model or an ONNX file.
+detector is a model folder with its own backbone, or a detector of boxes: PicoDet-S, a torchvision model or an
+ONNX file.
 """
 
 from __future__ import annotations
