@@ -44,7 +44,7 @@ class VideoDetector:
 
     def __init__(self, method: Method, video: Video) -> None:
         self._method = method
-        self._reader = None if method.network.classifies_boxes else KeyFrameReader(video)
+        self._reader = KeyFrameReader(video) if method.network.reads_video else None
 
     def source(self, *key_frames: int) -> DetectedMasks:
         """Return the detections of some key frames."""

@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=400, help="frames of a clip")
     parser.add_argument("--json", type=Path, help="JSON file for the IoUs")
     args = parser.parse_args()
-    network = load_network(args.model).model.eval()
+    network = load_network(args.model).model
     same: list[float] = []
     other: list[float] = []
     for seed in range(args.num):

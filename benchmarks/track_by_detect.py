@@ -136,7 +136,14 @@ def track_by_detect(method: Method, video: Video) -> BaselineSequences:
         frame = window.indices.start
         if window.starts_shot:
             linker.end_tracks()
-        cache = FeatureCache(method.network, [window.frames], device=method.device, budget_bytes=0, reused_before=0)
+        cache = FeatureCache(
+            method.network,
+            [window.frames],
+            device=method.device,
+            budget_bytes=0,
+            reused_before=0,
+            key_frames=window.indices,
+        )
         with torch.inference_mode(), autocast(method.device, method.precision):
             linker.add(_detect(method, detector.source(frame), cache.encode(frame), (video.height, video.width)))
     return BaselineSequences(linker.proposals(linker.num_detections), linker.num_frames, linker.num_frames)

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engine.fakes import FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes
+from tests.engine.fakes import CATEGORIES, FakeNetwork, FakeVideo, drawn_masks, make_segmenter, make_video, moving_boxes
 from vis_cli.records.rle import decode_rle, encode_mask
-from vis_cli.records.types import ModelInfo
+from vis_cli.records.types import KeyFrame, ModelInfo
 from vis_cli.settings import PAPER, RunSettings, SegmentSettings
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
+from vis_cli.zoo.detectors.protocol import FoundBoxes
 from vis_cli.zoo.weights import LoadedModel
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -152,6 +154,31 @@ def test_pixels_of_two_detections_belong_to_one_of_them_if_masks_are_exclusive(t
     first, second = tracker._share_pixels(rles, probs, scores, SegmentSettings())
     assert decode_rle(first).tolist() == [[True, True, False]]
     assert decode_rle(second).tolist() == [[False, False, True]]
+
+
+class SizeDetector:
+    """A detector that finds nothing and stores the sizes of the key frames."""
+
+    calibration = None
+    categories = CATEGORIES
+
+    def __init__(self, *, reads_video: bool) -> None:
+        self.reads_video = reads_video
+        self.sizes: set[tuple[int, ...]] = set()
+
+    def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
+        self.sizes.add(key_frame.pixels.shape[:2])
+        return FoundBoxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ())
+
+
+@pytest.mark.parametrize(("reads_video", "size"), [(True, (48, 64)), (False, (24, 32))])
+def test_a_detector_of_boxes_reads_frames_as_in_vis_segment(
+    tracker: ModuleType, reads_video: bool, size: tuple[int, int]
+) -> None:
+    detector = SizeDetector(reads_video=reads_video)
+    video = make_video([{0: (2, 2, 12, 10)}] * 3, size=(48, 64))  # twice the size of the network input
+    track(tracker, video, BoxesAndMasks(detector, FakeNetwork()))  # type: ignore[arg-type]
+    assert detector.sizes == {size}
 
 
 def track(tracker: ModuleType, video: FakeVideo, network: FakeNetwork, config: SegmentSettings = PAPER):
