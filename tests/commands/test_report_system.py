@@ -32,7 +32,8 @@ def test_it_describes_the_installation(run_vis: RunVis) -> None:
     assert data["versions"]["vis"] == vis_cli.__version__
     for name in ("torch", "torchvision", "av", "opencv-python-headless", "pycocotools"):
         assert data["versions"][name] == version(name)
-    assert "lite" in data["models"]
+    assert set(data["models"]) >= {"lite", "picodet-s"}
+    assert data["models"]["picodet-s"] == "983,891 parameters"
     assert H264.encoder in data["FFmpeg"]["encoders"].split(", ")
     assert data["FFmpeg"]["missing encoders"] == "none"
     assert "libavcodec" in data["FFmpeg"]["libraries"]
@@ -94,4 +95,5 @@ def test_a_damaged_model_is_a_fact(run_vis: RunVis, tmp_path: Path, monkeypatch:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "weights.safetensors").write_bytes(b"damaged")
     monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path)
-    assert facts(run_vis)["models"] == {"error": "VisError"}
+    monkeypatch.setattr("vis_cli.zoo.detectors.picodet_detector.zoo_dir", lambda: tmp_path)
+    assert facts(run_vis)["models"] == {"error": "VisError", "picodet-s": "not installed"}

@@ -157,9 +157,13 @@ def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def _models() -> Facts:
+    from vis_cli.zoo.detectors import picodet_detector
     from vis_cli.zoo.folder import list_models
+    from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS
 
+    picodet = f"{PICODET_PARAMETERS:,} parameters" if picodet_detector.picodet_file().is_file() else MISSING
     try:
-        return {model.name: f"{model.num_parameters:,} parameters" for model in list_models()}
+        models = {model.name: f"{model.num_parameters:,} parameters" for model in list_models()}
     except (VisError, OSError) as error:
-        return {"error": type(error).__name__}
+        models = {"error": type(error).__name__}
+    return models | {PICODET_NAME: picodet}
