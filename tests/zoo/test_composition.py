@@ -16,6 +16,8 @@ from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category, KeyFrame, ModelInfo
 from vis_cli.zoo.composition import DetectorAndPropagator, identify_network, load_network
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
+from vis_cli.zoo.detectors.lookup import load_box_detector
+from vis_cli.zoo.detectors.picodet_detector import PicoDetDetector
 from vis_cli.zoo.detectors.protocol import FoundBoxes
 from vis_cli.zoo.weights import LoadedModel, save_model
 
@@ -243,3 +245,22 @@ def test_a_detector_of_boxes_needs_a_picture(folders: tuple[str, str]) -> None:
         network.detect(features, score_threshold=0.5, nms_iou=0.5, max_instances=9)
     with pytest.raises(ValueError, match="cannot classify a given box"):
         network.class_probs(features, torch.zeros(1, 4))
+
+
+def test_the_included_detector_is_on_the_device_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    detector = load_box_detector("picodet-s").model  # on the CPU: the device is not known yet
+    monkeypatch.setattr("vis_cli.zoo.detectors.boxes_and_masks._faster", lambda network, device, openvino: network)
+    assert isinstance(detector, PicoDetDetector)
+    both = BoxesAndMasks(detector, make_model())
+    placed = place(both, torch.device("meta"))
+    assert isinstance(placed, BoxesAndMasks)
+    assert isinstance(placed.detector, PicoDetDetector)
+    assert devices(placed.detector) == {"meta"}
+    assert (placed.detector.info, placed.detector.calibration) == (detector.info, detector.calibration)
+    assert devices(detector) == {"cpu"}  # it can be placed again
+    assert both.on_device(torch.device("cpu")).detector is detector
+
+
+def devices(detector: PicoDetDetector) -> set[str]:
+    return {tensor.device.type for tensor in (*detector._model.parameters(), *detector._model.buffers())}

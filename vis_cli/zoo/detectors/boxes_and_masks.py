@@ -24,6 +24,7 @@ from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 from vis_cli.records.rle import Rle, decode_rle
 from vis_cli.records.types import KeyFrame
+from vis_cli.zoo.detectors.picodet_detector import PicoDetDetector
 from vis_cli.zoo.detectors.protocol import BoxDetector, FoundBoxes
 from vis_cli.zoo.included_detectors import join_categories
 
@@ -58,9 +59,10 @@ class BoxesAndMasks:
         self._labels = [labels.get(c.name, 0) for c in network.config.categories] if second_opinion else None
 
     def on_device(self, device: torch.device, openvino: OpenVinoOptions | None = None) -> BoxesAndMasks:
-        """Return both parts on a device, the network with faster layers. A detector chooses its own device."""
+        """Return both parts on a device, the network with faster layers. A foreign detector chooses its own device."""
         network = _faster(self.network, device, openvino)
-        return BoxesAndMasks(self.detector, network, second_opinion=self._labels is not None)
+        detector = self.detector.on_device(device) if isinstance(self.detector, PicoDetDetector) else self.detector
+        return BoxesAndMasks(detector, network, second_opinion=self._labels is not None)
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255."""

@@ -15,7 +15,7 @@ from vis_cli.zoo.weights import LoadedModel
 
 
 def load_box_detector(name: str, device: str = "auto") -> LoadedModel[BoxDetector]:
-    """Load a detector of boxes on a device: auto, cpu, cuda, cuda:N or mps.
+    """Load a detector of boxes on a device: auto, cpu, cuda, cuda:N or mps. PicoDet-S is loaded on the CPU.
 
     Raises:
         VisError: The name is unknown, the weights cannot be fetched, the file is not a detector, or a library is not
@@ -28,12 +28,12 @@ def load_box_detector(name: str, device: str = "auto") -> LoadedModel[BoxDetecto
         return LoadedModel(onnx, onnx.info)
     import torch
 
-    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     if name == PICODET_NAME:
         from vis_cli.zoo.detectors.picodet_detector import load_picodet
 
-        picodet = load_picodet(chosen)
+        picodet = load_picodet(torch.device("cpu"))  # `place` moves it, together with the network
         return LoadedModel(picodet, picodet.info)
+    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     from vis_cli.zoo.detectors.torchvision_detector import load_torchvision_detector
 
     detector = load_torchvision_detector(name, chosen)

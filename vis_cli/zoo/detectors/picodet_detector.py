@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -43,6 +44,12 @@ class PicoDetDetector:
         self.categories: tuple[Category, ...] = coco_categories()
         self._model = model
         self._device = next(model.parameters()).device
+
+    def on_device(self, device: torch.device) -> PicoDetDetector:
+        """Return this detector on a device. On another device than before, it is a copy."""
+        if device == self._device:
+            return self
+        return PicoDetDetector(copy.deepcopy(self._model).to(device), self.info, self.calibration)
 
     @torch.inference_mode()
     def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
