@@ -20,7 +20,7 @@ from vis_cli.engine.frames import network_size, resize_frame
 from vis_cli.records.types import KeyFrame
 from vis_cli.records.video import open_video
 from vis_cli.zoo.composition import load_network
-from vis_cli.zoo.detectors.boxes_and_masks import CERTAIN, BoxesAndMasks
+from vis_cli.zoo.detectors.boxes_and_masks import CERTAIN, LIKELY, BoxesAndMasks
 from vis_cli.zoo.included_detectors import GENERIC
 
 MIN_SCORE = 0.3  # of a box, as in the preset `default`
@@ -49,8 +49,11 @@ def main() -> None:
     if not isinstance(network, BoxesAndMasks):
         parser.error(f"{args.model} names no detector")
     opinions = list(collect(network, args.data / "stills", args.source))
-    print_thresholds(opinions)
-    print_categories(opinions)
+    known = {category.name for category in network.detector.categories}
+    print(f"{len(opinions)} labelled objects with a box")
+    print_thresholds("categories of both", [o for o in opinions if o.model in known])
+    print_thresholds("categories of the model only", [o for o in opinions if o.model not in known])
+    print_categories(opinions, known)
 
 
 @torch.inference_mode()
@@ -93,29 +96,29 @@ def opinions_of(
             yield Opinion(names[entry["category_id"]], other, own, float(certainty[best]))
 
 
-def print_thresholds(opinions: list[Opinion]) -> None:
+def print_thresholds(title: str, opinions: list[Opinion]) -> None:
     """Print how many categories change, and how many of both are right, for several thresholds."""
-    print(f"{len(opinions)} labelled objects with a box")
-    print(f"{'certainty':>10}{'changed':>9}{'detector right':>16}{'model right':>13}")
-    for threshold in (0.5, 0.7, 0.8, CERTAIN, 0.95):
+    print(f"\n{title}\n{'certainty':>10}{'changed':>9}{'detector right':>16}{'model right':>13}")
+    for threshold in (0.4, LIKELY, 0.6, 0.7, 0.8, CERTAIN, 0.95):
         changed = [o for o in opinions if o.certainty >= threshold and o.model not in (o.detector, GENERIC)]
         detector, model = (sum(getattr(o, name) == o.truth for o in changed) for name in ("detector", "model"))
         print(f"{threshold:10.2f}{len(changed):9d}{detector:16d}{model:13d}")
 
 
-def print_categories(opinions: list[Opinion]) -> None:
+def print_categories(opinions: list[Opinion], known: set[str]) -> None:
     """Print the number of right categories before and after the correction."""
     print(f"\n{'category':<20}{'objects':>8}{'detector':>10}{'corrected':>11}")
     for name, number in Counter(opinion.truth for opinion in opinions).most_common():
         some = [opinion for opinion in opinions if opinion.truth == name]
         before = sum(opinion.detector == name for opinion in some)
-        after = sum(corrected(opinion) == name for opinion in some)
+        after = sum(corrected(opinion, known) == name for opinion in some)
         print(f"{name:<20}{number:8d}{before:10d}{after:11d}")
 
 
-def corrected(opinion: Opinion) -> str:
+def corrected(opinion: Opinion, known: set[str]) -> str:
     """Return the category of the result."""
-    return opinion.model if opinion.certainty >= CERTAIN and opinion.model != GENERIC else opinion.detector
+    needed = CERTAIN if opinion.model in known else LIKELY
+    return opinion.model if opinion.certainty >= needed and opinion.model != GENERIC else opinion.detector
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from vis_cli.zoo.included_detectors import join_categories
 # Minimum probability of a category by the box head of the network that replaces the category of the detector. Reasons
 # and measurements: docs/explanation/data-and-teacher.md#second-opinion
 CERTAIN = 0.9
+LIKELY = 0.5  # the same for a category that the detector does not have
 
 
 class BoxesAndMasks:
@@ -136,7 +137,8 @@ class BoxesAndMasks:
             return labels
         probability, column = self.network.class_probs(features, boxes)[:, 1:].max(dim=1)
         own = torch.tensor(self._labels, device=labels.device)[column]
-        return torch.where((probability >= CERTAIN) & (own > 0), own, labels)
+        needed = torch.where(own > len(self.detector.categories), LIKELY, CERTAIN)
+        return torch.where((probability >= needed) & (own > 0), own, labels)
 
     def _masks(self, features: FrameFeatures, boxes: Tensor, given: list[NDArray[np.float32] | None]) -> Tensor:
         """Return the masks (N, h, w): of the detector, or of the mask head for a detection that has only a box."""
