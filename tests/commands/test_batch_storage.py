@@ -232,22 +232,23 @@ def test_frames_and_masks(store: FakeStore, tmp_path: Path, vis: Vis, runner: Po
 def test_secrets_are_never_stored_or_shown(
     store: FakeStore, tmp_path: Path, vis: Vis, run_vis: RunVis, runner: Polled
 ) -> None:
-    store.pipe_file("https://user:word@host/a.mp4?X-Amz-Signature=hidden", make_video(tmp_path).read_bytes())
-    store.pipe_file("https://host/bad.mp4?sig=hidden&token=word", b"damaged")
-    text = "https://user:word@host/a.mp4?X-Amz-Signature=hidden\nhttps://host/bad.mp4?sig=hidden&token=word\n"
-    text += "https://user:word@host/none.mp4?sig=hidden\n"
+    store.pipe_file("https://qwz7:vkx4@host/a.mp4?X-Amz-Signature=jqy9", make_video(tmp_path).read_bytes())
+    store.pipe_file("https://host/bad.mp4?sig=jqy9&token=vkx4", b"damaged")
+    text = "https://qwz7:vkx4@host/a.mp4?X-Amz-Signature=jqy9\nhttps://host/bad.mp4?sig=jqy9&token=vkx4\n"
+    text += "https://qwz7:vkx4@host/none.mp4?sig=jqy9\n"
     (tmp_path / "list.txt").write_text(text)
     outcome = vis(tmp_path / "list.txt", "--debug")
     assert outcome.code == 1
     stored = b"".join(store.store[name].getvalue() for name in store.names() if "/results/" in name)
-    for secret in ("user", "word", "hidden"):
-        assert secret not in outcome.err.replace("keyword", "")
+    # Words such as "user" occur in the paths of a traceback.
+    for secret in ("qwz7", "vkx4", "jqy9"):
+        assert secret not in outcome.err
         assert secret.encode() not in stored
         assert not any(secret in name for name in store.names() if "/results/" in name)
     assert sorted(rows(store)) == ["a", "bad", "none"]
     assert rows(store)["a"]["path"] == "https://***@host/a.mp4?***"
-    store.pipe_file("https://user:word@host/a.mp4?X-Amz-Signature=again", make_video(tmp_path).read_bytes())
-    (tmp_path / "list.txt").write_text("https://user:word@host/a.mp4?X-Amz-Signature=again\n")
+    store.pipe_file("https://qwz7:vkx4@host/a.mp4?X-Amz-Signature=again", make_video(tmp_path).read_bytes())
+    (tmp_path / "list.txt").write_text("https://qwz7:vkx4@host/a.mp4?X-Amz-Signature=again\n")
     runner.names()
     assert (vis(tmp_path / "list.txt").code, runner.names()) == (0, [])  # signed again, it is the same video
 
