@@ -46,7 +46,7 @@ def sizes(param: Path) -> list[tuple[int, int]]:
 
 
 def fill(model: PicoDet, counts: list[tuple[int, int]], values: np.ndarray) -> None:
-    """Copy the values into the convolutions. Both have the same order."""
+    """Copy the values into the convolutions. The layers and the values have the same order."""
     convs = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
     place = 0
     for conv, (num_weights, num_biases) in zip(convs, counts, strict=True):

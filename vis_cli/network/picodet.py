@@ -1,7 +1,7 @@
 """PicoDet-S, a small detector of COCO's 80 categories; used by `zoo.detectors.picodet_detector`.
 
 Reference: Yu et al., PP-PicoDet: A Better Real-Time Object Detector on Mobile Devices, 2021 (arXiv 2111.00902). The
-widths are those of the published weights. Batch norms are part of the convolutions.
+widths are the widths of the published weights. Batch norms are part of the convolutions.
 """
 
 from __future__ import annotations
