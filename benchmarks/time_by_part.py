@@ -23,10 +23,9 @@ from speed import SAMPLE
 
 from vis_cli.engine import propose
 from vis_cli.engine.segmenter import Segmenter
-from vis_cli.network.detector import Detector
-from vis_cli.network.mask_rcnn import MaskRCNN
 from vis_cli.records.video import open_video
 from vis_cli.settings import find_preset
+from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks
 
 WARM_UP = 4  # frames of a first run, which is not measured
 
@@ -105,14 +104,17 @@ def read_frames(path: Path, num_frames: int) -> NDArray[np.uint8]:
 def wrap_parts(segmenter: Segmenter, clock: Clock) -> None:
     """Measure the parts of the method. No part contains another one."""
     network: Any = segmenter._network
+    clock.wrap(network, "detect", "detection in key frames")
+    if isinstance(network, BoxesAndMasks):
+        network = network.network  # its box head is a part of the detection
+    else:
+        clock.wrap(network, "class_probs", "classes (Eq. 2)")
     clock.wrap(network.backbone, "forward", "backbone")
     clock.wrap(network, "_build_pyramid", "FPN")
     clock.wrap(network, "encode_query", "query and skip encoder")
     clock.wrap(network, "memorize", "memory encoder")
     clock.wrap(network.prop_head, "read", "memory readout")
     clock.wrap(network.prop_head, "decode", "mask decoder")
-    clock.wrap(Detector, "detect", "detection in key frames")
-    clock.wrap(MaskRCNN, "class_probs", "classes (Eq. 2)")
     clock.wrap(propose, "encode_probs", "RLE")
     clock.wrap(propose, "pack_probs", "stored probabilities")
 
