@@ -24,6 +24,7 @@ from rich.text import Text
 
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
+from vis_cli.found_categories import FoundCategory
 from vis_cli.signals import add_cleanup, received_signal, remove_cleanup
 
 EXIT_FAILED = 1
@@ -102,6 +103,7 @@ class VideoReport:
     instances: int | None = None  # all instances of the result
     confident_instances: int | None = None
     shown_instances: int | None = None  # in the overlay video and in the table
+    categories: tuple[FoundCategory, ...] = ()  # of the shown instances
     seconds: float | None = None
     outputs: tuple[Path, ...] = ()
     reason: str | None = None  # the cause, if the input was skipped or failed

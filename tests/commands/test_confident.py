@@ -169,11 +169,13 @@ class TestMessages:
         clips = [make_video(tmp_path, name, num_frames=2) for name in ("a.mp4", "b.mp4")]
         out, network.num_unlikely = tmp_path / "out", 1
         outcome = run_vis("segment", *clips, tmp_path / "no.mp4", "-o", out, "--no-render")
-        assert "[1/2] a: 1 instance in 2 frames, 1 less likely left out, " in outcome.err
+        assert re.search(
+            r"\[1/2\] a: 1 instance in 2 frames \(1 less likely left out, \d+\.\d s\): cat 0\.90 ", outcome.err
+        )
         assert "│ b │ 2 │ 1 │ 1 │" in outcome.err
         assert outcome.err.endswith("2 less likely instances are left out. To see them, use --min-score 0.")
         all_shown = run_vis("segment", *clips, "-o", out, "--no-render", "--overwrite", "--min-score", "0")
-        assert re.search(r"\[1/2\] a: 2 instances in 2 frames, \d+\.\d s ", all_shown.err)
+        assert re.search(r"\[1/2\] a: 2 instances in 2 frames \(\d+\.\d s\): cat x2 \(0\.90 to 0\.20\) ", all_shown.err)
         assert re.search(r"│ b │ 2 │ 2 │ \d+\.\d ", all_shown.err)  # seconds follow, without "less likely"
         assert "left out" not in all_shown.err
 
@@ -188,9 +190,15 @@ class TestMessages:
         clips = [make_video(Path(), name, num_frames=2).name for name in ("launchpad.mp4", "dogs-jump.mp4")]
         network.num_instances, network.num_unlikely = 10, 34
         printed = CliRunner().invoke(app, ["segment", *clips, "-o", "results", "--no-render"]).stderr
-        assert "[1/2] launchpad: 10 instances in 2 frames, 34 less likely left out, " in printed
+        found, *table = [line for line in printed.splitlines() if "dogs-jump: " not in line]
+        assert re.fullmatch(
+            r"\[1/2\] launchpad: 10 instances in 2 frames \(34 less likely left out, \d+\.\d s\): "
+            r"cat x10 \(0\.90 to 0\.00\)",
+            found,
+        )
+        assert len(found) <= 2 * 80
         assert "│ results/launchpad.json │" in printed
-        assert max(map(len, printed.splitlines())) <= 80
+        assert max(map(len, table)) <= 80
 
     def test_quiet_prints_nothing(self, segment: Runner) -> None:
         outcome = segment("--quiet")

@@ -105,6 +105,7 @@ class TestOutputs:
             "instances": 1,
             "confident_instances": 1,
             "shown_instances": 1,
+            "categories": [{"category": "cat", "instances": 1, "best_score": 0.9, "lowest_score": 0.9}],
             "outputs": [str(tmp_path / "out" / "clip.json")],
             "reason": None,
         }

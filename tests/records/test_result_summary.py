@@ -13,7 +13,7 @@ from vis_cli.records.result_summary import read_summary, summarize_result
 from vis_cli.records.types import Category, InstanceSequence
 
 MASK = make_mask(["..##", "...#"])
-NAMES = (Category(3, ',"segmentations":['), Category(7, ']}]}\n{"id":'), Category(8, ',"instances":['))
+NAMES = (Category(3, ',"segmentations":['), Category(7, ']}]}\n{"id":'), Category(8, ',"instances":[,"categories":['))
 
 
 def write(path: Path, *instances: InstanceSequence) -> bytes:
@@ -38,6 +38,7 @@ def test_agrees_with_the_complete_result(tmp_path: Path, number: int) -> None:
     assert (found.num_frames, len(found.instances)) == (3, number)
     assert [one.score for one in found.instances] == [0.75, 1.0, 0.0][:number]
     assert [one.confident for one in found.instances] == [True, False, True][:number]
+    assert [one.category for one in found.instances] == [NAMES[1].name, NAMES[1].name, None][:number]
 
 
 def test_an_incomplete_file_is_read_completely(tmp_path: Path) -> None:
@@ -61,6 +62,8 @@ def test_other_forms_are_read_completely(tmp_path: Path) -> None:
         data.replace(b'"score":0.75', b'"score":"x"'),
         data.replace(b',"instances":[', b',"others":[', 1),
         data.replace(b'"num_frames":3', b'"num_frames":"3"'),
+        data.replace(b',"categories":[', b',"classes":[', 1),
+        data.replace(b'"category_id":7', b'"category_id":4', 1),
     ):
         assert other != data
         path.write_bytes(other)

@@ -31,6 +31,7 @@ from vis_cli.commands.partial_result import PartialResult, partial_folder, remov
 from vis_cli.commands.rendering import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
+from vis_cli.found_categories import count_categories, describe_categories
 from vis_cli.messages import counted
 from vis_cli.records.given_masks import require_mask_size
 from vis_cli.records.given_result import require_result_size
@@ -109,7 +110,9 @@ class Batch:
                     if ended is not None:
                         ended(reports[-1])
                     if len(jobs) > 1:
-                        self._report_outcome(reports[-1], f"[{len(reports)}/{len(jobs)}]")
+                        self._report_outcome(reports[-1], f"[{len(reports)}/{len(jobs)}] ")
+                    elif reports[-1].status != "failed":  # its error line is already printed
+                        self._report_outcome(reports[-1], "")
             except KeyboardInterrupt as interruption:
                 done = f"{len(reports)} of {counted(len(jobs), 'video')} finished"
                 hint = "All results and finished windows are kept. Run the same command again to resume."
@@ -164,12 +167,14 @@ class Batch:
             self._reporter.error(reason if str(job.source) in reason else f"{job.source}: {reason}", error)
             return dataclasses.replace(report, status="failed", outputs=(), reason=reason)
         seconds = time.perf_counter() - started if report.status == "done" else None
+        shown = shown_instances(summary.instances, self._options.min_score)
         return dataclasses.replace(
             report,
             frames=summary.num_frames,
             instances=len(summary.instances),
             confident_instances=sum(instance.confident for instance in summary.instances),
-            shown_instances=len(shown_instances(summary.instances, self._options.min_score)),
+            shown_instances=len(shown),
+            categories=count_categories((one.category, one.score) for one in shown),
             seconds=seconds,
         )
 
@@ -369,12 +374,16 @@ class Batch:
             )
 
     def _report_outcome(self, report: VideoReport, number: str) -> None:
+        """Print the number of instances, their categories and their best scores in one line."""
         outcome: str = report.status
-        if report.status == "done":
+        if report.status != "failed":
             found, frames = counted(report.shown_instances or 0, "instance"), counted(report.frames or 0, "frame")
-            left_out = f", {report.num_left_out} less likely left out" if report.num_left_out else ""
-            outcome = f"{found} in {frames}{left_out}, {report.seconds:.1f} s"
-        self._reporter.note(f"{number} {report.video}: {outcome}")
+            left_out = f"{report.num_left_out} less likely left out" if report.num_left_out else ""
+            seconds = "skipped" if report.seconds is None else f"{report.seconds:.1f} s"
+            notes = ", ".join(note for note in (left_out, seconds) if note)
+            categories = describe_categories(report.categories)
+            outcome = f"{found} in {frames} ({notes}){': ' if categories else ''}{categories}"
+        self._reporter.note(f"{number}{report.video}: {outcome}")
 
 
 def _summary_of(job: Job) -> ResultSummary:

@@ -39,7 +39,8 @@ RESULT_START = b'{"schema":'  # first bytes that `write_result` writes
 SCHEMA_START = RESULT_START + str(SCHEMA).encode() + b","
 RESULT_KEY = b'"video":'  # key that `write_result` writes within the first START_BYTES
 START_BYTES = 64 * KIB
-INSTANCES_KEY, MASKS_KEY = b',"instances":[', b',"segmentations":['  # `result_summary` finds them
+# `result_summary` finds these keys.
+CATEGORIES_KEY, INSTANCES_KEY, MASKS_KEY = b',"categories":[', b',"instances":[', b',"segmentations":['
 # Schemas that `read_result` accepts. Schema 3 has a mask or null for each frame of the video and no shots, schema 2 no
 # `confident`, and schema 1 no fingerprint, names and timestamps.
 SCHEMAS = (1, 2, 3, 4)
@@ -153,7 +154,7 @@ def _iter_json(result: VideoResult) -> Iterator[str]:
         "given_prompts": result.given_prompts,
         "video": video_to_json(result.video),  # `result_head` reads up to the frame names of the video
         "shots": [list(shot) for shot in result.shots],
-        "categories": [{"id": category.id, "name": category.name} for category in result.categories],
+        "categories": [{"id": category.id, "name": category.name} for category in result.categories],  # last
     }
     yield f"{_dumps(head)[:-1]}{INSTANCES_KEY.decode()}"
     for number, instance in enumerate(result.instances):
