@@ -63,6 +63,7 @@ class Network:
     """Say what the stand-in does, and remember what it was asked."""
 
     num_instances: int = 1
+    excluded: dict[str, int] = field(default_factory=dict)  # detections of categories that --only excludes
     num_unlikely: int = 0  # further instances: lower right quarter, score 0.2, not confident
     raises: dict[str, BaseException] = field(default_factory=dict)  # by video name
     loaded: list[tuple[str, SegmentSettings, RunSettings]] = field(default_factory=list)
@@ -79,6 +80,7 @@ class FakeRun:
     """Segment a video as one window."""
 
     segment: Callable[[], VideoResult]
+    excluded: Mapping[str, int]
     found: list[VideoResult] = field(default_factory=list)
     num_windows = 0
     num_visible = 0
@@ -113,7 +115,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             find_categories(names, (*CATEGORIES, *coco_categories()))
 
         def start(self, video: Video, **given: Any) -> FakeRun:
-            return FakeRun(lambda: self.segment(video, **given))
+            return FakeRun(lambda: self.segment(video, **given), state.excluded)
 
         def segment(
             self,

@@ -341,3 +341,22 @@ def test_a_video_without_instances_gets_a_note(tmp_path: Path, run_vis: RunVis, 
     assert "no object" not in run_vis("segment", clip, "-o", tmp_path / "other", "--quiet").err
     network.num_instances = 1
     assert "no object" not in run_vis("segment", clip, "-o", tmp_path / "third").err
+
+
+def test_a_video_without_a_selected_category_names_the_others(
+    tmp_path: Path, run_vis: RunVis, network: Network
+) -> None:
+    network.num_instances, network.excluded = 0, {"person": 1, "zebra": 2, "boat": 1}
+    clip = make_video(tmp_path, num_frames=2)
+    outcome = run_vis("segment", clip, "-o", tmp_path / "out", "--only", "cat,dog")
+    assert (
+        f"{clip}: no cat or dog has a score above 0.3 in the key frames. Found, but excluded by --only: zebra (2), "
+        "boat (1), person (1). To find less likely objects, use"
+    ) in outcome.err
+    network.excluded = {f"kind {number:02}": 1 for number in range(40)}
+    outcome = run_vis("segment", clip, "-o", tmp_path / "more", "--only", "cat")
+    assert "kind 00 (1), kind 01 (1)" in outcome.err
+    assert "kind 39" not in outcome.err
+    network.excluded = {}
+    outcome = run_vis("segment", clip, "-o", tmp_path / "none", "--only", "cat")
+    assert "no cat has a score above 0.3 in the key frames. To find" in outcome.err

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from vis_cli.engine.video_run import collect_masks
 from vis_cli.errors import VisError
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.types import VideoResult
@@ -46,6 +49,20 @@ def test_class_agnostic_results() -> None:
 
 def test_no_object_of_a_category() -> None:
     assert segment_only(make_video(moving_boxes(4)), "sky").instances == ()
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_counts_what_is_excluded(given: bool) -> None:
+    """The largest number of a key frame, not the sum."""
+    video = make_video(moving_boxes(4))
+    options: dict[str, Any] = {}
+    if given:
+        boxes = np.array([[1.0, 2, 12, 10], [19, 12, 29, 22], [1, 1, 4, 4]])
+        found = BoxDetections(boxes, np.array([0.9, 0.8, 0.01]), np.array([1, 2, 3]), (None,) * 3)
+        options["detections"] = VideoDetections(CATEGORIES, {0: found, 1: found})
+    run = make_segmenter().start(video, only=["sky"], **options)  # type: ignore[arg-type]
+    result = run.result(collect_masks(run.iter_windows()))
+    assert (result.instances, run.excluded) == ((), {"warm": 1, "leaf": 1})
 
 
 def test_an_unknown_category_is_an_error_before_a_frame_is_decoded() -> None:

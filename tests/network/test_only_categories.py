@@ -39,7 +39,8 @@ def test_all_categories_change_nothing(network: SeqMaskRCNN, method: str) -> Non
 @pytest.mark.parametrize("method", ["detect", "detect_objects"])
 def test_the_most_likely_class_decides(network: SeqMaskRCNN, method: str) -> None:
     features, categories = encode(network), network.config.categories
-    only = OnlyCategories(network, categories[1:])  # the labels 2 and 3
+    excluded: dict[str, int] = {}
+    only = OnlyCategories(network, categories[1:], excluded=excluded)  # the labels 2 and 3
     assert only.config.categories == categories[1:]
     found, every = getattr(only, method)(features, **OPTIONS), getattr(network, method)(features, **OPTIONS)
     likely = every.class_probs[:, 1:].argmax(dim=1) + 1
@@ -51,6 +52,8 @@ def test_the_most_likely_class_decides(network: SeqMaskRCNN, method: str) -> Non
     probs = every.class_probs[wanted]
     torch.testing.assert_close(found.class_probs[:, 1:], probs[:, 2:])
     torch.testing.assert_close(found.class_probs[:, 0], probs[:, 0] + probs[:, 1])
+    num_others = int(((likely == 1) & (every.labels == 1)).sum())
+    assert excluded == {categories[0].name: num_others} != {categories[0].name: 0}
     few = getattr(only, method)(features, **OPTIONS | {"max_instances": 2})
     torch.testing.assert_close(few.scores, found.scores.sort(descending=True).values[:2])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.found_categories import count_categories, describe_categories
 from vis_cli.messages import counted
+from vis_cli.records.export_messages import shorten
 from vis_cli.records.given_masks import require_mask_size
 from vis_cli.records.given_result import require_result_size
 from vis_cli.records.part import PartRequest
@@ -52,9 +53,8 @@ if TYPE_CHECKING:
     from vis_cli.zoo.weights import LoadedModel
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # messages of torch
-NOTHING_FOUND = (
-    "no object has a score above {:g} in the key frames. To find less likely objects, use a lower --set "
-    "detection_score_threshold=X or a larger --num-key-frames N"
+REMEDY_FOR_NOTHING = (
+    "To find less likely objects, use a lower --set detection_score_threshold=X or a larger --num-key-frames N"
 )
 FOR_NETWORK = "Use a smaller --short-side, --feature-budget-mb or --set max_instances=N."
 
@@ -285,6 +285,8 @@ class Batch:
             for window in partial.collect(run):
                 num_frames = window.frames.stop
             found = run.result(partial.segmentations(num_frames))
+        if not found.instances:
+            self._report_nothing(job, run.excluded)
         if self._options.sets_score_source and given.detects:
             self._report_score_source(job, found.config["score_source"])
         return found
@@ -304,8 +306,6 @@ class Batch:
             timestamps=frame_times(video, found.video.num_frames),
             part=video.part,
         )
-        if not found.instances:
-            self._reporter.note(f"{job.source}: {NOTHING_FOUND.format(self._options.config.detection_score_threshold)}")
         result = dataclasses.replace(given.name_objects(found), video=info, **given.hashes)
         if job.overlay is not None:
             job.overlay.unlink(missing_ok=True)  # an older overlay would show another result
@@ -364,6 +364,16 @@ class Batch:
         return load_network(
             options.model, detector=options.detector, propagator=options.propagator, device=options.run.device
         )
+
+    def _report_nothing(self, job: Job, excluded: Mapping[str, int]) -> None:
+        """Print that no object was found, and which categories --only excludes, with their numbers."""
+        wanted = " or ".join(self._options.given.only) or "object"
+        problem = f"no {wanted} has a score above {self._options.config.detection_score_threshold:g} in the key frames"
+        if excluded:
+            ordered = sorted(excluded.items(), key=lambda item: (-item[1], item[0]))
+            others = shorten([f"{name} ({number})" for name, number in ordered])
+            problem += f". Found, but excluded by --only: {others}"
+        self._reporter.note(f"{job.source}: {problem}. {REMEDY_FOR_NOTHING}")
 
     def _report_score_source(self, job: Job, used: object) -> None:
         asked = self._options.config.score_source

@@ -206,9 +206,12 @@ class Segmenter:
             first = next(windows)
             num_frames, windows = _count_frames(opened, first), chain([first], windows)
         found = detections(num_frames) if callable(detections) else detections
+        excluded: dict[str, int] = {}
         if found is not None and only:
-            found = found.only(find_categories(only, found.categories))
-        method = self._choose_method(found, only)
+            categories = find_categories(only, found.categories)
+            excluded |= found.count_others(categories, self._config.detection_score_threshold)
+            found = found.only(categories)
+        method = self._choose_method(found, only, excluded)
         given: GivenObjects | None = None
         labels: dict[int, int] | None = {} if guidance is None else None
         if guidance is not None:
@@ -230,6 +233,7 @@ class Segmenter:
             ids=ids,
             progress=report,
             labels=labels,
+            excluded=excluded,
         )
 
     def _model_of_boxes(self, detections: VideoDetections | None, only: Sequence[str]) -> VideoNetwork | None:
@@ -275,13 +279,18 @@ class Segmenter:
         """
         return self._device.type == "cuda" and video.num_frames is not None
 
-    def _choose_method(self, detections: VideoDetections | None, only: Sequence[str]) -> Method:
-        """Return the method with the network that detects, or with the given detections."""
+    def _choose_method(
+        self, detections: VideoDetections | None, only: Sequence[str], excluded: dict[str, int]
+    ) -> Method:
+        """Return the method with the network that detects, or with the given detections.
+
+        With `only`, the network counts the detections of other categories in `excluded`.
+        """
         network = self._network
         if detections is not None:
             network = BoxesAndMasks(FileDetector(detections), network)
         elif only:
-            network = OnlyCategories(network, find_categories(only, network.config.categories))
+            network = OnlyCategories(network, find_categories(only, network.config.categories), excluded=excluded)
         return Method(
             network=ClassAgnostic(network) if self._config.class_agnostic else network,
             config=settle_scores(self._config, classifies_boxes=network.classifies_boxes),

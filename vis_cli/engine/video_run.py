@@ -40,6 +40,7 @@ class VideoRun:
         ids: ProposalIds,
         progress: Progress,
         labels: dict[int, int] | None = None,
+        excluded: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare the run. Nothing is decoded before the first window is asked for.
 
@@ -54,7 +55,10 @@ class VideoRun:
             progress: Called for each frame.
             labels: Label of each given object with a known class. It can change until the last window. None: given
                 objects have no class.
+            excluded: See the attribute. The network changes it until the last window.
         """
+        # Largest number of detections in a key frame, by the name of each category that `only` excludes.
+        self.excluded: Mapping[str, int] = {} if excluded is None else excluded
         self._labels = labels
         self._video = video
         self._method = method

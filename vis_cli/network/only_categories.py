@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -19,18 +20,23 @@ MAX_CANDIDATES = 100  # detections of all categories per frame, as in COCO: othe
 class OnlyCategories(nn.Module):
     """Keep the detections whose most likely class, among all classes of the network, is one of some categories."""
 
-    def __init__(self, network: VideoNetwork, categories: Sequence[Category]) -> None:
+    def __init__(
+        self, network: VideoNetwork, categories: Sequence[Category], *, excluded: dict[str, int] | None = None
+    ) -> None:
         """Select the categories.
 
         Args:
             network: A network with these and other categories.
             categories: At least one of its categories, in its order.
+            excluded: It receives the largest number of detections of a frame, by the name of each other category.
         """
         super().__init__()
         known = network.config.categories
         self.config = dataclasses.replace(network.config, categories=tuple(categories))
         self.classifies_boxes, self.reads_video = network.classifies_boxes, network.reads_video
         self.network = network
+        self._excluded = {} if excluded is None else excluded
+        self._names = [category.name for category in known]
         self._labels = [known.index(category) + 1 for category in categories]
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
@@ -80,6 +86,7 @@ class OnlyCategories(nn.Module):
         labels = torch.tensor(self._labels, device=found.labels.device)
         likely = found.class_probs[:, 1:].argmax(dim=1) + 1
         is_wanted = torch.isin(likely, labels) & torch.isin(found.labels, labels)
+        self._count_excluded(likely[(likely == found.labels) & ~torch.isin(likely, labels)])
         rows = is_wanted.nonzero()[:, 0]
         if len(rows) > max_instances:
             rows = rows[found.scores[rows].argsort(descending=True, stable=True)[:max_instances]]
@@ -92,6 +99,11 @@ class OnlyCategories(nn.Module):
             found.mask_probs[rows],
             tuple(found.segmentations[row] for row in rows.tolist()) if found.segmentations else (),
         )
+
+    def _count_excluded(self, labels: Tensor) -> None:
+        """Count the excluded detections of a frame by their labels (M,)."""
+        for name, number in Counter(self._names[label - 1] for label in labels.tolist()).items():
+            self._excluded[name] = max(number, self._excluded.get(name, 0))
 
     def _merge_others(self, probs: Tensor) -> Tensor:
         wanted = probs[:, self._labels]
