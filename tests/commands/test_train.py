@@ -72,6 +72,16 @@ def test_the_trainer_gets_what_was_typed(calls: Calls, tmp_path: Path, run_vis: 
     ]
 
 
+def test_the_folder_is_not_taken_for_an_included_model(
+    calls: Calls, tmp_path: Path, run_vis: RunVis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        "lite: the model is complete. Use it with --model ./lite"
+        in run_vis("train", make_config(Path()), "-o", "lite").err
+    )
+
+
 def test_a_run_that_was_asked_to_stop_ends_well(calls: Calls, tmp_path: Path, run_vis: RunVis) -> None:
     outcome = run_vis("train", make_config(tmp_path, "stopped"), "-o", tmp_path / "run")
     assert outcome.code == 0

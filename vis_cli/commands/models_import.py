@@ -65,6 +65,7 @@ def import_model(
     reporter = Reporter(quiet, debug)
     with reporter.guard():
         from vis_cli.zoo.folder import WEIGHTS_NAME
+        from vis_cli.zoo.model_argument import model_argument
         from vis_cli.zoo.released import import_released
         from vis_cli.zoo.released_folder import write_released
 
@@ -78,4 +79,4 @@ def import_model(
             f"{checkpoint}: imported {imported.num_mapped} tensors, omitted {imported.num_unused} tensors of an unused "
             f"mask head and {imported.num_counters} counters of batch norms"
         )
-        reporter.note(f"{out}: the model is complete. Use it with --model {out}")
+        reporter.note(f"{out}: the model is complete. Use it with --model {model_argument(out)}")

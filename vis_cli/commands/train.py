@@ -161,6 +161,7 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
     from vis_cli.engine.device import choose_device
     from vis_cli.training import run_log, trainer
     from vis_cli.training.run import Hooks
+    from vis_cli.zoo.model_argument import model_argument
 
     if not run_log.has_tensorboard():
         reporter.note(
@@ -174,7 +175,7 @@ def _train(config: Path, folder: Path, data: Path | None, device: str, *, resume
             config, folder, resume=resume, device=choose_device(device), data_root=data, hooks=hooks
         )
     if outcome.finished:
-        reporter.note(f"{folder}: the model is complete. Use it with --model {folder}")
+        reporter.note(f"{folder}: the model is complete. Use it with --model {model_argument(folder)}")
     else:
         reporter.note(f"{folder}: stopped and saved after step {outcome.step}. Use --resume to continue")
 
