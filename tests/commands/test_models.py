@@ -55,6 +55,29 @@ def test_a_model_with_an_included_detector_has_its_categories(zoo: Path, run_vis
     assert "90 toothbrush" in " ".join(described.replace("│", " ").split())
 
 
+def field_names(table: str) -> list[str]:
+    rows = [line.split("│")[1].strip() for line in table.splitlines() if line.startswith("│")]
+    return [name for name in rows if name]
+
+
+def test_each_row_has_a_name_of_its_own(tmp_path: Path, run_vis: RunVis) -> None:
+    """The provenance of a model can have any keys, also those of other rows."""
+    model = make_model()
+    model.config = dataclasses.replace(model.config, detector="picodet-s")
+    save_model(tmp_path / "mine", model, {"detector": "runs/a", "name": "b", "origin": "images", "num_steps": "3"})
+    names = field_names(run_vis("models", "info", tmp_path / "mine").out)
+    assert len(names) == len(set(names))
+    assert names[-4:] == ["origin: detector", "origin: name", "origin", "num steps"]
+
+
+def test_the_card_of_an_included_model_describes_its_origin(run_vis: RunVis) -> None:
+    printed = run_vis("models", "info", "lite").out
+    names = field_names(printed)
+    assert (len(names), names.count("detector"), names[-1]) == (len(set(names)), 1, "origin")
+    assert "lite/CARD.md" in "".join(printed.replace("│", " ").split())
+    assert "ten stages" not in " ".join(printed.partition("## Results")[0].replace("│", " ").split())
+
+
 def test_the_included_detector_is_described(run_vis: RunVis) -> None:
     outcome = run_vis("models", "info", "picodet-s")
     assert (outcome.code, outcome.err) == (0, "")

@@ -23,7 +23,7 @@ from vis_cli.training.config import (
     ValidationConfig,
 )
 from vis_cli.training.config_file import read_train_config
-from vis_cli.zoo.folder import zoo_dir
+from vis_cli.zoo.included_files import zoo_dir
 
 from .test_trainer import make_run
 

@@ -9,7 +9,7 @@ from vis_cli.training.category_maps import MAPS, make_label_map
 from vis_cli.training.config import SourceConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.labels import LabelMap
-from vis_cli.zoo.folder import zoo_dir
+from vis_cli.zoo.included_files import zoo_dir
 
 RECIPES = {
     "coco-to-ytvis2019": "r50-ytvis2019-main.toml",

@@ -11,7 +11,7 @@ from vis_cli.training.config import OptimConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.objective import GuidanceFractions
 from vis_cli.training.schedule import guidance_fractions, learning_rate
-from vis_cli.zoo.folder import zoo_dir
+from vis_cli.zoo.included_files import zoo_dir
 
 from .test_trainer import make_run
 

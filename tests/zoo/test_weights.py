@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.network.factories import make_config, make_model
 from vis_cli.errors import VisError
+from vis_cli.zoo import included_files
 from vis_cli.zoo.folder import WEIGHTS_NAME, find_model, read_summary
 from vis_cli.zoo.weights import load_model, require_size, save_model
 
@@ -66,6 +67,47 @@ def test_a_path_is_not_the_name_of_a_shipped_model(monkeypatch: pytest.MonkeyPat
 def test_folder_without_weights(tmp_path: Path) -> None:
     with pytest.raises(VisError, match=r"has no weights\.safetensors"):
         load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", ["cut", "schema", "config", "tensors", "not finite", "no network"])
+@pytest.mark.parametrize("included", [False, True])
+def test_damaged_weights_of_an_included_model_need_a_new_installation(
+    damage: str, included: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path)
+    monkeypatch.setattr(included_files, "zoo_dir", lambda: tmp_path if included else tmp_path / "other")
+    save_model(tmp_path / "lite", make_model(), {})
+    path, name = tmp_path / "lite" / WEIGHTS_NAME, "fpn.inner_blocks.0.0.bias"
+    state, config = load_file(path), METADATA["config"]
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "tensors":
+        save_file({"x": torch.zeros(1)}, path, METADATA)
+    elif damage == "not finite":
+        save_file(state | {name: torch.full_like(state[name], torch.nan)}, path, METADATA)
+    elif damage == "no network":
+        huge = json.dumps(json.loads(config) | {"fpn_channels": 8192, "mask_channels": 8192, "box_channels": 8192})
+        save_file(state, path, METADATA | {"config": huge})
+    else:
+        save_file(state, path, METADATA | {damage: "{"})
+    with pytest.raises(VisError) as caught:
+        load_model("lite")
+    hint = included_files.REINSTALL if included else included_files.FETCH
+    assert str(caught.value).endswith(f". {hint}")
+    assert included_files.FETCH in hint or "train" not in str(caught.value)
+
+
+def test_missing_weights_of_an_included_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vis_cli.zoo.folder.zoo_dir", lambda: tmp_path / "zoo")
+    monkeypatch.setattr(included_files, "zoo_dir", lambda: tmp_path / "zoo")
+    save_model(tmp_path / "zoo" / "lite", make_model(), {})
+    (tmp_path / "zoo" / "lite" / "CARD.md").touch()
+    (tmp_path / "zoo" / "lite" / WEIGHTS_NAME).unlink()
+    with pytest.raises(VisError, match=r"lite/weights\.safetensors: the weights of lite are missing\. The file is"):
+        load_model("lite")
+    monkeypatch.chdir(tmp_path)
+    save_model(Path("lite"), make_model(), {})  # a folder of the user with this name
+    assert find_model("lite") == Path("lite")
 
 
 def test_corrupt_weights(tmp_path: Path) -> None:

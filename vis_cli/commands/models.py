@@ -17,8 +17,9 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.options import Debug, examples
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS
-from vis_cli.zoo.folder import CARD_NAME, list_models, zoo_dir
+from vis_cli.zoo.folder import CARD_NAME, list_models
 from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS, join_categories
+from vis_cli.zoo.included_files import zoo_dir
 from vis_cli.zoo.torchvision_names import COCO_V2_NAME, torchvision_facts
 
 COCO_CATEGORIES = f"the {len(coco_categories())} categories of COCO"

@@ -5,7 +5,7 @@ Registered by `models`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +18,14 @@ from vis_cli.options import Debug
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category
 from vis_cli.zoo.coco import COCO_NAME, COCO_PARAMETERS, COCO_URL, FOLLOWER, coco_config, coco_file
-from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary, zoo_dir
+from vis_cli.zoo.folder import CARD_NAME, ModelSummary, find_model, read_summary
 from vis_cli.zoo.included_detectors import PICODET_NAME, PICODET_PARAMETERS, join_categories
+from vis_cli.zoo.included_files import is_included, zoo_dir
 from vis_cli.zoo.torchvision_names import LICENCE, is_torchvision_name, torchvision_facts
 
 ONNX_SUFFIX = ".onnx"
 RESULTS_HEADINGS = ("## Results", "## What it reaches")  # second heading: cards of earlier versions
+ORIGIN = "origin"  # of a model
 COCO_NOTE = "torchvision's COCO Mask R-CNN; lite propagates its masks. torchvision downloads it at the first use."
 COCO_V2_NOTE = (
     "torchvision's improved COCO Mask R-CNN; lite propagates its masks. Recommended if you have a network: "
@@ -68,13 +70,13 @@ def info(
 
 def facts(summary: ModelSummary) -> list[tuple[str, str]]:
     """Return one row per fact in the weights file."""
-    return [
+    rows = [
         ("name", summary.name),
         ("folder", str(summary.folder)),
         ("parameters", f"{summary.num_parameters:,}"),
         *_network_facts(summary.config),
-        *((key.replace("_", " "), value) for key, value in summary.provenance.items()),
     ]
+    return [*rows, *_origin_facts(summary, taken={name for name, _ in rows})]
 
 
 def coco_facts() -> list[tuple[str, str]]:
@@ -132,6 +134,18 @@ def _network_facts(config: ModelConfig) -> list[tuple[str, str]]:
         ("input size", f"{config.long_side}x{config.short_side}"),
         ("categories", _list_categories(categories)),
     ]
+
+
+def _origin_facts(summary: ModelSummary, taken: Collection[str]) -> list[tuple[str, str]]:
+    """Return one row per entry of the provenance, with names that are not taken.
+
+    The card of an included model replaces its provenance, which describes a part of its training only.
+    """
+    card = summary.folder / CARD_NAME
+    if is_included(card) and card.is_file():
+        return [(ORIGIN, f"described in {card}")]
+    names = {key: key.replace("_", " ") for key in summary.provenance}
+    return [(f"{ORIGIN}: {name}" if name in taken else name, summary.provenance[key]) for key, name in names.items()]
 
 
 def _list_categories(categories: Iterable[Category]) -> str:

@@ -18,6 +18,7 @@ from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.coco import COCO_NAME
 from vis_cli.zoo.header import read_header
 from vis_cli.zoo.included_detectors import INCLUDED_DETECTORS
+from vis_cli.zoo.included_files import remedy, zoo_dir
 from vis_cli.zoo.torchvision_names import TORCHVISION_DETECTORS
 
 WEIGHTS_NAME = "weights.safetensors"
@@ -40,13 +41,6 @@ class ModelSummary:
         return ModelInfo(self.name, sha256_of(self.folder / WEIGHTS_NAME))
 
 
-def zoo_dir() -> Path:
-    """Return the folder of the shipped models: inside the installed package, or next to it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "models"
-    return inside if inside.is_dir() else package.parent / "models"
-
-
 def list_models() -> list[ModelSummary]:
     """Return the models of the zoo by name."""
     return [read_summary(folder) for folder in sorted(zoo_dir().iterdir()) if (folder / WEIGHTS_NAME).is_file()]
@@ -62,8 +56,12 @@ def find_model(name_or_dir: str) -> Path:
     for folder in (Path(name_or_dir),) if is_path else (zoo_dir() / name_or_dir, Path(name_or_dir)):
         if (folder / WEIGHTS_NAME).is_file():
             return folder
+    included = zoo_dir() / name_or_dir
+    if not is_path and name_or_dir not in INCLUDED_DETECTORS and (included / CARD_NAME).is_file():
+        problem = f"the weights of {name_or_dir} are missing"
+        raise VisError(problem, where=included / WEIGHTS_NAME, hint=remedy(included))
     if Path(name_or_dir).is_dir():
-        raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}")
+        raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}", hint=remedy(Path(name_or_dir)))
     known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
     known += [*INCLUDED_DETECTORS, COCO_NAME, *(facts.name for facts in TORCHVISION_DETECTORS)]
     hint = f"{did_you_mean(name_or_dir, known)} A folder with {WEIGHTS_NAME} works too."
@@ -81,14 +79,14 @@ def read_summary(folder: Path) -> ModelSummary:
     schema = header.metadata.get("schema")
     if schema != SCHEMA:
         shown = "no schema" if schema is None else f"schema {printable(schema)!r}"
-        raise VisError(f"{path} has {shown}, but this version reads {SCHEMA!r}")
+        raise VisError(f"{path} has {shown}, but this version reads {SCHEMA!r}", hint=remedy(path))
     try:
         config = ModelConfig.from_json(header.metadata["config"])
         if config.backbone not in get_args(BackboneName):
             raise ValueError(f"no backbone is named {printable(config.backbone)!r}")
         provenance = _read_provenance(header.metadata.get("provenance", "{}"))
     except (KeyError, ValueError) as error:
-        raise VisError(f"{path} has damaged metadata ({error}); fetch or train it again") from error
+        raise VisError(f"{path} has damaged metadata ({error})", hint=remedy(path)) from error
     return ModelSummary(real_path(folder).name, folder, config, header.num_values, provenance)
 
 

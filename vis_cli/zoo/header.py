@@ -12,6 +12,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_HEADER_BYTES, MAX_WEIGHTS_BYTES, MIB
 from vis_cli.files.names import printable
 from vis_cli.files.reading import open_regular
+from vis_cli.zoo.included_files import remedy
 
 LENGTH_BYTES = 8  # before the header, little-endian
 DAMAGED = (
@@ -54,7 +55,7 @@ def read_header(path: Path) -> Header:
             return Header(file.metadata() or {}, shapes, types)
     except (OSError, *DAMAGED) as error:
         raise VisError(
-            f"cannot read {path}: it is not a readable weights file ({first_line(error)}). Fetch or train it again."
+            f"cannot read {path}: it is not a readable weights file ({first_line(error)})", hint=remedy(path)
         ) from error
 
 

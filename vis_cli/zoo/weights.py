@@ -19,6 +19,7 @@ from vis_cli.network.config import ModelConfig
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import ModelInfo
 from vis_cli.zoo.folder import CARD_NAME, SCHEMA, WEIGHTS_NAME, find_model, read_summary
+from vis_cli.zoo.included_files import remedy
 from vis_cli.zoo.weights_file import read_tensors, require_finite, write_tensors
 
 Network_co = TypeVar("Network_co", covariant=True)
@@ -121,4 +122,4 @@ def _network_without_values(config: ModelConfig, path: Path) -> SeqMaskRCNN:
         with torch.device("meta"), _WithoutRandomValues():
             return SeqMaskRCNN(config)
     except RuntimeError as error:  # sizes whose product has more than 64 bits
-        raise VisError(f"{path} has damaged metadata (no network has these sizes); fetch or train it again") from error
+        raise VisError(f"{path} has damaged metadata (no network has these sizes)", hint=remedy(path)) from error

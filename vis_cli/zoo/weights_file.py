@@ -18,6 +18,7 @@ from vis_cli.errors import VisError
 from vis_cli.files.atomic import atomic_path
 from vis_cli.files.names import printable
 from vis_cli.zoo.header import DAMAGED, LENGTH_BYTES, Header, first_line, read_header
+from vis_cli.zoo.included_files import FETCH, REINSTALL, remedy
 
 ALIGNMENT = 8  # bytes; the format pads its header with spaces
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
@@ -59,7 +60,7 @@ def read_tensors(path: Path, wanted: Mapping[str, torch.Size]) -> dict[str, Tens
     except MemoryError as error:
         raise VisError(f"cannot load {path}: {header.num_values:,} values do not fit into memory.") from error
     except (OSError, *DAMAGED) as error:
-        raise VisError(f"cannot load {path}: {first_line(error)}. Fetch or train it again.") from error
+        raise VisError(f"cannot load {path}: {first_line(error)}", hint=remedy(path)) from error
     require_finite(state, path)
     return state
 
@@ -69,8 +70,8 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path, *, verb: str = "lo
     wrong = [name for name, value in tensors.items() if value.is_floating_point() and not _is_finite(value)]
     if wrong:
         raise VisError(
-            f"cannot {verb} {path}: {listed(wrong)} has values that are not finite (NaN or infinite). "
-            "Use weights of an earlier step, or fetch the model again."
+            f"cannot {verb} {path}: {listed(wrong)} has values that are not finite (NaN or infinite)",
+            hint=f"Use weights of an earlier step. {FETCH}" if remedy(path) == FETCH else REINSTALL,
         )
 
 
@@ -97,6 +98,6 @@ def _require_same(path: Path, header: Header, wanted: Mapping[str, torch.Size]) 
     told = [f"{len(names)} {problem} ({listed(names)})" for problem, names in problems.items() if names]
     if told:
         raise VisError(
-            f"cannot load {path}: it does not hold the weights of its own config: of its tensors {', '.join(told)}. "
-            "Fetch or train it again."
+            f"cannot load {path}: it does not hold the weights of its own config: of its tensors {', '.join(told)}",
+            hint=remedy(path),
         )

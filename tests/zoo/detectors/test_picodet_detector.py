@@ -13,6 +13,7 @@ from vis_cli.network.picodet import PicoDet
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import KeyFrame, ModelInfo
 from vis_cli.records.video import open_video
+from vis_cli.zoo import included_files
 from vis_cli.zoo.detectors import picodet_detector
 from vis_cli.zoo.detectors.picodet_detector import PicoDetDetector, identify_picodet, load_picodet, picodet_file
 from vis_cli.zoo.weights_file import write_tensors
@@ -23,6 +24,7 @@ CPU = torch.device("cpu")
 
 def other_file(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(picodet_detector, "picodet_file", lambda: path)
+    monkeypatch.setattr(included_files, "zoo_dir", lambda: path.parent)
 
 
 def test_the_cat_is_found_where_it_is() -> None:
@@ -67,8 +69,9 @@ def test_the_file_has_a_hash_and_a_calibration() -> None:
 def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other_file(monkeypatch, tmp_path / "detector.safetensors")
     for use in (identify_picodet, lambda: load_picodet(CPU)):
-        with pytest.raises(VisError, match="weights of picodet-s are missing"):
+        with pytest.raises(VisError, match="weights of picodet-s are missing") as caught:
             use()
+        assert str(caught.value).endswith(included_files.REINSTALL)
 
 
 def test_a_damaged_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -76,6 +79,9 @@ def test_a_damaged_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     path.write_bytes(picodet_file().read_bytes()[:1000])
     other_file(monkeypatch, path)
     with pytest.raises(VisError, match=r"detector\.safetensors"):
+        load_picodet(CPU)
+    path.write_bytes(picodet_file().read_bytes()[:-1000])
+    with pytest.raises(VisError, match=rf"detector\.safetensors.*\. {included_files.REINSTALL}$"):
         load_picodet(CPU)
 
 

@@ -17,9 +17,9 @@ from vis_cli.network.picodet import INPUT_SIDE, PicoDet
 from vis_cli.records.coco_categories import coco_categories
 from vis_cli.records.types import Category, ModelInfo
 from vis_cli.zoo.detectors.protocol import FoundBoxes, KeyFrame
-from vis_cli.zoo.folder import zoo_dir
 from vis_cli.zoo.header import read_header
 from vis_cli.zoo.included_detectors import PICODET_NAME
+from vis_cli.zoo.included_files import remedy, zoo_dir
 from vis_cli.zoo.weights_file import read_tensors
 
 FILE_NAME = "detector.safetensors"  # not the name of the weights of a model, because it does not propagate
@@ -115,4 +115,4 @@ def _read_calibration(path: Path) -> Calibration | None:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise VisError(f"the weights of {PICODET_NAME} are missing", where=str(path), hint="Install vis again.")
+        raise VisError(f"the weights of {PICODET_NAME} are missing", where=str(path), hint=remedy(path))
