@@ -182,8 +182,16 @@ def remembered(path: Path, loaded: LoadedModel[SeqMaskRCNN], make: Callable[[], 
 def propose(loaded: LoadedModel[SeqMaskRCNN], video: Video, key_frames: tuple[int, ...]) -> VideoResult:
     """Return the sequence proposals of all key frames (Alg. 1) without reduction."""
     network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
-    cache = FeatureCache(network, [frames], device=CPU, budget_bytes=FEATURE_BUDGET, reused_before=key_frames[-1])
     source = DetectedMasks(ClassAgnostic(network), key_frames, DETECTING)
+    cache = FeatureCache(
+        network,
+        [frames],
+        device=CPU,
+        budget_bytes=FEATURE_BUDGET,
+        reused_before=key_frames[-1],
+        key_frames=key_frames,
+        classifies_frames=source.classifies_frames,
+    )
     size = (video.height, video.width)
     rule = memory_rule(SCORING, frames.num_frames)
     proposer = Proposer(network, cache, source, SCORING, frames=frames.indices, rule=rule, video=size)
@@ -197,7 +205,7 @@ def propose(loaded: LoadedModel[SeqMaskRCNN], video: Video, key_frames: tuple[in
 def track(loaded: LoadedModel[SeqMaskRCNN], video: Video) -> VideoResult:
     """Detect in each frame as in a key frame, and link the detections (`track_by_detect`)."""
     network, frames = accelerate(loaded.model, CPU), open_frames(loaded, video)
-    cache = FeatureCache(network, [frames], device=CPU, budget_bytes=0, reused_before=0)
+    cache = FeatureCache(network, [frames], device=CPU, budget_bytes=0, reused_before=0, classifies_frames=True)
     source = DetectedMasks(ClassAgnostic(network), tuple(range(frames.num_frames)), DETECTING)
     found = []
     with autocast(CPU, choose_precision("auto", CPU)):

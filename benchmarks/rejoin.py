@@ -122,7 +122,7 @@ class Frames:
         """Encode a frame."""
         image: NDArray[np.uint8] = np.asarray(cv2.imread(str(self._paths[index])), dtype=np.uint8)[:, :, ::-1]
         pixels = torch.from_numpy(resize_frame(np.ascontiguousarray(image), self._size))
-        features = self._network.encode_frames(pixels.permute(2, 0, 1)[None].float())
+        features = self._network.encode_for_propagation(pixels.permute(2, 0, 1)[None].float())
         return EncodedFrame(index, features, self._network.encode_query(features))
 
     def mask(self, rle: Rle | None) -> Tensor:

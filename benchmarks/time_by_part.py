@@ -110,7 +110,10 @@ def wrap_parts(segmenter: Segmenter, clock: Clock) -> None:
     else:
         clock.wrap(network, "class_probs", "classes (Eq. 2)")
     clock.wrap(network.backbone, "forward", "backbone")
-    clock.wrap(network, "_build_pyramid", "FPN")
+    clock.wrap(network, "_build_finest_level", "FPN")
+    clock.wrap(network.fpn, "forward", "FPN")
+    if network.config.detector_fpn:
+        clock.wrap(network.detector_fpn, "forward", "FPN of the detector")
     clock.wrap(network, "encode_query", "query and skip encoder")
     clock.wrap(network, "memorize", "memory encoder")
     clock.wrap(network.prop_head, "read", "memory readout")

@@ -103,6 +103,7 @@ class FakeNetwork(nn.Module):
         self.lost_frames: set[int] = set()  # where propagation finds nothing
         self.half_frames: set[int] = set()  # where it finds the left half of an object
         self.encoded: list[int] = []
+        self.only_propagated: list[int] = []  # of the encoded frames: without the features of the detector
         self.detected: list[int] = []
         self.memorized: list[tuple[int, Tensor]] = []
         self.propagated: list[tuple[int, list[int]]] = []  # frame, frames in the memory
@@ -113,7 +114,11 @@ class FakeNetwork(nn.Module):
         assert images.shape[0] == 1
         assert images.dtype == torch.float32
         self.encoded.append(_number(images))
-        return FrameFeatures((images,), images, images, (images.shape[2], images.shape[3]))
+        return FrameFeatures((images, images[:, :, ::2, ::2]), images, images, (images.shape[2], images.shape[3]))
+
+    def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
+        self.only_propagated.append(_number(images))
+        return self.encode_frames(images).for_propagation()
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         nothing = features.c2[:, :, :1, :1]
@@ -127,6 +132,7 @@ class FakeNetwork(nn.Module):
         nms_iou: float,
         max_instances: int,
     ) -> Detections:
+        assert len(features.pyramid) == 2
         image, number = features.c2, _number(features.c2)
         self.detected.append(number)
         masks = torch.stack([_of_colour(image, colour) for colour in PALETTE])
@@ -144,12 +150,14 @@ class FakeNetwork(nn.Module):
     detect_objects = detect
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
+        assert len(features.pyramid) == 2
         self.classified.append((_number(features.c2), boxes))
         rows = [self._class_probs(features.c2, box) for box in boxes.long().tolist()]
         return torch.stack(rows) if rows else torch.zeros(0, len(CATEGORIES) + 1)
 
     def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return the colour of the centre of each box, inside of the box."""
+        assert len(features.pyramid) == 2
         self.boxed.append((_number(features.c2), boxes))
         masks = torch.zeros(len(boxes), *features.image_size)
         for mask, (x0, y0, x1, y1) in zip(masks, boxes.round().int().tolist(), strict=True):

@@ -49,8 +49,28 @@ def test_kept_and_encoded_again_are_the_same_frame() -> None:
 
 def test_bytes_of_features_and_query_are_counted() -> None:
     cache = _cache(FakeNetwork(), 1, reused_before=1)
-    assert cache.encode(0).num_bytes == 2 * KEPT_BYTES
+    assert cache.encode(0).num_bytes == 2 * KEPT_BYTES  # in float32
     assert cache.num_bytes == KEPT_BYTES
+
+
+def test_only_key_frames_have_the_features_of_the_detector_and_only_forward_in_time() -> None:
+    network = FakeNetwork()
+    cache = _cache(network, 3, reused_before=6, key_frames=(1, 5))
+    levels = [len(cache.encode(index).features.pyramid) for index in range(NUM_FRAMES)]
+    assert levels == [1, 2, 1, 1, 1, 2, 1, 1]
+    assert network.only_propagated == [0, 2, 3, 4, 6, 7]
+    assert cache.num_bytes == 3 * KEPT_BYTES
+    assert [len(cache.take(index).features.pyramid) for index in (5, 1, 0)] == [1, 1, 1]  # 5 was not kept
+    assert network.only_propagated[6:] == [5]
+
+
+def test_frames_of_a_detector_that_classifies_all_frames_keep_its_features() -> None:
+    network = FakeNetwork()
+    cache = _cache(network, 2, reused_before=6, classifies_frames=True)
+    exact = [cache.encode(index).features.pyramid[1] for index in range(NUM_FRAMES)]
+    for index in (2, 1, 0):  # 2 was not kept: each frame is larger
+        assert torch.equal(cache.take(index).features.pyramid[1], exact[index])
+    assert (network.encoded[NUM_FRAMES:], network.only_propagated) == ([2, 1], [])
 
 
 def test_kept_features_differ_by_the_rounding_of_float16() -> None:
@@ -104,7 +124,14 @@ class Scaled(FakeNetwork):
         return super().encode_frames(images).map(lambda image: (image * self.factor).to(self.dtype))
 
 
-def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -> FeatureCache:
+def _cache(
+    network: FakeNetwork,
+    frames_in_budget: int,
+    *,
+    reused_before: int,
+    key_frames: tuple[int, ...] = (),
+    classifies_frames: bool = False,
+) -> FeatureCache:
     video = cast(Video, make_video(moving_boxes(NUM_FRAMES)))
     frames = FrameStore((HEIGHT, WIDTH), budget_bytes=2**20)
     for frame in video.iter_frames():
@@ -115,6 +142,8 @@ def _cache(network: FakeNetwork, frames_in_budget: int, *, reused_before: int) -
         device=torch.device("cpu"),
         budget_bytes=frames_in_budget * KEPT_BYTES,
         reused_before=reused_before,
+        key_frames=key_frames,
+        classifies_frames=classifies_frames,
     )
 
 
@@ -124,12 +153,21 @@ class BatchNetwork:
     def __init__(self, limit: int = 100) -> None:
         self.network, self.limit = make_model(), limit
         self.sizes: list[int] = []
+        self.detected: list[int] = []  # of the calls: with the features of the detector
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
+        self.detected.append(len(self.sizes))
+        self._count(images)
+        return self.network.encode_frames(images)
+
+    def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
+        self._count(images)
+        return self.network.encode_for_propagation(images)
+
+    def _count(self, images: Tensor) -> None:
         self.sizes.append(len(images))
         if len(images) > self.limit:
             raise torch.cuda.OutOfMemoryError
-        return self.network.encode_frames(images)
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         return self.network.encode_query(features)
@@ -139,14 +177,14 @@ class BatchNetwork:
 def test_a_batch_has_the_same_features_as_single_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FeatureCache, "_batch_size", lambda self: 3)
     network, alone = BatchNetwork(), make_model()
-    cache = _cache(network, 100, reused_before=0)  # type: ignore[arg-type]
+    cache = _cache(network, 100, reused_before=0, key_frames=(4,))  # type: ignore[arg-type]
     for index in range(NUM_FRAMES):
         encoded = cache.encode(index)
         features = alone.encode_frames(image(index))
         query = alone.encode_query(features)
         assert encoded.index == index
         for actual, expected in (
-            *zip(encoded.features.pyramid, features.pyramid, strict=True),
+            *zip(encoded.features.pyramid, features.pyramid[: 5 if index in (3, 4, 5) else 1], strict=True),
             (encoded.features.c2, features.c2),
             (encoded.features.c3, features.c3),
             (encoded.query.key, query.key),
@@ -158,15 +196,18 @@ def test_a_batch_has_the_same_features_as_single_frames(monkeypatch: pytest.Monk
     assert network.sizes == [3, 3, 2]
     assert [cache.take(index).index for index in (5, 4, 3, 2, 1, 0)] == [5, 4, 3, 2, 1, 0]
     assert network.sizes[3:] == [3, 3]
+    assert network.detected == [1]  # the batch with the key frame, forward in time only
 
 
 @torch.inference_mode()
 def test_a_smaller_batch_is_tried_if_the_memory_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FeatureCache, "_batch_size", lambda self: 8)
     network = BatchNetwork(limit=2)
-    cache = _cache(network, 100, reused_before=0)  # type: ignore[arg-type]
-    assert [cache.encode(index).index for index in range(NUM_FRAMES)] == list(range(NUM_FRAMES))
+    cache = _cache(network, 100, reused_before=0, key_frames=(3,))  # type: ignore[arg-type]
+    levels = {index: len(cache.encode(index).features.pyramid) for index in range(NUM_FRAMES)}
+    assert levels == {0: 1, 1: 1, 2: 5, 3: 5, 4: 1, 5: 1, 6: 1, 7: 1}
     assert network.sizes == [8, 4, 2, 2, 2, 2]
+    assert network.detected == [0, 1, 3]  # batches that contain the key frame: two are too large
     with pytest.raises(torch.cuda.OutOfMemoryError):
         _cache(BatchNetwork(limit=0), 100, reused_before=0).encode(0)  # type: ignore[arg-type]
 

@@ -253,6 +253,22 @@ def test_the_rpn_learns_from_a_share_of_the_frames() -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("detector_fpn", [False, True])
+def test_frames_for_propagation_equal_the_others_without_the_levels_of_the_detector(detector_fpn: bool) -> None:
+    model, images = make_model(detector_fpn=detector_fpn), torch.cat([frame(50, 75), frame(50, 75).flip(3)])
+    complete, alone = model.encode_frames(images), model.encode_for_propagation(images)
+    assert (len(complete.pyramid), len(alone.pyramid), alone.image_size) == (5, 1, (50, 75))
+    for network_output, expected in zip(alone.tensors, complete.for_propagation().tensors, strict=True):
+        assert torch.equal(network_output, expected)
+    for one, other in zip(model.encode_query(alone).tensors, model.encode_query(complete).tensors, strict=True):
+        assert torch.equal(one, other)
+    masks = torch.rand(2, 50, 75, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(model.memorize(alone.frame(1), masks).value, model.memorize(complete.frame(1), masks).value)
+    with pytest.raises(ValueError, match="zip"):  # no result without the levels of the detector
+        model.detect(alone.frame(0), score_threshold=0.0, nms_iou=0.5, max_instances=3)
+
+
+@torch.inference_mode()
 def test_a_detector_with_an_fpn_of_its_own_shares_p2_with_propagation() -> None:
     plain, own = make_model(), make_model(detector_fpn=True)
     own.fpn.load_state_dict(

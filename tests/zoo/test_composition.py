@@ -45,7 +45,10 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
     assert both.config == detector.config
     image = torch.rand(1, 3, 50, 75, generator=torch.Generator().manual_seed(3)) * 255
     features, seen, followed = both.encode_frames(image), detector.encode_frames(image), propagator.encode_frames(image)
-    assert len(features.tensors) == len(seen.tensors) + len(followed.tensors)
+    assert len(features.tensors) == len(seen.tensors) + len(followed.for_propagation().tensors)
+    for alone in (features.for_propagation(), both.encode_for_propagation(image)):  # nothing of the detector
+        assert len(alone.tensors) == 3
+        assert all(map(torch.equal, alone.tensors, followed.for_propagation().tensors))
     found, expected = (
         network.detect(frame, score_threshold=0.0, nms_iou=0.5, max_instances=3)
         for network, frame in ((both, features), (detector, seen))

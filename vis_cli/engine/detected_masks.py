@@ -48,6 +48,7 @@ class DetectedMasks:
         """
         self.key_frames = key_frames
         self.num_classes = network.config.num_classes
+        self.classifies_frames = config.score_source not in SCORES_OF_DETECTIONS
         self._network = network
         self._reader = reader
         self._config = config
@@ -104,7 +105,7 @@ class DetectedMasks:
 
     def class_probs(self, frame: EncodedFrame, masks: Tensor) -> NDArray[np.float64]:
         """Classify the objects of a frame with the box head, if the source of the scores needs it."""
-        if self._config.score_source in SCORES_OF_DETECTIONS:
+        if not self.classifies_frames:
             return np.zeros((len(masks), self.num_classes + 1))
         return frame_class_probs(self._network, frame.features, masks)
 

@@ -76,6 +76,7 @@ class FeatureCache:
         budget_bytes: int,
         reused_before: int,
         key_frames: Collection[int] = (),
+        classifies_frames: bool = False,
         padded: bool = False,
     ) -> None:
         """Start empty.
@@ -86,7 +87,9 @@ class FeatureCache:
             device: Device of the network.
             budget_bytes: Size limit of the kept features.
             reused_before: Frames from this index on are not kept.
-            key_frames: Indices of the frames whose features contain the frame itself, for a detector that reads it.
+            key_frames: Indices of the frames that the detector reads forward in time. Their features contain all levels
+                of the pyramid and the frame itself.
+            classifies_frames: The detector also classifies objects in all frames, in both directions.
             padded: Masks that are decoded from a frame also cover its padding.
         """
         self._network = network
@@ -95,6 +98,7 @@ class FeatureCache:
         self._budget = budget_bytes
         self._reused_before = reused_before
         self._key_frames = key_frames
+        self._classifies_frames = classifies_frames
         self._padded = padded
         self._kept: dict[int, _Kept] = {}
         self._is_full = False
@@ -110,13 +114,17 @@ class FeatureCache:
         """
         encoded = self._encode(index, 1)
         if index < self._reused_before and not self._is_full:
-            self._keep(_Kept.keep(encoded))
+            self._keep(self._for_backward(encoded))
         return encoded
 
     def take(self, index: int) -> EncodedFrame:
         """Return a frame for the last time: from the cache, or encoded again."""
-        kept = self._drop(index) if index in self._kept else _Kept.keep(self._encode(index, -1))
+        kept = self._drop(index) if index in self._kept else self._for_backward(self._encode(index, -1))
         return kept.restore()
+
+    def _for_backward(self, frame: EncodedFrame) -> _Kept:
+        """Round a frame, without the features of the detector if it does not read the frame again."""
+        return _Kept.keep(frame if self._classifies_frames else frame.for_propagation())
 
     def _keep(self, kept: _Kept) -> None:
         num_bytes = kept.frame.num_bytes
@@ -141,14 +149,20 @@ class FeatureCache:
             self._batch = self._encode_batch(index, step)
         return self._batch.pop(index)
 
+    def _is_detected(self, index: int, step: int) -> bool:
+        """Return whether the detector reads a frame in the direction `step`."""
+        return self._classifies_frames or (step > 0 and index in self._key_frames)
+
     def _encode_batch(self, index: int, step: int) -> dict[int, EncodedFrame]:
         store = next(store for store in self._stores if index in store.indices)
         ahead = range(index, index + step * self._batch_frames, step)
         indices = [later for later in ahead if later in store.indices and later not in self._kept]
         pixels = {later: store[later] for later in indices}
         frames = torch.from_numpy(np.stack(list(pixels.values()))).to(self._device)
+        detects = any(self._is_detected(later, step) for later in indices)
+        encode = self._network.encode_frames if detects else self._network.encode_for_propagation
         try:
-            features = self._network.encode_frames(frames.permute(0, 3, 1, 2).float())  # channels last in memory
+            features = encode(frames.permute(0, 3, 1, 2).float())  # channels last in memory
             query = self._network.encode_query(features)
         except torch.cuda.OutOfMemoryError:
             if len(indices) == 1:

@@ -41,6 +41,7 @@ class GivenAndDetected:
         """
         self.key_frames = tuple(sorted({*given.key_frames, *detected.key_frames}))
         self.num_classes = detected.num_classes
+        self.classifies_frames = detected.classifies_frames
         self._given = given
         self._detected = detected
         self._network = network

@@ -22,6 +22,7 @@ class GivenObjects(ABC):
     """Objects with ids. Each one starts in the first frame that gives it. Later frames correct its mask."""
 
     num_classes = 0
+    classifies_frames = False
 
     def __init__(self, ids: Mapping[int, tuple[int, ...]]) -> None:
         """Store the ids of the objects that are given in each key frame, by frame index."""

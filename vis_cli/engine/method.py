@@ -169,6 +169,7 @@ class Method:
             budget_bytes=self.feature_budget,
             reused_before=max(source.key_frames, default=0),
             key_frames=source.key_frames,
+            classifies_frames=source.classifies_frames,
             padded=self.config.mask_canvas == "network",
         )
 

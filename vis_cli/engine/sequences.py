@@ -68,6 +68,10 @@ class MaskSource(Protocol):
     def num_classes(self) -> int:
         """Return the number of foreground classes C of `class_probs`. 0: the objects have no class."""
 
+    @property
+    def classifies_frames(self) -> bool:
+        """Return whether `class_probs` reads all frames with the box head. False: it returns zeros."""
+
     def masks_at(self, frame: EncodedFrame) -> KeyMasks:
         """Return the masks of a key frame."""
 

@@ -29,6 +29,10 @@ class ClassAgnostic(nn.Module):
         """Encode frames (B, 3, h, w), RGB 0..255."""
         return self.network.encode_frames(images)
 
+    def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255, that the detector does not read."""
+        return self.network.encode_for_propagation(images)
+
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
     ) -> Detections:

@@ -32,7 +32,7 @@ class DetectingNetwork(Protocol):
         """Return whether `detect` reads `features.key_frame` at the size of the video, not of the network input."""
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
-        """Encode frames (B, 3, h, w), RGB 0..255."""
+        """Encode frames (B, 3, h, w), RGB 0..255, for all methods of the network."""
 
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
@@ -54,8 +54,11 @@ class DetectingNetwork(Protocol):
 class PropagatingNetwork(Protocol):
     """Propagate masks from memorized frames to others."""
 
-    def encode_frames(self, images: Tensor) -> FrameFeatures:
-        """Encode frames (B, 3, h, w), RGB 0..255."""
+    def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255, for the methods of this protocol only.
+
+        These features equal `encode_frames(images).for_propagation()`.
+        """
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
         """Compute the part of propagation that depends on the frame only, not on objects."""

@@ -15,9 +15,10 @@ from vis_cli.records.types import KeyFrame
 
 @dataclass(frozen=True, slots=True)
 class FrameFeatures:
-    """B encoded frames, as detection, scoring and propagation read them."""
+    """B encoded frames, as detection, scoring and propagation read them. Propagation reads P2, C2 and C3 only."""
 
-    pyramid: tuple[Tensor, ...]  # P2..P6, each (B, F, h/2^l, w/2^l) of the padded input
+    # P2..P6, each (B, F, h/2^l, w/2^l) of the padded input. Frames that are encoded for propagation have P2 only.
+    pyramid: tuple[Tensor, ...]
     c2: Tensor  # (B, C2, h/4, w/4)
     c3: Tensor  # (B, C3, h/8, w/8)
     image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
@@ -35,6 +36,10 @@ class FrameFeatures:
         """Return the features with other tensors, without the query features."""
         levels = tuple(change(level) for level in self.pyramid)
         return dataclasses.replace(self, pyramid=levels, c2=change(self.c2), c3=change(self.c3), query=None)
+
+    def for_propagation(self) -> FrameFeatures:
+        """Return the part that propagation reads. The detector cannot read it."""
+        return FrameFeatures(self.pyramid[:1], self.c2, self.c3, self.image_size, query=self.query)
 
     def frame(self, number: int) -> FrameFeatures:
         """Return the features of one of the B frames. They share its memory."""
@@ -122,6 +127,10 @@ class EncodedFrame:
     def num_bytes(self) -> int:
         """Return the size of all tensors in bytes."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors)
+
+    def for_propagation(self) -> EncodedFrame:
+        """Return the part that propagation reads. The detector cannot read it."""
+        return EncodedFrame(self.index, self.features.for_propagation(), self.query)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> EncodedFrame:
         """Return the frame with other tensors."""

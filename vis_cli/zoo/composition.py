@@ -73,8 +73,12 @@ class DetectorAndPropagator(nn.Module):
 
     def encode_frames(self, images: Tensor) -> PairedFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255, with both backbones."""
-        own, seen = self.propagator.encode_frames(images), self.detector.encode_frames(images)
+        own, seen = self.propagator.encode_for_propagation(images), self.detector.encode_frames(images)
         return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, seen, query=own.query)
+
+    def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255, with the backbone of the propagator."""
+        return self.propagator.encode_for_propagation(images)
 
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int

@@ -47,6 +47,7 @@ def run(network: VideoNetwork, num_objects: int) -> dict[str, Tensor]:
     return {
         "p2": features.pyramid[0],
         "p6": features.pyramid[-1],
+        "p2 for propagation": network.encode_for_propagation(frame()).pyramid[0],
         "boxes": found.boxes,
         "detected": found.mask_probs,
         "classes": network.class_probs(features, found.boxes),

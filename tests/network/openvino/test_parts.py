@@ -139,6 +139,19 @@ def test_frames_of_other_sizes_and_several_frames(plain: SeqMaskRCNN) -> None:
 
 
 @torch.inference_mode()
+def test_frames_for_propagation_equal_the_others(plain: SeqMaskRCNN) -> None:
+    network = with_openvino(plain)
+    complete, alone = network.encode_frames(frames(2)), network.encode_for_propagation(frames(2))
+    assert (len(complete.pyramid), len(alone.pyramid), alone.image_size) == (5, 1, (90, 125))
+    for one, other in zip(
+        (*alone.tensors, *network.encode_query(alone).tensors),
+        (*complete.for_propagation().tensors, *network.encode_query(complete).tensors),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+@torch.inference_mode()
 def test_bfloat16_inputs_and_outputs(plain: SeqMaskRCNN) -> None:
     """OpenVINO rounds inputs and outputs on each CPU, and the layers between them only where it is fast."""
     part = Part(convert(torch.nn.ReLU(), (frames(),)), precision=torch.bfloat16, inputs=[torch.bfloat16])

@@ -49,6 +49,10 @@ class OpenVinoNetwork(nn.Module):
             query = QueryFeatures(key, value, skip3, skip2, size)
         return FrameFeatures(pyramid, c2, c3, size, query=query)
 
+    def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
+        """Encode frames (B, 3, h, w), RGB 0..255, that the detector does not read. The model computes all outputs."""
+        return self.encode_frames(images).for_propagation()
+
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
     ) -> Detections:
