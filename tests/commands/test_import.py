@@ -15,7 +15,7 @@ from vis_cli.records.result_json import read_result, write_result
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import Category
 
-from .conftest import RunVis
+from .conftest import Network, RunVis
 
 OUTPUTS = {"cvat": "a.xml", "coco-video": "a.json", "mots": "a.txt"}
 LEFT = make_mask(["#" * 8 + "." * 24] * 24)
@@ -55,6 +55,24 @@ def test_an_export_comes_back(
     assert len(result.video.timestamps or ()) == 3
     assert result.model.name == f"{name} annotations"
     assert run_vis("render", out, "-o", tmp_path / "drawn.mp4").code == 0
+
+
+def test_vis_segment_keeps_an_imported_result_and_names_it(
+    clip: Path, tmp_path: Path, run_vis: RunVis, network: Network
+) -> None:
+    annotations, video, out = tmp_path / OUTPUTS["cvat"], clip.with_suffix(".mp4"), tmp_path / "out"
+    run_vis("export", clip, "--to", "cvat", "-o", annotations)
+    out.mkdir()
+    run_vis("import", annotations, "--from", "cvat", "--video", video, "-o", out / "clip.json")
+    stored = (out / "clip.json").read_bytes()
+    outcome = run_vis("segment", video, "-o", out, "--no-render")
+    assert (outcome.code, network.segmented) == (1, [])
+    hint = "Use another -o DIR to keep it, or --overwrite to replace it."
+    problem = f"cannot reuse {out / 'clip.json'}: it was imported (cvat annotations)"
+    assert outcome.err == f"error: {video}: {problem}. {hint}"
+    assert (out / "clip.json").read_bytes() == stored
+    assert run_vis("segment", video, "-o", out, "--no-render", "--overwrite").code == 0
+    assert network.segmented == ["clip"]
 
 
 def test_the_masks_continue_as_given_masks_and_as_ground_truth(clip: Path, tmp_path: Path, run_vis: RunVis) -> None:

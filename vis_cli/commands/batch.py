@@ -31,6 +31,7 @@ from vis_cli.commands.partial_result import PartialResult, partial_folder, remov
 from vis_cli.commands.rendering import write_overlay
 from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
+from vis_cli.files.names import printable
 from vis_cli.found_categories import count_categories, describe_categories
 from vis_cli.messages import counted
 from vis_cli.records.export_messages import shorten
@@ -193,6 +194,9 @@ class Batch:
         if job.stored is None:
             require_free(job)
             return False
+        if job.stored.is_imported:
+            problem = f"cannot reuse {job.result}: it was imported ({printable(job.stored.model.name)})"
+            raise VisError(problem, hint="Use another -o DIR to keep it, or --overwrite to replace it.")
         production = dataclasses.replace(self._production, **given.hashes)
         if difference := find_difference(job.stored, self._identify(job), production):
             raise VisError(f"cannot reuse {job.result}: {difference}", hint="Use --overwrite to replace it.")

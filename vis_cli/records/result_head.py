@@ -40,6 +40,11 @@ class ResultHead:
     given_prompts: str | None
     part: VideoPart | None = None  # of the video; None: the complete video
 
+    @property
+    def is_imported(self) -> bool:
+        """Return whether `vis import` made the result. It has no settings."""
+        return not self.config
+
 
 def read_head(path: Path) -> ResultHead | None:
     """Read the head of a result. Return None for other files, and for damaged or unreadable files.
