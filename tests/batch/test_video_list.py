@@ -152,6 +152,9 @@ def test_unknown_columns_are_reported(tmp_path: Path) -> None:
         ("list.csv", "path,name\n,a\n", "line 2: the path is empty"),
         ("list.csv", "path,start\na.mp4,soon\n", "line 2: start is 'soon'"),
         ("list.csv", "path,start,end\na.mp4,9,5\n", "line 2"),
+        ("list.csv", "path,start\na.mp4,120.0\n", "start is 120.0, which can be frame 120 or 120 seconds. Use 120 for"),
+        ("list.csv", "path,end\na.mp4, 9.00 \n", "end is 9.00, which can be frame 9 or 9 seconds"),
+        ("list.jsonl", '{"path": "a.mp4", "end": 120.0}\n', "end is 120.0, which can be frame 120 or 120 seconds"),
         ("list.csv", "path,frames\na.mp4,many\n", "line 2: frames is 'many'"),
         ("list.csv", "path,name,path\na.mp4,a,b.mp4\n", "the column path occurs twice"),
         ("list.csv", "path\n   \n", "line 2: the path is empty"),
@@ -170,6 +173,11 @@ def test_unknown_columns_are_reported(tmp_path: Path) -> None:
 def test_invalid_lists(tmp_path: Path, name: str, text: str, problem: str) -> None:
     with pytest.raises(VisError, match=problem):
         read(tmp_path, name, text)
+
+
+def test_fractions_of_seconds_and_zero_need_no_unit(tmp_path: Path) -> None:
+    (task,) = read(tmp_path, "list.jsonl", '{"path": "a.mp4", "start": 0.0, "end": 5.5}')
+    assert (task.start, task.end) == ("0.0", "5.5")
 
 
 def test_a_list_is_known_by_its_extension(tmp_path: Path) -> None:

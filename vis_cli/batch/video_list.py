@@ -28,6 +28,8 @@ SUFFIXES = (".txt", ".csv", ".jsonl", ".parquet")
 MAX_LIST_BYTES = 2**30
 MAX_FRAMES = 10**9
 
+POSITIONS = ("start", "end")
+_WHOLE_DECIMAL = re.compile(r"([0-9]{1,15})\.0{1,15}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -150,6 +152,8 @@ def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
     _require_openable(path, "path", where)
     if masks is not None:
         _require_openable(masks, "masks", where)
+    for name in POSITIONS:
+        _require_unit(values[name], name, where)
     if values["start"] or values["end"]:
         try:
             make_request(values["start"], values["end"])
@@ -168,6 +172,21 @@ def _make_task(row: Mapping[str, Any], where: str) -> VideoTask:
         address,
         masks_address,
     )
+
+
+def _require_unit(text: str | None, name: str, where: str) -> None:
+    """Reject 120.0, which can be frame 120 or 120 seconds.
+
+    A program writes frame numbers like this if a value of the column is missing, and seconds, too.
+
+    Raises:
+        VisError: The value is such a number.
+    """
+    match = None if text is None else _WHOLE_DECIMAL.fullmatch(text.strip())
+    if text is not None and match and (whole := int(match[1])):  # frame 0 is at 0 seconds
+        problem = f"is {printable(text.strip())}, which can be frame {whole} or {whole} seconds"
+        hint = f"Use {whole} for the frame, or {whole}s for the time, in all rows of the column."
+        raise VisError(problem, where=where, field=name, hint=hint)
 
 
 def _require_openable(text: str, name: str, where: str) -> None:
