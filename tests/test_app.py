@@ -201,6 +201,18 @@ def test_segment_has_few_options_and_lists_the_others_on_request(run_vis: RunVis
     assert "vis segment --help-all" in " ".join(page.split())
 
 
+@pytest.mark.parametrize("command", ["segment", "batch", "eval"])
+def test_the_short_help_refers_to_the_long_one_for_each_unlisted_option(command: str, run_vis: RunVis) -> None:  # noqa: F811
+    page, whole, again = (run_vis(command, option).out for option in ("--help", "--help-all", "--help"))
+    assert page == again
+    listed, known = set(shown_options(page)), set(shown_options(whole))
+    examples, found, described = page.partition("Examples")[2].partition(f"vis {command} --help-all` describes ")
+    unlisted = {word for word in re.findall(r"--[a-z-]+", examples) if word in known - listed}
+    assert set(re.findall(r"--[a-z-]+", described)) == unlisted
+    assert bool(found) == bool(unlisted) == (command == "segment")
+    assert "--help-all` describes" not in whole
+
+
 def test_help_writes_no_option_of_the_settings_twice() -> None:
     options = {option for parameter in parameters("segment") for option in parameter.opts}
     with_option = [name for name in settings_of(SegmentSettings) if f"--{name.replace('_', '-')}" in options]

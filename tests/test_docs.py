@@ -330,3 +330,11 @@ def test_the_page_of_classes_has_each_public_name() -> None:
     text = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
     for name, (module, original) in vis_cli._PUBLIC.items():
         assert f"::: vis_cli.{module}.{original}\n" in text or name == "PRESETS", name
+
+
+def test_the_redaction_guide_detects_with_a_low_limit() -> None:
+    text = (ROOT / "docs/how-to/redact.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    vis segment (.*)$", text, flags=re.MULTILINE)
+    limits = [re.search(r"--set detection_score_threshold=(\S+)", command) for command in commands]
+    assert len(limits) >= 4
+    assert all(limit and float(limit[1]) < PRESETS["default"].detection_score_threshold for limit in limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -28,6 +29,11 @@ class NoMessages:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as '1 frame' or '2 frames'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence, such as 'a, b and c'."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def hint_at_left_out(number: int) -> str:

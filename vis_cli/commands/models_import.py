@@ -12,6 +12,7 @@ import typer
 
 from vis_cli.console import Reporter, UsageError
 from vis_cli.options import Debug, Quiet
+from vis_cli.zoo.model_argument import model_argument
 from vis_cli.zoo.released_categories import ReleasedBackbone, ReleasedDataset
 
 OverwriteModel: TypeAlias = Annotated[
@@ -65,7 +66,6 @@ def import_model(
     reporter = Reporter(quiet, debug)
     with reporter.guard():
         from vis_cli.zoo.folder import WEIGHTS_NAME
-        from vis_cli.zoo.model_argument import model_argument
         from vis_cli.zoo.released import import_released
         from vis_cli.zoo.released_folder import write_released
 

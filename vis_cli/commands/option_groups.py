@@ -9,7 +9,8 @@ import copy
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import typer
@@ -17,6 +18,7 @@ from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from vis_cli.console import UsageError, print_line
+from vis_cli.messages import listed
 from vis_cli.options import RARE_PANELS
 from vis_cli.setting_fields import settings_of
 from vis_cli.settings import OLD_NAMES, SegmentSettings
@@ -43,15 +45,19 @@ class GroupedCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help page. Without `--help-all`, omit the rare options."""
+        """Print the help page. Without `--help-all`, omit the rare options, and list those of the examples."""
         rare: list[Any] = [] if ALL in ctx.meta else [item for item in self.params if _panel(item) in RARE_PANELS]
+        epilog = self.epilog
         for parameter in rare:
             parameter.hidden = True
+        if used := _used_in(epilog or "", rare):
+            self.epilog = f"{epilog}\n\n`{ctx.command_path} --help-all` describes {listed(used)}."
         try:
             super().format_help(ctx, formatter)
         finally:
             for parameter in rare:
                 parameter.hidden = False
+            self.epilog = epilog
 
 
 def print_all_help(ctx: typer.Context, wanted: bool) -> None:
@@ -142,6 +148,12 @@ def _in_panel(hint: Any, panel: str) -> Any:
     info = copy.copy(info)
     info.rich_help_panel = panel
     return Annotated[kind, info]
+
+
+def _used_in(text: str, parameters: Sequence[Any]) -> list[str]:
+    """Return the options of these parameters that a text uses, each one once, in the order of the text."""
+    known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
+    return list(dict.fromkeys(word for word in re.findall(r"--[a-z][a-z-]*", text) if word in known))
 
 
 def _panel(parameter: Any) -> str | None:

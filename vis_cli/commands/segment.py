@@ -38,8 +38,8 @@ def segment(
 
     `vis segment --help-all` lists all options. `vis settings` lists the settings for --set.
 
-    Some of them: --start and --end select a part of the video, --only, --box and --point select objects. --live
-    segments a camera or a stream.
+    Options that only --help-all lists: --start and --end select a part of the video, --only, --box and --point select
+    objects, and --live segments a camera or a stream.
     """
     from vis_cli.commands.segment_run import segment_inputs
 
