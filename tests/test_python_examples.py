@@ -29,7 +29,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Go to a folder with holiday.mp4 and holiday.json, and replace the model by a network that knows colours."""
     monkeypatch.chdir(tmp_path)
     loaded = LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
-    monkeypatch.setattr("vis_cli.engine.segmenter.load_network", lambda model, device: loaded)
+    monkeypatch.setattr("vis_cli.engine.segmenter.load_network", lambda model, detector, device: loaded)
     large, small = (
         make_mask(["......", "###...", "###...", "......"]),
         make_mask(["......", "..##..", "..##..", "......"]),

@@ -272,7 +272,7 @@ def test_the_python_example_runs(workplace: Path, monkeypatch: pytest.MonkeyPatc
     rewrite(workplace / "drawn", workplace / clip)
     asked = []
 
-    def load_network(model: str, *, device: str) -> LoadedModel:
+    def load_network(model: str, *, detector: str | None, device: str) -> LoadedModel:
         asked.append(model)
         return LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
 

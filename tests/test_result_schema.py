@@ -73,7 +73,7 @@ def test_results_of_the_commands_fit(
 
 def test_a_result_of_the_engine_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64, (ModelInfo("part", "1" * 64),)))
-    monkeypatch.setattr("vis_cli.engine.segmenter.load_network", lambda model, device: loaded)
+    monkeypatch.setattr("vis_cli.engine.segmenter.load_network", lambda model, detector, device: loaded)
     (tmp_path / "drawn").mkdir()
     for index, boxes in enumerate(moving_boxes(3)):
         write_image(tmp_path / "drawn" / f"{index}.png", draw_frame(index, boxes))

@@ -73,6 +73,7 @@ class Network:
     only: Sequence[str] = ()
     prompts: Sequence[Prompt] = ()
     also_detect: bool = False
+    detects: bool = True  # whether the detector of the model is loaded
 
 
 @dataclass
@@ -107,8 +108,11 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     state = Network()
 
     class FakeSegmenter:
-        def __init__(self, model: str, *, config: SegmentSettings, run: RunSettings, messages: object = None) -> None:
+        def __init__(
+            self, model: str, *, config: SegmentSettings, run: RunSettings, detects: bool, messages: object
+        ) -> None:
             self._config = config
+            state.detects = detects
             state.loaded.append((model, config, run))
 
         def require_categories(self, names: Sequence[str]) -> None:

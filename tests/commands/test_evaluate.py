@@ -369,6 +369,9 @@ def test_a_model_is_given_the_first_masks_in_semi_supervised(network: Network, d
     assert list(network.guidance) == [0]
     np.testing.assert_array_equal(network.guidance[0], QUARTER)
     assert not network.loaded[0][1].class_agnostic
+    assert not network.detects
+    run_vis("eval", "--segment", "--davis", davis, "--sequences", "good")
+    assert network.detects
 
 
 def test_a_video_that_fails_leaves_no_figures(network: Network, davis: Path, run_vis: RunVis) -> None:

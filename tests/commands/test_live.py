@@ -35,7 +35,7 @@ def segmenter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the model by a network that knows colours."""
 
     class ColourSegmenter(Segmenter):
-        def __init__(self, model: str, *, config: SegmentSettings, run: RunSettings, messages: object = None) -> None:
+        def __init__(self, model: str, *, config: SegmentSettings, run: RunSettings, **_: object) -> None:
             loaded = LoadedModel(FakeNetwork(), ModelInfo("fake", "0" * 64))
             super().__init__(loaded, config=config, run=RunSettings(device="cpu", precision="float32"))
 

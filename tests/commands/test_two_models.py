@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.network.factories import make_model
 from tests.records.video_factory import make_images
 from tests.zoo.torchvision_factory import COCO_FILE, use_empty_cache
+from vis_cli.engine.segmenter import Segmenter, segment_video
+from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import read_result
 from vis_cli.records.types import Category
+from vis_cli.zoo.detectors.picodet_detector import PicoDetDetector
 from vis_cli.zoo.weights import save_model
 
 from .conftest import RunVis
@@ -54,6 +61,70 @@ def test_one_of_the_two_is_the_models_own(
     outcome = run_vis("segment", frames, "-o", frames.parent / "out", "--model", follower, option, birds, *EASY)
     assert outcome.code == 0, outcome.err
     assert read_result(frames.parent / "out" / "frames.json").model.name == name
+
+
+class TestIncludedDetector:
+    """A model whose config names picodet-s."""
+
+    @pytest.fixture
+    def finder(self, tmp_path: Path) -> Path:
+        model = make_model()
+        model.config = dataclasses.replace(model.config, detector="picodet-s")
+        save_model(tmp_path / "finder", model, {})
+        labels = np.zeros((64, 96), np.uint8)
+        labels[8:40, 8:40] = 1
+        write_label_png(labels, tmp_path / "first.png")
+        (tmp_path / "boxes.txt").write_text("1,-1,8,8,32,32,0.9,-1,-1,-1\n")
+        return tmp_path / "finder"
+
+    @pytest.mark.parametrize(
+        ("options", "name"),
+        [
+            ("--masks first.png", "finder"),
+            ("--detections boxes.txt", "finder"),
+            ("--masks first.png --detections boxes.txt --also-detect", "finder"),
+            ("--masks first.png --propagator follower", "follower"),
+            ("--masks first.png --also-detect", "picodet-s+finder"),
+            ("--box 0:8,8,40,40", "picodet-s+finder"),
+            ("--box 0:8,8,40,40 --detections boxes.txt --also-detect", "picodet-s+finder"),
+            ("", "picodet-s+finder"),
+        ],
+    )
+    def test_is_loaded_and_named_only_if_it_takes_part(
+        self,
+        options: str,
+        name: str,
+        finder: Path,
+        models: tuple[Path, Path],
+        frames: Path,
+        run_vis: RunVis,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(finder.parent)
+        loaded = []
+        monkeypatch.setattr(PicoDetDetector, "__init__", count_calls(PicoDetDetector.__init__, loaded))
+        command = ("segment", "frames", "-o", "out", "--model", "./finder", *options.split(), *EASY)
+        outcome = run_vis(*command)
+        assert outcome.code == 0, outcome.err
+        assert read_result(Path("out/frames.json")).model.name == name
+        assert bool(loaded) == ("picodet-s" in name)
+        assert "skipped" in run_vis(*command).err
+
+    def test_takes_no_part_in_given_masks_of_a_program(self, finder: Path, frames: Path) -> None:
+        guidance = {0: np.asarray(Image.open(finder.parent / "first.png"))}
+        assert segment_video(frames, model=str(finder), guidance=guidance).model.name == "finder"
+        both = segment_video(frames, model=str(finder), guidance=guidance, also_detect=True)
+        assert both.model.name == "picodet-s+finder"
+        with pytest.raises(ValueError, match="the detector of the model is not loaded"):
+            Segmenter(str(finder), detects=False).segment(frames)
+
+
+def count_calls(function: Callable[..., None], calls: list[object]) -> Callable[..., None]:
+    def call(*args: object, **given: object) -> None:
+        calls.append(args)
+        function(*args, **given)
+
+    return call
 
 
 def test_an_unknown_propagator_is_wrong_usage(frames: Path, models: tuple[Path, Path], run_vis: RunVis) -> None:

@@ -74,6 +74,7 @@ class BatchOptions:
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
     min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
     part: PartRequest | None = None  # of each video; None: complete videos
+    detects: bool = True  # False: each video has masks or detections, so the detector of `model` takes no part
     sets_score_source: bool = False  # whether the user gives `score_source`, and not only a preset
 
 
@@ -332,7 +333,13 @@ class Batch:
 
         options = self._options
         try:
-            segmenter = Segmenter(self._choose_model(), config=options.config, run=options.run, messages=self._reporter)
+            segmenter = Segmenter(
+                self._choose_model(),
+                config=options.config,
+                run=options.run,
+                messages=self._reporter,
+                detects=options.detects,
+            )
             if not options.given.has_detections:
                 segmenter.require_categories(options.given.only)
         except VisError as error:
@@ -349,7 +356,7 @@ class Batch:
             model, config = expected_production(
                 options.model,
                 options.config,
-                detector=options.detector,
+                detector=self._detector,
                 propagator=options.propagator,
                 detections=options.given.has_detections,
                 precision=options.run.precision,
@@ -366,8 +373,18 @@ class Batch:
         from vis_cli.zoo.composition import load_network
 
         return load_network(
-            options.model, detector=options.detector, propagator=options.propagator, device=options.run.device
+            options.model, detector=self._detector, propagator=options.propagator, device=options.run.device
         )
+
+    @property
+    def _detector(self) -> str | None:
+        """Return the name of the detector. None: the detector of the model."""
+        options = self._options
+        if options.detects or options.detector is not None:
+            return options.detector
+        from vis_cli.zoo.composition import find_propagator
+
+        return find_propagator(options.model, options.propagator)
 
     def _report_nothing(self, job: Job, excluded: Mapping[str, int]) -> None:
         """Print that no object was found, and which categories --only excludes, with their numbers."""

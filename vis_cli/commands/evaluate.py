@@ -78,6 +78,7 @@ def evaluate(
                 score_options.overwrite,
                 model.detector,
                 model.propagator,
+                detects=truth.davis is None or truth.task != "semi-supervised",  # otherwise, masks are given
                 min_score=0.0,  # scores and overlay videos contain all instances
             )
         job = Evaluation(results, truth, first, score_options, batch)

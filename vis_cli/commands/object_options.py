@@ -37,6 +37,15 @@ def default_preset(masks: options.MaskOptions, prompts: options.PromptOptions) -
     return "default" if masks.masks is None or prompts.also_detect else GIVEN_MASKS
 
 
+def uses_detector(
+    masks: options.MaskOptions, detections: options.DetectionOptions, prompts: options.PromptOptions
+) -> bool:
+    """Return whether the detector of the model takes part: for detection, or for the classes of boxes and points."""
+    if prompts.boxes or prompts.points:
+        return True
+    return detections.detections is None and (masks.masks is None or prompts.also_detect)
+
+
 def check_exclusive(
     model: options.ModelOptions,
     masks: options.MaskOptions,

@@ -41,7 +41,7 @@ from vis_cli.records.read_ahead import read_ahead
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, frame_times, source_of
 from vis_cli.settings import GIVEN_MASKS, INT8, RunSettings, SegmentSettings, find_preset
-from vis_cli.zoo.composition import load_network, quantized_info
+from vis_cli.zoo.composition import find_propagator, load_network, quantized_info
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
 from vis_cli.zoo.detectors.file_detector import FileDetector
 from vis_cli.zoo.weights import LoadedModel
@@ -101,7 +101,8 @@ def segment_video(
     """
     if config is None and guidance is not None and not also_detect:
         config = find_preset(GIVEN_MASKS)
-    segmenter = Segmenter(model, config=config, run=run)
+    detects = _uses_detector(guidance, detections, prompts, also_detect=also_detect)
+    segmenter = Segmenter(model, config=config, run=run, detects=detects)
     opened = as_video(video, fps=fps)
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
     return segmenter.segment(
@@ -125,6 +126,7 @@ class Segmenter:
         config: SegmentSettings | None = None,
         run: RunSettings | None = None,
         messages: Messages | None = None,
+        detects: bool = True,
     ) -> None:
         """Load the model. Arguments and errors are the same as in `segment_video`.
 
@@ -133,13 +135,20 @@ class Segmenter:
             config: See `segment_video`.
             run: See `segment_video`.
             messages: Receiver of warnings. None: nobody reads them.
+            detects: False: each video comes with guidance or with detections, and without prompts. Then another
+                detector of the model is not loaded, and results do not list it.
         """
         self._run = run or RunSettings()
         self._device = choose_device(self._run.device)
         self._openvino = choose_backend(self._run, self._device, messages or NoMessages())
         if self._device.type == "cpu":
             tune_malloc()
-        loaded = load_network(model, device=str(self._device)) if isinstance(model, str) else model
+        if isinstance(model, str):
+            detector = None if detects else find_propagator(model)
+            loaded = load_network(model, detector=detector, device=str(self._device))
+        else:
+            loaded = model
+        self._detects = detects
         self._model_info = quantized_info(loaded.info) if self._run.precision == INT8 else loaded.info
         self._network = place(loaded.model, self._device, self._openvino)
         self._config = settle_sizes(config or SegmentSettings(), loaded.model.config)
@@ -196,6 +205,8 @@ class Segmenter:
         opened = as_video(video)
         report = progress or _ignore
         _require_compatible(guidance, detections, prompts, also_detect=also_detect)
+        if not self._detects and _uses_detector(guidance, detections, prompts, also_detect=also_detect):
+            raise ValueError("the detector of the model is not loaded, because detects is False")
         require_inside(prompts, width=opened.width, height=opened.height)
         has_given = guidance is not None or bool(prompts) or callable(detections)
         if isinstance(opened, FrameStream) and (has_given or self._network.reads_video):
@@ -315,6 +326,17 @@ def _read_detections(path: Path, video: Video) -> Callable[[int], VideoDetection
     """
     file = read_detection_file(path)
     return lambda num_frames: locate_detections(file, video, num_frames)
+
+
+def _uses_detector(
+    guidance: Guidance | None,
+    detections: str | Path | Detections | None,
+    prompts: Sequence[Prompt],
+    *,
+    also_detect: bool,
+) -> bool:
+    """Return whether the detector of the model takes part: for detection, or for the classes of boxes and points."""
+    return bool(prompts) or (detections is None and (guidance is None or also_detect))
 
 
 def _require_compatible(

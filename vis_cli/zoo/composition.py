@@ -191,7 +191,12 @@ def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[st
     """
     if propagator is not None and only_detects(propagator):
         raise VisError(f"cannot propagate with {propagator}: it only detects", hint=f"Use --propagator {FOLLOWER}.")
-    return detector or _own_detector(model), propagator or (FOLLOWER if only_detects(model) else model)
+    return detector or _own_detector(model), find_propagator(model, propagator)
+
+
+def find_propagator(model: str, propagator: str | None = None) -> str:
+    """Return the name of the model that propagates. As the detector, too, it is the only network that is loaded."""
+    return propagator or (FOLLOWER if only_detects(model) else model)
 
 
 def _own_detector(model: str) -> str:
