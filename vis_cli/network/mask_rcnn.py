@@ -48,8 +48,23 @@ class MaskRCNN(nn.Module):
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255."""
-        levels, size = self._run_backbone(images)
-        return FrameFeatures(self._build_pyramid(levels), levels[0], levels[1], size)
+        levels, size = self.run_backbone(images)
+        return FrameFeatures(self.build_pyramid(levels), levels[0], levels[1], size)
+
+    def run_backbone(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
+        """Return C2..C5 of images (B, 3, h, w), padded right and bottom after normalising, and (h, w)."""
+        height, width = images.shape[-2:]
+        normalised = (images.float() - self.pixel_mean) / self.pixel_std
+        padded = F.pad(normalised, (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
+        levels = self.backbone(padded.contiguous(memory_format=torch.channels_last))
+        return tuple(levels), (height, width)
+
+    def build_pyramid(self, levels: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return P2..P6 of the backbone's levels C2..C5."""
+        if not self.config.detector_fpn:
+            return tuple(self.fpn(dict(zip(LEVELS[:4], levels, strict=True))).values())
+        coarser = self.detector_fpn(dict(zip(LEVELS[1:4], levels[1:], strict=True))).values()
+        return (self._build_finest_level(levels), *coarser)
 
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
@@ -85,21 +100,6 @@ class MaskRCNN(nn.Module):
         if self.config.class_specific and len(boxes) > 0:
             labels = self.class_probs(features, boxes)[:, 1:].argmax(dim=1) + 1
         return self.detector.paste_masks(features, [boxes], labels)
-
-    def _run_backbone(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
-        """Return C2..C5 of images (B, 3, h, w), padded right and bottom after normalising, and (h, w)."""
-        height, width = images.shape[-2:]
-        normalised = (images.float() - self.pixel_mean) / self.pixel_std
-        padded = F.pad(normalised, (0, -width % SIZE_DIVISOR, 0, -height % SIZE_DIVISOR))
-        levels = self.backbone(padded.contiguous(memory_format=torch.channels_last))
-        return tuple(levels), (height, width)
-
-    def _build_pyramid(self, levels: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return P2..P6 of the backbone's levels C2..C5."""
-        if not self.config.detector_fpn:
-            return tuple(self.fpn(dict(zip(LEVELS[:4], levels, strict=True))).values())
-        coarser = self.detector_fpn(dict(zip(LEVELS[1:4], levels[1:], strict=True))).values()
-        return (self._build_finest_level(levels), *coarser)
 
     def _build_finest_level(self, levels: tuple[Tensor, ...]) -> Tensor:
         """Return P2 of C2..C5, equal to the first level of `fpn`, which needs no other layer block than the first."""

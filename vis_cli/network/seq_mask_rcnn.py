@@ -34,7 +34,7 @@ class SeqMaskRCNN(MaskRCNN):
 
     def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255, that the detector does not read: without P3 to P6."""
-        levels, size = self._run_backbone(images)
+        levels, size = self.run_backbone(images)
         return FrameFeatures((self._build_finest_level(levels),), levels[0], levels[1], size)
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:

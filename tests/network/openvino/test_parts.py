@@ -26,7 +26,8 @@ from vis_cli.network.openvino import OpenVinoOptions, use_openvino
 from vis_cli.network.openvino import models as models_module
 from vis_cli.network.openvino import store as store_module
 from vis_cli.network.openvino.network import OpenVinoNetwork
-from vis_cli.network.openvino.runtime import Part, convert, cpu_options
+from vis_cli.network.openvino.parts import DETECTOR_INPUTS, DETECTOR_LEVELS, FrameEncoder
+from vis_cli.network.openvino.runtime import Part, convert, cpu_options, name_outputs, split
 from vis_cli.network.openvino.store import SUFFIX, ModelStore
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -138,9 +139,34 @@ def test_frames_of_other_sizes_and_several_frames(plain: SeqMaskRCNN) -> None:
         torch.testing.assert_close(network.encode_query(last).value, value, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("detector_fpn", "levels", "lateral"), [(True, 6, 0), (False, 6, 3)])
+def test_the_levels_of_the_detector_are_a_separate_model(detector_fpn: bool, levels: int, lateral: int) -> None:
+    """A network with one FPN computes its lateral convolutions in both models."""
+    model = name_outputs(
+        convert(FrameEncoder(make_model(detector_fpn=detector_fpn)), (frames(1, 64, 96),)),
+        DETECTOR_INPUTS,
+        removed=("C4", "C5"),
+    )
+    first, second = split(model, DETECTOR_LEVELS, DETECTOR_INPUTS.values())
+    assert (len(model.outputs), len(first.outputs), len(second.outputs)) == (11, 9, 4)
+    assert num_convolutions(second) == levels
+    assert num_convolutions(first) == num_convolutions(model) - levels + lateral
+    assert [parameter.partial_shape[1].get_length() for parameter in second.inputs] == [8, 8, 8]
+    whole, encoder = (Part(some, precision=torch.float32, inputs=[torch.float32]) for some in (model, first))
+    expected, (p2, _, c3, *_, c4, c5) = whole(frames()), encoder(frames())
+    found = Part(second, precision=torch.float32, inputs=[torch.float32] * 3)(c3, c4, c5)
+    for actual, level in zip((p2, *found), expected[:5], strict=True):
+        assert torch.equal(actual, level)
+
+
+def num_convolutions(model: Any) -> int:
+    return sum(operation.get_type_name() == "Convolution" for operation in model.get_ops())
+
+
 @torch.inference_mode()
-def test_frames_for_propagation_equal_the_others(plain: SeqMaskRCNN) -> None:
-    network = with_openvino(plain)
+@pytest.mark.parametrize("detector_fpn", [False, True])
+def test_frames_for_propagation_equal_the_others(detector_fpn: bool) -> None:
+    network = with_openvino(make_model(detector_fpn=detector_fpn).requires_grad_(False))
     complete, alone = network.encode_frames(frames(2)), network.encode_for_propagation(frames(2))
     assert (len(complete.pyramid), len(alone.pyramid), alone.image_size) == (5, 1, (90, 125))
     for one, other in zip(
@@ -293,8 +319,12 @@ def test_int8(
     assert [text.partition(" the network")[0] for text in told.notes] == ["quantizing", "converting"]
     assert capfd.readouterr().out == ""
     num = len(conversions)
-    again = with_openvino(plain, OpenVinoOptions(torch.float32, no_images, told)).encode_frames(frames(1, 64, 96))
+    stored = with_openvino(plain, OpenVinoOptions(torch.float32, no_images, told))
+    again, alone = (encode(frames(1, 64, 96)) for encode in (stored.encode_frames, stored.encode_for_propagation))
+    assert (len(again.pyramid), len(alone.pyramid)) == (5, 1)
     assert torch.equal(again.pyramid[0], actual.pyramid[0])
+    assert torch.equal(alone.pyramid[0], actual.pyramid[0])
+    assert torch.equal(stored.encode_query(alone).key, stored.encode_query(actual).key)
     assert (len(told.notes), len(conversions)) == (2, num)
     both = with_openvino(plain).encode_frames(frames(1, 64, 96))  # the encoder without int8 has its own file
     torch.testing.assert_close(both.pyramid[0], expected.pyramid[0], rtol=1e-3, atol=1e-3)

@@ -9,7 +9,8 @@ from vis_cli.network.mask_rcnn import MaskRCNN
 from vis_cli.network.openvino.models import ConvertedModels
 from vis_cli.network.openvino.network import OpenVinoNetwork, Parts
 from vis_cli.network.openvino.options import OpenVinoOptions
-from vis_cli.network.openvino.runtime import Part
+from vis_cli.network.openvino.parts import DETECTOR_INPUTS, DETECTOR_LEVELS
+from vis_cli.network.openvino.runtime import Part, split
 from vis_cli.network.openvino.store import default_store
 from vis_cli.network.protocol import VideoNetwork
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
@@ -45,12 +46,17 @@ def convert_parts(network: MaskRCNN, options: OpenVinoOptions) -> Parts:
         VisError: A package is not installed.
     """
     models, precision = ConvertedModels(network, default_store(options.messages), options), options.precision
-    encoder = Part(models.encoder(), precision=precision, inputs=[torch.float32])
+    first, second = models.encoder(), None
+    if options.calibration is None:  # in int8, a model that also returns C4 and C5 rounds P2 differently
+        first, second = split(first, DETECTOR_LEVELS, DETECTOR_INPUTS.values())
+    encoder = Part(first, precision=precision, inputs=[torch.float32])
+    levels = None if second is None else Part(second, precision=precision, inputs=[precision] * len(DETECTOR_INPUTS))
     if not isinstance(network, SeqMaskRCNN):
-        return Parts(encoder)
+        return Parts(encoder, levels)
     head, chosen = network.prop_head, faster_parts(precision)
     return Parts(
         encoder,
+        levels,
         Part(models.memory(head), precision=precision, inputs=[precision] * 2) if "memory" in chosen else None,
         Part(models.decoder(head), precision=precision, inputs=[precision] * 4) if "decoder" in chosen else None,
     )

@@ -9,9 +9,9 @@ import torch
 
 from vis_cli.network.mask_rcnn import MaskRCNN
 from vis_cli.network.openvino.options import OpenVinoOptions
-from vis_cli.network.openvino.parts import Decoder, FrameEncoder, MemoryEncoder
+from vis_cli.network.openvino.parts import DETECTOR_INPUTS, Decoder, FrameEncoder, MemoryEncoder
 from vis_cli.network.openvino.quantize import quantize
-from vis_cli.network.openvino.runtime import convert, version_of
+from vis_cli.network.openvino.runtime import convert, name_outputs, version_of
 from vis_cli.network.openvino.store import ModelStore, name_of
 from vis_cli.network.seq_prop_head import SeqPropHead
 
@@ -30,6 +30,9 @@ class ConvertedModels:
 
     def encoder(self) -> Any:
         """Return the frame encoder, quantized if the options have a calibration.
+
+        The layers that compute C3 to C5 have these names. C4 and C5 are not outputs, so that they do not change the
+        quantization.
 
         Raises:
             VisError: The package nncf is not installed.
@@ -59,7 +62,8 @@ class ConvertedModels:
 
     def _convert_encoder(self) -> Any:
         self._options.messages.note("converting the network for OpenVINO takes some seconds")
-        return convert(FrameEncoder(self._network), (torch.zeros(1, 3, HEIGHT, WIDTH),))
+        model = convert(FrameEncoder(self._network), (torch.zeros(1, 3, HEIGHT, WIDTH),))
+        return name_outputs(model, DETECTOR_INPUTS, removed=("C4", "C5"))
 
     def _find(self, part: str, make: Callable[[], Any]) -> Any:
         """Return a stored model, or make and store it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,13 +17,15 @@ from vis_cli.network.seq_prop_head import resize_masks
 from vis_cli.network.structures import Detections, FrameFeatures, MemoryEntry, QueryFeatures
 
 NUM_LEVELS = 5  # P2 to P6
+NUM_QUERY_FEATURES = 4  # key, value, skip3 and skip2
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Converted parts. None: torch is faster, or the network does not propagate."""
+    """Converted parts. None of the last two: torch is faster, or the network does not propagate."""
 
     encoder: Part  # `FrameEncoder`
+    detector_levels: Part | None  # P3 to P6 from C3 to C5, which `encoder` then lacks. None: `encoder` computes them
     memory: Part | None = None  # `MemoryEncoder`
     decoder: Part | None = None  # `Decoder`
 
@@ -40,18 +43,17 @@ class OpenVinoNetwork(nn.Module):
 
     def encode_frames(self, images: Tensor) -> FrameFeatures:
         """Encode frames (B, 3, h, w), RGB 0..255. The result contains the query features."""
-        size = (images.shape[-2], images.shape[-1])
-        outputs = self._parts.encoder(images)
-        pyramid, (c2, c3, *rest) = tuple(outputs[:NUM_LEVELS]), outputs[NUM_LEVELS:]
-        query = None
-        if rest:
-            key, value, skip3, skip2 = rest
-            query = QueryFeatures(key, value, skip3, skip2, size)
-        return FrameFeatures(pyramid, c2, c3, size, query=query)
+        if self._parts.detector_levels is None:
+            return self._encode(images, NUM_LEVELS)[0]
+        features, coarse = self._encode(images, 1)
+        coarser = self._parts.detector_levels(features.c3, *coarse)
+        return dataclasses.replace(features, pyramid=(*features.pyramid, *coarser))
 
     def encode_for_propagation(self, images: Tensor) -> FrameFeatures:
-        """Encode frames (B, 3, h, w), RGB 0..255, that the detector does not read. The model computes all outputs."""
-        return self.encode_frames(images).for_propagation()
+        """Encode frames (B, 3, h, w), RGB 0..255, that the detector does not read. See `encode_frames`."""
+        if self._parts.detector_levels is None:
+            return self._encode(images, NUM_LEVELS)[0].for_propagation()
+        return self._encode(images, 1)[0]
 
     def detect(
         self, features: FrameFeatures, *, score_threshold: float, nms_iou: float, max_instances: int
@@ -96,6 +98,17 @@ class OpenVinoNetwork(nn.Module):
         (probs,) = self._parts.decoder(torch.cat(readouts), query.value, query.skip3, query.skip2)
         height, width = query.image_size
         return list(torch.split(probs[:, :height, :width], [len(readout) for readout in readouts]))
+
+    def _encode(self, images: Tensor, num_levels: int) -> tuple[FrameFeatures, list[Tensor]]:
+        """Return features with this number of levels, with the query features if there are any, and other outputs."""
+        size = (images.shape[-2], images.shape[-1])
+        outputs = self._parts.encoder(images)
+        pyramid, (c2, c3, *rest) = tuple(outputs[:num_levels]), outputs[num_levels:]
+        query = None
+        if len(rest) >= NUM_QUERY_FEATURES:
+            key, value, skip3, skip2, *rest = rest
+            query = QueryFeatures(key, value, skip3, skip2, size)
+        return FrameFeatures(pyramid, c2, c3, size, query=query), rest
 
     def _read(self, query: QueryFeatures, memory: MemoryBank) -> Tensor:
         return read_memory(query.key.expand(len(memory.key), -1, -1, -1), memory.key, memory.value, attend)

@@ -7,6 +7,10 @@ from torch import Tensor, nn
 from vis_cli.network.mask_rcnn import MaskRCNN
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.network.seq_prop_head import SeqPropHead
+from vis_cli.network.structures import FrameFeatures
+
+DETECTOR_LEVELS = range(1, 5)  # P3 to P6: outputs of the frame encoder by index
+DETECTOR_INPUTS = {6: "C3", 7: "C4", 8: "C5"}  # outputs from which P3 to P6 are computed, with their names
 
 
 class FrameEncoder(nn.Module):
@@ -17,13 +21,13 @@ class FrameEncoder(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return P2 to P6, C2, C3, and query key, query value, skip3 and skip2 of images (B, 3, h, w), RGB 0..255."""
-        features = self.network.encode_frames(images)
-        outputs = (*features.pyramid, features.c2, features.c3)
+        """Return P2 to P6, C2 to C5, and query key, query value, skip3 and skip2 of images (B, 3, h, w), RGB 0..255."""
+        levels, size = self.network.run_backbone(images)
+        pyramid = self.network.build_pyramid(levels)
         if not isinstance(self.network, SeqMaskRCNN):
-            return outputs
-        query = self.network.encode_query(features)
-        return (*outputs, query.key, query.value, query.skip3, query.skip2)
+            return (*pyramid, *levels)
+        query = self.network.encode_query(FrameFeatures(pyramid, levels[0], levels[1], size))
+        return (*pyramid, *levels, query.key, query.value, query.skip3, query.skip2)
 
 
 class MemoryEncoder(nn.Module):

@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -64,6 +64,49 @@ def convert(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
         warnings.simplefilter("ignore")  # torch warns about sizes that become constants, and recommends its compiler
         traced = torch.jit.freeze(_trace(module, inputs))
         return openvino.convert_model(traced, example_input=inputs, input=shapes)
+
+
+def name_outputs(model: Any, names: Mapping[int, str], *, removed: Collection[str] = ()) -> Any:
+    """Name the layers that compute some outputs of an OpenVINO model, and return the model.
+
+    Args:
+        model: Result of `convert`. It is changed.
+        names: Names by the index of the output.
+        removed: Names of layers that are no longer outputs.
+    """
+    for result, name in [(model.results[index], name) for index, name in names.items()]:
+        result.input_value(0).get_node().set_friendly_name(name)
+        if name in removed:
+            model.remove_result(result)
+    return model
+
+
+def split(model: Any, outputs: Sequence[int], inputs: Collection[str]) -> tuple[Any, Any]:
+    """Divide an OpenVINO model into two models, so that some outputs are computed only where they are needed.
+
+    Args:
+        model: Result of `name_outputs`. It does not change, and all three share their weights.
+        outputs: Indices of the outputs of the second model. The first model has the others.
+        inputs: Names of the layers that the second model reads. The first model also returns those that are not outputs
+            yet, as its last outputs.
+    """
+    openvino = load_package("openvino")
+    first, second = model.clone(), model.clone()
+    for result in [first.results[index] for index in outputs]:
+        first.remove_result(result)
+    known = {result.input_value(0).get_node().get_friendly_name() for result in first.results}
+    layers = _layers_by_name(first)
+    first.add_results([openvino.op.Result(layers[name].output(0)) for name in inputs if name not in known])
+    results, layers, parameters = [second.results[index] for index in outputs], _layers_by_name(second), []
+    for source in [layers[name].output(0) for name in inputs]:
+        parameters.append(openvino.op.Parameter(source.element_type, source.partial_shape))
+        for target in source.get_target_inputs():
+            target.replace_source_output(parameters[-1].output(0))
+    return first, openvino.Model(results, parameters)
+
+
+def _layers_by_name(model: Any) -> dict[str, Any]:
+    return {layer.get_friendly_name(): layer for layer in model.get_ops()}
 
 
 def _trace(module: nn.Module, inputs: tuple[Tensor, ...]) -> torch.jit.ScriptModule:
