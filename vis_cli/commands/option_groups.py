@@ -45,7 +45,7 @@ class GroupedCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help page. Without `--help-all`, omit the rare options, and list those of the examples."""
+        """Print the help page. Without `--help-all`, omit the rare options and list the ones that examples use."""
         rare: list[Any] = [] if ALL in ctx.meta else [item for item in self.params if _panel(item) in RARE_PANELS]
         epilog = self.epilog
         for parameter in rare:

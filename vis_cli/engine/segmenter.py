@@ -102,10 +102,9 @@ def segment_video(
     if config is None and guidance is not None and not also_detect:
         config = find_preset(GIVEN_MASKS)
     detects = _uses_detector(guidance, detections, prompts, also_detect=also_detect)
-    segmenter = Segmenter(model, config=config, run=run, detects=detects)
     opened = as_video(video, fps=fps)
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
-    return segmenter.segment(
+    return Segmenter(model, config=config, run=run, detects=detects).segment(
         opened,
         progress=progress,
         guidance=guidance,
@@ -204,9 +203,7 @@ class Segmenter:
             self.require_categories(only)
         opened = as_video(video)
         report = progress or _ignore
-        _require_compatible(guidance, detections, prompts, also_detect=also_detect)
-        if not self._detects and _uses_detector(guidance, detections, prompts, also_detect=also_detect):
-            raise ValueError("the detector of the model is not loaded, because detects is False")
+        _require_compatible(guidance, detections, prompts, also_detect=also_detect, detects=self._detects)
         require_inside(prompts, width=opened.width, height=opened.height)
         has_given = guidance is not None or bool(prompts) or callable(detections)
         if isinstance(opened, FrameStream) and (has_given or self._network.reads_video):
@@ -340,12 +337,18 @@ def _uses_detector(
 
 
 def _require_compatible(
-    guidance: Guidance | None, detections: Detections | None, prompts: Sequence[Prompt], *, also_detect: bool
+    guidance: Guidance | None,
+    detections: Detections | None,
+    prompts: Sequence[Prompt],
+    *,
+    also_detect: bool,
+    detects: bool,
 ) -> None:
     """Check that the arguments do not exclude each other.
 
     Raises:
         VisError: Two of them do.
+        ValueError: The arguments need the detector of the model, but `detects` is False.
     """
     if guidance is not None and prompts:
         raise VisError("guidance and prompts are both given", hint="Omit one of them.")
@@ -353,6 +356,8 @@ def _require_compatible(
         raise VisError("guidance and detections are both given", hint="Omit one of them, or use also_detect.")
     if also_detect and guidance is None and not prompts:
         raise VisError("also_detect needs guidance or prompts", hint="Omit also_detect: objects are detected.")
+    if not detects and _uses_detector(guidance, detections, prompts, also_detect=also_detect):
+        raise ValueError("the detector of the model is not loaded, because detects is False")
 
 
 def _ignore(stage: str, done: int, total: int) -> None:

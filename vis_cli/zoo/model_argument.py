@@ -12,8 +12,8 @@ from vis_cli.zoo.detectors.kinds import is_onnx
 def model_argument(folder: Path) -> str:
     """Return what selects a model folder with `--model`, quoted for a shell.
 
-    A name without a separator can also belong to an included model, a detector of torchvision or a later model, and a
-    name that begins with a dash is an option. Therefore such a name becomes a path.
+    A name without a separator can also belong to an included model or to a detector, and a name that begins with a
+    dash is an option. Therefore such a name becomes a path.
 
     >>> model_argument(Path("lite"))
     './lite'
