@@ -57,7 +57,7 @@ class FiveEllipses(SeqMaskRCNN):
         class_probs = torch.zeros(NUM_OBJECTS, self.config.num_classes + 1)
         class_probs[range(NUM_OBJECTS), labels] = scores
         detections = (boxes, scores, labels, class_probs, masks)
-        return Detections(*(part.to(features.c2.device) for part in detections))
+        return Detections(*(part.to(features.pyramid[0].device) for part in detections))
 
 
 def ellipse(number: int, size: tuple[int, int]) -> np.ndarray:

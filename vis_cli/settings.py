@@ -250,7 +250,7 @@ class RunSettings:
             low=0,
             high=MAX_BUDGET_MB,
         ),
-    ] = 256
+    ] = 220
     frame_budget_mb: Annotated[
         int,
         Setting(

@@ -121,8 +121,8 @@ class FakeNetwork(nn.Module):
         return self.encode_frames(images).for_propagation()
 
     def encode_query(self, features: FrameFeatures) -> QueryFeatures:
-        nothing = features.c2[:, :, :1, :1]
-        return QueryFeatures(nothing, nothing, nothing, features.c2, features.image_size)
+        nothing = features.pyramid[0][:, :, :1, :1]
+        return QueryFeatures(nothing, nothing, nothing, features.pyramid[0], features.image_size)
 
     def detect(
         self,
@@ -133,7 +133,7 @@ class FakeNetwork(nn.Module):
         max_instances: int,
     ) -> Detections:
         assert len(features.pyramid) == 2
-        image, number = features.c2, _number(features.c2)
+        image, number = features.pyramid[0], _number(features.pyramid[0])
         self.detected.append(number)
         masks = torch.stack([_of_colour(image, colour) for colour in PALETTE])
         order = sorted(range(len(PALETTE)), key=lambda index: -self.scores[index])
@@ -151,24 +151,24 @@ class FakeNetwork(nn.Module):
 
     def class_probs(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         assert len(features.pyramid) == 2
-        self.classified.append((_number(features.c2), boxes))
-        rows = [self._class_probs(features.c2, box) for box in boxes.long().tolist()]
+        self.classified.append((_number(features.pyramid[0]), boxes))
+        rows = [self._class_probs(features.pyramid[0], box) for box in boxes.long().tolist()]
         return torch.stack(rows) if rows else torch.zeros(0, len(CATEGORIES) + 1)
 
     def box_masks(self, features: FrameFeatures, boxes: Tensor) -> Tensor:
         """Return the colour of the centre of each box, inside of the box."""
         assert len(features.pyramid) == 2
-        self.boxed.append((_number(features.c2), boxes))
+        self.boxed.append((_number(features.pyramid[0]), boxes))
         masks = torch.zeros(len(boxes), *features.image_size)
         for mask, (x0, y0, x1, y1) in zip(masks, boxes.round().int().tolist(), strict=True):
-            colour = features.c2[0, :, (y0 + y1) // 2, (x0 + x1) // 2]
-            mask[y0:y1, x0:x1] = _of_colour(features.c2, tuple(colour.tolist()))[y0:y1, x0:x1].float()
+            colour = features.pyramid[0][0, :, (y0 + y1) // 2, (x0 + x1) // 2]
+            mask[y0:y1, x0:x1] = _of_colour(features.pyramid[0], tuple(colour.tolist()))[y0:y1, x0:x1].float()
         return masks
 
     def memorize(self, features: FrameFeatures, masks: Tensor) -> MemoryEntry:
-        number = _number(features.c2)
+        number = _number(features.pyramid[0])
         self.memorized.append((number, masks.clone()))
-        colours = torch.einsum("nhw,chw->nc", masks, features.c2[0])
+        colours = torch.einsum("nhw,chw->nc", masks, features.pyramid[0][0])
         value = torch.cat([colours, masks.sum(dim=(1, 2))[:, None]], dim=1)  # (N, 4): sum of colours, weight
         return MemoryEntry(torch.full((len(masks), 1, 1, 1), float(number)), value[:, :, None, None])
 

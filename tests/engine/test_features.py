@@ -18,7 +18,7 @@ from vis_cli.records.video import Video
 from .fakes import HEIGHT, WIDTH, FakeNetwork, make_video, moving_boxes
 
 NUM_FRAMES = 8
-KEPT_BYTES = (4 * 3 * HEIGHT * WIDTH + 3 * 3) * 2  # float16: three feature tensors and a skip, and three cells
+KEPT_BYTES = (2 * 3 * HEIGHT * WIDTH + 3 * 3) * 2  # float16: P2 and a skip, and three cells
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_frames_of_a_detector_that_classifies_all_frames_keep_its_features() -> 
 def test_kept_features_differ_by_the_rounding_of_float16() -> None:
     change = Scaled(0.1)
     cache = _cache(change, 100, reused_before=8)
-    exact, kept = cache.encode(3).features.c2, cache.take(3).features.c2
+    exact, kept = cache.encode(3).features.pyramid[0], cache.take(3).features.pyramid[0]
     assert not torch.equal(kept, exact)
     torch.testing.assert_close(kept, exact, rtol=2**-11, atol=0)
     assert kept.is_contiguous(memory_format=torch.channels_last)
@@ -93,22 +93,22 @@ def test_a_rounded_tensor_keeps_its_values_and_its_order_of_dimensions(height: i
 
 def test_features_beyond_the_range_of_float16_stay_in_float32() -> None:
     cache = _cache(Scaled(1e4), 100, reused_before=8)
-    exact = cache.encode(3).features.c2
+    exact = cache.encode(3).features.pyramid[0]
     assert exact.max() > torch.finfo(torch.float16).max
-    assert torch.equal(cache.take(3).features.c2, exact)
+    assert torch.equal(cache.take(3).features.pyramid[0], exact)
 
 
 def test_features_in_another_format_are_not_changed() -> None:
     cache = _cache(Scaled(0.1, torch.bfloat16), 100, reused_before=8)
-    exact = cache.encode(3).features.c2
-    kept = cache.take(3).features.c2
+    exact = cache.encode(3).features.pyramid[0]
+    kept = cache.take(3).features.pyramid[0]
     assert kept.dtype == torch.bfloat16
     assert torch.equal(kept, exact)
 
 
 def test_the_image_is_float_rgb_from_0_to_255() -> None:
     video = make_video(moving_boxes(NUM_FRAMES))
-    image = _cache(FakeNetwork(), 0, reused_before=0).encode(5).features.c2
+    image = _cache(FakeNetwork(), 0, reused_before=0).encode(5).features.pyramid[0]
     assert image.dtype == torch.float32
     assert torch.equal(image[0].permute(1, 2, 0), torch.from_numpy(video.frames[5]).float())
 
@@ -185,8 +185,6 @@ def test_a_batch_has_the_same_features_as_single_frames(monkeypatch: pytest.Monk
         assert encoded.index == index
         for actual, expected in (
             *zip(encoded.features.pyramid, features.pyramid[: 5 if index in (3, 4, 5) else 1], strict=True),
-            (encoded.features.c2, features.c2),
-            (encoded.features.c3, features.c3),
             (encoded.query.key, query.key),
             (encoded.query.value, query.value),
             (encoded.query.skip3, query.skip3),

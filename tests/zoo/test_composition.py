@@ -49,9 +49,12 @@ def test_each_verb_is_that_of_its_model(folders: tuple[str, str]) -> None:
     for alone in (features.for_propagation(), both.encode_for_propagation(image)):  # nothing of the detector
         assert len(alone.tensors) == 3
         assert all(map(torch.equal, alone.tensors, followed.for_propagation().tensors))
+    smaller = features.without_backbone()  # of both networks
+    pyramids = (*features.pyramid, *features.seen.pyramid)
+    assert sum(tensor.nbytes for tensor in smaller.tensors) == sum(level.nbytes for level in pyramids)
     found, expected = (
         network.detect(frame, score_threshold=0.0, nms_iou=0.5, max_instances=3)
-        for network, frame in ((both, features), (detector, seen))
+        for network, frame in ((both, smaller), (detector, seen))
     )
     torch.testing.assert_close(found.boxes, expected.boxes)
     torch.testing.assert_close(found.mask_probs, expected.mask_probs)

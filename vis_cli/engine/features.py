@@ -169,6 +169,7 @@ class FeatureCache:
                 raise
             self._batch_frames = len(indices) // 2
             return self._encode_batch(index, step)
+        features = features.without_backbone()  # frees C2 and C3
         if self._padded:
             query = query.with_padding()
         encoded = {}

@@ -50,7 +50,7 @@ class GivenMasks(GivenObjects):
         covered = np.zeros((len(ids), *self._size), dtype=np.float32)
         for index, mask in enumerate(masks):
             covered[index] = cv2.resize(mask.astype(np.float32), self._size[::-1], interpolation=cv2.INTER_AREA)
-        probs = torch.from_numpy(covered).to(frame.features.c2.device)
+        probs = torch.from_numpy(covered).to(frame.features.pyramid[0].device)
         no_classes = np.zeros((len(ids), self.num_classes + 1))
         return KeyMasks(ids, probs, probs, no_classes, segmentations=tuple(encode_mask(mask) for mask in masks))
 

@@ -151,7 +151,7 @@ class PromptedMasks(GivenObjects):
         Raises:
             VisError: A mask is empty.
         """
-        device, num_scores = features.c2.device, self._network.config.num_classes + 1
+        device, num_scores = features.pyramid[0].device, self._network.config.num_classes + 1
         if not boxes:
             return torch.zeros((0, *self._size), device=device), torch.zeros((0, num_scores), device=device)
         corners = torch.tensor([box.box for box in boxes], device=device).reshape(-1, 4)

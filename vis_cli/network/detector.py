@@ -187,9 +187,10 @@ class Detector(nn.Module):
         self, features: FrameFeatures, targets: list[dict[str, Tensor]] | None = None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the proposals (R, 4) of each frame and, with targets, the RPN losses."""
-        batch = features.c2.shape[0]
-        height, width = 4 * features.c2.shape[-2], 4 * features.c2.shape[-1]
-        blank = features.c2.new_empty((batch, 1, 1, 1)).expand(batch, 3, height, width)
+        p2 = features.pyramid[0]
+        batch = p2.shape[0]
+        height, width = 4 * p2.shape[-2], 4 * p2.shape[-1]
+        blank = p2.new_empty((batch, 1, 1, 1)).expand(batch, 3, height, width)
         images = ImageList(blank, [features.image_size] * batch)
         proposals, losses = self.rpn(images, _float_levels(features), targets)
         return proposals, losses

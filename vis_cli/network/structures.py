@@ -15,12 +15,15 @@ from vis_cli.records.types import KeyFrame
 
 @dataclass(frozen=True, slots=True)
 class FrameFeatures:
-    """B encoded frames, as detection, scoring and propagation read them. Propagation reads P2, C2 and C3 only."""
+    """B encoded frames, as detection, scoring and propagation read them.
+
+    Propagation reads P2 only, and C2 and C3 to compute the query features.
+    """
 
     # P2..P6, each (B, F, h/2^l, w/2^l) of the padded input. Frames that are encoded for propagation have P2 only.
     pyramid: tuple[Tensor, ...]
-    c2: Tensor  # (B, C2, h/4, w/4)
-    c3: Tensor  # (B, C3, h/8, w/8)
+    c2: Tensor  # (B, C2, h/4, w/4), or empty: see `without_backbone`
+    c3: Tensor  # (B, C3, h/8, w/8), or empty
     image_size: tuple[int, int]  # (h, w) of the input before padding to a multiple of 32
     # The frame (B = 1) itself, for a detector that reads no features. Key frames only.
     key_frame: KeyFrame | None = field(default=None, kw_only=True)
@@ -40,6 +43,10 @@ class FrameFeatures:
     def for_propagation(self) -> FrameFeatures:
         """Return the part that propagation reads. The detector cannot read it."""
         return FrameFeatures(self.pyramid[:1], self.c2, self.c3, self.image_size, query=self.query)
+
+    def without_backbone(self) -> FrameFeatures:
+        """Return the features with empty C2 and C3. Only `encode_query` reads both."""
+        return dataclasses.replace(self, c2=self.c2.new_empty(0), c3=self.c3.new_empty(0))
 
     def frame(self, number: int) -> FrameFeatures:
         """Return the features of one of the B frames. They share its memory."""

@@ -49,6 +49,11 @@ class PairedFeatures(FrameFeatures):
         own = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size).map(change)
         return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.seen.map(change))
 
+    def without_backbone(self) -> PairedFeatures:
+        """Return the features of both networks with empty C2 and C3."""
+        own = FrameFeatures(self.pyramid, self.c2, self.c3, self.image_size).without_backbone()
+        return PairedFeatures(own.pyramid, own.c2, own.c3, own.image_size, self.seen.without_backbone())
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkIdentity:

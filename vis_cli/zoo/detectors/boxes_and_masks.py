@@ -124,7 +124,7 @@ class BoxesAndMasks:
         wanted = torch.nonzero((scores > score_threshold) & has_area)[:, 0]
         groups = torch.zeros_like(labels) if class_agnostic else labels
         keep = wanted[batched_nms(boxes[wanted], scores[wanted], groups[wanted], nms_iou)][:max_instances]
-        device = features.c2.device
+        device = features.pyramid[0].device
         labels = self._corrected(features, boxes[keep].to(device), labels[keep].to(device))
         return Detections(
             boxes[keep].to(device),
@@ -146,7 +146,7 @@ class BoxesAndMasks:
 
     def _masks(self, features: FrameFeatures, boxes: Tensor, given: list[NDArray[np.float32] | None]) -> Tensor:
         """Return the masks (N, h, w): of the detector, or of the mask head for a detection that has only a box."""
-        device = features.c2.device
+        device = features.pyramid[0].device
         masks = torch.zeros((len(given), *features.image_size), device=device)
         missing = [row for row, mask in enumerate(given) if mask is None]
         if missing:
