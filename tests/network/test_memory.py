@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from vis_cli.network import memory as memory_module
+from vis_cli.network.accelerate import readout
 from vis_cli.network.accelerate.readout import attend
 from vis_cli.network.memory import Attend, MemoryBank, MemoryRule, read_memory
 from vis_cli.network.structures import MemoryEntry
@@ -70,6 +72,39 @@ def test_a_small_affinity_budget_gives_the_same_readout(monkeypatch: pytest.Monk
     torch.testing.assert_close(read_memory(query, key, value, spy), whole)
     assert len(seen) > 1
     assert max(seen) <= 4000
+
+
+def test_the_readout_of_a_cpu_holds_a_part_of_the_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, keys, values = torch.randn(2, 50, 4), torch.randn(2, 30, 4), torch.randn(2, 30, 3)
+    expected = F.scaled_dot_product_attention(query, keys, values)
+    held: list[int] = []
+    exact = readout._attend
+
+    def spy(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        held.append(len(q) * q.shape[1] * k.shape[1] * 4)
+        return exact(q, k, v)
+
+    monkeypatch.setattr(readout, "AFFINITY_BUDGET_BYTES", 8000)
+    monkeypatch.setattr(readout, "_attend", spy)
+    torch.testing.assert_close(attend(query, keys, values), expected)
+    assert held == [7680, 4320]  # 32 rows of 240 bytes, and the rest
+    monkeypatch.setattr(readout, "AFFINITY_BUDGET_BYTES", 0)
+    torch.testing.assert_close(attend(query, keys, values), expected)
+
+
+def test_the_softmax_needs_no_second_affinity() -> None:
+    results: list[torch.Tensor] = []
+
+    class Spy(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            result = func(*args, **(kwargs or {}))
+            results.extend([result] if func in (torch.bmm, torch.softmax) else [])
+            return result
+
+    with Spy():
+        attend(torch.randn(1, 5, 4), torch.randn(1, 9, 4), torch.randn(1, 9, 3))
+    affinity, weights, _ = results
+    assert weights.data_ptr() == affinity.data_ptr()
 
 
 def test_read_of_no_objects_is_empty() -> None:

@@ -16,7 +16,7 @@ from vis_cli.network.accelerate.winograd import WinogradConv3x3
 from vis_cli.network.memory import read_memory
 from vis_cli.network.seq_prop_head import ResBlock, SeqPropHead, resize_masks
 
-DECODED_BUDGET_BYTES = 32 * 2**20  # of the features at stride 4 of the objects that a CPU decodes together
+DECODED_BUDGET_BYTES = 8 * 2**20  # of the features at stride 4 of the objects that a CPU decodes together
 
 
 class AcceleratedSeqPropHead(nn.Module):
