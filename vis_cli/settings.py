@@ -260,7 +260,7 @@ class RunSettings:
             low=0,
             high=MAX_BUDGET_MB,
         ),
-    ] = 256
+    ] = 32
     backend: Annotated[
         Backend,
         Setting(

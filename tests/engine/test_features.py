@@ -73,6 +73,16 @@ def test_frames_of_a_detector_that_classifies_all_frames_keep_its_features() -> 
     assert (network.encoded[NUM_FRAMES:], network.only_propagated) == ([2, 1], [])
 
 
+def test_memory_is_released_in_key_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[int] = []
+    network = FakeNetwork()
+    monkeypatch.setattr(features, "release_memory", lambda: released.append(len(network.encoded)))
+    cache = _cache(network, 3, reused_before=6, key_frames=(1, 5))
+    for index in range(NUM_FRAMES):
+        cache.encode(index)
+    assert released == [1, 5]  # before they are encoded
+
+
 def test_kept_features_differ_by_the_rounding_of_float16() -> None:
     change = Scaled(0.1)
     cache = _cache(change, 100, reused_before=8)
@@ -82,13 +92,23 @@ def test_kept_features_differ_by_the_rounding_of_float16() -> None:
     assert kept.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("height", [8, 2**10])  # with and without pages of its own
-def test_a_rounded_tensor_keeps_its_values_and_its_order_of_dimensions(height: int) -> None:
-    tensor = torch.randn(1, 8, height, 128).contiguous(memory_format=torch.channels_last)
-    assert (tensor.numel() * 2 >= features.LARGE) == (height > 8)
-    rounded = features._round(tensor)
-    assert torch.equal(rounded, tensor.half())
-    assert rounded.stride() == tensor.stride()
+@pytest.mark.parametrize("is_large", [False, True])  # with and without pages of its own
+def test_a_kept_frame_has_the_values_and_the_order_of_dimensions(
+    is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = _cache(FakeNetwork(), 0, reused_before=0).encode(3)
+    frame = frame.map(
+        lambda tensor: (
+            torch.randn(tensor.shape).contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+        )
+    )
+    monkeypatch.setattr(features, "LARGE", frame.num_bytes // 2 + (0 if is_large else 1))
+    kept = features._Kept.keep(frame).frame
+    for tensor, rounded in zip(frame.tensors, kept.tensors, strict=True):
+        assert torch.equal(rounded, tensor.half())
+        assert rounded.stride() == tensor.stride()
+    storages = {tensor.untyped_storage().data_ptr() for tensor in kept.tensors if tensor.numel() > 0}
+    assert (len(storages) == 1) == is_large
 
 
 def test_features_beyond_the_range_of_float16_stay_in_float32() -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vis_cli.engine.frames import FrameStore
+from vis_cli.network.malloc import release_memory
 from vis_cli.network.structures import EncodedFrame
 from vis_cli.records.types import KeyFrame
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 # Frames that a GPU encodes in one call. A CPU is nearly as fast with one, which needs less memory.
 GPU_BATCH = 8
-LARGE = 2**20  # bytes. The kernel limits the number of mappings: smaller tensors would need too many
+LARGE = 2**20  # bytes. The kernel limits the number of mappings: smaller frames would need too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +43,38 @@ class _Kept:
         """Round features in float32. Features in other formats stay as they are."""
         if any(tensor.dtype != torch.float32 for tensor in frame.tensors):
             return cls(frame, is_rounded=False)
-        return cls(frame.map(_round), is_rounded=True)
+        num_bytes = frame.num_bytes // 2
+        on_cpu = frame.query.key.device.type == "cpu"
+        pages = _Pages(num_bytes) if on_cpu and num_bytes >= LARGE else None
+        return cls(frame.map(lambda tensor: _round(tensor, pages)), is_rounded=True)
 
     def restore(self) -> EncodedFrame:
         """Return the frame in its former number format."""
         return self.frame.map(Tensor.float) if self.is_rounded else self.frame
 
 
-def _round(tensor: Tensor) -> Tensor:
-    """Return a tensor in float16. A tensor with a value beyond the range of float16 stays in float32.
+class _Pages:
+    """Memory of one kept frame on a CPU.
 
-    On a CPU, a large result has its own pages. Reason: it lives longer than the buffers of the network, and would
-    divide the memory that they reuse (`malloc`) into small parts.
+    Reason: it lives longer than the buffers of the network, and would divide the memory that they reuse (`malloc`) into
+    small parts.
     """
-    like = torch.empty_like(tensor, dtype=torch.float16, device="meta")  # with the same order of dimensions
-    if tensor.device.type == "cpu" and like.nbytes >= LARGE:
-        pages = torch.frombuffer(mmap(-1, like.nbytes, flags=MAP_PRIVATE), dtype=torch.float16)
-        rounded = pages.as_strided(like.shape, like.stride()).copy_(tensor)
-    else:
-        rounded = tensor.half()
+
+    def __init__(self, num_bytes: int) -> None:
+        """Map the memory, for values of two bytes."""
+        self._values = torch.frombuffer(mmap(-1, num_bytes, flags=MAP_PRIVATE), dtype=torch.float16)
+        self._num_used = 0
+
+    def round(self, tensor: Tensor) -> Tensor:
+        """Return a tensor in float16, with the same order of dimensions, in the next part of the memory."""
+        like = torch.empty_like(tensor, dtype=torch.float16, device="meta")
+        start, self._num_used = self._num_used, self._num_used + like.numel()
+        return self._values.as_strided(like.shape, like.stride(), start).copy_(tensor)
+
+
+def _round(tensor: Tensor, pages: _Pages | None = None) -> Tensor:
+    """Return a tensor in float16. A tensor with a value beyond the range of float16 stays in float32."""
+    rounded = tensor.half() if pages is None else pages.round(tensor)
     return rounded if bool(torch.isfinite(rounded).all()) else tensor
 
 
@@ -112,6 +126,8 @@ class FeatureCache:
         Kept frames stay: propagation backward in time starts in the last key frame with a new object, so it surely
         needs the first frames, but perhaps not the most recent ones.
         """
+        if index in self._key_frames and self._device.type == "cpu":
+            release_memory()  # rarely: the pages of the buffers are mapped again
         encoded = self._encode(index, 1)
         if index < self._reused_before and not self._is_full:
             self._keep(self._for_backward(encoded))
