@@ -126,9 +126,10 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Install again if pyproject.toml has changed.
+# Install again if pyproject.toml has changed. Compile the package here: pip does not compile an editable one.
 $(STAMP): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m compileall -q vis_cli
 	@touch $@
 
 # Create an environment. If Python lacks ensurepip (as on Debian), install pip into it with the pip of this Python.

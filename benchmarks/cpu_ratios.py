@@ -81,7 +81,7 @@ class Bench:
     def run(self, name: str, command: Sequence[str], **variables: str) -> None:
         """Run a command once, with environment variables. The Python of this script imports this checkout."""
         path = str(Path(__file__).parents[1]) if command[0] == sys.executable else ""
-        environment = {**os.environ, "PYTHONPATH": path, **variables}
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", **variables}
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from vis_cli import __version__
 from vis_cli.console import EXIT_INTERRUPTED, Reporter, cleaned, print_line
 from vis_cli.home_paths import expand_home
+from vis_cli.import_pause import pause_collector
 from vis_cli.openmp import wait_passively
 from vis_cli.options import examples
 from vis_cli.path_options import require_paths
@@ -294,7 +295,9 @@ def main() -> None:
     wait_passively()
     try:
         make_streams_safe()
-        make_app(called_command(sys.argv[1:]))(prog_name="vis")
+        with pause_collector():
+            app = make_app(called_command(sys.argv[1:]))
+        app(prog_name="vis")
     except SystemExit as end:
         code = end.code
     except BaseException:

@@ -33,6 +33,7 @@ from vis_cli.console import BatchProgress, Reporter, UsageError, VideoReport
 from vis_cli.errors import VisError
 from vis_cli.files.names import printable
 from vis_cli.found_categories import count_categories, describe_categories
+from vis_cli.import_pause import pause_collector
 from vis_cli.messages import counted
 from vis_cli.records.export_messages import shorten
 from vis_cli.records.given_masks import require_mask_size
@@ -329,7 +330,8 @@ class Batch:
 
     @cached_property
     def _segmenter(self) -> Segmenter:
-        from vis_cli.engine.segmenter import Segmenter
+        with pause_collector():
+            from vis_cli.engine.segmenter import Segmenter
 
         options = self._options
         try:
@@ -349,7 +351,8 @@ class Batch:
     @cached_property
     def _production(self) -> Production:
         """Return the model and the settings of a new result, without building the network."""
-        from vis_cli.engine.production import expected_production
+        with pause_collector():
+            from vis_cli.engine.production import expected_production
 
         options = self._options
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vis_cli import options
 from vis_cli.commands.option_groups import grouped
+from vis_cli.import_pause import pause_collector
 
 
 @grouped
@@ -41,7 +42,8 @@ def segment(
     Options that only --help-all lists: --start and --end select a part of the video, --only, --box and --point select
     objects, and --live segments a camera or a stream.
     """
-    from vis_cli.commands.segment_run import segment_inputs
+    with pause_collector():
+        from vis_cli.commands.segment_run import segment_inputs
 
     segment_inputs(
         inputs,
