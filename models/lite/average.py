@@ -52,6 +52,8 @@ def read_weights(name: str, like: SeqMaskRCNN) -> dict[str, Tensor]:
     """Return the weights of a model, or the averaged weights of a checkpoint."""
     if name.endswith(".pt"):
         checkpoint = torch.load(name, weights_only=True)
+        if checkpoint["model"].keys() != like.state_dict().keys():
+            raise SystemExit(f"{name}: the network has other layers. Use the model folder of a finished run.")
         return checkpoint["model"] | checkpoint["average"]
     model = load_model(name).model
     if without_calibration(model.config) != without_calibration(like.config):

@@ -392,6 +392,13 @@ class TrainConfig:
     fresh_prop_head: Annotated[
         StrictBool, Field(description="Start the Seq-Prop head as a label copier although init is a model with one.")
     ] = False
+    prop_norms: Annotated[
+        StrictBool,
+        Field(
+            description="Train the Seq-Prop head with batch norms, which become a part of its convolutions at the end. "
+            "It can then learn at the learning rate of the detector: unnormed_lr_mult = 1."
+        ),
+    ] = False
     train_only: Annotated[
         tuple[str, ...],
         Field(description='Parts of the network to train, by the start of their name: "detector.box". Empty: all.'),

@@ -5,28 +5,37 @@ Used by `trainer` and `check`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch.utils.data import DataLoader
 
 from vis_cli.errors import VisError
+from vis_cli.network.detector import SampleSizes
+from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.checkpoint import RunState, average_weights, read_checkpoint
 from vis_cli.training.config import TrainConfig, ValidationConfig
 from vis_cli.training.config_file import read_train_config
 from vis_cli.training.loading import ErrorsAsItems, collate_clips, iter_clips
+from vis_cli.training.objective import clip_losses
 from vis_cli.training.optimizer import build_optimizer
 from vis_cli.training.pairs import ClipKey, init_worker
 from vis_cli.training.processes import Processes
+from vis_cli.training.prop_norms import Forward, add_norms, fold_norms, start_norms
+from vis_cli.training.schedule import guidance_fractions
 from vis_cli.training.sources import OpenedData, build_plan, open_data
-from vis_cli.training.start import Note, build_model, start_prop_head
+from vis_cli.training.start import Note, build_model, first_batches, start_prop_head
 from vis_cli.training.structures import TrainClip
 from vis_cli.training.validation import check_validation
 
 ReportStep = Callable[[int, int, dict[str, float]], None]  # completed steps, all steps, metrics of the step
 Parts = list[list[TrainClip]]
+
+NORM_BATCHES = 8  # on which the norms of the Seq-Prop head are measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +92,49 @@ def start_state(run: Run, *, resume: bool) -> RunState:
     model = build_model(run.config, None if resume else run.hooks.note)
     if run.config.starts_prop_head and not resume:
         start_prop_head(model, run.config, run.data.dataset)
+    if run.config.prop_norms:
+        add_norms(model.prop_head)
     model.to(run.processes.device)
+    if run.config.prop_norms and not resume:
+        start_norms(model.prop_head, _norm_batches(run), _head_pass(run, model))
     state = RunState(
         model, average_weights(model, run.config.optim.ema_decay), build_optimizer(model, run.config.optim)
     )
     if resume:
         read_checkpoint(run.out, state)
     return state
+
+
+def averaged_model(run: Run, state: RunState) -> SeqMaskRCNN:
+    """Return a copy of the model with the averaged weights, in evaluation mode."""
+    model = cast(SeqMaskRCNN, copy.deepcopy(state.average.module))
+    if run.config.prop_norms:
+        fold_norms(model.prop_head, _norm_batches(run), _head_pass(run, model))
+    return model.eval()
+
+
+def _norm_batches(run: Run) -> Iterator[list[TrainClip]]:
+    """Yield the clips on which the norms of the Seq-Prop head are measured."""
+    for clips in first_batches(run.config, run.data.dataset, NORM_BATCHES):
+        yield [clip.to(run.processes.device) for clip in clips]
+
+
+def _head_pass(run: Run, model: SeqMaskRCNN) -> Forward:
+    """Return a function that propagates the objects of clips as the last steps of the training do."""
+    config = run.config
+
+    def propagate(clips: list[TrainClip]) -> None:
+        clip_losses(
+            model,
+            clips,
+            guidance=guidance_fractions(config.num_steps, config),
+            cross_entropy_weight=0.0,
+            generator=torch.Generator().manual_seed(config.seed),
+            sizes=SampleSizes(config.anchors_per_frame, config.regions_per_frame, config.proposals),
+            detect_fraction=0.0,
+        )
+
+    return propagate
 
 
 def iter_parts(run: Run, start: int) -> Iterator[Parts]:

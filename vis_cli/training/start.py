@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from vis_cli.training.config import ScheduleConfig, TrainConfig
 from vis_cli.training.initialise import scale_laterals, start_as_label_copier
 from vis_cli.training.pairs import BatchPlan, ClipDataset, ClipShapes
 from vis_cli.training.pretrained import load_coco, load_imagenet, load_trained
+from vis_cli.training.structures import TrainClip
 from vis_cli.zoo.weights import require_size
 
 Note = Callable[[str], None]
@@ -46,6 +47,8 @@ def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
         freeze_first_stage(model.backbone)
     _freeze(model, config)
     _require_query_frames(model, config)
+    if config.prop_norms and not _trains_prop_head(model):
+        raise VisError('needs a trained Seq-Prop head. Remove prop_norms, or train "prop_head".', field="prop_norms")
     model.to(memory_format=torch.channels_last).train()
     if not config.norm_eval:
         _free_norms(model.backbone)
@@ -55,10 +58,15 @@ def build_model(config: TrainConfig, note: Note | None = None) -> SeqMaskRCNN:
 @torch.no_grad()
 def start_prop_head(model: SeqMaskRCNN, config: TrainConfig, dataset: ClipDataset) -> None:
     """Start the Seq-Prop head as a label copier, fitted to P2 of some frames of the run."""
-    shapes = ClipShapes(config.canvases[:1], config.num_frames)
-    plan = BatchPlan(START_BATCHES, config.batch_size, lambda step: shapes, config.seed)
-    images = [torch.cat([dataset[key].images for key in keys]) for keys in plan]
+    images = [torch.cat([clip.images for clip in clips]) for clips in first_batches(config, dataset, START_BATCHES)]
     start_as_label_copier(model.prop_head, torch.cat([model.encode_frames(batch).pyramid[0] for batch in images]))
+
+
+def first_batches(config: TrainConfig, dataset: ClipDataset, num: int) -> Iterator[list[TrainClip]]:
+    """Yield batches of clips on the CPU, on the first canvas of the run. Each call yields the same clips."""
+    shapes = ClipShapes(config.canvases[:1], config.num_frames)
+    for keys in BatchPlan(num, config.batch_size, lambda step: shapes, config.seed):
+        yield [dataset[key] for key in keys]
 
 
 def _freeze(model: SeqMaskRCNN, config: TrainConfig) -> None:
@@ -84,10 +92,14 @@ def _parts(names: list[str]) -> str:
 def _require_query_frames(model: SeqMaskRCNN, config: TrainConfig) -> None:
     """Check that a clip has a query frame if the Seq-Prop head is trained."""
     fewest = min(config.changed(change).num_frames for change in (*config.schedule, ScheduleConfig(from_step=0)))
-    if fewest < 2 and any(parameter.requires_grad for parameter in model.prop_head.parameters()):
+    if fewest < 2 and _trains_prop_head(model):
         raise VisError(
             f'num_frames is {fewest}, but the Seq-Prop head needs at least 2. Use more, or set freeze = ["prop_head"].'
         )
+
+
+def _trains_prop_head(model: SeqMaskRCNN) -> bool:
+    return any(parameter.requires_grad for parameter in model.prop_head.parameters())
 
 
 def _free_norms(module: nn.Module) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 
@@ -17,11 +15,10 @@ from vis_cli.errors import VisError
 from vis_cli.files.atomic import write_error
 from vis_cli.files.locks import exclusive_lock
 from vis_cli.network.malloc import tune_malloc
-from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.training.checkpoint import RunState, last_checkpoint, write_checkpoint
 from vis_cli.training.preview import draw_preview
 from vis_cli.training.processes import join_processes
-from vis_cli.training.run import Hooks, Parts, Run, iter_parts, open_run, preview_clips, start_state
+from vis_cli.training.run import Hooks, Parts, Run, averaged_model, iter_parts, open_run, preview_clips, start_state
 from vis_cli.training.run_log import BOARD_NAME, RunLog, open_log
 from vis_cli.training.shortage import REMEDY, OutOfMemoryError, is_shortage
 from vis_cli.training.step import train_step, wrap
@@ -88,13 +85,8 @@ def _train(run: Run, *, resume: bool) -> Outcome:
     with open_log(run.out, state.step, silent=silent, note=run.hooks.note) as log, catch_sigterm() as stopping:
         finished = _run_steps(run, state, log, stopping)
     if finished and run.processes.is_first:
-        save_model(run.out, _averaged_model(state), _provenance(run, state))
+        save_model(run.out, averaged_model(run, state), _provenance(run, state))
     return Outcome(run.out, state.step, finished)
-
-
-def _averaged_model(state: RunState) -> SeqMaskRCNN:
-    """Return a copy of the model with the averaged weights, in evaluation mode."""
-    return cast(SeqMaskRCNN, copy.deepcopy(state.average.module)).eval()
 
 
 def _run_steps(run: Run, state: RunState, log: RunLog, stopping: Callable[[], bool]) -> bool:
@@ -158,7 +150,7 @@ def _after_step(run: Run, state: RunState, log: RunLog, figures: dict[str, float
     if reports:
         _validate(run, state, log)
     if reports and run.processes.is_first and log.shows_images:
-        preview = draw_preview(_averaged_model(state), preview_clips(run, PREVIEWED))
+        preview = draw_preview(averaged_model(run, state), preview_clips(run, PREVIEWED))
         log.show(state.step, "clips: ground-truth masks, propagated masks", preview)
 
 
@@ -178,7 +170,7 @@ def _validate(run: Run, state: RunState, log: RunLog) -> None:
     """
     if run.config.validation is None or not run.processes.is_first:
         return
-    model = _averaged_model(state)
+    model = averaged_model(run, state)
     try:
         figures = validate(run.config.validation, model, device=str(run.processes.device))
     except VisError as error:

@@ -1,0 +1,134 @@
+"""Batch norms in the Seq-Prop head during training. Used by `run` and `trainer`.
+
+Without norms, only a low learning rate keeps the keys small (docs/explanation/training.md#learning-rates). A norm
+follows each convolution of the head, except the first and the last one. It starts as the identity. After the training,
+the norms become a part of the convolutions, so the saved model has no norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import fusion
+
+from vis_cli.errors import VisError
+from vis_cli.network.seq_prop_head import SeqPropHead
+from vis_cli.training.structures import TrainClip
+
+Forward = Callable[[list[TrainClip]], object]  # runs the Seq-Prop head on a batch
+
+PLAIN = ("mask_conv", "predict")  # the mask is 0 or 1, and the logits have no scale of their own
+
+
+class NormedConv(nn.Module):
+    """A convolution followed by a batch norm."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels).requires_grad_(conv.weight.requires_grad)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, out, h, w) from (B, in, h, w)."""
+        normed: Tensor = self.norm(self.conv(x))
+        return normed
+
+
+def add_norms(head: SeqPropHead) -> None:
+    """Add a batch norm after each convolution in place. `start_norms` has to follow, unless a checkpoint is loaded."""
+    for parent in list(head.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d) and not (parent is head and name in PLAIN):
+                setattr(parent, name, NormedConv(child))
+
+
+@torch.no_grad()
+def start_norms(head: SeqPropHead, batches: Iterable[list[TrainClip]], forward: Forward) -> None:
+    """Let each norm start as the identity: it has the mean and the variance of its input on the batches.
+
+    Args:
+        head: The Seq-Prop head after `add_norms`.
+        batches: Clips.
+        forward: Runs the head on a batch.
+
+    Raises:
+        VisError: The batches contain no object to propagate.
+    """
+    convs = _normed_convs(head)
+    with _measured(convs) as sums:
+        for conv in convs:
+            conv.norm.eval()  # an almost exact identity as long as it is new
+        for batch in batches:
+            forward(batch)
+    if not all(total[0, 0] > 0 for total in sums):
+        raise VisError("cannot start: the first clips contain no object to propagate", field="prop_norms")
+    for conv in convs:
+        norm = conv.norm.train()
+        if norm.running_mean is None or norm.running_var is None:
+            raise ValueError("the norm has no running statistics")
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(norm.running_mean)
+
+
+@torch.no_grad()
+def fold_norms(head: SeqPropHead, batches: Iterable[list[TrainClip]], forward: Forward) -> None:
+    """Make the norms a part of the convolutions in place, with their statistics on the batches.
+
+    The statistics are measured again because the averaged weights differ from the weights that were trained.
+
+    Args:
+        head: The Seq-Prop head with norms.
+        batches: Clips.
+        forward: Runs the head on a batch.
+    """
+    convs = _normed_convs(head)
+    for conv in convs:
+        conv.norm.reset_running_stats()
+        conv.norm.momentum = None  # a plain average over all batches
+        conv.norm.train()
+    for batch in batches:
+        forward(batch)
+    for parent in list(head.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, NormedConv):
+                setattr(parent, name, fusion.fuse_conv_bn_eval(child.conv.eval(), child.norm.eval()))
+
+
+def _normed_convs(head: SeqPropHead) -> list[NormedConv]:
+    return [module for module in head.modules() if isinstance(module, NormedConv)]
+
+
+@contextmanager
+def _measured(convs: list[NormedConv]) -> Iterator[list[Tensor]]:
+    """Measure the outputs of the convolutions, and set the running statistics of their norms at the end.
+
+    Yields:
+        Number of values, sum and sum of squares (3, channels) of each convolution. They grow with each output.
+    """
+    sums = [torch.zeros(3, conv.conv.out_channels, dtype=torch.float64) for conv in convs]
+
+    def hook(total: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
+        def add(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            values = output.detach().transpose(0, 1).flatten(1).double()
+            moments = torch.ones(len(values)) * values.shape[1], values.sum(dim=1), values.square().sum(dim=1)
+            total.add_(torch.stack([moment.cpu().double() for moment in moments]))
+
+        return add
+
+    handles = [conv.conv.register_forward_hook(hook(total)) for conv, total in zip(convs, sums, strict=True)]
+    try:
+        yield sums
+    finally:
+        for handle in handles:
+            handle.remove()
+    for conv, (num, first, second) in zip(convs, sums, strict=True):
+        mean = first / num.clamp(min=1)
+        norm = conv.norm
+        if norm.running_mean is None or norm.running_var is None:
+            raise ValueError("the norm has no running statistics")
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_((second / num.clamp(min=1) - mean.square()).clamp(min=0.0))
