@@ -44,6 +44,7 @@ def test_norms_keep_their_statistics_unless_they_are_to_learn_them(tmp_path: Pat
 def test_norms_of_frozen_parts_keep_their_statistics(tmp_path: Path) -> None:
     part = "backbone.body.blocks.3."
     path = make_run(tmp_path, init="lite", extra=f"norm_eval = false\nfreeze = ['{part}']")
+    path.write_text(path.read_text().replace("mask_convs = 1", "mask_convs = 1\ndetector_fpn = true"))
     frozen = ("backbone.body.bn1", "backbone.body.blocks.0.", "backbone.body.blocks.1.", part)
     found = learning_norms(build_model(read_train_config(path)))
     assert len(set(found.values())) == 2
@@ -86,6 +87,16 @@ def test_a_detector_with_an_fpn_of_its_own_starts_from_the_shared_one(tmp_path: 
             )
             assert torch.equal(ours, theirs)
     assert said == []
+
+
+def test_a_start_with_an_fpn_of_the_detector_needs_one(tmp_path: Path) -> None:
+    save_model(tmp_path / "trained", make_model(detector_fpn=True), {})
+    path = make_run(tmp_path, init=str(tmp_path / "trained"))
+    with pytest.raises(VisError, match="whose detector has a separate FPN") as caught:
+        build_model(read_train_config(path))
+    assert caught.value.hint == "Set detector_fpn = true in [model]."
+    path.write_text(path.read_text().replace("mask_convs = 1", "mask_convs = 1\ndetector_fpn = true"))
+    build_model(read_train_config(path))
 
 
 def test_what_is_of_another_width_starts_anew_and_is_named(tmp_path: Path) -> None:

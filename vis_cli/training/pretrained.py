@@ -89,13 +89,19 @@ def load_trained(model: SeqMaskRCNN, name_or_dir: str) -> list[str]:
         Names of the layers and classes with random weights.
 
     Raises:
-        VisError: The other model does not exist or has another backbone.
+        VisError: The other model does not exist, has another backbone, or has a separate FPN for its detector and the
+            network has not.
     """
     trained = _open_trained(name_or_dir)
     if trained.config.backbone != model.config.backbone:
         raise VisError(
             f"init is {name_or_dir}, which has the backbone {trained.config.backbone}, but [model] has the backbone "
             f"{model.config.backbone}. Use a model with the same backbone."
+        )
+    if trained.config.detector_fpn and not model.config.detector_fpn:
+        raise VisError(
+            f"init is {name_or_dir}, whose detector has a separate FPN, but the detector of [model] has not",
+            hint="Set detector_fpn = true in [model].",
         )
     labelled = [Category(label, category.name) for label, category in enumerate(trained.config.categories, start=1)]
     rows, own, theirs = _matching_rows(model.config, labelled), model.state_dict(), trained.state_dict()
