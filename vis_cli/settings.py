@@ -104,6 +104,14 @@ class SegmentSettings:
     box_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of box NMS in a key frame.")] = 0.5
     max_instances: Annotated[int, _count("detection", "Maximum number of detections per key frame (O).")] = 10
     mask_nms_iou: Annotated[float, _fraction("detection", "IoU threshold of mask NMS in a key frame.")] = 0.2
+    mask_quality: Annotated[
+        bool,
+        Setting(
+            "detection",
+            "Multiply the class scores of a detection by the expected IoU of its mask, so that detections with clear "
+            "masks come first.",
+        ),
+    ] = False
     early_reduction_iou: Annotated[
         float,
         _fraction(
@@ -260,7 +268,7 @@ class RunSettings:
             low=0,
             high=MAX_BUDGET_MB,
         ),
-    ] = 32
+    ] = 256
     backend: Annotated[
         Backend,
         Setting(
@@ -312,6 +320,7 @@ YOUTUBE_VIS = dataclasses.replace(
     # See docs/explanation/authors-implementation.md#fact-35.
     score_threshold=0.001,
     detection_score_threshold=0.2,
+    mask_quality=True,
     early_reduction_iou=1.0,
     memory_previous=True,
 )

@@ -102,9 +102,10 @@ def segment_video(
     if config is None and guidance is not None and not also_detect:
         config = find_preset(GIVEN_MASKS)
     detects = _uses_detector(guidance, detections, prompts, also_detect=also_detect)
+    segmenter = Segmenter(model, config=config, run=run, detects=detects)
     opened = as_video(video, fps=fps)
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
-    return Segmenter(model, config=config, run=run, detects=detects).segment(
+    return segmenter.segment(
         opened,
         progress=progress,
         guidance=guidance,
