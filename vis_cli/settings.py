@@ -329,6 +329,9 @@ GIVEN_MASKS = "given-masks"  # preset of --masks. Propagation profits from a lar
 
 LIVE = "live"  # preset of --live: short windows. Reasons: docs/explanation/presets.md
 
+# Values that a result has without naming them: it was written before these settings existed.
+BEFORE_SETTING = {"mask_quality": False}
+
 PRESETS: dict[str, SegmentSettings] = {
     "default": SegmentSettings(),
     GIVEN_MASKS: SegmentSettings(cuts=False, input_scale=1.5, memory_previous=True),

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from vis_cli.records.result_json import SCHEMA
 from vis_cli.setting_fields import Setting, settings_of
-from vis_cli.settings import SegmentSettings
+from vis_cli.settings import BEFORE_SETTING, SegmentSettings
 
 Index = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -98,7 +98,7 @@ class Instance(Entry):
 def _config() -> type[Entry]:
     """Return the class of `config`: one field per setting of the method."""
     fields: dict[str, Any] = {
-        name: (_kind(setting), Field(description=setting.help))
+        name: (_kind(setting), Field(BEFORE_SETTING.get(name, ...), description=setting.help))
         for name, setting in settings_of(SegmentSettings).items()
     }
     config: type[Entry] = create_model("Config", __base__=Entry, __doc__="Every setting of the method.", **fields)

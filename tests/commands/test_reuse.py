@@ -20,7 +20,7 @@ from vis_cli.records.davis import write_label_png
 from vis_cli.records.result_json import list_results, read_result
 from vis_cli.records.source_identity import identify_source
 from vis_cli.records.types import ModelInfo, VideoResult
-from vis_cli.settings import OLD_NAMES, SegmentSettings
+from vis_cli.settings import BEFORE_SETTING, OLD_NAMES, SegmentSettings
 from vis_cli.zoo.weights import save_model
 
 from .conftest import Network, Outcome, RunVis
@@ -203,6 +203,15 @@ class TestOtherProduction:
         assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "clip")}
         message = reason_of_failure(segment(clip, "--set", "sequence_nms_iou=0.6", "--score-threshold", "0.1"))
         assert "sequence_nms_iou 0.5 -> 0.6, score_threshold 0.05 -> 0.1" in message
+
+    def test_a_result_from_before_a_setting_has_the_value_without_it(self, clip: Path, segment: Runner) -> None:
+        path = segment.out / "clip.json"
+        content = json.loads(path.read_text())
+        for name, value in BEFORE_SETTING.items():
+            assert content["config"].pop(name) == value
+        path.write_text(json.dumps(content))
+        assert statuses(segment(clip)) == {"clip.mp4": ("skipped", "clip")}
+        assert "mask_quality False -> True" in reason_of_failure(segment(clip, "--set", "mask_quality=true"))
 
     def test_a_few_settings_of_many_are_named(self, clip: Path, segment: Runner) -> None:
         assert "more settings" in reason_of_failure(segment(clip, "--preset", "released-davis"))

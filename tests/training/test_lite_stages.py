@@ -21,6 +21,13 @@ def test_a_stage_has_the_separate_fpn_of_its_start(stage: str) -> None:
         assert config.model.detector_fpn
 
 
+@pytest.mark.parametrize("path", sorted(LITE.rglob("*.toml")), ids=lambda path: path.stem)
+def test_a_config_that_starts_from_lite_has_its_separate_fpn(path: Path) -> None:
+    config = read_train_config(path)
+    if config.init == "lite":
+        assert config.model.detector_fpn
+
+
 def test_models_that_are_averaged_have_the_same_network() -> None:
     commands = re.findall(r"python models/lite/average.py (.+) -o", (LITE / "CARD.md").read_text())
     assert len(commands) == 5

@@ -150,12 +150,28 @@ def test_a_checkpoint_without_norms_does_not_resume_with_norms(tmp_path: Path) -
         train(config, tmp_path / "out", resume=True)
 
 
-def test_frozen_convolutions_keep_frozen_norms() -> None:
-    head, _ = head_and_inputs()
-    head.memory_encoder.requires_grad_(False)
-    add_norms(head)
-    for name, parameter in head.named_parameters():
-        assert parameter.requires_grad != name.startswith("memory_encoder."), name
+def test_frozen_convolutions_get_no_norms(tmp_path: Path) -> None:
+    train(make_run(tmp_path, steps=1, batch_size=2), tmp_path / "start")
+    extra = EXTRA + "\ntrain_only = ['prop_head.memory_encoder.key']"
+    train(make_run(tmp_path, steps=2, batch_size=2, init=str(tmp_path / "start"), extra=extra), tmp_path / "out")
+    before, after = (load_model(str(tmp_path / name)).model.state_dict() for name in ("start", "out"))
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("prop_head.memory_encoder.key.") for name in changed)
+
+
+def test_measuring_norms_changes_no_statistics_of_the_backbone(tmp_path: Path) -> None:
+    found = []
+    for extra in ("norm_eval = false", "norm_eval = false\n" + EXTRA):
+        config = make_run(tmp_path, batch_size=2, init="none", extra=extra)
+        run = run_module.open_run(config, tmp_path / "out", run_module.Processes(0, 1, CPU))
+        state = run_module.start_state(run, resume=False)
+        assert state.model.get_submodule("backbone.body.bn1").training
+        averaged = run_module.averaged_model(run, state)
+        found += [dict(model.backbone.named_buffers()) for model in (state.model, averaged)]
+    assert all(module.training for module in state.model.modules() if isinstance(module, NormedConv))
+    for name, value in found[0].items():
+        assert all(torch.equal(value, buffers[name]) for buffers in found), name
 
 
 def test_clips_are_read_again_for_each_pass(tmp_path: Path) -> None:

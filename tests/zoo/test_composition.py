@@ -14,7 +14,7 @@ from vis_cli.errors import VisError
 from vis_cli.network.memory import MemoryBank, MemoryRule
 from vis_cli.network.seq_mask_rcnn import SeqMaskRCNN
 from vis_cli.records.types import Category, KeyFrame, ModelInfo
-from vis_cli.zoo.composition import DetectorAndPropagator, identify_network, load_network
+from vis_cli.zoo.composition import DetectorAndPropagator, identify_network, load_network, needed_detector
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
 from vis_cli.zoo.detectors.lookup import load_box_detector
 from vis_cli.zoo.detectors.picodet_detector import PicoDetDetector
@@ -272,3 +272,10 @@ def test_the_included_detector_is_on_the_device_of_the_network(monkeypatch: pyte
 
 def devices(detector: PicoDetDetector) -> set[str]:
     return {tensor.device.type for tensor in (*detector._model.parameters(), *detector._model.buffers())}
+
+
+def test_only_coco_r50_needs_its_detector_for_given_detections() -> None:
+    """Its mask head predicts the masks of given boxes. A detector of boxes has none."""
+    assert needed_detector("coco-r50") is None
+    assert needed_detector("picodet-s") == needed_detector("lite") == "lite"
+    assert needed_detector("lite", "other") == "other"

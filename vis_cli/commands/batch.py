@@ -385,9 +385,9 @@ class Batch:
         options = self._options
         if options.detects or options.detector is not None:
             return options.detector
-        from vis_cli.zoo.composition import find_propagator
+        from vis_cli.zoo.composition import needed_detector
 
-        return find_propagator(options.model, options.propagator)
+        return needed_detector(options.model, options.propagator)
 
     def _report_nothing(self, job: Job, excluded: Mapping[str, int]) -> None:
         """Print that no object was found, and which categories --only excludes, with their numbers."""

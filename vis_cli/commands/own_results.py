@@ -24,6 +24,7 @@ from vis_cli.records.result_head import ResultHead, read_head
 from vis_cli.records.result_json import list_results
 from vis_cli.records.source_identity import absolute_path, identify_source, source_difference, source_size
 from vis_cli.records.types import ModelInfo, SourceIdentity
+from vis_cli.settings import BEFORE_SETTING
 
 SHOWN_SETTINGS = 3  # maximum number of settings in a message
 SHOWN_HASH = 8  # characters
@@ -195,6 +196,7 @@ def hash_detections(digest: str, first: int | None) -> str:
 
 def _config_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     now = json.loads(json.dumps(now))  # tuples become lists, as in the file
+    stored = {**{name: value for name, value in BEFORE_SETTING.items() if name in now}, **stored}
     names = [name for name in {**now, **stored} if stored.get(name) != now.get(name)]
     shown = [f"{name} {_value(stored.get(name))} -> {_value(now.get(name))}" for name in names[:SHOWN_SETTINGS]]
     rest = len(names) - len(shown)

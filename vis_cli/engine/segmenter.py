@@ -41,7 +41,7 @@ from vis_cli.records.read_ahead import read_ahead
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, frame_times, source_of
 from vis_cli.settings import GIVEN_MASKS, INT8, RunSettings, SegmentSettings, find_preset
-from vis_cli.zoo.composition import find_propagator, load_network, quantized_info
+from vis_cli.zoo.composition import load_network, needed_detector, quantized_info
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
 from vis_cli.zoo.detectors.file_detector import FileDetector
 from vis_cli.zoo.weights import LoadedModel
@@ -144,7 +144,7 @@ class Segmenter:
         if self._device.type == "cpu":
             tune_malloc()
         if isinstance(model, str):
-            detector = None if detects else find_propagator(model)
+            detector = None if detects else needed_detector(model)
             loaded = load_network(model, detector=detector, device=str(self._device))
         else:
             loaded = model

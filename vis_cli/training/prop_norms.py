@@ -30,7 +30,7 @@ class NormedConv(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = nn.BatchNorm2d(conv.out_channels).requires_grad_(conv.weight.requires_grad)
+        self.norm = nn.BatchNorm2d(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, out, h, w) from (B, in, h, w)."""
@@ -39,10 +39,14 @@ class NormedConv(nn.Module):
 
 
 def add_norms(head: SeqPropHead) -> None:
-    """Add a batch norm after each convolution in place. `start_norms` has to follow, unless a checkpoint is loaded."""
+    """Add a batch norm after each trained convolution in place.
+
+    `start_norms` has to follow, unless a checkpoint is loaded.
+    """
     for parent in list(head.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Conv2d) and not (parent is head and name in PLAIN):
+            is_plain = parent is head and name in PLAIN
+            if isinstance(child, nn.Conv2d) and child.weight.requires_grad and not is_plain:
                 setattr(parent, name, NormedConv(child))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -96,7 +97,8 @@ def start_state(run: Run, *, resume: bool) -> RunState:
         add_norms(model.prop_head)
     model.to(run.processes.device)
     if run.config.prop_norms and not resume:
-        start_norms(model.prop_head, _norm_batches(run), _head_pass(run, model))
+        with _evaluating(model):
+            start_norms(model.prop_head, _norm_batches(run), _head_pass(run, model))
     state = RunState(
         model, average_weights(model, run.config.optim.ema_decay), build_optimizer(model, run.config.optim)
     )
@@ -107,10 +109,22 @@ def start_state(run: Run, *, resume: bool) -> RunState:
 
 def averaged_model(run: Run, state: RunState) -> SeqMaskRCNN:
     """Return a copy of the model with the averaged weights, in evaluation mode."""
-    model = cast(SeqMaskRCNN, copy.deepcopy(state.average.module))
+    model = cast(SeqMaskRCNN, copy.deepcopy(state.average.module)).eval()
     if run.config.prop_norms:
         fold_norms(model.prop_head, _norm_batches(run), _head_pass(run, model))
-    return model.eval()
+    return model
+
+
+@contextmanager
+def _evaluating(model: SeqMaskRCNN) -> Iterator[None]:
+    """Set the evaluation mode. Afterwards, each module has its mode again."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, is_training in modes.items():
+            module.training = is_training
 
 
 def _norm_batches(run: Run) -> Iterator[list[TrainClip]]:

@@ -199,6 +199,14 @@ def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[st
     return detector or _own_detector(model), find_propagator(model, propagator)
 
 
+def needed_detector(model: str, propagator: str | None = None) -> str | None:
+    """Return the `detector` for `load_network` if nothing is detected. Only the mask head of `model` is needed then.
+
+    It is the propagator, so that one network is loaded. None: the mask head is a part of the detector.
+    """
+    return None if model == COCO_NAME else find_propagator(model, propagator)
+
+
 def find_propagator(model: str, propagator: str | None = None) -> str:
     """Return the name of the model that propagates. As the detector, too, it is the only network that is loaded."""
     return propagator or (FOLLOWER if only_detects(model) else model)
