@@ -179,7 +179,7 @@ class TestUsage:
         assert not (tmp_path / "out").exists()
 
     def test_the_help_has_the_notation(self, run_vis: RunVis) -> None:
-        assert "--start" not in run_vis("segment", "--help").out.split("Options")[1]
+        assert "--start" not in run_vis("segment", "--help").out.split("─ Options ─")[1]
         text = " ".join(run_vis("segment", "--help-all").out.replace("│", " ").split())
         assert "a frame number such as 120, seconds such as 5s or 5.5, or a timecode such as 1:20 or 0:01:20.5" in text
 

@@ -99,8 +99,7 @@ def segment_video(
     Raises:
         VisError: The video, the model, the device or another argument cannot be used.
     """
-    if config is None and guidance is not None and not also_detect:
-        config = find_preset(GIVEN_MASKS)
+    config = config or _given_masks_preset(guidance, also_detect=also_detect)
     detects = _uses_detector(guidance, detections, prompts, also_detect=also_detect)
     segmenter = Segmenter(model, config=config, run=run, detects=detects)
     opened = as_video(video, fps=fps)
@@ -114,6 +113,11 @@ def segment_video(
         prompts=prompts,
         also_detect=also_detect,
     )
+
+
+def _given_masks_preset(guidance: Guidance | None, *, also_detect: bool) -> SegmentSettings | None:
+    """Return the preset of given masks if masks are the only objects. None: the default preset."""
+    return None if guidance is None or also_detect else find_preset(GIVEN_MASKS)
 
 
 class Segmenter:
