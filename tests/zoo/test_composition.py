@@ -274,8 +274,9 @@ def devices(detector: PicoDetDetector) -> set[str]:
     return {tensor.device.type for tensor in (*detector._model.parameters(), *detector._model.buffers())}
 
 
-def test_only_coco_r50_needs_its_detector_for_given_detections() -> None:
+def test_a_detector_with_a_mask_head_is_needed_for_given_boxes(folders: tuple[str, str]) -> None:
     """Its mask head predicts the masks of given boxes. A detector of boxes has none."""
     assert needed_detector("coco-r50") is None
+    assert needed_detector(folders[0]) is needed_detector(*folders) is None
     assert needed_detector("picodet-s") == needed_detector("lite") == "lite"
-    assert needed_detector("lite", "other") == "other"
+    assert needed_detector("lite", "other") == needed_detector("picodet-s", "other") == "other"

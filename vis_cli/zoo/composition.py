@@ -196,19 +196,19 @@ def _parts(model: str, detector: str | None, propagator: str | None) -> tuple[st
     """
     if propagator is not None and only_detects(propagator):
         raise VisError(f"cannot propagate with {propagator}: it only detects", hint=f"Use --propagator {FOLLOWER}.")
-    return detector or _own_detector(model), find_propagator(model, propagator)
+    return detector or _own_detector(model), _find_propagator(model, propagator)
 
 
 def needed_detector(model: str, propagator: str | None = None) -> str | None:
-    """Return the `detector` for `load_network` if nothing is detected. Only the mask head of `model` is needed then.
+    """Return the `detector` for `load_network` if nothing is detected.
 
-    It is the propagator, so that one network is loaded. None: the mask head is a part of the detector.
+    A detector of boxes is not needed then, so it is the propagator: the only network that is loaded. None: the detector
+    of the model is a network whose mask head predicts the masks of given boxes.
     """
-    return None if model == COCO_NAME else find_propagator(model, propagator)
+    return _find_propagator(model, propagator) if is_box_detector(_own_detector(model)) else None
 
 
-def find_propagator(model: str, propagator: str | None = None) -> str:
-    """Return the name of the model that propagates. As the detector, too, it is the only network that is loaded."""
+def _find_propagator(model: str, propagator: str | None) -> str:
     return propagator or (FOLLOWER if only_detects(model) else model)
 
 
