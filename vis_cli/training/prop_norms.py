@@ -7,9 +7,7 @@ the norms become a part of the convolutions, so the saved model has no norms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -63,19 +61,23 @@ def start_norms(head: SeqPropHead, batches: Iterable[list[TrainClip]], forward: 
         VisError: The batches contain no object to propagate.
     """
     convs = _normed_convs(head)
-    with _measured(convs) as sums:
-        for conv in convs:
-            conv.norm.eval()  # an almost exact identity as long as it is new
-        for batch in batches:
-            forward(batch)
-    if not all(total[0, 0] > 0 for total in sums):
-        raise VisError("cannot start: the first clips contain no object to propagate", field="prop_norms")
     for conv in convs:
-        norm = conv.norm.train()
-        if norm.running_mean is None or norm.running_var is None:
-            raise ValueError("the norm has no running statistics")
-        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
-        norm.bias.copy_(norm.running_mean)
+        conv.norm.eval()  # an almost exact identity as long as it is new
+    for conv, (num, first, second) in zip(convs, _moments(convs, batches, forward), strict=True):
+        if not num:
+            raise VisError("cannot start: the first clips contain no object to propagate", field="prop_norms")
+        mean = first / num
+        variance = (second / num - mean.square()).clamp(min=0.0)
+        conv.norm.load_state_dict(
+            {
+                "running_mean": mean,
+                "running_var": variance,
+                "weight": (variance + conv.norm.eps).sqrt(),
+                "bias": mean,
+                "num_batches_tracked": torch.tensor(0),
+            }
+        )
+        conv.norm.train()
 
 
 @torch.no_grad()
@@ -106,33 +108,25 @@ def _normed_convs(head: SeqPropHead) -> list[NormedConv]:
     return [module for module in head.modules() if isinstance(module, NormedConv)]
 
 
-@contextmanager
-def _measured(convs: list[NormedConv]) -> Iterator[list[Tensor]]:
-    """Measure the outputs of the convolutions, and set the running statistics of their norms at the end.
+def _moments(
+    convs: list[NormedConv], batches: Iterable[list[TrainClip]], forward: Forward
+) -> list[tuple[int, Tensor, Tensor]]:
+    """Return the number of values, their sum and the sum of their squares, per channel, of each convolution."""
+    moments = [(0, torch.zeros(conv.conv.out_channels), torch.zeros(conv.conv.out_channels)) for conv in convs]
 
-    Yields:
-        Number of values, sum and sum of squares (3, channels) of each convolution. They grow with each output.
-    """
-    sums = [torch.zeros(3, conv.conv.out_channels, dtype=torch.float64) for conv in convs]
+    def add(index: int, output: Tensor) -> None:
+        values = output.transpose(0, 1).flatten(1).double().cpu()  # (channels, values)
+        num, first, second = moments[index]
+        moments[index] = num + values.shape[1], first + values.sum(dim=1), second + values.square().sum(dim=1)
 
-    def hook(total: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
-        def add(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            values = output.detach().transpose(0, 1).flatten(1).double()
-            moments = torch.ones(len(values)) * values.shape[1], values.sum(dim=1), values.square().sum(dim=1)
-            total.add_(torch.stack([moment.cpu().double() for moment in moments]))
-
-        return add
-
-    handles = [conv.conv.register_forward_hook(hook(total)) for conv, total in zip(convs, sums, strict=True)]
+    handles = [
+        conv.conv.register_forward_hook(lambda _module, _inputs, output, index=index: add(index, output))
+        for index, conv in enumerate(convs)
+    ]
     try:
-        yield sums
+        for batch in batches:
+            forward(batch)
     finally:
         for handle in handles:
             handle.remove()
-    for conv, (num, first, second) in zip(convs, sums, strict=True):
-        mean = first / num.clamp(min=1)
-        norm = conv.norm
-        if norm.running_mean is None or norm.running_var is None:
-            raise ValueError("the norm has no running statistics")
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_((second / num.clamp(min=1) - mean.square()).clamp(min=0.0))
+    return moments
