@@ -1,4 +1,4 @@
-"""Imports without the garbage collector, which takes a tenth of the time until `vis segment` processes a frame.
+"""Imports without the garbage collector, which would take a fifth of the time of `vis segment` for one frame.
 
 Used by `app` and by commands that import torch. An import creates hundreds of thousands of objects and hardly any
 garbage, but the collector examines them again and again: docs/explanation/speed.md#start.

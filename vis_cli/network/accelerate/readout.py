@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AFFINITY_BUDGET_BYTES = 16 * 2**20  # of the affinity that a CPU holds at once: a smaller part is faster, too
+AFFINITY_BUDGET_BYTES = 16 * 2**20  # of the affinity that a CPU holds at once
 ROW_STEP = 16  # the products of full blocks of rows do not depend on the number of rows
 
 
