@@ -150,6 +150,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
 
     monkeypatch.setattr("vis_cli.engine.segmenter.Segmenter", FakeSegmenter)
     monkeypatch.setattr("vis_cli.engine.production.expected_production", expect)
+    monkeypatch.setattr("vis_cli.zoo.composition.needed_detector", lambda *names: None)  # models need not exist
     return state
 
 
