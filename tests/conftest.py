@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -14,6 +15,17 @@ os.environ.pop("COLUMNS", None)  # rich takes the width when it is imported; pyt
 def pytest_sessionstart() -> None:
     """Handle SIGINT: a shell starts background jobs with SIGINT ignored, which processes of the tests inherit."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure() -> None:
+    """Collect no garbage while tests are imported: imports create many objects and hardly any garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the imported modules and the thousands of tests from later collections, which would take long."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

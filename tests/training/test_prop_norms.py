@@ -25,6 +25,12 @@ CPU = torch.device("cpu")
 EXTRA = "prop_norms = true\nground_truth_guidance = [1.0, 1.0]"
 
 
+@pytest.fixture(autouse=True)
+def few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the norms on two batches: the clips of the tests are small and similar."""
+    monkeypatch.setattr(run_module, "NORM_BATCHES", 2)
+
+
 def head_and_inputs() -> tuple[SeqPropHead, torch.Tensor]:
     """Return a Seq-Prop head with random weights and P2 of four frames."""
     torch.manual_seed(0)
