@@ -74,6 +74,7 @@ class Network:
     prompts: Sequence[Prompt] = ()
     also_detect: bool = False
     detects: bool = True  # whether the detector of the model is loaded
+    detected: dict[str, bool] = field(default_factory=dict)  # the same, by video name
 
 
 @dataclass
@@ -112,7 +113,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             self, model: str, *, config: SegmentSettings, run: RunSettings, detects: bool, messages: object
         ) -> None:
             self._config = config
-            state.detects = detects
+            self._detects = state.detects = detects
             state.loaded.append((model, config, run))
 
         def require_categories(self, names: Sequence[str]) -> None:
@@ -135,6 +136,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             state.guidance = guidance
             state.only, state.prompts, state.also_detect = only, prompts, also_detect
             state.segmented.append(video.name)
+            state.detected[video.name] = self._detects
             num_frames = 0
             for num_frames, _ in enumerate(video.iter_frames(), start=1):
                 progress("read", num_frames, video.num_frames or 0)

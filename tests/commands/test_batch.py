@@ -25,11 +25,11 @@ from vis_cli.batch.local_workers import Channel, Fatal
 from vis_cli.batch.manifest import iter_rows, last_rows
 from vis_cli.batch.process_limits import Limits
 from vis_cli.batch.ray_workers import RayOptions
-from vis_cli.batch.tasks import Outcome
+from vis_cli.batch.tasks import Outcome, VideoTask
 from vis_cli.commands.batch_worker import kind_of, own_device, serve
 from vis_cli.commands.planned_batch import BatchRequest, PlannedBatch, list_tasks
 from vis_cli.console import Reporter
-from vis_cli.options import RunOptions
+from vis_cli.options import ModelOptions, RunOptions
 from vis_cli.records.result_json import list_results, read_result
 from vis_cli.settings import Precision
 
@@ -264,6 +264,37 @@ def test_changed_masks_run_again(tmp_path: Path, vis: Vis, runner: Inline) -> No
     assert cv2.imwrite(str(tmp_path / "masks" / "0.png"), mask)
     outcome = vis(tmp_path / "list.jsonl")
     assert (outcome.code, "Use --overwrite" in outcome.err, runner.names()) == (1, True, ["frames"])
+
+
+def test_the_detector_is_not_loaded_for_given_masks(
+    tmp_path: Path, run_vis: RunVis, runner: Inline, network: Network
+) -> None:
+    """Nothing is detected there, so --detector and --only have no effect. All videos have the same settings."""
+    for folder in ("masks", "given", "found"):
+        (tmp_path / folder).mkdir()
+        image = np.ones((24, 32) if folder == "masks" else (24, 32, 3), np.uint8)
+        assert cv2.imwrite(str(tmp_path / folder / "0.png"), image)
+    rows = [{"path": f"{tmp_path}/given", "masks": f"{tmp_path}/masks"}, {"path": f"{tmp_path}/found"}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ("batch", tmp_path / "list.jsonl", "-o", tmp_path / "out", "--flat", "--preset", "default")
+    outcome = run_vis(*words, "--only", "car")
+    assert outcome.code == 0, outcome.err
+    assert network.detected == {"given": False, "found": True}
+    prompts = {name: read_result(tmp_path / "out" / f"{name}.json").given_prompts for name in network.detected}
+    assert (prompts["given"], "car" in (prompts["found"] or "")) == (None, True)
+
+
+def test_a_detector_does_not_change_the_model_of_given_masks(tmp_path: Path) -> None:
+    video = str(make_video(tmp_path, "v.mp4", num_frames=2))
+
+    def settings(masks: str | None, detector: str | None, *only: str) -> str:
+        request = BatchRequest(ModelOptions(detector=detector), only=only)
+        batch = PlannedBatch(tmp_path, request, Reporter(quiet=True))
+        (item,) = batch.items([VideoTask("v", video, masks=masks)])
+        return item.settings
+
+    assert settings("masks", "picodet-s", "bird") == settings("masks", None)
+    assert settings(None, None, "bird") != settings(None, None) != settings("masks", None)
 
 
 def test_an_invalid_video_fails_alone_and_is_not_repeated(videos: Path, vis: Vis, runner: Inline) -> None:

@@ -75,7 +75,7 @@ class BatchOptions:
     stream: int | None = None  # index of the video stream; None: the stream that FFmpeg ranks best
     min_score: float | None = None  # of an instance to show; None: confident instances. Results contain all instances
     part: PartRequest | None = None  # of each video; None: complete videos
-    detects: bool = True  # False: each video has masks or detections, so the detector of `model` takes no part
+    detects: bool = True  # False: each video has masks or detections, so neither `detector` nor another takes part
     sets_score_source: bool = False  # whether the user gives `score_source`, and not only a preset
 
 
@@ -359,9 +359,10 @@ class Batch:
             model, config = expected_production(
                 options.model,
                 options.config,
-                detector=self._detector,
+                detector=options.detector,
                 propagator=options.propagator,
                 detections=options.given.has_detections,
+                detects=options.detects,
                 precision=options.run.precision,
             )
         except VisError as error:
@@ -371,23 +372,14 @@ class Batch:
     def _choose_model(self) -> str | LoadedModel[VideoNetwork]:
         """Return the name of the model, or the composition of --detector and --propagator."""
         options = self._options
-        if options.detector is None and options.propagator is None:
+        detector = options.detector if options.detects else None
+        if detector is None and options.propagator is None:
             return options.model
-        from vis_cli.zoo.composition import load_network
+        from vis_cli.zoo.composition import load_network, needed_detector
 
-        return load_network(
-            options.model, detector=self._detector, propagator=options.propagator, device=options.run.device
-        )
-
-    @property
-    def _detector(self) -> str | None:
-        """Return the name of the detector. None: the detector of the model."""
-        options = self._options
-        if options.detects or options.detector is not None:
-            return options.detector
-        from vis_cli.zoo.composition import needed_detector
-
-        return needed_detector(options.model, options.propagator)
+        if not options.detects:
+            detector = needed_detector(options.model, options.propagator)
+        return load_network(options.model, detector=detector, propagator=options.propagator, device=options.run.device)
 
     def _report_nothing(self, job: Job, excluded: Mapping[str, int]) -> None:
         """Print that no object was found, and which categories --only excludes, with their numbers."""

@@ -15,6 +15,7 @@ from vis_cli.batch.driver import WorkItem
 from vis_cli.batch.local_workers import Channel, Fatal, Running
 from vis_cli.batch.tasks import Kind, Outcome
 from vis_cli.commands.batch import Batch, BatchOptions
+from vis_cli.commands.given_inputs import NOTHING_GIVEN
 from vis_cli.commands.outputs import Job, make_job, protect_inputs
 from vis_cli.commands.own_results import is_own
 from vis_cli.console import Reporter, UsageError, VideoReport
@@ -82,7 +83,7 @@ class _Server:
         self._channel = channel
         run = dataclasses.replace(setup.options.run, device=own_device(setup.options.run.device, index))
         self._options = dataclasses.replace(setup.options, run=run)
-        self._batches: dict[SegmentSettings, Batch] = {}
+        self._batches: dict[tuple[SegmentSettings, bool], Batch] = {}
         self._reporter = WorkerReporter(quiet=True, debug=setup.debug)
 
     def process(self, item: WorkItem) -> Outcome:
@@ -97,7 +98,7 @@ class _Server:
         return outcome
 
     def _segment(self, item: WorkItem) -> Outcome:
-        batch = self._load(item.config)
+        batch = self._load(item.config, has_masks=item.task.masks is not None)
         self._channel.report("opening")
         self._reporter.urls.clear()
         if item.origin:
@@ -123,16 +124,19 @@ class _Server:
         )
         return dataclasses.replace(job, origin=Path(item.origin)) if item.origin else job
 
-    def _load(self, config: SegmentSettings) -> Batch:
-        batch = self._batches.pop(config, None)
+    def _load(self, config: SegmentSettings, *, has_masks: bool) -> Batch:
+        key = (config, has_masks)
+        batch = self._batches.pop(key, None)
         if batch is None:
             self._channel.report("loading")
             while len(self._batches) >= KEPT_BATCHES:
                 del self._batches[next(iter(self._batches))]
             options = dataclasses.replace(self._options, config=config)
+            if has_masks:  # nothing is detected
+                options = dataclasses.replace(options, given=NOTHING_GIVEN, detects=False)
             batch = Batch(options, self._reporter)
             batch.segmenter  # noqa: B018 (loads the model before the time of the video starts)
-        self._batches[config] = batch
+        self._batches[key] = batch
         return batch
 
 

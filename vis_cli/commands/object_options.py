@@ -12,7 +12,7 @@ from vis_cli import options
 from vis_cli.console import UsageError
 from vis_cli.errors import VisError
 from vis_cli.records.category_names import read_only
-from vis_cli.records.prompts import Prompt, group_prompts, parse_box, parse_point
+from vis_cli.records.prompts import Prompt, group_prompts, parse_box, parse_point, uses_detector
 from vis_cli.settings import GIVEN_MASKS
 from vis_cli.zoo.detectors.kinds import is_box_detector
 
@@ -37,13 +37,16 @@ def default_preset(masks: options.MaskOptions, prompts: options.PromptOptions) -
     return "default" if masks.masks is None or prompts.also_detect else GIVEN_MASKS
 
 
-def uses_detector(
+def detector_takes_part(
     masks: options.MaskOptions, detections: options.DetectionOptions, prompts: options.PromptOptions
 ) -> bool:
-    """Return whether the detector of the model takes part: for detection, or for the classes of boxes and points."""
-    if prompts.boxes or prompts.points:
-        return True
-    return detections.detections is None and (masks.masks is None or prompts.also_detect)
+    """Return whether these options need the detector of the model."""
+    return uses_detector(
+        has_masks=masks.masks is not None,
+        has_detections=detections.detections is not None,
+        has_prompts=bool(prompts.boxes or prompts.points),
+        also_detect=prompts.also_detect,
+    )
 
 
 def check_exclusive(

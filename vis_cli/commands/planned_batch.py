@@ -149,10 +149,10 @@ class PlannedBatch:
             method = dataclasses.replace(request.method, overrides=overrides)
             preset = GIVEN_MASKS if has_masks else "default"
             config = method_settings(method, self._reporter, preset=preset)
-            self._configs[key] = (config, self._production(config))
+            self._configs[key] = (config, self._production(config, detects=not has_masks))
         return self._configs[key]
 
-    def _production(self, config: SegmentSettings) -> str:
+    def _production(self, config: SegmentSettings, *, detects: bool) -> str:
         from vis_cli.engine.production import expected_production
 
         model, request = self.request.model, self.request
@@ -162,10 +162,12 @@ class PlannedBatch:
                 config,
                 detector=model.detector,
                 propagator=model.propagator,
+                detects=detects,
                 precision=request.run.settings(request.method.preset).precision,
             )
         )
-        return hash_fields((info.sha256, dataclasses.asdict(used), request.only, request.files.render))
+        only = request.only if detects else ()
+        return hash_fields((info.sha256, dataclasses.asdict(used), only, request.files.render))
 
 
 def stored_request(plan: Plan, out: Path) -> BatchRequest:

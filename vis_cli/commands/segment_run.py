@@ -16,7 +16,13 @@ from vis_cli.commands.batch import Batch, BatchOptions
 from vis_cli.commands.given_inputs import GivenOptions
 from vis_cli.commands.live import LiveRequest, require_live_options, segment_live
 from vis_cli.commands.method_settings import method_settings, sets
-from vis_cli.commands.object_options import check_exclusive, check_prompts, default_preset, read_prompts, uses_detector
+from vis_cli.commands.object_options import (
+    check_exclusive,
+    check_prompts,
+    default_preset,
+    detector_takes_part,
+    read_prompts,
+)
 from vis_cli.commands.outputs import Job, plan_jobs, prepare_folder, protect_inputs
 from vis_cli.console import EXIT_FAILED, EXIT_INTERRUPTED, Reporter, UsageError, VideoReport, print_json, print_reports
 from vis_cli.errors import VisError
@@ -63,7 +69,7 @@ def segment_inputs(
                 masks.stream,
                 output.min_score,
                 part.request,
-                detects=uses_detector(masks, detections, prompts),
+                detects=detector_takes_part(masks, detections, prompts),
                 sets_score_source=sets("score_source", method),
             ),
             reporter,

@@ -36,7 +36,7 @@ from vis_cli.progress import Progress
 from vis_cli.records.category_names import find_categories
 from vis_cli.records.detection_file import locate_detections, read_detection_file
 from vis_cli.records.detections import VideoDetections
-from vis_cli.records.prompts import Prompt, require_inside
+from vis_cli.records.prompts import Prompt, require_inside, uses_detector
 from vis_cli.records.read_ahead import read_ahead
 from vis_cli.records.types import VideoResult
 from vis_cli.records.video import Video, frame_times, source_of
@@ -100,7 +100,7 @@ def segment_video(
         VisError: The video, the model, the device or another argument cannot be used.
     """
     config = config or _given_masks_preset(guidance, also_detect=also_detect)
-    detects = _uses_detector(guidance, detections, prompts, also_detect=also_detect)
+    detects = _detector_takes_part(guidance, detections, prompts, also_detect=also_detect)
     segmenter = Segmenter(model, config=config, run=run, detects=detects)
     opened = as_video(video, fps=fps)
     found = _read_detections(Path(detections), opened) if isinstance(detections, (str, Path)) else detections
@@ -330,15 +330,20 @@ def _read_detections(path: Path, video: Video) -> Callable[[int], VideoDetection
     return lambda num_frames: locate_detections(file, video, num_frames)
 
 
-def _uses_detector(
+def _detector_takes_part(
     guidance: Guidance | None,
     detections: str | Path | Detections | None,
     prompts: Sequence[Prompt],
     *,
     also_detect: bool,
 ) -> bool:
-    """Return whether the detector of the model takes part: for detection, or for the classes of boxes and points."""
-    return bool(prompts) or (detections is None and (guidance is None or also_detect))
+    """Return whether these arguments need the detector of the model."""
+    return uses_detector(
+        has_masks=guidance is not None,
+        has_detections=detections is not None,
+        has_prompts=bool(prompts),
+        also_detect=also_detect,
+    )
 
 
 def _require_compatible(
@@ -361,7 +366,7 @@ def _require_compatible(
         raise VisError("guidance and detections are both given", hint="Omit one of them, or use also_detect.")
     if also_detect and guidance is None and not prompts:
         raise VisError("also_detect needs guidance or prompts", hint="Omit also_detect: objects are detected.")
-    if not detects and _uses_detector(guidance, detections, prompts, also_detect=also_detect):
+    if not detects and _detector_takes_part(guidance, detections, prompts, also_detect=also_detect):
         raise ValueError("the detector of the model is not loaded, because detects is False")
 
 

@@ -1,6 +1,6 @@
 """Boxes and points that select the objects of a video: their text form, and their objects by frame.
 
-Used by `commands.segment_run` for `--box` and `--point`, and by `engine.prompted_masks`.
+Used by `commands.object_options` for `--box` and `--point`, and by the engine.
 """
 
 from __future__ import annotations
@@ -85,6 +85,18 @@ class PointPrompt:
 
 
 Prompt: TypeAlias = BoxPrompt | PointPrompt
+
+
+def uses_detector(*, has_masks: bool, has_detections: bool, has_prompts: bool, also_detect: bool) -> bool:
+    """Return whether the detector of a model takes part: for detection, or for the classes of boxes and points.
+
+    Args:
+        has_masks: Whether masks are given.
+        has_detections: Whether detections of another program are given.
+        has_prompts: Whether boxes or points are given.
+        also_detect: Whether objects are detected in addition to the given objects.
+    """
+    return has_prompts or (not has_detections and (not has_masks or also_detect))
 
 
 @dataclass(frozen=True, slots=True)
