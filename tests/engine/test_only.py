@@ -65,6 +65,15 @@ def test_counts_what_is_excluded(given: bool) -> None:
     assert (result.instances, run.excluded) == ((), {"warm": 1, "leaf": 1})
 
 
+@pytest.mark.parametrize(("class_agnostic", "numbers"), [(False, {"leaf": 2, "sky": 1}), (True, {"leaf": 2})])
+def test_does_not_count_duplicates_among_given_detections(class_agnostic: bool, numbers: dict[str, int]) -> None:
+    boxes = np.array([[1.0, 2, 12, 10], [1, 2, 12, 11], [19, 12, 29, 22], [1, 2, 11, 10], [1, 1, 12, 10]])
+    found = BoxDetections(boxes, np.array([0.9, 0.8, 0.7, 0.6, 0.01]), np.array([2, 2, 2, 3, 2]), (None,) * 5)
+    detections, segmenter = VideoDetections(CATEGORIES, {0: found}), make_segmenter(class_agnostic=class_agnostic)
+    run = segmenter.start(make_video(moving_boxes(4)), only=["warm"], detections=detections)  # type: ignore[arg-type]
+    assert run.excluded == numbers
+
+
 def test_an_unknown_category_is_an_error_before_a_frame_is_decoded() -> None:
     video, network = make_video(moving_boxes(4)), FakeNetwork()
     with pytest.raises(VisError, match=r"the detector has no category 'lef'. Did you mean leaf\?"):

@@ -43,7 +43,7 @@ from vis_cli.records.video import Video, frame_times, source_of
 from vis_cli.settings import GIVEN_MASKS, INT8, RunSettings, SegmentSettings, find_preset
 from vis_cli.zoo.composition import load_network, needed_detector, quantized_info
 from vis_cli.zoo.detectors.boxes_and_masks import BoxesAndMasks, place
-from vis_cli.zoo.detectors.file_detector import FileDetector
+from vis_cli.zoo.detectors.file_detector import FileDetector, count_others
 from vis_cli.zoo.weights import LoadedModel
 
 Guidance: TypeAlias = Mapping[int, NDArray[np.integer]]  # frame -> (H, W) instance ids, 0 background
@@ -222,7 +222,13 @@ class Segmenter:
         excluded: dict[str, int] = {}
         if found is not None and only:
             categories = find_categories(only, found.categories)
-            excluded |= found.count_others(categories, self._config.detection_score_threshold)
+            excluded |= count_others(
+                found,
+                categories,
+                score_threshold=self._config.detection_score_threshold,
+                nms_iou=self._config.box_nms_iou,
+                class_agnostic=self._config.class_agnostic,
+            )
             found = found.only(categories)
         method = self._choose_method(found, only, excluded)
         given: GivenObjects | None = None

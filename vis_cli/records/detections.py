@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,15 +49,6 @@ class VideoDetections:
                     tuple(found.masks[row] for row in rows.tolist()),
                 )
         return VideoDetections(tuple(categories), frames)
-
-    def count_others(self, categories: Sequence[Category], score: float) -> dict[str, int]:
-        """Return the largest number of detections of a frame above a score, by the name of each other category."""
-        numbers: dict[str, int] = {}
-        for found in self.frames.values():
-            others = [self.categories[label - 1] for label in found.labels[found.scores > score].tolist()]
-            for name, number in Counter(other.name for other in others if other not in categories).items():
-                numbers[name] = max(number, numbers.get(name, 0))
-        return numbers
 
     def likely_frames(self, score: float) -> tuple[int, ...]:
         """Return the frames with a detection above a score, in ascending order.

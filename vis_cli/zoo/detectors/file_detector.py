@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 import numpy as np
+import torch
+from torchvision.ops import batched_nms
 
 from vis_cli.records.detections import BoxDetections, VideoDetections
 from vis_cli.records.types import Category, KeyFrame
@@ -32,3 +37,31 @@ class FileDetector:
             (None,) * len(found.scores),
             found.masks,
         )
+
+
+def count_others(
+    detections: VideoDetections,
+    categories: Collection[Category],
+    *,
+    score_threshold: float,
+    nms_iou: float,
+    class_agnostic: bool,
+) -> dict[str, int]:
+    """Return the largest number of detections of a frame by the name of each category that is not in `categories`.
+
+    Args:
+        detections: Detections of all categories of a video.
+        categories: Some of their categories.
+        score_threshold: Detections with at most this score are not counted.
+        nms_iou: IoU threshold of box NMS within each category. Duplicates are not counted.
+        class_agnostic: NMS over all categories.
+    """
+    numbers: dict[str, int] = {}
+    for found in detections.frames.values():
+        likely = np.flatnonzero(found.scores > score_threshold)
+        boxes, scores, labels = map(torch.from_numpy, (found.boxes[likely], found.scores[likely], found.labels[likely]))
+        kept = batched_nms(boxes, scores, torch.zeros_like(labels) if class_agnostic else labels, nms_iou)
+        found_categories = (detections.categories[label - 1] for label in labels[kept].tolist())
+        for name, number in Counter(other.name for other in found_categories if other not in categories).items():
+            numbers[name] = max(number, numbers.get(name, 0))
+    return numbers
