@@ -29,7 +29,7 @@ from vis_cli.batch.tasks import Outcome, VideoTask
 from vis_cli.commands.batch_worker import kind_of, own_device, serve
 from vis_cli.commands.planned_batch import BatchRequest, PlannedBatch, list_tasks
 from vis_cli.console import Reporter
-from vis_cli.options import ModelOptions, RunOptions
+from vis_cli.options import MethodOptions, ModelOptions, RunOptions
 from vis_cli.records.result_json import list_results, read_result
 from vis_cli.settings import Precision
 
@@ -202,12 +202,15 @@ def test_changed_settings_and_overwrite(videos: Path, vis: Vis, runner: Inline, 
 def test_results_depend_on_the_precision_int8_only(tmp_path: Path) -> None:
     tasks = list_tasks([str(make_video(tmp_path, "v.mp4", num_frames=2))], Reporter(quiet=True))
 
-    def hashes(precision: Precision) -> list[str]:
-        request = BatchRequest(run=RunOptions(precision=precision))
-        return [item.settings for item in PlannedBatch(tmp_path, request, Reporter(quiet=True)).items(tasks)]
+    def hashes(precision: Precision, *overrides: str) -> list[str]:
+        request = BatchRequest(method=MethodOptions(overrides=list(overrides)), run=RunOptions(precision=precision))
+        batch = PlannedBatch(tmp_path, request, Reporter(quiet=True))
+        assert batch.setup(debug=False).options.run.precision == (overrides[0][10:] if overrides else precision)
+        return [item.settings for item in batch.items(tasks)]
 
     assert hashes("bfloat16") == hashes("float32")
     assert set(hashes("int8")).isdisjoint(hashes("float32"))
+    assert hashes("auto", "precision=int8") == hashes("int8")
 
 
 def test_a_changed_video_runs_again(videos: Path, vis: Vis, runner: Inline) -> None:
@@ -560,6 +563,8 @@ def test_a_dry_run_reads_headers_only(videos: Path, tmp_path: Path, vis: Vis, ru
         (("twice.txt",), "the video /v/a.mp4 occurs twice"),
         (("columns.csv",), "the column path is missing"),
         (("settings.csv",), "the settings of /v/b.mp4: no setting 'no'"),
+        (("run.csv",), "the settings of /v/b.mp4: device applies to all videos of the batch. Remove it from the list"),
+        (("run.csv", "--set", "device=tpu"), "no device 'tpu'. Did you mean cpu"),
         (("missing.csv",), "No such file"),
     ],
 )
@@ -569,6 +574,7 @@ def test_wrong_usage(
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "twice.txt").write_text("/v/a.mp4\n/v/a.mp4\n")
     (tmp_path / "columns.csv").write_text("file\n/v/a.mp4\n")
+    (tmp_path / "run.csv").write_text("path,settings\n/v/a.mp4,\n/v/b.mp4,device=cuda\n")
     (tmp_path / "settings.csv").write_text("path,settings\n/v/a.mp4,\n/v/b.mp4,no=1\n")
     paths = ((tmp_path / text) if text.endswith((".csv", ".txt", "/")) else text for text in arguments)
     outcome = vis(*(videos if path == "VIDEOS" else path for path in paths))

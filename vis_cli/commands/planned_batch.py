@@ -35,7 +35,7 @@ from vis_cli.files.reading import real_path
 from vis_cli.files.urls import is_url, shown_url
 from vis_cli.records.category_names import read_only
 from vis_cli.records.inputs import find_inputs
-from vis_cli.settings import GIVEN_MASKS, SegmentSettings
+from vis_cli.settings import GIVEN_MASKS, SegmentSettings, split_overrides
 
 Value = TypeVar("Value")
 Version: TypeAlias = tuple[int | None, int | None]  # size in bytes, and time of the last change or hash of the ETag
@@ -86,11 +86,17 @@ class PlannedBatch:
         *,
         has: Callable[[Path], bool] = Path.exists,
     ) -> None:
+        """Check the settings of the run.
+
+        Raises:
+            UsageError: A setting of the run is invalid.
+        """
         self.request = request
         self.out = out
         self._has = has  # whether a result exists
         self._reporter = reporter
         self._configs: dict[tuple[bool, tuple[str, ...]], tuple[SegmentSettings, str]] = {}
+        self._run_settings = request.run.settings(request.method.preset, request.method.overrides or ())
 
     def items(self, tasks: Sequence[VideoTask]) -> Iterator[WorkItem]:
         """Check the settings of all videos, and return an iterator: a million items need more memory than their tasks.
@@ -100,6 +106,10 @@ class PlannedBatch:
         """
         examples = {(task.masks is not None, task.settings): task.path for task in reversed(tasks)}  # the first of each
         for (has_masks, settings), path in examples.items():
+            if of_run := split_overrides(settings)[1]:
+                name, problem = of_run[0].partition("=")[0].strip(), "applies to all videos of the batch"
+                hint = f"Remove it from the list, and use --set {of_run[0]}."
+                raise UsageError(f"the settings of {printable(path)}: {name} {problem}", hint=hint)
             try:
                 self._config(has_masks=has_masks, settings=settings)
             except VisError as error:
@@ -121,7 +131,7 @@ class PlannedBatch:
         batch = BatchOptions(
             request.model.name,
             self._config(has_masks=False, settings=())[0],
-            request.run.settings(request.method.preset),
+            self._run_settings,
             request.files.overwrite,
             request.model.detector,
             request.model.propagator,
@@ -163,7 +173,7 @@ class PlannedBatch:
                 detector=model.detector,
                 propagator=model.propagator,
                 detects=detects,
-                precision=request.run.settings(request.method.preset).precision,
+                precision=self._run_settings.precision,
             )
         )
         only = request.only if detects else ()
