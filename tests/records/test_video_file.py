@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
@@ -90,6 +91,17 @@ class TestPictures:
         assert video.warnings == ["3 frames of another size scaled to 64x48"]
         assert sum(1 for _ in video.iter_frames()) == 7
         assert video.warnings == ["3 frames of another size scaled to 64x48"]
+
+    def test_images_of_a_gif_that_are_not_decoded_are_reported(self, tmp_path: Path) -> None:
+        """FFmpeg reads images without delays and other extension blocks as one frame."""
+        path = make_video(tmp_path, "a.gif", codec="gif", pix_fmt="rgb8", num_frames=4)
+        video = VideoFile(path)
+        assert (video.count_frames(), video.warnings) == (4, [])
+        path.write_bytes(re.sub(rb"\x21(\xf9\x04.{4}|\xff\x0bNETSCAPE2.0.{4})\x00", b"", path.read_bytes(), flags=re.S))
+        video = VideoFile(path)
+        assert video.count_frames() == 1
+        (warning,) = video.warnings
+        assert warning.startswith("only 1 of 4 images in this file can be decoded; to use all images, save the GIF")
 
 
 class TestOrientation:

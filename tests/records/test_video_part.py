@@ -154,6 +154,17 @@ class TestFrames:
             list(video.iter_frames())
         assert len(video.warnings) == len(set(video.warnings)) > 0
 
+    def test_warnings_about_frames_after_a_part_are_omitted(self, tmp_path: Path) -> None:
+        """The timestamps of a raw stream need a complete iteration."""
+        clips = [make_video(tmp_path, f"{width}.h264", num_frames=4, size=(width, 96)) for width in (64, 128)]
+        path = tmp_path / "both.h264"
+        path.write_bytes(b"".join(clip.read_bytes() for clip in clips))
+        for end, warnings in ((4, []), (6, ["2 frames of another size scaled to 64x96"])):
+            video = open_video(path, end=end)
+            list(video.iter_frames())
+            video.settle_times()
+            assert (video.count_frames(), video.warnings) == (end, warnings)
+
     def test_frames_after_a_part_are_not_decoded(self, tmp_path: Path) -> None:
         clip = make_video(tmp_path, num_frames=NUM_FRAMES, options={"g": "4", "bf": "0"})
         damage(clip, 0.8, 0.9)

@@ -164,9 +164,7 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
         except av.FFmpegError:
             damage.bad_packets += 1
             continue
-        for frame in frames:
-            damage.bad_frames += frame.is_corrupt
-            yield frame
+        yield from frames
 
 
 def rgb_image(frame: VideoFrame, size: tuple[int, int], scaler: VideoReformatter) -> NDArray[np.uint8]:

@@ -84,6 +84,7 @@ class VideoFile:
             pixel_aspect = as_fraction(chosen.sample_aspect_ratio) or Fraction(1)
             times = FrameTimes(round(1 / (rate * self.time_base)), self.time_base, may_jump=clock_may_jump(container))
             self._times_are_guessed = container.format.name == "avi"
+            self._is_gif = container.format.name == "gif"
             self._may_have_gaps = clock_may_jump(container)
             self._times_depend_on_all = clock_may_jump(container) or self._times_are_guessed
         self._orientation = orientation_of(first)
@@ -179,12 +180,13 @@ class VideoFile:
                     problem = f"cannot read {self.path}: more than {MAX_FRAMES:,} frames"
                     raise VisError(problem, hint="Split the video.")
                 first_pts = frame.pts if number == 0 else first_pts
-                damage.resized_frames += (frame.width, frame.height) != self._coded_size
                 if number == len(self._times.pts):
                     self._times.append(frame.pts, frame.duration)
                 if is_end(number):
                     self._note_damage(damage, number)
                     return
+                damage.bad_frames += frame.is_corrupt
+                damage.resized_frames += (frame.width, frame.height) != self._coded_size
                 yield frame
         if not self._is_complete:
             self._is_complete = True
@@ -192,8 +194,9 @@ class VideoFile:
             self._times.settle(damage.packet_dts, guessed=self._times_are_guessed)
             if self._times_are_guessed and self._times.usual_step:  # AVI: the header holds the rate of its ticks
                 self.fps = float(1 / (self._times.usual_step * self.time_base))
-            self.warnings += damage.warnings(len(self._times.pts), (self.width, self.height))
-            self.warnings += [*self._lost_at_start(damage, first_pts), *self._gaps(damage)]
+            if self._num_noted == 0:  # otherwise, only a part is used, whose warnings are there
+                self.warnings += damage.warnings(len(self._times.pts), (self.width, self.height))
+            self.warnings += [*self._lost_images(), *self._lost_at_start(damage, first_pts), *self._gaps(damage)]
             self.warnings += [*self._jumps(), *self._shortfall(damage)]
 
     def _note_damage(self, damage: Damage, num_frames: int) -> None:
@@ -204,6 +207,14 @@ class VideoFile:
             self._num_intact = num_frames
         self._num_noted = num_frames
         self.warnings += damage.warnings(num_frames, (self.width, self.height))
+
+    def _lost_images(self) -> list[str]:
+        """Return a warning for a GIF without delays and other extension blocks: FFmpeg decodes only its first image."""
+        expected, number = self._header_frames or 0, len(self._times.pts)
+        if not self._is_gif or number >= expected:
+            return []
+        remedy = "to use all images, save the GIF with a duration for each image"
+        return [f"only {number} of {expected} images in this file can be decoded; {remedy}"]
 
     def _lost_at_start(self, damage: Damage, first_pts: int | None) -> list[str]:
         """Return a warning for packets before the first frame, if a recording starts between codec key frames."""
