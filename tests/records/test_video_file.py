@@ -92,6 +92,12 @@ class TestPictures:
         assert sum(1 for _ in video.iter_frames()) == 7
         assert video.warnings == ["3 frames of another size scaled to 64x48"]
 
+    def test_the_frame_rate_of_a_stream_without_a_container(self, tmp_path: Path) -> None:
+        """FFmpeg reports 25 frames per second for each raw stream, but the durations of its frames are right."""
+        video = VideoFile(make_video(tmp_path, "a.h264", num_frames=4, rate=10))
+        assert (video.fps, video.count_frames()) == (10.0, 4)
+        assert float(video.frame_pts(4) * video.time_base) == pytest.approx(0.4)
+
     def test_images_of_a_gif_that_are_not_decoded_are_reported(self, tmp_path: Path) -> None:
         """FFmpeg reads images without delays and other extension blocks as one frame."""
         path = make_video(tmp_path, "a.gif", codec="gif", pix_fmt="rgb8", num_frames=4)

@@ -167,6 +167,15 @@ def decoded_frames(container: InputContainer, stream: VideoStream, damage: Damag
         yield from frames
 
 
+def rate_of_durations(first: VideoFrame) -> Fraction | None:
+    """Return the frames per second of a raw stream, whose frames have a duration, but no timestamp.
+
+    Its format has no header, so the frame rate of the stream is a guess of FFmpeg. None: the frame has a timestamp.
+    """
+    base = as_fraction(first.time_base)
+    return None if first.pts is not None or first.duration <= 0 or base is None else 1 / (first.duration * base)
+
+
 def rgb_image(frame: VideoFrame, size: tuple[int, int], scaler: VideoReformatter) -> NDArray[np.uint8]:
     """Convert a frame to (H, W, 3) uint8 RGB of the given width and height. `matrix_of` selects the matrix.
 

@@ -31,6 +31,7 @@ from vis_cli.records.decoder import (
     decoded_frames,
     lost_colors,
     orientation_of,
+    rate_of_durations,
 )
 from vis_cli.records.timestamps import ClockSegment, FrameTimes
 
@@ -71,7 +72,7 @@ class VideoFile:
             first = next(decoded_frames(container, chosen, Damage()), None)
             if first is None:
                 raise VisError(f"cannot read {path}: none of its frames can be decoded", hint="Restore the file.")
-            rate = frame_rate(chosen)
+            rate = rate_of_durations(first) or frame_rate(chosen)
             self.time_base = as_fraction(chosen.time_base) or FALLBACK_TIME_BASE
             self.fps = float(rate)
             self.has_audio = best_audio_stream(container) is not None

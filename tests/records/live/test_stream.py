@@ -103,6 +103,12 @@ class TestFile:
         steps = [capture.captured - captures[0].captured for capture in captures]
         assert all(step >= capture.timestamp - 0.01 for step, capture in zip(steps, captures, strict=True))
 
+    def test_a_stream_without_a_container_is_played_in_real_time(self, tmp_path: Path) -> None:
+        source = open_file(make_video(tmp_path, "a.h264", num_frames=3, rate=10), number=None)
+        started = time.monotonic()
+        assert [capture.timestamp for capture in read_all(source)] == pytest.approx([0, 0.1, 0.2])
+        assert (source.fps, time.monotonic() - started >= 0.2) == (10.0, True)
+
     def test_a_rotated_video(self, tmp_path: Path) -> None:
         source = open_file(make_video(tmp_path, num_frames=1, matrix=(0, -1, 1, 0)), number=None)
         assert (source.width, source.height) == (48, 64)

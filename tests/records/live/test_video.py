@@ -121,6 +121,17 @@ class TestLiveClock:
         clock = LiveClock(lambda: next(arrivals))
         assert [clock.timestamp(None) for _ in range(4)] == pytest.approx([0.0, 0.5, 0.501, 2.001])
 
+    def test_repeated_timestamps_do_not_shift_later_ones(self) -> None:
+        arrivals = iter([10.0, 10.0, 10.0, 10.5, 11.5, 11.5])
+        clock = LiveClock(lambda: next(arrivals))
+        found = [clock.timestamp(seconds) for seconds in (5.0, 5.0, 5.0, 6.0, 6.0, 6.5)]
+        assert found == pytest.approx([0.0, 0.001, 0.002, 1.0, 1.001, 1.5])
+
+    def test_the_arrival_of_the_frames_of_a_file_does_not_count(self) -> None:
+        clock = LiveClock(lambda: 99.0, step=0.1)
+        found = [clock.timestamp(seconds) for seconds in (5.0, None, None, 5.5, 200.0, 200.5)]
+        assert found == pytest.approx([0.0, 0.1, 0.2, 0.5, 0.6, 1.1])
+
     @pytest.mark.parametrize("jump", [3.0, 5000.0, None])
     def test_after_a_jump_of_the_clock_the_arrival_counts_once(self, jump: float | None) -> None:
         arrivals = iter([10.0, 10.2, 10.7, 11.0])

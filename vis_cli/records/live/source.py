@@ -76,17 +76,22 @@ class LiveSource(Protocol):
 class LiveClock:
     """Timestamps of the frames of a source: strictly increasing, from 0.
 
-    The timestamps of the source count. If they are missing or jump, the time of arrival counts instead.
+    The timestamps of the source count. If they are missing or jump, the time of arrival counts instead. A frame with
+    the timestamp of the previous frame follows at once.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, *, step: float | None = None) -> None:
         """Start before the first frame.
 
         Args:
             now: Clock of this machine, in seconds.
+            step: Duration of a frame of a file in seconds, which counts instead of the time of arrival. None: the
+                source is live.
         """
         self._now = now
+        self._step = step
         self._shift = 0.0
+        self._seconds: float | None = None  # time of the previous frame on the clock of the source
         self._last: tuple[float, float] | None = None  # timestamp and arrival of the previous frame
 
     def timestamp(self, seconds: float | None) -> float:
@@ -98,16 +103,18 @@ class LiveClock:
         arrival = self._now()
         if self._last is None:
             self._shift, shown = -(seconds or 0.0), 0.0
+        elif seconds is not None and seconds == self._seconds:
+            shown = self._last[0] + MIN_STEP
         else:
             last, last_arrival = self._last
             step = None if seconds is None else seconds + self._shift - last
             if step is None or step <= 0 or is_jump(Fraction(step)):
-                step = max(arrival - last_arrival, MIN_STEP)
+                step = self._step or max(arrival - last_arrival, MIN_STEP)
             shown = last + step
             if seconds is not None:
                 self._shift = shown - seconds
-        self._last = shown, arrival
+        self._seconds, self._last = seconds, (shown, arrival)
         return shown
 
 
-MIN_STEP = 0.001  # seconds between two frames that arrive at the same time
+MIN_STEP = 0.001  # seconds between two frames that have the same timestamp or arrive at the same time

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from vis_cli.errors import VisError
 from vis_cli.records.container import ANY_TAGS, FORMATS, OPTIONS, as_fraction, open_container, prepared_stream
-from vis_cli.records.decoder import orientation_of, rgb_image
+from vis_cli.records.decoder import orientation_of, rate_of_durations, rgb_image
 from vis_cli.records.live.source import FALLBACK_FPS, OPEN_SECONDS, STALL_SECONDS, Capture, LiveClock
 
 # Demuxers and protocols of FFmpeg for network streams. The protocol `file` is not allowed, so that a playlist from the
@@ -79,6 +79,7 @@ class Stream:
         pipe: PipeReader | None = None,
         lead: float | None = None,
         is_endless: bool = False,
+        is_file: bool = False,
     ) -> None:
         """Decode the first frame, which determines the size.
 
@@ -91,6 +92,7 @@ class Stream:
             lead: Maximum time in seconds by which a frame may be earlier than its timestamp. Then the stream waits:
                 files and fast pipes are played in real time. None: no limit, for a stream that is live.
             is_endless: The end of the data means that the stream has stopped.
+            is_file: The stream is a file, so the time of arrival of a frame has no meaning.
 
         Raises:
             VisError: There is no video, or no frame can be decoded.
@@ -98,6 +100,7 @@ class Stream:
         self.name, self.shown = name, shown
         self.warnings: list[str] = []
         self._container, self._pipe, self._lead, self._is_endless = container, pipe, lead, is_endless
+        self._is_file = is_file
         self._num_damaged = 0
         try:
             self._stream = prepared_stream(container, shown, threads=1, number=number)
@@ -111,7 +114,8 @@ class Stream:
         self._coded_size = first.width, first.height
         self.width, self.height = self._coded_size[::-1] if self._orientation.transposed else self._coded_size
         self._time_base = as_fraction(self._stream.time_base) or FALLBACK_TIME_BASE
-        rate = as_fraction(self._stream.average_rate) or as_fraction(self._stream.guessed_rate)
+        header = as_fraction(self._stream.average_rate) or as_fraction(self._stream.guessed_rate)
+        rate = rate_of_durations(first) or header
         self.fps = FALLBACK_FPS if rate is None else float(rate)
         aspect = as_fraction(self._stream.sample_aspect_ratio) or Fraction(1)
         self.pixel_aspect = 1 / aspect if self._orientation.transposed else aspect
@@ -122,7 +126,7 @@ class Stream:
         Raises:
             VisError: No data arrive for `STALL_SECONDS`, or the stream is damaged or disconnected.
         """
-        clock, started = LiveClock(), time.monotonic()
+        clock, started = LiveClock(step=1 / self.fps if self._is_file else None), time.monotonic()
         if self._pipe is not None:
             self._pipe.stop = stop
         try:
@@ -216,7 +220,7 @@ def open_file(path: Path, *, number: int | None) -> Stream:
     Raises:
         VisError: The file cannot be read.
     """
-    return Stream(open_container(path), name=path.stem, shown=str(path), number=number, lead=0.0)
+    return Stream(open_container(path), name=path.stem, shown=str(path), number=number, lead=0.0, is_file=True)
 
 
 def stalled() -> VisError:
