@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tests.records.exports.factory import two_objects
 from tests.records.result_factory import make_instance, make_mask, make_result
 from vis_cli.records.instance_colors import assign_colors
+from vis_cli.records.part import PartRequest, VideoPart
 from vis_cli.records.report import facts
 from vis_cli.records.report.facts import PROFILE_DIGITS, area_profile, find_gaps, frame_times, gather_facts
 
@@ -62,3 +65,17 @@ def test_an_instance_that_is_never_visible() -> None:
 def test_times() -> None:
     assert frame_times(gather_facts(make_result(num_frames=2))) == pytest.approx([0, 1 / 23.976])
     assert gather_facts(make_result(num_frames=3)).seconds == pytest.approx(3 / 23.976)
+
+
+@pytest.mark.parametrize(
+    ("every", "times", "seconds"),
+    [(1, (0.0, 0.1, 0.7), 0.8), (4, (2.0, 2.4, 2.8), 1.2), (4, None, 1.2), (1, (), 0.0)],
+)
+def test_the_duration_of_a_part_and_of_a_variable_frame_rate(
+    every: int, times: tuple[float, ...] | None, seconds: float
+) -> None:
+    num_frames = 3 if times is None else len(times)
+    part = VideoPart(20, 20 + num_frames * every, PartRequest(every=every), ends_with_video=False)
+    result = make_result(num_frames=num_frames, fps=10.0)
+    video = dataclasses.replace(result.video, part=part, timestamps=times)
+    assert gather_facts(dataclasses.replace(result, video=video)).seconds == pytest.approx(seconds)

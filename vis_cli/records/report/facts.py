@@ -88,11 +88,12 @@ class ReportFacts:
 
     @property
     def seconds(self) -> float | None:
-        """Return the duration, None if the frame rate is unknown."""
+        """Return the duration from the first frame to the end of the last one, None if the frame rate is unknown."""
         video = self.result.video
-        if video.fps > 0:
-            return video.num_frames / video.fps
-        return video.timestamps[-1] if video.timestamps else None
+        step = video.frame_numbers.step / video.fps if video.fps > 0 else None  # with --every N, each N-th frame
+        if video.timestamps:
+            return video.timestamps[-1] - video.timestamps[0] + (step or 0.0)
+        return None if step is None else video.num_frames * step
 
 
 def gather_facts(result: VideoResult, min_score: float = 0.0) -> ReportFacts:
