@@ -328,6 +328,16 @@ class TestModel:
         assert "Did you mean lite?" in outcome.err
         assert outcome.err.count("error:") == 1  # not once a video
 
+    def test_a_folder_that_cannot_be_read(self, tmp_path: Path, run_vis: RunVis) -> None:
+        """One error, not one error per video."""
+        clips = [make_video(tmp_path, name, num_frames=2) for name in ("a.mp4", "b.mp4")]
+        for option, name in (("--model", "x" * 300), ("--detector", "./" + "x" * 300), ("--propagator", "x" * 300)):
+            outcome = run_vis("segment", *clips, "-o", tmp_path / "out", option, name)
+            assert (outcome.code, outcome.err) == (
+                2,
+                f"error: cannot read {name}: File name too long. Use a shorter path.",
+            )
+
     def test_corrupt_weights(self, tmp_path: Path, run_vis: RunVis, untouched: Mark) -> None:
         weights = untouched(write(tmp_path / "model" / "weights.safetensors", b"\x10" * 100))
         outcome = run_vis("segment", make_video(tmp_path), "-o", tmp_path / "out", "--model", weights.parent)

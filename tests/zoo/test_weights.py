@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -113,6 +115,15 @@ def test_missing_weights_of_an_included_model(tmp_path: Path, monkeypatch: pytes
 def test_corrupt_weights(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"not weights at all")
     with pytest.raises(VisError, match="is not a readable weights file"):
+        load_model(str(tmp_path))
+
+
+def test_weights_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy is not to train the model again."""
+    save_model(tmp_path, make_model(), {})
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr("vis_cli.zoo.header.open_regular", Mock(side_effect=error))
+    with pytest.raises(VisError, match=r"weights\.safetensors: Permission denied\. Use a file that you may read\.$"):
         load_model(str(tmp_path))
 
 

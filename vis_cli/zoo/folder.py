@@ -11,7 +11,7 @@ from typing import get_args
 from vis_cli.errors import VisError
 from vis_cli.files.hashing import sha256_of
 from vis_cli.files.names import printable
-from vis_cli.files.reading import real_path
+from vis_cli.files.reading import read_error, real_path
 from vis_cli.hints import did_you_mean
 from vis_cli.network.config import BackboneName, ModelConfig
 from vis_cli.records.types import ModelInfo
@@ -50,7 +50,26 @@ def find_model(name_or_dir: str) -> Path:
     """Return the folder of a model named in the zoo, or given by its path. `./lite` is a path, `lite` is a name.
 
     Raises:
-        VisError: no model has this name; the message suggests a similar name.
+        VisError: No model has this name, or its folder cannot be read. The message suggests a similar name.
+    """
+    try:
+        folder = _existing_folder(name_or_dir)
+    except OSError as error:
+        raise read_error(name_or_dir, error) from error
+    if folder is not None:
+        return folder
+    known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
+    known += [*INCLUDED_DETECTORS, COCO_NAME, *(facts.name for facts in TORCHVISION_DETECTORS)]
+    hint = f"{did_you_mean(name_or_dir, known)} A folder with {WEIGHTS_NAME} works too."
+    raise VisError(f"no model is named {name_or_dir}", hint=hint)
+
+
+def _existing_folder(name_or_dir: str) -> Path | None:
+    """Return the folder of a model, None if it does not exist.
+
+    Raises:
+        VisError: The folder has no weights.
+        OSError: A folder cannot be read.
     """
     is_path = os.sep in name_or_dir
     for folder in (Path(name_or_dir),) if is_path else (zoo_dir() / name_or_dir, Path(name_or_dir)):
@@ -62,10 +81,7 @@ def find_model(name_or_dir: str) -> Path:
         raise VisError(problem, where=included / WEIGHTS_NAME, hint=remedy(included))
     if Path(name_or_dir).is_dir():
         raise VisError(f"model folder {name_or_dir} has no {WEIGHTS_NAME}", hint=remedy(Path(name_or_dir)))
-    known = sorted(folder.parent.name for folder in zoo_dir().glob(f"*/{WEIGHTS_NAME}"))
-    known += [*INCLUDED_DETECTORS, COCO_NAME, *(facts.name for facts in TORCHVISION_DETECTORS)]
-    hint = f"{did_you_mean(name_or_dir, known)} A folder with {WEIGHTS_NAME} works too."
-    raise VisError(f"no model is named {name_or_dir}", hint=hint)
+    return None
 
 
 def read_summary(folder: Path) -> ModelSummary:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from vis_cli.errors import VisError
 from vis_cli.files.limits import MAX_HEADER_BYTES, MAX_WEIGHTS_BYTES, MIB
 from vis_cli.files.names import printable
-from vis_cli.files.reading import open_regular
+from vis_cli.files.reading import open_regular, read_error
 from vis_cli.zoo.included_files import remedy
 
 LENGTH_BYTES = 8  # before the header, little-endian
@@ -53,7 +53,9 @@ def read_header(path: Path) -> Header:
             shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
             types = {name: str(part.get_dtype()) for name, part in slices.items()}
             return Header(file.metadata() or {}, shapes, types)
-    except (OSError, *DAMAGED) as error:
+    except OSError as error:
+        raise read_error(path, error) from error
+    except DAMAGED as error:
         raise VisError(
             f"cannot read {path}: it is not a readable weights file ({first_line(error)})", hint=remedy(path)
         ) from error
