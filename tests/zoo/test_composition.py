@@ -207,6 +207,26 @@ def test_the_model_corrects_categories_of_which_it_is_certain(
     assert alone.labels.tolist() == [1]
 
 
+def test_two_categories_of_one_object_become_one_detection(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OwlOrDuckFinder(OwlFinder):
+        def detect(self, key_frame: KeyFrame, *, mask_size: tuple[int, int]) -> FoundBoxes:
+            boxes = np.array([[40, 40, 120, 80], [40, 44, 120, 80]], np.float32)
+            return FoundBoxes(boxes, np.array([0.6, 0.7], np.float32), np.array([1, 2]), (None, None))
+
+    network = make_model(categories=ANIMALS)
+    probs = torch.tensor([[0.0, 0.8, 0.2, 0.0, 0.0]]).repeat(2, 1)  # otter
+    monkeypatch.setattr(SeqMaskRCNN, "class_probs", lambda self, features, boxes: probs[: len(boxes)])
+    features = network.encode_frames(torch.rand(1, 3, 40, 80) * 255)
+    features = dataclasses.replace(features, key_frame=KeyFrame(0, np.zeros((80, 160, 3), np.uint8)))
+    limits = {"score_threshold": 0.5, "nms_iou": 0.5, "max_instances": 9}
+    alone = BoxesAndMasks(OwlOrDuckFinder(), network).detect(features, **limits)
+    assert alone.labels.tolist() == [2, 1]
+    both = BoxesAndMasks(OwlOrDuckFinder(), network, second_opinion=True).detect(features, **limits)
+    assert both.labels.tolist() == [3]
+    assert both.scores.tolist() == pytest.approx([0.7])
+    assert both.mask_probs.shape == (1, 40, 80)
+
+
 def test_no_box_needs_no_second_opinion() -> None:
     network = make_model(categories=ANIMALS)
     both = BoxesAndMasks(OwlFinder(), network, second_opinion=True)

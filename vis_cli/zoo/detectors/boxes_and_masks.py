@@ -125,7 +125,11 @@ class BoxesAndMasks:
         groups = torch.zeros_like(labels) if class_agnostic else labels
         keep = wanted[batched_nms(boxes[wanted], scores[wanted], groups[wanted], nms_iou)][:max_instances]
         device = features.pyramid[0].device
-        labels = self._corrected(features, boxes[keep].to(device), labels[keep].to(device))
+        labels = self._corrected(features, boxes[keep].to(device), labels[keep].to(device)).cpu()
+        # Two categories of one object can become the same category.
+        groups = torch.zeros_like(labels) if class_agnostic else labels
+        single = batched_nms(boxes[keep], scores[keep], groups, nms_iou)
+        keep, labels = keep[single], labels[single].to(device)
         return Detections(
             boxes[keep].to(device),
             scores[keep].to(device),
