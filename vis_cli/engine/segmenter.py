@@ -219,17 +219,7 @@ class Segmenter:
             first = next(windows)
             num_frames, windows = _count_frames(opened, first), chain([first], windows)
         found = detections(num_frames) if callable(detections) else detections
-        excluded: dict[str, int] = {}
-        if found is not None and only:
-            categories = find_categories(only, found.categories)
-            excluded |= count_others(
-                found,
-                categories,
-                score_threshold=self._config.detection_score_threshold,
-                nms_iou=self._config.box_nms_iou,
-                class_agnostic=self._config.class_agnostic,
-            )
-            found = found.only(categories)
+        found, excluded = self._select(found, only)
         method = self._choose_method(found, only, excluded)
         given: GivenObjects | None = None
         labels: dict[int, int] | None = {} if guidance is None else None
@@ -254,6 +244,22 @@ class Segmenter:
             labels=labels,
             excluded=excluded,
         )
+
+    def _select(
+        self, found: VideoDetections | None, only: Sequence[str]
+    ) -> tuple[VideoDetections | None, dict[str, int]]:
+        """Return the given detections of the categories `only`, and how many of each other category there are."""
+        if found is None or not only:
+            return found, {}
+        categories = find_categories(only, found.categories)
+        excluded = count_others(
+            found,
+            categories,
+            score_threshold=self._config.detection_score_threshold,
+            nms_iou=self._config.box_nms_iou,
+            class_agnostic=self._config.class_agnostic,
+        )
+        return found.only(categories), dict(excluded)
 
     def _model_of_boxes(self, detections: VideoDetections | None, only: Sequence[str]) -> VideoNetwork | None:
         """Return the network with a box head next to a detector of boxes, with the same choice of categories.
