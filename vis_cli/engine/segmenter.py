@@ -259,7 +259,7 @@ class Segmenter:
             nms_iou=self._config.box_nms_iou,
             class_agnostic=self._config.class_agnostic,
         )
-        return found.only(categories), dict(excluded)
+        return found.only(categories), excluded
 
     def _model_of_boxes(self, detections: VideoDetections | None, only: Sequence[str]) -> VideoNetwork | None:
         """Return the network with a box head next to a detector of boxes, with the same choice of categories.
