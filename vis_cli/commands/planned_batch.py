@@ -106,10 +106,6 @@ class PlannedBatch:
         """
         examples = {(task.masks is not None, task.settings): task.path for task in reversed(tasks)}  # the first of each
         for (has_masks, settings), path in examples.items():
-            if of_run := split_overrides(settings)[1]:
-                name, problem = of_run[0].partition("=")[0].strip(), "applies to all videos of the batch"
-                hint = f"Remove it from the list, and use --set {of_run[0]}."
-                raise UsageError(f"the settings of {printable(path)}: {name} {problem}", hint=hint)
             try:
                 self._config(has_masks=has_masks, settings=settings)
             except VisError as error:
@@ -151,9 +147,16 @@ class PlannedBatch:
         return WorkItem(task, result, config, settings, size=size, modified=modified)
 
     def _config(self, *, has_masks: bool, settings: tuple[str, ...]) -> tuple[SegmentSettings, str]:
-        """Return the settings of the method, and a hash of all that the results of these settings depend on."""
+        """Return the settings of the method, and a hash of all that the results of these settings depend on.
+
+        Raises:
+            VisError: A setting is invalid, or `settings` contains a setting of the run.
+        """
         key = (has_masks, settings)
         if key not in self._configs:
+            for text in split_overrides(settings)[1]:
+                hint = f"Remove it from the list, and use --set {text}."
+                raise VisError("applies to all videos of the batch", field=text.partition("=")[0].strip(), hint=hint)
             request = self.request
             overrides = [*(request.method.overrides or ()), *settings]
             method = dataclasses.replace(request.method, overrides=overrides)
